@@ -1,0 +1,84 @@
+"""The command line: one subcommand an action, and `local` for whole flows on one machine."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import TYPE_CHECKING
+
+import click
+import typer
+from typer.core import TyperGroup
+
+from model_gitops import runner
+from model_gitops.errors import ActionError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# Each name is also the folder actions/<name> and the module actions/<name_with_underscores>.py.
+# The help texts stand here so that listing them imports no action.
+ACTIONS = {
+    "check-promotion": "Say whether this hop is allowed, and what it promotes.",
+    "dvc-pull-model": "Pull one model, and nothing else, from the DVC remote.",
+    "gate-metrics": "Refuse a candidate that is worse than the incumbent.",
+    "gto-register-stage": "Register a model version, and assign it to a stage.",
+    "build-push-image": "Build, smoke-test and push the image that serves a model.",
+    "bump-kustomize-tag": "Set the image in an overlay of the deploy repository.",
+    "cml-report": "Report metrics, params and plots as one comment.",
+}
+
+
+class _Commands(TyperGroup):
+    """Imports an action only when it runs: most steps need only one."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*ACTIONS, "local"]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name == "local":
+            module = importlib.import_module("model_gitops.local.commands")
+            group: click.Command = typer.main.get_command(module.app)
+            return group
+        if cmd_name not in ACTIONS:
+            return None
+        return action_command(cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Actions"):
+            formatter.write_dl(list(ACTIONS.items()))
+        with formatter.section("On this machine"):
+            formatter.write_dl([("local", "Run the whole flow here, without GitHub.")])
+
+
+def action_command(name: str) -> click.Command:
+    """Return the command of action `name`, made from its module's function `command`."""
+    module = importlib.import_module(f"model_gitops.actions.{name.replace('-', '_')}")
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app.command(name, help=module.__doc__)(module.command)
+    command = typer.main.get_command(app)
+    command.name = name
+    return command
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit code; the only place where errors are caught."""
+    app = typer.Typer(cls=_Commands, add_completion=False, rich_markup_mode=None)
+    app.callback(help="Carry a model from an experiment branch to production.")(lambda: None)
+    args = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        result = typer.main.get_command(app)(args, prog_name="model-gitops", standalone_mode=False)
+    except ActionError as error:
+        title = args[0] if args and args[0] in ACTIONS else ""
+        runner.error(str(error), title=title)
+        return error.exit_code
+    except click.ClickException as error:
+        runner.error(error.format_message())
+        return 2
+    except click.Abort:
+        return 130
+    return result if isinstance(result, int) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

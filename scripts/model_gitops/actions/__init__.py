@@ -1,0 +1,1 @@
+"""One module an action: read inputs, decide (core), act (adapters), write outputs."""

@@ -1,0 +1,1 @@
+"""The world at the edges: one module for each outside system."""

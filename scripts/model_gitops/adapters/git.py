@@ -1,0 +1,215 @@
+"""Git, by its own command line. Credentials go by environment variables only."""
+
+from __future__ import annotations
+
+import base64
+import os
+import random
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from model_gitops.adapters import process
+from model_gitops.core import retry
+from model_gitops.core.tags import Tag
+from model_gitops.errors import InputError, RaceError
+
+
+T = TypeVar("T")
+
+
+class LostRace(Exception):
+    """Another writer moved a ref first: fetch, decide again."""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """How git proves who we are: variables for its environment, never arguments or files of it."""
+
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+ANONYMOUS = Credentials()
+
+
+def token_credentials(url: str, token: str) -> Credentials:
+    """Return the credentials that send `token` to the server of `url` (http or https) only."""
+    parts = urlsplit(url)
+    if not token or parts.scheme not in ("http", "https"):
+        return ANONYMOUS
+    basic = base64.b64encode(f"x-access-token:{token}".encode()).decode()
+    return Credentials(
+        {
+            "GIT_CONFIG_COUNT": "2",
+            # An empty value first drops the header that actions/checkout may have left in the
+            # local configuration: two Authorization headers are refused by the server.
+            "GIT_CONFIG_KEY_0": f"http.{parts.scheme}://{parts.netloc}/.extraheader",
+            "GIT_CONFIG_VALUE_0": "",
+            "GIT_CONFIG_KEY_1": f"http.{parts.scheme}://{parts.netloc}/.extraheader",
+            "GIT_CONFIG_VALUE_1": f"Authorization: Basic {basic}",
+        }
+    )
+
+
+@contextmanager
+def ssh_credentials(private_key: str) -> Iterator[Credentials]:
+    """Give git `private_key` for ssh, in a file that only we can read and that is removed after."""
+    with tempfile.TemporaryDirectory(prefix="model-gitops-ssh-") as folder:
+        key = Path(folder) / "key"
+        key.touch(mode=0o600)
+        key.write_text(private_key.rstrip("\n") + "\n", encoding="utf-8")
+        known = os.environ.get("GIT_SSH_COMMAND", "ssh")
+        yield Credentials(
+            {
+                "GIT_SSH_COMMAND": f"{known} -i '{key}' -o IdentitiesOnly=yes"
+                " -o BatchMode=yes -o StrictHostKeyChecking=accept-new"
+            }
+        )
+
+
+class Git:
+    """One repository on disk."""
+
+    def __init__(self, directory: Path, credentials: Credentials = ANONYMOUS) -> None:
+        self.directory = directory
+        self.credentials = credentials
+
+    def run(
+        self,
+        *args: str,
+        check: bool = True,
+        input: str | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> str:
+        """Run `git ARGS` in the repository and return its standard output.
+
+        Raises ProcessError for a status other than 0; with `check` false returns what there is.
+        """
+        return self.completed(*args, check=check, input=input, env=env).stdout
+
+    def completed(
+        self,
+        *args: str,
+        check: bool = True,
+        input: str | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> process.Completed:
+        """Run `git ARGS` and return the ended process, its status included."""
+        return process.run(
+            ["git", *args],
+            cwd=self.directory,
+            env={**self.credentials.env, **(env or {})},
+            input=input,
+            check=check,
+        )
+
+    def remote(self, *args: str) -> str:
+        """Run a git command that talks to a remote, again after faults that may pass.
+
+        Raises LostRace if another writer was first, ExternalError when the fault stays.
+        """
+        for attempt in range(retry.ATTEMPTS):
+            done = self.completed(*args, check=False)
+            if done.returncode == 0:
+                return done.stdout
+            said = done.stderr + done.stdout
+            if retry.is_lost_race(said):
+                raise LostRace(said)
+            if not retry.is_transient(said) or attempt + 1 == retry.ATTEMPTS:
+                break
+            time.sleep(retry.pause(attempt, random.random()))  # noqa: S311 - jitter
+        raise process.ProcessError(done, fix=_fix_for(said))
+
+    def commit_of(self, revision: str) -> str | None:
+        """Return the full commit hash that `revision` names, or None."""
+        if revision.startswith("-") or "\0" in revision:
+            return None
+        found = self.completed(
+            "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}",
+            check=False,
+        )  # fmt: skip
+        return found.stdout.strip() or None if found.returncode == 0 else None
+
+    def file_at(self, commit: str, path: str) -> str | None:
+        """Return the text of `path` (relative to the top, POSIX) at `commit`, or None."""
+        found = self.completed("cat-file", "blob", f"{commit}:{path}", check=False)
+        return found.stdout if found.returncode == 0 else None
+
+    def is_ancestor(self, ancestor: str, descendant: str) -> bool:
+        """Whether `ancestor` is in the history of `descendant` (a commit is in its own)."""
+        done = self.completed("merge-base", "--is-ancestor", ancestor, descendant, check=False)
+        return done.returncode == 0
+
+    def tags(self) -> list[Tag]:
+        """Read all tags in one process: cost is flat in the size of the history."""
+        fields = "%(refname:strip=2)%00%(objecttype)%00%(*objectname)%00%(taggerdate:unix)"
+        listing = self.run("for-each-ref", f"--format={fields}", "refs/tags")
+        found = []
+        for line in listing.splitlines():
+            name, kind, target, date = line.split("\0")
+            if kind == "tag" and target:
+                found.append(Tag(name=name, commit=target, created=int(date or 0)))
+        return found
+
+    def complete(self, remote: str = "origin") -> None:
+        """Fetch what a shallow or tagless checkout lacks: all history and all annotated tags.
+
+        Tags that differ from the remote's are replaced: old checkouts made annotated tags
+        lightweight. Raises ExternalError where the remote can't be reached.
+        """
+        shallow = self.run("rev-parse", "--is-shallow-repository").strip() == "true"
+        self.remote(
+            "fetch", "--quiet", "--no-recurse-submodules", "--force", "--tags",
+            *(["--unshallow"] if shallow else []), "--", remote,
+        )  # fmt: skip
+
+
+def until_won(attempt: Callable[[], T], what: str) -> T:
+    """Call `attempt` (fetch, decide, write, push) until it loses no race.
+
+    Raises RaceError, naming `what`, after the last attempt.
+    """
+    for number in range(retry.ATTEMPTS):
+        try:
+            return attempt()
+        except LostRace:
+            time.sleep(retry.pause(number, random.random()))  # noqa: S311 - jitter
+    raise RaceError(
+        f"{what}: other writers were first {retry.ATTEMPTS} times in a row",
+        fix="run the job again; if it happens often, look for a job that pushes in a loop",
+    )
+
+
+def open_repository(directory: Path, *, input_name: str = "working-directory") -> Git:
+    """Return the Git repository that `directory` is in.
+
+    Raises InputError where it is in none, or where git does not trust its owner.
+    """
+    done = process.run(["git", "rev-parse", "--show-toplevel"], cwd=directory, check=False)
+    if done.returncode != 0:
+        fix = "run actions/checkout before this step"
+        if "dubious ownership" in done.stderr:
+            fix = f"git config --global --add safe.directory '{directory}'"
+        raise InputError.of(
+            input_name, str(directory), "it is not in a Git checkout that git trusts", fix=fix
+        )
+    return Git(Path(done.stdout.rstrip("\n")))
+
+
+def _fix_for(said: str) -> str:
+    lowered = said.lower()
+    if any(text in lowered for text in ("403", "permission", "denied", "protected branch")):
+        return (
+            "the token or key may read but not write there: give one with `contents: write` on that"
+            " repository (GITHUB_TOKEN can't write another repository: use a GitHub App token or a"
+            " deploy key with write access)"
+        )
+    if any(text in lowered for text in ("401", "authentication", "could not read username", "404", "not found")):
+        return "check that the repository exists and that a token or key which may read it is given"
+    return ""
+

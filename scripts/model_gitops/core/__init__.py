@@ -1,0 +1,1 @@
+"""Pure decisions: values in, values out. No disk, network, process, clock or environment."""

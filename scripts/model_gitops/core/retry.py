@@ -1,0 +1,43 @@
+"""When to try again, and after how long."""
+
+from __future__ import annotations
+
+import re
+
+ATTEMPTS = 10
+_FIRST_SECONDS = 0.2
+_LONGEST_SECONDS = 20.0
+
+# Every wording in which git, locally or through a forge, says that another writer was first.
+_LOST_RACE = re.compile(
+    r"non-fast-forward|fetch first|cannot lock ref|incorrect old value|stale info"
+    r"|failed to update ref|reference already exists|\[rejected\].*already exists"
+    r"|atomic push failed|remote rejected.*(?:changed|lock)|unable to create .*\.lock",
+    re.IGNORECASE,
+)
+_TRANSIENT = re.compile(
+    r"returned error: (?:429|5\d\d)|HTTP (?:429|5\d\d)|timed out|timeout|early EOF"
+    r"|connection (?:reset|refused|closed|timed)|could not resolve host|remote end hung up"
+    r"|temporary failure|RPC failed|unexpected disconnect|operation too slow|network is unreachable",
+    re.IGNORECASE,
+)
+
+
+def is_lost_race(message: str) -> bool:
+    """Whether git's message says that the remote's ref moved since it was read."""
+    return _LOST_RACE.search(message) is not None
+
+
+def is_transient(message: str) -> bool:
+    """Whether git's message names a fault of the network or the server that may pass."""
+    return _TRANSIENT.search(message) is not None
+
+
+def pause(attempt: int, jitter: float) -> float:
+    """Return the seconds to wait after failed `attempt` (from 0): exponential, with full jitter.
+
+    `jitter` is a random number in [0, 1). Full jitter spreads competing writers best:
+    https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+    """
+    longest = float(min(_LONGEST_SECONDS, _FIRST_SECONDS * 2.0**attempt))
+    return longest * (0.1 + 0.9 * jitter)

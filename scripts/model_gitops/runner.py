@@ -1,0 +1,195 @@
+"""The workflow runner: its context, and what a step tells it. Only owner of `GITHUB_*`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from model_gitops.errors import InputError
+
+# A step summary may hold 1 MiB; GitHub shows none of a larger one.
+SUMMARY_LIMIT = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the runner says of the event that started this job. Empty strings outside a workflow."""
+
+    event_name: str
+    event: Mapping[str, Any]
+    repository: str
+    server_url: str
+    api_url: str
+    sha: str
+    ref: str
+    run_url: str
+    workspace: Path
+
+    @property
+    def pull_request(self) -> Mapping[str, Any]:
+        """The event's pull request, or an empty mapping."""
+        found = self.event.get("pull_request")
+        return found if isinstance(found, Mapping) else {}
+
+    @property
+    def base_ref(self) -> str:
+        """The branch that a change goes into: the pull request's base, or the pushed branch."""
+        base = self.pull_request.get("base")
+        if isinstance(base, Mapping):
+            return str(base.get("ref", ""))
+        return self.ref.removeprefix("refs/heads/") if self.ref.startswith("refs/heads/") else ""
+
+    @property
+    def head_ref(self) -> str:
+        """The branch that a pull request comes from, or an empty string."""
+        head = self.pull_request.get("head")
+        return str(head.get("ref", "")) if isinstance(head, Mapping) else ""
+
+    @property
+    def head_sha(self) -> str:
+        """The commit that people mean: of a pull request its head, not the merge commit."""
+        head = self.pull_request.get("head")
+        return str(head.get("sha", "")) if isinstance(head, Mapping) else self.sha
+
+
+def context() -> Context:
+    """Read the runner's variables and the event file.
+
+    Raises InputError where the event file is not JSON.
+    """
+    get = os.environ.get
+    event: Any = {}
+    if path := get("GITHUB_EVENT_PATH"):
+        try:
+            event = json.loads(Path(path).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            event = {}
+        except (OSError, ValueError) as error:
+            raise InputError(f"the event file {path!r} can't be read as JSON: {error}") from error
+    server = get("GITHUB_SERVER_URL") or "https://github.com"
+    repository = get("GITHUB_REPOSITORY", "")
+    return Context(
+        event_name=get("GITHUB_EVENT_NAME", ""),
+        event=event if isinstance(event, dict) else {},
+        repository=repository,
+        server_url=server.rstrip("/"),
+        api_url=(get("GITHUB_API_URL") or "https://api.github.com").rstrip("/"),
+        sha=get("GITHUB_SHA", ""),
+        ref=get("GITHUB_REF", ""),
+        run_url=f"{server}/{repository}/actions/runs/{get('GITHUB_RUN_ID', '')}",
+        workspace=Path(get("GITHUB_WORKSPACE") or Path.cwd()),
+    )
+
+
+def in_workflow() -> bool:
+    """Whether a workflow runner started this process."""
+    return os.environ.get("GITHUB_ACTIONS") == "true"
+
+
+def temporary_folder() -> Path | None:
+    """The runner's folder for temporary files, emptied after each job; None outside a workflow."""
+    folder = os.environ.get("RUNNER_TEMP")
+    return Path(folder) if folder else None
+
+
+def write_outputs(outputs: Mapping[str, str]) -> None:
+    """Hand `outputs` to later steps; outside a workflow print them as `name=value` lines."""
+    path = os.environ.get("GITHUB_OUTPUT")
+    if not path:
+        for name, value in outputs.items():
+            print(f"{name}={value}")
+        return
+    with Path(path).open("a", encoding="utf-8") as file:
+        for name, value in outputs.items():
+            # A random delimiter: a value can't end its own block and add an output.
+            delimiter = f"end-{uuid.uuid4().hex}"
+            file.write(f"{name}<<{delimiter}\n{value}\n{delimiter}\n")
+    for name, value in outputs.items():
+        say(f"{name}: {value}" if "\n" not in value else f"{name}: ({len(value)} characters)")
+
+
+def write_summary(markdown: str) -> None:
+    """Append `markdown` to the step's summary; outside a workflow do nothing."""
+    path = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not path:
+        return
+    file = Path(path)
+    used = file.stat().st_size if file.exists() else 0
+    text = markdown.rstrip("\n") + "\n"
+    if used + len(text.encode()) > SUMMARY_LIMIT:
+        notice("the summary is left out: a step may write 1 MiB of it")
+        return
+    with file.open("a", encoding="utf-8") as stream:
+        stream.write(text)
+
+
+def say(text: str) -> None:
+    """Print progress for a person. What comes from outside can't act as a workflow command."""
+    if in_workflow():
+        # The runner reads `::command::` and `##[command]` at the start of a line.
+        text = "\n".join(
+            f"\u200b{line}" if line.lstrip().startswith(("::", "##[")) else line
+            for line in text.replace("\r", "\n").split("\n")
+        )
+    print(text, file=sys.stderr, flush=True)
+
+
+def mask(secret: str) -> None:
+    """Ask the runner to hide `secret`, and each of its lines, in all logs from now on."""
+    if not in_workflow():
+        return
+    for line in {secret, *secret.splitlines()}:
+        if line.strip():
+            print(f"::add-mask::{_escape(line)}", flush=True)
+
+
+def notice(text: str, *, title: str = "") -> None:
+    """Tell something that needs no action."""
+    _annotate("notice", text, title)
+
+
+def warning(text: str, *, title: str = "") -> None:
+    """Tell something that somebody should look at."""
+    _annotate("warning", text, title)
+
+
+def error(text: str, *, title: str = "") -> None:
+    """Tell why the step failed."""
+    _annotate("error", text, title)
+
+
+@contextmanager
+def group(title: str) -> Iterator[None]:
+    """Fold what is printed inside under `title` in the runner's log."""
+    if not in_workflow():
+        say(title)
+        yield
+        return
+    sys.stderr.flush()
+    print(f"::group::{_escape(title)}", flush=True)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        print("::endgroup::", flush=True)
+
+
+def _annotate(level: str, text: str, title: str) -> None:
+    if not in_workflow():
+        print(f"{level}: {text}", file=sys.stderr, flush=True)
+        return
+    properties = f" title={_escape(title, of_property=True)}" if title else ""
+    print(f"::{level}{properties}::{_escape(text)}", flush=True)
+
+
+def _escape(text: str, *, of_property: bool = False) -> str:
+    """Escape as the runner's toolkit does: https://github.com/actions/toolkit, core/src/command.ts."""
+    text = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return text.replace(":", "%3A").replace(",", "%2C") if of_property else text
