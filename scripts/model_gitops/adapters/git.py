@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from model_gitops import runner
 from model_gitops.adapters import process
 from model_gitops.core import retry
 from model_gitops.core.tags import Tag
-from model_gitops.errors import InputError, RaceError
+from model_gitops.errors import ExternalError, InputError, RaceError
 
 
 T = TypeVar("T")
@@ -155,6 +156,39 @@ class Git:
             if kind == "tag" and target:
                 found.append(Tag(name=name, commit=target, created=int(date or 0)))
         return found
+
+    def has_remote(self, remote: str = "origin") -> bool:
+        """Whether the repository knows `remote`."""
+        return remote in self.run("remote").splitlines()
+
+    def is_shallow(self) -> bool:
+        """Whether history is cut off, as actions/checkout does by default."""
+        return self.run("rev-parse", "--is-shallow-repository").strip() == "true"
+
+    def refresh_tags(self, remote: str = "origin") -> None:
+        """Fetch the remote's tags, for reading. A shallow checkout stays shallow: cost is flat.
+
+        A complete checkout of a repository that can't be reached any more (no credentials were
+        kept) serves as it is, with a warning. Raises ExternalError for a shallow one, as a missing
+        tag there would be read as "no version yet".
+        """
+        if not self.has_remote(remote):
+            return
+        depth = ["--depth=1"] if self.is_shallow() else []
+        try:
+            self.remote(
+                "fetch", "--quiet", "--no-recurse-submodules", "--no-tags", "--force", *depth,
+                "--", remote, "+refs/tags/*:refs/tags/*",
+            )  # fmt: skip
+        except process.ProcessError as error:
+            if depth:
+                raise ExternalError(
+                    f"the tags of {remote!r} can't be fetched: {error.message}",
+                    fix="give actions/checkout `fetch-depth: 0`, or leave `persist-credentials` at true",
+                ) from error
+            runner.warning(
+                f"the tags of {remote!r} can't be fetched; the checkout's own are used: {error.message}"
+            )
 
     def complete(self, remote: str = "origin") -> None:
         """Fetch what a shallow or tagless checkout lacks: all history and all annotated tags.

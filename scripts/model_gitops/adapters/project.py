@@ -1,0 +1,51 @@
+"""The model repository's own files: promotion.yaml, and the metrics of a commit."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from model_gitops.core import document, promotion
+from model_gitops.errors import InputError
+
+if TYPE_CHECKING:
+    from model_gitops.adapters.git import Git
+
+
+def read_promotion(path: Path) -> promotion.Promotion:
+    """Read and check the promotion.yaml at `path`. Raises InputError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise InputError.of(
+            "config", str(path), "no such file", fix="add a promotion.yaml: see templates/model"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError.of("config", str(path), f"it can't be read: {error}") from error
+    data = document.load_yaml(text, source=path.name)
+    document.validate(data, promotion_schema(), source=path.name)
+    return promotion.parse(data, source=path.name)
+
+
+def promotion_schema() -> Any:
+    """Return the JSON Schema of promotion.yaml."""
+    schema = resources.files("model_gitops") / "promotion.schema.json"
+    return json.loads(schema.read_text(encoding="utf-8"))
+
+
+def read_file(git: Git, path: str, commit: str | None) -> str | None:
+    """Return the text of `path`, relative to the repository's top, or None where there is none.
+
+    `commit` None is the checkout. Raises InputError for a path out of the repository.
+    """
+    pure = PurePosixPath(path)
+    if pure.is_absolute() or ".." in pure.parts:
+        raise InputError.of("metric", path, "the file must be inside the repository")
+    if commit is not None:
+        return git.file_at(commit, str(pure))
+    file = git.directory / pure
+    if not file.resolve().is_relative_to(git.directory.resolve()):
+        raise InputError.of("metric", path, "the file must be inside the repository")
+    return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else None

@@ -1,0 +1,67 @@
+"""YAML from strangers: parsed once, within limits, with the place of what is wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from model_gitops.errors import InputError
+
+# A promotion.yaml has 1 kB, a dvc.lock of a large project 1 MB.
+LARGEST = 16 * 1024 * 1024
+# An alias that is used again and again makes gigabytes of a few lines ("billion laughs").
+MOST_NODES = 1_000_000
+
+
+def load_yaml(text: str, *, source: str) -> Any:
+    """Return the data of the one YAML document in `text`: YAML 1.2, plain types only.
+
+    Raises InputError, naming `source` and the line, for text that is no YAML, too large, or larger
+    still when its aliases are followed.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    if len(text) > LARGEST:
+        raise InputError(f"{source} has {len(text)} characters: more than {LARGEST}")
+    try:
+        data = YAML(typ="safe", pure=True).load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ""
+        raise InputError(
+            f"{source} is not valid YAML:{place} {error.problem}", fix="correct that line"
+        ) from error
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise InputError(f"{source} is not valid YAML: {error}") from error
+    _count(data, source)
+    return data
+
+
+def validate(data: Any, schema: Any, *, source: str) -> None:
+    """Hold `data` against a JSON Schema. Raises InputError with the place, value and rule."""
+    import jsonschema
+
+    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(data))
+    if error is None:
+        return
+    place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.path)
+    problem = str(error.message)
+    about = error.schema.get("description", "") if isinstance(error.schema, dict) else ""
+    raise InputError(
+        f"{source}, at {place.lstrip('.') or 'the top'}: {problem[:500]}",
+        fix=about or "see the schema, promotion.schema.json",
+    )
+
+
+def _count(data: Any, source: str) -> None:
+    """Walk the data as a reader would, aliases followed, and stop where it is too much."""
+    waiting, seen = [(data, 0)], 0
+    while waiting:
+        node, depth = waiting.pop()
+        seen += 1
+        if seen > MOST_NODES or depth > 200:
+            raise InputError(f"{source} is too large or too deep when its aliases are followed")
+        if isinstance(node, dict):
+            waiting.extend((value, depth + 1) for value in node.values())
+        elif isinstance(node, list):
+            waiting.extend((value, depth + 1) for value in node)

@@ -1,0 +1,132 @@
+"""`promotion.yaml`: the flow as data, and the rule of which hop is allowed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from model_gitops.core import tags
+from model_gitops.errors import InputError, RefusedError
+
+
+@dataclass(frozen=True)
+class Environment:
+    """One environment: its stage has its name, its branch is what was merged into it."""
+
+    name: str
+    branch: str
+    deploy: Literal["push", "pull-request"] = "push"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A candidate's metric must not be worse than the incumbent's by more than `tolerance`.
+
+    `tolerance` is absolute, in the metric's own unit; `minimum` and `maximum` bound the candidate
+    even where there is no incumbent.
+    """
+
+    file: str
+    key: str
+    better: Literal["higher", "lower"]
+    tolerance: float = 0.0
+    minimum: float | None = None
+    maximum: float | None = None
+
+    @property
+    def metric(self) -> str:
+        """The metric as promotion.yaml names it, `file:key`."""
+        return f"{self.file}:{self.key}"
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """The whole of promotion.yaml. `environments` are in the order of promotion."""
+
+    model: str
+    image: str
+    environments: tuple[Environment, ...]
+    deploy_repository: str = ""
+    deploy_path: str = "overlays/{environment}"
+    stage_on: Literal["merge", "pull_request"] = "merge"
+    gate: tuple[Rule, ...] = field(default=())
+
+    def of_branch(self, branch: str) -> Environment | None:
+        """Return the environment that `branch` stands for, or None."""
+        return next((one for one in self.environments if one.branch == branch), None)
+
+    def target(self, base: str, head: str) -> Environment:
+        """Return the environment that a change into branch `base` promotes to.
+
+        `head` is the branch that the change comes from, or empty for a push. Raises RefusedError
+        for a hop that skips an environment, or goes backwards.
+        """
+        target = self.of_branch(base)
+        branches = ", ".join(one.branch for one in self.environments)
+        if target is None:
+            raise RefusedError(
+                f"branch {base!r} is no environment's branch: these are {branches}",
+                fix="open the pull request into one of these branches, or add the environment to "
+                "promotion.yaml",
+            )
+        if not head:
+            return target
+        place = self.environments.index(target)
+        if place == 0:
+            if (source := self.of_branch(head)) is None:
+                return target
+            raise RefusedError(
+                f"the hop {head} → {base} goes backwards: {source.name} comes after {target.name}",
+                fix=f"branch off {base} and open the pull request from that branch",
+            )
+        before = self.environments[place - 1]
+        if head != before.branch:
+            raise RefusedError(
+                f"the hop {head} → {base} is not allowed: {target.name} takes changes only from "
+                f"branch {before.branch!r} ({before.name})",
+                fix=f"merge into {before.branch!r} first, then open a pull request "
+                f"from {before.branch!r} into {base!r}",
+            )
+        return target
+
+
+def parse(document: object, *, source: str = "promotion.yaml") -> Promotion:
+    """Build a Promotion from the parsed and schema-checked YAML `document`.
+
+    Raises InputError, naming `source`, for what the schema can't say: two environments with one
+    name or branch, or a model name that GTO would refuse.
+    """
+    data: Any = document
+    environments = tuple(
+        Environment(one["name"], one["branch"], one.get("deploy", "push"))
+        for one in data["environments"]
+    )
+    for what in ("name", "branch"):
+        seen = [getattr(one, what) for one in environments]
+        if len(set(seen)) != len(seen):
+            raise InputError(
+                f"{source}: two environments have the same {what}",
+                fix=f"give each environment a {what} of its own",
+            )
+    deploy = data.get("deploy", {})
+    return Promotion(
+        model=tags.checked_name(data["model"], what=f"{source}: model"),
+        image=data["image"],
+        environments=environments,
+        deploy_repository=deploy.get("repository", ""),
+        deploy_path=deploy.get("path", "overlays/{environment}"),
+        stage_on=data.get("stage-on", "merge"),
+        gate=tuple(_rule(one) for one in data.get("gate", [])),
+    )
+
+
+def _rule(entry: Any) -> Rule:
+    file, _, key = entry["metric"].partition(":")
+    return Rule(
+        file=file,
+        key=key,
+        better=entry["better"],
+        tolerance=float(entry.get("tolerance", 0)),
+        minimum=entry.get("minimum"),
+        maximum=entry.get("maximum"),
+    )
