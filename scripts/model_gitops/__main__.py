@@ -7,10 +7,8 @@ import sys
 from typing import TYPE_CHECKING
 
 import click
-import typer
-from typer.core import TyperGroup
 
-from model_gitops import runner
+from model_gitops import options, runner
 from model_gitops.errors import ActionError
 
 if TYPE_CHECKING:
@@ -27,47 +25,43 @@ ACTIONS = {
     "bump-kustomize-tag": "Set the image in an overlay of the deploy repository.",
     "cml-report": "Report metrics, params and plots as one comment.",
 }
+LOCAL = "Run the whole flow on this machine, without GitHub."
 
 
-class _Commands(TyperGroup):
-    """Imports an action only when it runs: most steps need only one."""
+class _Commands(click.Group):
+    """Imports an action only when it runs: a step needs only one."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*ACTIONS, "local"]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name == "local":
-            module = importlib.import_module("model_gitops.local.commands")
-            group: click.Command = typer.main.get_command(module.app)
+            group: click.Command = importlib.import_module("model_gitops.local.commands").local
             return group
-        if cmd_name not in ACTIONS:
-            return None
-        return action_command(cmd_name)
+        return action_command(cmd_name) if cmd_name in ACTIONS else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Actions"):
-            formatter.write_dl(list(ACTIONS.items()))
-        with formatter.section("On this machine"):
-            formatter.write_dl([("local", "Run the whole flow here, without GitHub.")])
+        with formatter.section("Commands"):
+            formatter.write_dl([*ACTIONS.items(), ("local", LOCAL)])
 
 
 def action_command(name: str) -> click.Command:
     """Return the command of action `name`, made from its module's function `command`."""
     module = importlib.import_module(f"model_gitops.actions.{name.replace('-', '_')}")
-    app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command(name, help=module.__doc__)(module.command)
-    command = typer.main.get_command(app)
-    command.name = name
-    return command
+    return click.Command(
+        name,
+        params=options.click_options(module.command),
+        callback=module.command,
+        help=module.__doc__,
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code; the only place where errors are caught."""
-    app = typer.Typer(cls=_Commands, add_completion=False, rich_markup_mode=None)
-    app.callback(help="Carry a model from an experiment branch to production.")(lambda: None)
+    group = _Commands("model-gitops", help="Carry a model from an experiment branch to production.")
     args = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        result = typer.main.get_command(app)(args, prog_name="model-gitops", standalone_mode=False)
+        result = group.main(args, prog_name="model-gitops", standalone_mode=False)
     except ActionError as error:
         title = args[0] if args and args[0] in ACTIONS else ""
         runner.error(str(error), title=title)
@@ -75,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         runner.error(error.format_message())
         return 2
-    except click.Abort:
+    except (click.Abort, KeyboardInterrupt):
         return 130
     return result if isinstance(result, int) else 0
 

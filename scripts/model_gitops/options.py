@@ -1,12 +1,17 @@
-"""How an input is declared: an option, an environment variable, and one way to be wrong."""
+"""How an input is declared: one line that makes an option and an environment variable.
+
+A function `command` declares each input as `name: Annotated[str, option("name", "…")] = default`.
+"""
 
 from __future__ import annotations
 
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import typer
-from click.core import ParameterSource
+import click
 
 from model_gitops.errors import InputError
 
@@ -14,45 +19,72 @@ from model_gitops.errors import InputError
 LONGEST_INPUT = 256 * 1024
 
 
+@dataclass(frozen=True)
+class Input:
+    """One declared input."""
+
+    name: str
+    description: str
+    kind: Literal["text", "flag", "secret"]
+
+
+def option(name: str, description: str) -> Input:
+    """Declare a text input."""
+    return Input(name, description, "text")
+
+
+def flag(name: str, description: str) -> Input:
+    """Declare a boolean input: exactly `true` or `false`."""
+    return Input(name, description, "flag")
+
+
+def secret(name: str, description: str) -> Input:
+    """Declare a secret input: taken from the environment only, as argv can be read by anyone."""
+    return Input(name, description, "secret")
+
+
 def variable(name: str) -> str:
     """Return the environment variable of input `name`: `base-ref` → `MODEL_GITOPS_BASE_REF`."""
     return "MODEL_GITOPS_" + name.upper().replace("-", "_")
 
 
-def option(name: str, description: str) -> Any:
-    """Declare the input `name` of an action, as option and environment variable."""
-    return typer.Option(
-        f"--{name}", envvar=variable(name), help=description, callback=_reject_odd_text
-    )
+def inputs_of(function: Callable[..., None]) -> dict[str, tuple[Input, Any]]:
+    """Return a command's inputs in order: parameter → (declaration, default)."""
+    hints = typing.get_type_hints(function, include_extras=True)
+    defaults = function.__kwdefaults__ or {}
+    names = function.__code__.co_varnames[: function.__code__.co_argcount]
+    positional = dict(zip(names[::-1], (function.__defaults__ or ())[::-1], strict=False))
+    return {
+        name: (hint.__metadata__[0], positional.get(name, defaults.get(name, "")))
+        for name, hint in hints.items()
+        if name != "return"
+    }
 
 
-def flag(name: str, description: str) -> Any:
-    """Declare a boolean input: exactly `true` or `false`."""
-    return typer.Option(
-        f"--{name}",
-        envvar=variable(name),
-        help=description,
-        parser=lambda value: _parse_flag(name, value),
-        metavar="true|false",
-    )
-
-
-def secret(name: str, description: str) -> Any:
-    """Declare a secret input: taken from the environment only, as argv can be read by anyone."""
-    return typer.Option(
-        f"--{name}",
-        envvar=variable(name),
-        help=f"{description} Give it as the environment variable {variable(name)}.",
-        callback=_reject_from_argv,
-        metavar="",
-    )
+def click_options(function: Callable[..., None]) -> list[click.Parameter]:
+    """Return the click options of a command function."""
+    return [
+        click.Option(
+            [f"--{one.name}", parameter],
+            envvar=variable(one.name),
+            default={True: "true", False: "false"}.get(default, default)
+            if one.kind == "flag"
+            else default,
+            show_default=bool(default) or one.kind == "flag",
+            metavar={"flag": "true|false", "secret": f"({variable(one.name)})"}.get(one.kind, "TEXT"),
+            help=one.description,
+            callback=_check(one),
+        )
+        for parameter, (one, default) in inputs_of(function).items()
+    ]
 
 
 def existing_folder(name: str, value: str) -> Path:
     """Return `value` as the path of a folder that exists. Raises InputError."""
     path = Path(value)
     if not path.is_dir():
-        raise InputError.of(name, value, "no such folder", fix=f"give a folder, or leave `{name}` out")
+        fix = f"give a folder, or leave `{name}` out"
+        raise InputError.of(name, value, "no such folder", fix=fix)
     return path
 
 
@@ -62,31 +94,25 @@ def lines(value: str) -> list[str]:
     return [line for line in stripped if line and not line.startswith("#")]
 
 
-def _parse_flag(name: str, value: str | bool) -> bool:
-    if isinstance(value, bool):
-        return value
-    if value not in ("true", "false"):
-        raise InputError.of(name, value, "it is neither `true` nor `false`", fix=f"{name}: true")
-    return value == "true"
-
-
-def _reject_odd_text(param: typer.CallbackParam, value: Any) -> Any:
-    if isinstance(value, str):
-        name = str(param.name).replace("_", "-")
+def _check(one: Input) -> Callable[[click.Context, click.Parameter, str], str | bool]:
+    def check(context: click.Context, parameter: click.Parameter, value: str) -> str | bool:
+        source = context.get_parameter_source(str(parameter.name))
+        if one.kind == "secret":
+            if value and source is click.core.ParameterSource.COMMANDLINE:
+                raise InputError(
+                    f"input `{one.name}` is secret, and every process can read a command line",
+                    fix=f"export {variable(one.name)}, and leave --{one.name} out",
+                )
+            return value
         if len(value) > LONGEST_INPUT:
-            raise InputError.of(name, value, f"it is longer than {LONGEST_INPUT} characters")
+            raise InputError.of(one.name, value, f"it is longer than {LONGEST_INPUT} characters")
         if any(ord(character) < 32 and character not in "\t\r\n" for character in value):
-            raise InputError.of(name, value, "it holds a control character")
-    return value
+            raise InputError.of(one.name, value, "it holds a control character")
+        if one.kind == "text":
+            return value
+        if value not in ("true", "false"):
+            fix = f"{one.name}: true"
+            raise InputError.of(one.name, value, "it is neither `true` nor `false`", fix=fix)
+        return value == "true"
 
-
-def _reject_from_argv(context: typer.Context, param: typer.CallbackParam, value: Any) -> Any:
-    name = str(param.name)
-    if value and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-        shown = name.replace("_", "-")
-        raise InputError(
-            f"input `{shown}` is secret, and a command line can be read by every process",
-            fix=f"export {variable(shown)}, and leave --{shown} out",
-        )
-    return value
-
+    return check

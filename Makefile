@@ -1,0 +1,55 @@
+# What CI runs is what a person runs. `make` alone lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+DEV := scripts/run.sh dev
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+
+.PHONY: demo demo-clean
+demo: ## carry two experiments towards production on this machine (KEEP=1: leave the servers running)
+	@scripts/run.sh local demo $(if $(filter-out 0 false,$(KEEP)),--keep)
+
+demo-clean: ## stop the demo's servers and remove .demo
+	@scripts/run.sh local clean
+
+.PHONY: test test-unit test-integration test-flow
+test: ## run all tests, with real git, DVC, GTO, Docker, registry, kustomize and act
+	$(DEV) pytest tests
+
+test-unit: ## run the tests that need no process and no network: seconds
+	$(DEV) pytest tests/unit
+
+test-integration: ## run the tests of each action with its real tools
+	$(DEV) pytest tests/integration
+
+test-flow: ## run the template workflows under act
+	$(DEV) pytest tests/flow
+
+.PHONY: lint
+lint: ## ruff, mypy, actionlint, zizmor, shellcheck, and the generated documentation
+	$(DEV) ruff check .
+	$(DEV) ruff format --check .
+	$(DEV) mypy
+	$(DEV) shellcheck scripts/run.sh .ci/run
+	$(DEV) python -I scripts local tool actionlint -- .github/workflows/*.yml templates/*/.github/workflows/*.yml
+	$(DEV) zizmor --offline --pedantic --quiet .github actions templates
+	$(DEV) python -I scripts local docs --check
+
+.PHONY: format
+format: ## let ruff write what lint asks for
+	$(DEV) ruff check --fix .
+	$(DEV) ruff format .
+
+.PHONY: docs
+docs: ## write the generated tables of the READMEs
+	$(DEV) python -I scripts local docs
+
+.PHONY: lock
+lock: ## resolve all dependencies again
+	$(DEV) uv pip compile pyproject.toml --quiet --all-extras --group dev --universal --generate-hashes \
+		--no-header --no-annotate --upgrade --output-file scripts/requirements.txt
+	echo uv | $(DEV) uv pip compile - --quiet --universal --generate-hashes \
+		--no-header --no-annotate --upgrade --output-file scripts/uv.txt
