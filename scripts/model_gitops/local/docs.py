@@ -1,0 +1,75 @@
+"""The generated parts of the READMEs: tables that are read off each action.yml."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from model_gitops.__main__ import ACTIONS
+from model_gitops.core import document
+from model_gitops.errors import RefusedError
+
+ROOT = Path(__file__).resolve().parents[3]
+_BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- /generated -->)", re.DOTALL)
+
+
+def write(*, check: bool) -> list[str]:
+    """Fill every generated block; return the files that changed.
+
+    With `check` nothing is written, and RefusedError names the files that would change.
+    """
+    changed = []
+    for readme in [ROOT / "README.md", *sorted(ROOT.glob("actions/*/README.md"))]:
+        old = readme.read_text(encoding="utf-8")
+        new = fill(old, readme.parent)
+        if new != old:
+            changed.append(str(readme.relative_to(ROOT)))
+            if not check:
+                readme.write_text(new, encoding="utf-8")
+    if check and changed:
+        raise RefusedError(f"generated tables are out of date in {', '.join(changed)}", fix="make docs")
+    return changed
+
+
+def fill(text: str, folder: Path) -> str:
+    """Return `text` with each generated block written anew, for the README in `folder`."""
+
+    def block(match: re.Match[str]) -> str:
+        return f"{match[1]}\n{_table(match[2], folder)}\n{match[3]}"
+
+    return _BLOCK.sub(block, text)
+
+
+def metadata(folder: Path) -> Any:
+    """Return the parsed action.yml of the action in `folder`."""
+    file = folder / "action.yml"
+    return document.load_yaml(file.read_text(encoding="utf-8"), source=str(file.relative_to(ROOT)))
+
+
+def _table(kind: str, folder: Path) -> str:
+    if kind == "actions":
+        rows = [f"| [{name}](actions/{name}/README.md) | {text} |" for name, text in ACTIONS.items()]
+        return "\n".join(["| action | what it does |", "|---|---|", *rows]) + "\n"
+    entries = metadata(folder)[kind]
+    if kind == "inputs":
+        head = ["| input | what it is | default |", "|---|---|---|"]
+        rows = [
+            f"| `{name}` | {_cell(one['description'])} | {_default(one)} |"
+            for name, one in entries.items()
+        ]
+    else:
+        head = ["| output | what it is |", "|---|---|"]
+        rows = [f"| `{name}` | {_cell(one['description'])} |" for name, one in entries.items()]
+    return "\n".join([*head, *rows]) + "\n"
+
+
+def _default(entry: Any) -> str:
+    if entry.get("required"):
+        return "required"
+    default = str(entry.get("default", "")).replace("${{ github.token }}", "the job's token")
+    return f"`{default}`" if default else ""
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
