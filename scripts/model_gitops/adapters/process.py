@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -76,11 +76,12 @@ def run(
     check: bool = True,
     timeout: float | None = 600,
     stream: bool = False,
+    on_line: Callable[[str], None] | None = None,
 ) -> Completed:
     """Run a program to its end.
 
     `env` is added to the inherited environment (see `environment`); `timeout` is in seconds;
-    `stream` copies the output to our stderr as it comes. Raises ProcessError for a status other
+    `stream` copies the output to our stderr as it comes, `on_line` gets each line of it instead. Raises ProcessError for a status other
     than 0 (unless `check` is false), ExternalError for a missing program or a timeout.
     """
     words = tuple(str(arg) for arg in args)
@@ -108,8 +109,8 @@ def run(
         raise ExternalError(f"`{words[0]}` can't be started: {error.strerror}") from error
     with process:
         try:
-            if stream:
-                stdout, stderr = _stream(process, input, timeout)
+            if stream or on_line:
+                stdout, stderr = _stream(process, input, timeout, on_line or _to_stderr)
             else:
                 stdout, stderr = process.communicate(input, timeout)
         except subprocess.TimeoutExpired as error:
@@ -126,17 +127,24 @@ def run(
     return completed
 
 
+def _to_stderr(line: str) -> None:
+    sys.stderr.write(line)
+    sys.stderr.flush()
+
+
 def _stream(
-    process: subprocess.Popen[str], input: str | None, timeout: float | None
+    process: subprocess.Popen[str],
+    input: str | None,
+    timeout: float | None,
+    on_line: Callable[[str], None],
 ) -> tuple[str, str]:
-    """Collect both outputs, and copy them to our stderr line by line."""
+    """Collect both outputs, and hand them on line by line as they come."""
     collected: tuple[list[str], list[str]] = ([], [])
 
     def copy(source: IO[str], lines: list[str]) -> None:
         for line in source:
             lines.append(line)
-            sys.stderr.write(line)
-            sys.stderr.flush()
+            on_line(line)
 
     if process.stdout is None or process.stderr is None:
         raise AssertionError("both outputs are pipes")
@@ -171,3 +179,23 @@ def spawn(args: Sequence[str | Path], *, log: Path, env: Mapping[str, str] | Non
         except OSError as error:
             raise ExternalError(f"`{words[0]}` can't be started: {error.strerror}") from error
     return process.pid
+
+
+def pipe(
+    args: Sequence[str | Path],
+    *,
+    stdin: IO[bytes],
+    stdout: IO[bytes],
+    env: Mapping[str, str] | None = None,
+    timeout: float | None = 600,
+) -> int:
+    """Run a program on two binary files (such as a CGI program's) and return its status."""
+    return subprocess.run(  # noqa: S603 - a list, no shell
+        [str(arg) for arg in args],
+        env=environment(env),
+        stdin=stdin,
+        stdout=stdout,
+        stderr=subprocess.DEVNULL,
+        timeout=timeout,
+        check=False,
+    ).returncode
