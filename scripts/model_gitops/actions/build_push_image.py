@@ -1,0 +1,458 @@
+"""Build, smoke-test and push the image that serves a model."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import tempfile
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+from model_gitops import runner
+from model_gitops.adapters import docker, process
+from model_gitops.core import image as images
+from model_gitops.core import smoke
+from model_gitops.errors import ExternalError, InputError, RefusedError
+from model_gitops.options import existing_folder, flag, lines, option, secret
+
+OUTPUTS = ("image", "tag", "digest", "operation", "metadata")
+
+# Often enough to be quick, seldom enough to leave the processor to the model that loads.
+_PROBE_SECONDS = 0.25
+
+
+@dataclass(frozen=True)
+class _Job:
+    """The inputs, validated. `tags` are all that are written, the commit's first."""
+
+    name: str
+    tags: tuple[str, ...]
+    content: images.Content
+    build: images.Build
+    secrets: dict[str, str]
+    platforms: tuple[str, ...]
+    attestations: list[str]
+    test: smoke.SmokeTest | None
+
+
+def command(  # noqa: PLR0917 - the inputs of the public contract
+    image: Annotated[str, option("image", "The image's name, without a tag: ghcr.io/acme/diabetes.")] = "",
+    tag: Annotated[
+        str, option("tag", "The tag. Default: the commit's hash; on a pull request the head's.")
+    ] = "",
+    extra_tags: Annotated[str, option("extra-tags", "More tags of the same image, one a line.")] = "",
+    context: Annotated[str, option("context", "Folder that the build reads.")] = ".",
+    file: Annotated[str, option("file", "The Dockerfile. Default: `Dockerfile` in the context.")] = "",
+    target: Annotated[str, option("target", "Stage to build. Default: the last.")] = "",
+    build_args: Annotated[str, option("build-args", "Build arguments, lines `NAME=value`.")] = "",
+    build_contexts: Annotated[
+        str,
+        option("build-contexts", "Named contexts, lines `name=folder` or `name=docker-image://reference`."),
+    ] = "",
+    secrets: Annotated[
+        str, secret("secrets", "Build secrets, lines `id=value`, for `RUN --mount=type=secret`.")
+    ] = "",
+    platforms: Annotated[
+        str, option("platforms", "Platforms, such as linux/amd64,linux/arm64. Default: the builder's.")
+    ] = "",
+    labels: Annotated[str, option("labels", "More labels, lines `key=value`; they win over ours.")] = "",
+    cache_from: Annotated[str, option("cache-from", "Caches to read, as buildx has them, one a line.")] = "",
+    cache_to: Annotated[str, option("cache-to", "Caches to write, as buildx has them, one a line.")] = "",
+    provenance: Annotated[
+        str, option("provenance", "Provenance attestation: true, false, mode=max. Default: buildx's.")
+    ] = "",
+    sbom: Annotated[str, option("sbom", "SBOM attestation: true, false. Default: buildx's.")] = "",
+    builder: Annotated[str, option("builder", "The buildx builder. Default: the current one.")] = "",
+    smoke_test: Annotated[
+        str,
+        option("smoke-test", "Test before the push: a description (YAML or JSON), or a file with it."),
+    ] = "",
+    reuse: Annotated[
+        bool, flag("reuse", "Whether an image of the same content in the registry is used, not built.")
+    ] = True,
+    push: Annotated[bool, flag("push", "Whether to push.")] = True,
+    username: Annotated[
+        str, option("username", "Account for the registry. Default: who started the workflow.")
+    ] = "",
+    password: Annotated[str, secret("password", "Password or token for the registry.")] = "",
+    model: Annotated[str, option("model", "The model's name, for a label.")] = "",
+    model_version: Annotated[str, option("model-version", "The model's version, for a label.")] = "",
+    model_hash: Annotated[str, option("model-hash", "The model's hash, for a label.")] = "",
+) -> None:
+    """Look for an image of the same content; else build, test and push one. Put out its digest."""
+    runner.mask(password)
+    secret_values = images.parse_pairs(
+        "secrets", lines(secrets), key=r"[A-Za-z0-9_.-]+", example="TOKEN=${{ secrets.TOKEN }}"
+    )
+    for value in secret_values.values():
+        runner.mask(value)
+
+    name = images.check_name(image)
+    revision = _commit()
+    if not tag and not revision:
+        raise InputError.of("tag", tag, "no commit is known here to take it from", fix="tag: v1.2.3")
+    tag = images.check_tag(tag or revision)
+    more = [images.check_tag(line, input_name="extra-tags") for line in lines(extra_tags)]
+    arguments = images.parse_pairs(
+        "build-args", lines(build_args), key=r"[A-Za-z_][A-Za-z0-9_.-]*", example="BASE_IMAGE=python:3.12"
+    )
+    contexts = _named_contexts(build_contexts)
+    own_labels = images.parse_pairs("labels", lines(labels), key=r"[^\s=]+", example="com.acme.team=ml")
+    folder = existing_folder("context", context or ".").resolve()
+    dockerfile = _dockerfile(file, folder)
+    wanted_platforms = images.parse_platforms(lines(platforms))
+    test = _read_smoke_test(smoke_test) if smoke_test.strip() else None
+    if len(builder.split()) > 1 or builder.startswith("-"):
+        raise InputError.of("builder", builder, "this is no name of a builder", fix="builder: default")
+    login_as = _login_name(username, password, push=push)
+
+    with (
+        tempfile.TemporaryDirectory(prefix="model-gitops-build-", dir=runner.temporary_folder()) as made,
+        docker.private_config(Path(made), images.registry_host(name)) as env,
+    ):
+        scratch = Path(made)
+        client = docker.Docker(env, builder, runner.say)
+        described = client.describe_builder()
+        content = images.Content(
+            files=docker.entries(folder, ignore_file=_ignore_file(dockerfile)),
+            dockerfile=dockerfile.read_bytes(),
+            target=target,
+            build_args=arguments,
+            contexts={
+                key: value if images.is_reference(value) else docker.entries(Path(value))
+                for key, value in contexts.items()
+            },
+            platforms=wanted_platforms or (described.platform,),
+            model_hash=model_hash,
+            attestations=(provenance, sbom),
+        )
+        fingerprint = images.fingerprint(content)
+        runner.say(f"content fingerprint: {fingerprint}")
+        place = runner.context()
+        job = _Job(
+            name=name,
+            tags=tuple(dict.fromkeys([tag, *more, images.fingerprint_tag(fingerprint)])),
+            content=content,
+            build=images.Build(
+                context=str(folder),
+                file=str(dockerfile),
+                target=target,
+                build_args=arguments,
+                contexts=contexts,
+                secrets={key: f"BUILD_SECRET_{n}" for n, key in enumerate(secret_values)},
+                labels=images.labels(
+                    name=name,
+                    tag=tag,
+                    revision=revision,
+                    source=f"{place.server_url}/{place.repository}" if place.repository else "",
+                    model=model,
+                    model_version=model_version,
+                    model_hash=model_hash,
+                    fingerprint=fingerprint,
+                    own=own_labels,
+                ),
+                cache_from=lines(cache_from),
+                cache_to=lines(cache_to),
+                builder=builder,
+            ),
+            secrets={f"BUILD_SECRET_{n}": value for n, value in enumerate(secret_values.values())},
+            platforms=wanted_platforms,
+            attestations=images.attestation_arguments(provenance, sbom),
+            test=test,
+        )
+        if login_as:
+            client.login(images.registry_host(name), login_as, password)
+        found = _reuse(client, job, fingerprint) if reuse and push else None
+        if found is not None:
+            digest, operation, metadata = found.digest, "reused", {"containerimage.digest": found.digest}
+        else:
+            digest, metadata = _build(client, job, described, scratch, push=push)
+            operation = "built"
+
+    reference = f"{name}:{tag}@{digest}" if digest else f"{name}:{tag}"
+    runner.write_outputs(
+        {
+            "image": reference,
+            "tag": tag,
+            "digest": digest,
+            "operation": operation,
+            "metadata": json.dumps(metadata, sort_keys=True, separators=(",", ":")),
+        }
+    )
+    runner.write_summary(_summary(reference, operation, job, pushed=push))
+
+
+# --- inputs ---------------------------------------------------------------------------------------
+
+
+def _commit() -> str:
+    if known := runner.context().head_sha:
+        return known
+    done = process.run(["git", "rev-parse", "--verify", "--quiet", "HEAD"], check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _named_contexts(value: str) -> dict[str, str]:
+    found = images.parse_pairs(
+        "build-contexts", lines(value), key=r"[A-Za-z0-9_][A-Za-z0-9_./:@-]*", example="model=models"
+    )
+    for name, place in found.items():
+        if images.is_reference(place):
+            continue
+        path = Path(place)
+        if path.is_file():
+            raise InputError.of(
+                "build-contexts", place, "a named context is a folder, and this is a file",
+                fix=f"build-contexts: {name}={path.parent}",
+            )  # fmt: skip
+        if not path.is_dir():
+            raise InputError.of(
+                "build-contexts", place, "no such folder",
+                fix=f"build-contexts: {name}=FOLDER (is the step that makes it, such as dvc-pull-model, before this one?)",
+            )  # fmt: skip
+        found[name] = str(path.resolve())
+    return found
+
+
+def _dockerfile(file: str, folder: Path) -> Path:
+    path = Path(file) if file else folder / "Dockerfile"
+    if path.is_file():
+        return path.resolve()
+    fix = "file: path/to/Dockerfile, from the working directory"
+    if file and (folder / file).is_file():
+        fix = f"file: {Path(folder.name) / file if folder != Path.cwd() else file}"
+        fix += " (from the working directory, not from the context)"
+    raise InputError.of("file", file or str(path), "no such file", fix=fix)
+
+
+def _ignore_file(dockerfile: Path) -> Path | None:
+    """BuildKit prefers an ignore file that is named after the Dockerfile."""
+    own = dockerfile.with_name(f"{dockerfile.name}.dockerignore")
+    return own if own.is_file() else None
+
+
+def _read_smoke_test(value: str) -> smoke.SmokeTest:
+    source = "input `smoke-test`"
+    if not smoke.is_text(value):
+        path = Path(value.strip())
+        try:
+            value, source = path.read_text(encoding="utf-8"), str(path)
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError.of(
+                "smoke-test", str(path), f"this file can't be read: {error}",
+                fix="smoke-test: a file's path, or the description itself",
+            ) from error  # fmt: skip
+    test = smoke.parse(value, source=source)
+    return replace(test, requests=[_with_body(request, source) for request in test.requests])
+
+
+def _with_body(request: smoke.Request, source: str) -> smoke.Request:
+    if not request.body_file:
+        return request
+    try:
+        return replace(request, body=Path(request.body_file).read_bytes())
+    except OSError as error:
+        raise InputError(
+            f"{source}: the `body-file` {request.body_file!r} can't be read: {error.strerror}",
+            fix="give its path from the working directory",
+        ) from error
+
+
+def _login_name(username: str, password: str, *, push: bool) -> str:
+    """Return the name to log in with; empty where nothing is given and the user's logins serve.
+
+    Without a push an empty password is fine: a fork's pull request has no secrets.
+    """
+    if username and not password and push:
+        raise InputError("input `username` is given, and `password` is not", fix="password: ${{ github.token }}")
+    if not password:
+        return ""
+    sender = runner.context().event.get("sender")
+    name = username or (str(sender.get("login", "")) if isinstance(sender, dict) else "")
+    if not name:
+        raise InputError("input `password` is given, and `username` is not", fix="username: ${{ github.actor }}")
+    return name
+
+
+# --- the steps ------------------------------------------------------------------------------------
+
+
+def _reuse(client: docker.Docker, job: _Job, fingerprint: str) -> images.Published | None:
+    """Return the registry's image of this content, all tags set on it; None where it has none."""
+    current = {one: client.inspect(f"{job.name}:{one}") for one in job.tags}
+    found = images.reusable(
+        current[job.tags[0]], current[images.fingerprint_tag(fingerprint)], fingerprint
+    )
+    if found is None:
+        return None
+    runner.say(f"{job.name}@{found.digest} has this content: nothing is built")
+    # A tag that is right already is left alone: an immutable one could not be written again.
+    client.point(
+        job.name,
+        [one for one, image in current.items() if image is None or image.digest != found.digest],
+        found.digest,
+    )
+    return found
+
+
+def _build(
+    client: docker.Docker, job: _Job, builder: images.Builder, scratch: Path, *, push: bool
+) -> tuple[str, dict[str, Any]]:
+    """Build, test, push; return the digest (empty if not pushed) and buildx's metadata."""
+    tested = _smoke_test(client, job, scratch) if job.test is not None else ""
+    if not push:
+        # The test has built it all; without one the build itself is the test.
+        metadata = _run_build(client, job, scratch, ["--output=type=cacheonly"], job.attestations, cache_to=True)
+        return "", metadata
+    if builder.driver == "docker":
+        return _push_from_engine(client, job, scratch, tested)
+    # Pushed by digest first: no tag names the image until it is known to be the tested one.
+    output = f"--output=type=image,name={job.name},push-by-digest=true,name-canonical=true,push=true"
+    metadata = _run_build(client, job, scratch, [output], job.attestations, cache_to=True)
+    digest = metadata.get("containerimage.digest")
+    if not images.is_digest(digest):
+        raise ExternalError(f"buildx named no digest for what it pushed: {str(metadata)[:300]}")
+    if tested:
+        _same(tested, client.configs_of(job.name, str(digest)))
+    client.point(job.name, job.tags, str(digest))
+    return str(digest), metadata
+
+
+def _push_from_engine(
+    client: docker.Docker, job: _Job, scratch: Path, tested: str
+) -> tuple[str, dict[str, Any]]:
+    """Push with the engine's built-in builder, which can't push by digest: load, compare, push."""
+    references = [f"{job.name}:{one}" for one in job.tags]
+    output = ["--load", *(f"--tag={reference}" for reference in references)]
+    metadata = _run_build(client, job, scratch, output, job.attestations, cache_to=True)
+    if tested:
+        engine = docker.Engine(client.engine_host())
+        _same(tested, {images.tested_config(metadata, engine.image_id(references[0]))})
+    client.push(references)
+    found = client.inspect(references[0])
+    if found is None:
+        raise ExternalError(f"{references[0]} was pushed, and the registry does not have it")
+    return found.digest, metadata
+
+
+def _run_build(
+    client: docker.Docker,
+    job: _Job,
+    scratch: Path,
+    output: list[str],
+    attestations: Sequence[str],
+    *,
+    cache_to: bool,
+    platforms: Sequence[str] | None = None,
+) -> dict[str, Any]:
+    metadata_file = scratch / f"metadata-{uuid.uuid4().hex}.json"
+    words = images.build_arguments(
+        job.build,
+        metadata_file=str(metadata_file),
+        output=output,
+        platforms=job.platforms if platforms is None else platforms,
+        attestations=attestations,
+        cache_to=cache_to,
+    )
+    with runner.group(f"docker buildx build: {job.name}"):
+        return client.build(words, metadata_file, job.secrets, job.name)
+
+
+def _same(tested: str, pushed: set[str]) -> None:
+    if tested not in pushed:
+        raise ExternalError(
+            f"the image tested ({tested}) is not the one built for the push ({', '.join(sorted(pushed))}),"
+            " so no tag was written: did the builder lose its cache in between?",
+            fix="run the job again; if it stays so, the build gives another result each time: give the"
+            " builder more room for its cache",
+        )
+
+
+def _smoke_test(client: docker.Docker, job: _Job, scratch: Path) -> str:
+    """Build for the engine, start, ask; return the tested image's config digest.
+
+    Raises RefusedError where the image does not answer as it should.
+    """
+    test = job.test
+    if test is None:
+        raise AssertionError("called with a test")
+    engine = docker.Engine(client.engine_host())
+    platform = images.native_or_first(job.platforms, engine.platform)
+    local = f"model-gitops-smoke:{uuid.uuid4().hex}"
+    try:
+        # Attestations describe an image and are no part of it; an engine's store may not take them.
+        metadata = _run_build(
+            client, job, scratch, ["--load", f"--tag={local}"], ["--provenance=false", "--sbom=false"],
+            cache_to=False, platforms=[platform] if platform else [],
+        )  # fmt: skip
+        config = images.tested_config(metadata, engine.image_id(local))
+        with engine.start(local, test) as container:
+            problem = _until_healthy(container, test) or _answers(container, test)
+            if problem:
+                with runner.group("log of the container"):
+                    runner.say(container.log() or "(the container wrote nothing)")
+                raise RefusedError(
+                    f"the smoke test failed: {problem}; nothing was pushed",
+                    fix="read the container's log above; the same test runs on your machine with `push: false`",
+                )
+    finally:
+        engine.remove_image(local)
+    runner.say(f"the smoke test passed: {max(len(test.requests), 1)} request(s) answered as expected")
+    return config
+
+
+def _until_healthy(container: docker.Container, test: smoke.SmokeTest) -> str:
+    """Wait for the image to be healthy; return what is wrong, or an empty string."""
+    probe = smoke.Request(path=test.health or "/")
+    deadline = time.monotonic() + test.timeout
+    last = "no answer"
+    while time.monotonic() < deadline:
+        state, health = container.state()
+        if state not in ("running", "restarting"):
+            return f"the container {state if state != 'created' else 'could not be started'}"
+        if not test.health and health:
+            if health == "healthy":
+                return ""
+            if health == "unhealthy":
+                return "its HEALTHCHECK says unhealthy"
+            last = f"its HEALTHCHECK says {health}"
+        else:
+            try:
+                status, _ = container.ask(probe, timeout=5)
+            except (OSError, http.client.HTTPException) as error:
+                last = str(error) or type(error).__name__
+            else:
+                # Without a health path any answer shows that the server is up.
+                if not test.health or 200 <= status < 300:
+                    return ""
+                last = f"status {status}"
+        time.sleep(_PROBE_SECONDS)
+    asked = f"{probe.path} on port {test.port}"
+    return f"not healthy after {test.timeout:.0f} seconds ({asked}: {last})"
+
+
+def _answers(container: docker.Container, test: smoke.SmokeTest) -> str:
+    """Send the requests in order; return what is wrong with the first bad answer, or nothing."""
+    for request in test.requests:
+        asked = f"{request.method} {request.path}"
+        try:
+            status, body = container.ask(request, timeout=test.timeout)
+        except (OSError, http.client.HTTPException) as error:
+            return f"{asked}: no answer ({error or type(error).__name__})"
+        if problems := smoke.compare(request.expect, status, body):
+            with runner.group(f"answer to {asked}"):
+                runner.say(body[:4096].decode("utf-8", errors="replace"))
+            return f"{asked}: {'; '.join(problems)}"
+    return ""
+
+
+def _summary(reference: str, operation: str, job: _Job, *, pushed: bool) -> str:
+    said = {"built": "Built and pushed" if pushed else "Built, not pushed", "reused": "Reused, not built"}
+    test = "no smoke test"
+    if job.test is not None:
+        test = "smoke-tested before the push" if operation == "built" else "tested when it was built"
+    return f"### {said[operation]}: `{reference}`\n\n{test}; tags: {', '.join(f'`{one}`' for one in job.tags)}\n"

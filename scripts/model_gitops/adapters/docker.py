@@ -1,0 +1,412 @@
+"""Docker: its command line (buildx, login, push) and, for a container under test, its SDK."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import os
+import random
+import shutil
+import stat
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from model_gitops.adapters import process
+from model_gitops.core import image, retry
+from model_gitops.core.smoke import Request, SmokeTest
+from model_gitops.errors import ExternalError, InputError
+
+# Enough for a registry's short fault; a build or a login that waits longer helps nobody.
+_ATTEMPTS = 5
+_LARGEST_ANSWER = 10 * 1024 * 1024
+_HUB = "https://index.docker.io/v1/"
+_INSPECT = '{"manifest":{{json .Manifest}},"image":{{json .Image}}}'
+
+
+# --- what a build reads ---------------------------------------------------------------------------
+
+
+def entries(folder: Path, *, ignore_file: Path | None = None) -> list[image.Entry]:
+    """Read a build context as BuildKit would send it: .dockerignore (or `ignore_file`) applied.
+
+    The folder's own `.git` is left out always: it differs in each checkout of the same commit.
+    Raises InputError for a file that can't be read.
+    """
+    from docker.utils.build import exclude_paths
+
+    ignored = ignore_file or folder / ".dockerignore"
+    patterns: list[str] = []
+    if ignored.is_file():
+        lines = (line.strip() for line in ignored.read_text(encoding="utf-8-sig").splitlines())
+        patterns = [line for line in lines if line and not line.startswith("#")]
+    paths = sorted(exclude_paths(str(folder), [*patterns, ".git"]))
+    found: list[image.Entry] = []
+    folders: set[str] = set()
+    parents: set[str] = set()
+    for path in paths:
+        file = folder / path
+        parents.update(str(parent) for parent in Path(path).parents)
+        name = Path(path).as_posix()
+        try:
+            mode = file.lstat().st_mode
+            if stat.S_ISLNK(mode):
+                target = os.fsencode(file.readlink())
+                found.append(image.Entry(name, "link", hashlib.sha256(target).hexdigest()))
+            elif stat.S_ISREG(mode):
+                with file.open("rb") as stream:
+                    digest = hashlib.file_digest(stream, "sha256").hexdigest()
+                kind = "exec" if mode & stat.S_IXUSR else "file"
+                found.append(image.Entry(name, kind, digest))
+            elif stat.S_ISDIR(mode):
+                folders.add(path)
+        except OSError as error:
+            raise InputError(
+                f"the file {str(file)!r} of the build context can't be read: {error.strerror}",
+                fix="correct its permissions, or leave it out with a line in .dockerignore",
+            ) from error
+    # A folder with something in it follows from that; an empty one is content of its own.
+    found += [image.Entry(Path(path).as_posix(), "folder", "") for path in folders - parents]
+    return found
+
+
+# --- the command line -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Docker:
+    """The docker command line; `env` says where its configuration is."""
+
+    env: Mapping[str, str]
+    builder: str = ""
+    # A message of docker's that tells progress, such as a retry.
+    say: Callable[[str], None] = print
+
+    def describe_builder(self) -> image.Builder:
+        """Ask buildx for the builder's driver and default platform.
+
+        Raises ExternalError where docker or buildx is missing, InputError for an unknown builder.
+        """
+        done = self._run("buildx", "inspect", *([self.builder] if self.builder else []), check=False)
+        said = done.stderr + done.stdout
+        if done.returncode == 0:
+            return image.parse_builder(done.stdout)
+        if "not a docker command" in said or "unknown command" in said or "unknown flag" in said:
+            raise ExternalError(
+                "docker has no `buildx` on this machine",
+                fix="apt-get install docker-buildx-plugin (or run docker/setup-buildx-action first)",
+            )
+        if "no builder" in said:
+            raise InputError.of(
+                "builder", self.builder or os.environ.get("BUILDX_BUILDER", ""), "buildx has no builder of that name",
+                fix="docker buildx ls shows the names; leave `builder` out for the current one",
+            )  # fmt: skip
+        raise process.ProcessError(done)
+
+    def build(
+        self, arguments: Sequence[str], metadata_file: Path, env: Mapping[str, str], name: str
+    ) -> dict[str, Any]:
+        """Run `docker ARGUMENTS`, a build, with its progress shown; return the metadata.
+
+        `env` holds the build's secrets. Raises ProcessError with what can be done about it.
+        """
+        done = process.run(
+            ["docker", *arguments],
+            env={**_actions_cache(arguments), **self.env, **env},
+            check=False,
+            timeout=None,
+            stream=True,
+        )
+        if done.returncode != 0:
+            raise process.ProcessError(done, fix=_build_fix(done.stderr, name))
+        try:
+            found = json.loads(metadata_file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ExternalError(f"buildx wrote no metadata: {error}") from error
+        return found if isinstance(found, dict) else {}
+
+    def inspect(self, reference: str) -> image.Published | None:
+        """Return the image that a registry has under `reference`, or None.
+
+        None also where the registry hides it: many say `denied` for what does not exist, and the
+        push then tells the truth. Raises ProcessError where the registry can't be asked.
+        """
+        words = ["imagetools", "inspect", *self._on_builder(), f"--format={_INSPECT}", reference]
+        done = self._again("buildx", *words)
+        said = done.stderr + done.stdout
+        if done.returncode == 0:
+            return image.published(_json(done.stdout))
+        if image.is_not_found(said) or image.is_denied(said):
+            return None
+        raise process.ProcessError(done, fix=image.registry_fix(reference, said))
+
+    def configs_of(self, name: str, digest: str) -> set[str]:
+        """Return the config digests of the image `name@digest`, one a platform."""
+        manifest = self._raw(f"{name}@{digest}")
+        children = image.manifests_of(manifest)
+        manifests = [self._raw(f"{name}@{one}") for one in children] if children else [manifest]
+        return {str((one.get("config") or {}).get("digest", "")) for one in manifests}
+
+    def point(self, name: str, tags: Sequence[str], digest: str) -> None:
+        """Let `tags` name the image `name@digest`, in the registry, its digest unchanged.
+
+        Raises ProcessError with the fix where the registry refuses.
+        """
+        if not tags:
+            return
+        # --prefer-index=false: a plain image stays one; wrapped in an index its digest would differ.
+        words = ["imagetools", "create", *self._on_builder(), "--prefer-index=false", "--progress=plain"]
+        words += [f"--tag={name}:{tag}" for tag in tags]
+        done = self._again("buildx", *words, "--", f"{name}@{digest}")
+        if done.returncode != 0:
+            raise process.ProcessError(done, fix=image.registry_fix(name, done.stderr + done.stdout))
+
+    def push(self, references: Sequence[str]) -> None:
+        """Push images from the engine's store. Raises ProcessError with the fix."""
+        for reference in references:
+            done = self._again("push", "--quiet", "--", reference)
+            if done.returncode != 0:
+                raise process.ProcessError(done, fix=image.registry_fix(reference, done.stderr + done.stdout))
+
+    def login(self, host: str, username: str, password: str) -> None:
+        """Log in to a registry (empty: Docker Hub); the password goes by standard input.
+
+        Raises ExternalError where the registry refuses.
+        """
+        words = ["login", f"--username={username}", "--password-stdin", *(["--", host] if host else [])]
+        done = self._again(*words, input=password)
+        if done.returncode == 0:
+            return
+        said = (done.stderr + done.stdout).strip().splitlines()
+        shown = host or "docker.io"
+        fix = f"check that `username` and `password` are an account's of {shown}, and not expired"
+        if shown == "ghcr.io":
+            fix = "password: ${{ github.token }}, with `permissions: packages: write` in the job"
+        if not image.is_denied("\n".join(said)):
+            fix = f"check that {shown} can be reached from this runner"
+        raise ExternalError(f"login to {shown} was refused: {said[-1] if said else 'no reason given'}", fix=fix)
+
+    def engine_host(self) -> str:
+        """Return the address of the engine that the command line uses, also of a docker context."""
+        if given := os.environ.get("DOCKER_HOST", ""):
+            return given
+        done = self._run("context", "inspect", "--format={{.Endpoints.docker.Host}}", check=False)
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    def _raw(self, reference: str) -> dict[str, Any]:
+        done = self._again("buildx", "imagetools", "inspect", *self._on_builder(), "--raw", reference)
+        if done.returncode != 0:
+            raise process.ProcessError(done, fix=image.registry_fix(reference, done.stderr))
+        found = _json(done.stdout)
+        return found if isinstance(found, dict) else {}
+
+    def _on_builder(self) -> list[str]:
+        # The builder knows which registries are insecure or have mirrors.
+        return [f"--builder={self.builder}"] if self.builder else []
+
+    def _run(self, *args: str, check: bool = True, input: str | None = None) -> process.Completed:
+        return process.run(["docker", *args], env=self.env, check=check, input=input)
+
+    def _again(self, *args: str, input: str | None = None) -> process.Completed:
+        """Run docker against a registry, again after faults that may pass."""
+        for attempt in range(_ATTEMPTS):
+            done = self._run(*args, check=False, input=input)
+            said = done.stderr + done.stdout
+            if done.returncode == 0 or image.is_not_found(said) or not image.is_transient(said):
+                break
+            if attempt + 1 < _ATTEMPTS:
+                self.say(f"the registry did not answer ({_last(said)}): trying again")
+                time.sleep(retry.pause(attempt + 1, random.random()))  # noqa: S311 - jitter
+        return done
+
+
+@contextmanager
+def private_config(parent: Path | None, host: str) -> Iterator[dict[str, str]]:
+    """Give docker a configuration of its own, for a login that leaves nothing behind.
+
+    It starts as the user's: logins, plugins, builders and contexts keep working. `host` is the
+    registry to log in to; its password goes into this folder, not into a credential store.
+    """
+    own = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+    folder = Path(tempfile.mkdtemp(prefix="model-gitops-docker-", dir=parent))
+    try:
+        config: dict[str, Any] = {}
+        if own.is_dir():
+            for entry in own.iterdir():
+                if entry.name != "config.json":
+                    (folder / entry.name).symlink_to(entry.resolve())
+            with suppress(FileNotFoundError):
+                config = _json((own / "config.json").read_text(encoding="utf-8"))
+        if not isinstance(config, dict):
+            raise ExternalError(f"{own / 'config.json'} is not docker's configuration")
+        helpers = config.get("credHelpers") or {}
+        if config.get("credsStore") or helpers:
+            config["credHelpers"] = {**helpers, host or _HUB: ""}
+        file = folder / "config.json"
+        file.touch(mode=0o600)
+        file.write_text(json.dumps(config), encoding="utf-8")
+        yield {"DOCKER_CONFIG": str(folder)}
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+# --- a container under test -----------------------------------------------------------------------
+
+
+class Container:
+    """A started container, shut in as production would: see `Engine.start`."""
+
+    def __init__(self, container: Any, host: str, port: int) -> None:
+        self._container = container
+        self._host = host
+        self._port = port
+
+    def state(self) -> tuple[str, str]:
+        """Return (`running`, `exited`, …) and the image's HEALTHCHECK's word, or an empty string."""
+        self._container.reload()
+        state = self._container.attrs["State"]
+        if state["Status"] == "exited":
+            return f"exited with status {state.get('ExitCode')}", ""
+        return str(state["Status"]), str((state.get("Health") or {}).get("Status", ""))
+
+    def ask(self, request: Request, timeout: float) -> tuple[int, bytes]:
+        """Send `request`; return the status and body. Raises OSError or HTTPException."""
+        published = (self._container.attrs["NetworkSettings"]["Ports"] or {}).get(f"{self._port}/tcp")
+        if not published:
+            self._container.reload()
+            published = (self._container.attrs["NetworkSettings"]["Ports"] or {}).get(f"{self._port}/tcp")
+        if not published:
+            raise ConnectionError(f"port {self._port} is not published yet")
+        # No urllib: a proxy of the environment must not stand between us and the loopback.
+        connection = http.client.HTTPConnection(self._host, int(published[0]["HostPort"]), timeout=timeout)
+        try:
+            connection.request(request.method, request.path, request.body, dict(request.headers))
+            answer = connection.getresponse()
+            return answer.status, answer.read(_LARGEST_ANSWER)
+        finally:
+            connection.close()
+
+    def log(self) -> str:
+        """Return the last lines that the container wrote."""
+        raw: bytes = self._container.logs(tail=200)
+        return raw.decode("utf-8", errors="replace")
+
+
+class Engine:
+    """The Docker engine, by its SDK."""
+
+    def __init__(self, host: str) -> None:
+        """Connect. Raises ExternalError where no engine answers."""
+        import docker
+        import requests
+
+        try:
+            # The SDK knows nothing of docker contexts, so it is told the address.
+            self._client: Any = docker.from_env(environment={**os.environ, **({"DOCKER_HOST": host} if host else {})})
+            self._version = self._client.version()
+        except (docker.errors.DockerException, requests.RequestException) as error:
+            raise ExternalError(
+                f"no Docker engine answers, and the smoke test needs one: {error}",
+                fix="start the engine (systemctl start docker), or set DOCKER_HOST to its address",
+            ) from error
+        parts = urlsplit(host)
+        self._remote = parts.hostname if parts.scheme in ("tcp", "ssh") and parts.hostname else ""
+
+    @property
+    def platform(self) -> str:
+        """The engine's own platform, such as `linux/amd64`."""
+        return f"{self._version.get('Os', 'linux')}/{self._version.get('Arch', 'amd64')}"
+
+    def image_id(self, reference: str) -> str:
+        """Return the ID of a loaded image. Raises ExternalError where there is none."""
+        import docker
+
+        try:
+            return str(self._client.images.get(reference).id)
+        except docker.errors.DockerException as error:
+            raise ExternalError(
+                f"the builder did not load the image into the engine: {error}",
+                fix="builder and engine must be on the same machine, see `docker buildx ls`",
+            ) from error
+
+    @contextmanager
+    def start(self, reference: str, test: SmokeTest) -> Iterator[Container]:
+        """Start an image without privileges, on a random port; remove the container after.
+
+        Raises ExternalError where the engine can't start it.
+        """
+        import docker
+
+        try:
+            container = self._client.containers.create(
+                reference,
+                list(test.command) or None,
+                name=f"model-gitops-smoke-{uuid.uuid4().hex[:12]}",
+                environment=dict(test.env),
+                read_only=test.read_only,
+                tmpfs=dict.fromkeys(test.tmpfs, "mode=1777"),
+                cap_drop=["ALL"],
+                security_opt=["no-new-privileges"],
+                pids_limit=512,
+                # Loopback only, the engine chooses the port. A remote engine has another loopback.
+                ports={f"{test.port}/tcp": ("0.0.0.0" if self._remote else "127.0.0.1", None)},  # noqa: S104
+            )
+        except docker.errors.DockerException as error:
+            raise ExternalError(f"the engine can't make a container of the image: {error}") from error
+        try:
+            with suppress(docker.errors.APIError):
+                # A command that does not exist shows as `created` with an error: told by state().
+                container.start()
+            yield Container(container, self._remote or "127.0.0.1", test.port)
+        finally:
+            with suppress(docker.errors.DockerException):
+                container.remove(force=True, v=True)
+
+    def remove_image(self, reference: str) -> None:
+        """Remove a name, and the image if no other name holds it. Never fails."""
+        import docker
+
+        with suppress(docker.errors.DockerException):
+            self._client.images.remove(reference, force=False)
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ExternalError(f"docker gave no JSON: {text[:300]!r}") from error
+
+
+def _last(said: str) -> str:
+    lines = said.strip().splitlines()
+    return lines[-1][:200] if lines else "no reason given"
+
+
+def _actions_cache(arguments: Sequence[str]) -> dict[str, str]:
+    """Let the runner's cache token through to buildx, where a `type=gha` cache is asked for."""
+    if not any("type=gha" in word for word in arguments if word.startswith("--cache-")):
+        return {}
+    token = os.environ.get("ACTIONS_RUNTIME_TOKEN", "")
+    return {"ACTIONS_RUNTIME_TOKEN": token} if token else {}
+
+
+def _build_fix(said: str, name: str) -> str:
+    tail = "\n".join(said.strip().splitlines()[-20:])
+    if "unsupported frontend capability" in tail:
+        return "this builder is too old for named build contexts: run docker/setup-buildx-action first"
+    if "ttestation" in tail and "not supported" in tail:
+        return "this builder makes no attestations: provenance: false, sbom: false, or use another `builder`"
+    if "failed to push" in tail or "failed to authorize" in tail or "push access" in tail:
+        return image.registry_fix(name, tail)
+    if "Cannot connect to the Docker daemon" in tail or "error during connect" in tail:
+        return "start the Docker engine, or choose a `builder` that runs: docker buildx ls"
+    if "failed to resolve source metadata" in tail:
+        return "check the name in FROM and that the builder can reach that registry (and is logged in)"
+    return ""
