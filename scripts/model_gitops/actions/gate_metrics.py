@@ -7,7 +7,7 @@ from typing import Annotated
 
 from model_gitops import runner
 from model_gitops.adapters import git, project
-from model_gitops.core import metrics, tags
+from model_gitops.core import metrics, revision, tags
 from model_gitops.core.promotion import Promotion
 from model_gitops.errors import InputError, RefusedError
 from model_gitops.options import option
@@ -90,14 +90,14 @@ def _baseline(
 
 
 def _commit(
-    repository: git.Git, registry: tags.Registry, model: str, revision: str, input_name: str
+    repository: git.Git, registry: tags.Registry, model: str, named: str, input_name: str
 ) -> str:
-    found = tags.resolve(registry, model, revision)
-    commit = found.commit if found else repository.commit_of(revision)
+    found = revision.find(registry, model, named)
+    commit = found.commit if found else repository.commit_of(named)
     if commit is None:
         raise InputError.of(
             input_name,
-            revision,
+            named,
             f"it is no version or stage of {model}, and no Git revision of this checkout",
             fix="give a version (v1.2.3), a stage (name#stage) or a revision; if it is a commit that "
             "the checkout lacks, give actions/checkout `fetch-depth: 0`",

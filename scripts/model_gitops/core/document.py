@@ -46,7 +46,10 @@ def validate(data: Any, schema: Any, *, source: str) -> None:
         return
     place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.path)
     problem = str(error.message)
-    about = error.schema.get("description", "") if isinstance(error.schema, dict) else ""
+    rule = error.schema if isinstance(error.schema, dict) else {}
+    about = str(rule.get("description", ""))
+    if error.validator == "additionalProperties":
+        about = f"use one of: {', '.join(rule.get('properties', {}))}"
     raise InputError(
         f"{source}, at {place.lstrip('.') or 'the top'}: {problem[:500]}",
         fix=about or "see the schema, promotion.schema.json",

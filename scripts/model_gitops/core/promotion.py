@@ -108,9 +108,16 @@ def parse(document: object, *, source: str = "promotion.yaml") -> Promotion:
                 f"{source}: two environments have the same {what}",
                 fix=f"give each environment a {what} of its own",
             )
+    if not tags.is_model_name(data["model"]):
+        raise InputError.of(
+            f"model (in {source})",
+            data["model"],
+            "it is no name that GTO accepts",
+            fix="use letters, numbers, '-', '_' and '/', with a letter or number at both ends",
+        )
     deploy = data.get("deploy", {})
     return Promotion(
-        model=tags.checked_name(data["model"], what=f"{source}: model"),
+        model=data["model"],
         image=data["image"],
         environments=environments,
         deploy_repository=deploy.get("repository", ""),

@@ -1,0 +1,109 @@
+"""One workflow run on this machine, by act, without containers and without network."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from model_gitops.adapters import process
+
+# This checkout: where the templates' `uses: model-gitops/model-gitops/actions/…@v0` is found.
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@dataclass
+class Run:
+    """What a workflow run did.
+
+    `steps` are (job, step, result) in order, results as GitHub's; `errors` are the error
+    annotations, as a person would see them on the run's page.
+    """
+
+    status: int
+    steps: list[tuple[str, str, str]] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    log: str = ""
+
+    @property
+    def failed_step(self) -> str:
+        """The name of the first step that failed, or an empty string."""
+        return next((step for _, step, result in self.steps if result == "failure"), "")
+
+
+def run_workflow(
+    act: Path,
+    workflow: str,
+    event_name: str,
+    event: Mapping[str, Any],
+    *,
+    checkout: Path,
+    env: Mapping[str, str],
+    process_env: Mapping[str, str],
+    secrets: Mapping[str, str],
+    variables: Mapping[str, str],
+    log: Path,
+    on_step: Callable[[str, str, str], None] = lambda job, step, result: None,
+    actions: Path = ROOT,
+) -> Run:
+    """Run `.github/workflows/WORKFLOW` of `checkout` as the runner would for `event`.
+
+    `env` reaches the steps, `process_env` act itself, `secrets` the `secrets` context and
+    `variables` the `vars` context. `on_step` hears of each step that ends: (job, name, result).
+    Raises ExternalError where act can't run at all; a failed workflow is a Run with its status.
+    """
+    found = Run(status=0)
+    lines: list[str] = []
+
+    def on_line(line: str) -> None:
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            lines.append(line.rstrip("\n"))
+            return
+        message = str(entry.get("msg", "")).rstrip("\n")
+        lines.append(f"[{entry.get('job', '')}] {message}" if message else "")
+        if entry.get("command") == "error":
+            found.errors.append(str(entry.get("arg", "")))
+        result = entry.get("stepResult")
+        # The steps inside a composite action have longer ids; a person sees only the outer one.
+        if result and len(entry.get("stepID", [])) == 1 and entry.get("stage") == "Main":
+            name = str(entry.get("step", "")).removeprefix("Main ")
+            found.steps.append((str(entry.get("job", "")), name, str(result)))
+            on_step(*found.steps[-1])
+
+    with tempfile.TemporaryDirectory(prefix="model-gitops-act-") as folder:
+        event_file = Path(folder) / "event.json"
+        event_file.write_text(json.dumps(event), encoding="utf-8")
+        arguments: list[str | Path] = [
+            act, event_name, "--json",
+            "--directory", checkout,
+            "--workflows", checkout / ".github/workflows" / workflow,
+            "--platform", "ubuntu-latest=-self-hosted",
+            "--local-repository", f"model-gitops/model-gitops@v0={actions}",
+            "--action-offline-mode", "--no-cache-server",
+            "--eventpath", event_file,
+            "--actor", "octocat",
+        ]  # fmt: skip
+        for name, value in env.items():
+            arguments += ["--env", f"{name}={value}"]
+        for name, value in variables.items():
+            arguments += ["--var", f"{name}={value}"]
+        for name in secrets:
+            # Without a value act takes it from its own environment: argv can be read by anyone.
+            arguments += ["--secret", name]
+        done = process.run(
+            arguments,
+            env={**process_env, **secrets},
+            check=False,
+            timeout=3600,
+            on_line=on_line,
+        )
+    found.status = done.returncode
+    found.log = "\n".join(lines) + "\n"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text(found.log, encoding="utf-8")
+    return found

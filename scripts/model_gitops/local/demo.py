@@ -1,0 +1,230 @@
+"""`make demo`: two experiments; the better one reaches production, the worse one is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+import time
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from model_gitops.core import document, tags
+from model_gitops.errors import ExternalError
+from model_gitops.local import act, report_pages
+from model_gitops.local.flow import DEPLOY, MODEL, Flow
+from model_gitops.local.machine import Machine
+
+BETTER = "experiment/steady-steps"
+WORSE = "experiment/too-few-epochs"
+# One line of params.yaml makes each experiment: (expression, replacement).
+EDITS = {
+    BETTER: (r"(?m)^(\s*alpha:).*$", r"\g<1> 0.001"),
+    WORSE: (r"(?m)^(\s*epochs:).*$", r"\g<1> 2"),
+}
+
+
+@dataclass
+class Demo:
+    """The demo's folder, and what happened in it."""
+
+    folder: Path
+    machine: Machine
+    flow: Flow
+    started: float = field(default_factory=time.monotonic)
+    result: dict[str, Any] = field(default_factory=dict)
+    reports: list[Path] = field(default_factory=list)
+
+    def play(self) -> None:
+        """Carry the better experiment to production, and the worse one as far as it gets."""
+        self._title("Two repositories, from the templates")
+        self.flow.create_repositories()
+        _say(f"{MODEL} and {DEPLOY} at {self.flow.forge.url}")
+
+        number = self._experiment(BETTER, "a better one")
+        self._promote(number, "main", "dev")
+        for head, base, environment in (
+            ("main", "staging", "staging"),
+            ("staging", "production", "production"),
+        ):
+            self._title(f"{head} → {base}")
+            number = self.flow.open_pull_request(head, base, f"Promote {head} to {environment}")
+            self._promote(number, base, environment)
+        for pull in self.flow.open_pulls(DEPLOY):
+            self.flow.merge(pull, DEPLOY)
+            _say(f"a person approved and merged pull request {pull} of {DEPLOY}")
+
+        number = self._experiment(WORSE, "a worse one")
+        self._refuse(number, WORSE)
+
+    def finish(self) -> dict[str, Any]:
+        """Check what the flow left against its parts, ask production for an answer, and say so."""
+        self._title("What runs where")
+        environments = {name: self._environment(name) for name in ("dev", "staging", "production")}
+        self.result |= {
+            "registry": self.flow.parts.registry,
+            "environments": environments,
+            "reports": [str(path) for path in self.reports],
+        }
+        _table(environments)
+        answer = self.machine.ask(
+            environments["production"]["image"],
+            json.loads((act.ROOT / "templates/model/tests/smoke-request.json").read_text("utf-8")),
+        )
+        _say(f"production answers a real request: {answer}")
+        page = report_pages.write_index(self.folder / "index.html", self.result, self.reports)
+        self.result["answer"] = answer
+        (self.folder / "result.json").write_text(json.dumps(self.result, indent=2) + "\n", "utf-8")
+        seconds = time.monotonic() - self.started
+        _say(f"\ndone in {seconds // 60:.0f} min {seconds % 60:.0f} s")
+        _say(f"  reports       {page}")
+        _say(f"  repositories  {self.folder / 'git'}")
+        _say(f"  result        {self.folder / 'result.json'}")
+        return self.result
+
+    def _experiment(self, branch: str, kind: str) -> int:
+        """Commit, push, run experiment.yml, open the pull request; return its number."""
+        self._title(f"Experiment: {kind} ({branch})")
+        expression, replacement = EDITS[branch]
+
+        def change(folder: Path) -> None:
+            file = folder / "params.yaml"
+            text, changes = re.subn(expression, replacement, file.read_text("utf-8"))
+            if changes != 1:
+                raise ExternalError(f"{file.name} has no line for {expression!r}")
+            file.write_text(text, encoding="utf-8")
+
+        self.flow.commit(branch, change, f"Try {branch.partition('/')[2]}")
+        self._expect_success(self.flow.pushed(branch, "experiment.yml"))
+        return self.flow.open_pull_request(branch, "main", f"Try {branch.partition('/')[2]}")
+
+    def _promote(self, number: int, base: str, environment: str) -> None:
+        self._expect_success(self.flow.proposed(number))
+        self._keep_report(number, environment)
+        self.flow.merge(number)
+        _say(f"pull request {number} is merged into {base}")
+        self._expect_success(self.flow.pushed(base, "deploy.yml"))
+
+    def _refuse(self, number: int, branch: str) -> None:
+        run = self.flow.proposed(number)
+        self._keep_report(number, "refused")
+        if run.status == 0 or run.failed_step != "Gate the metrics":
+            raise ExternalError(
+                f"{branch} should have been stopped by the gate, but "
+                + (f"failed at {run.failed_step!r}" if run.status else "passed"),
+                fix=f"read {self.flow.root / 'runs'}",
+            )
+        reason = next(text for text in run.errors if "gate refuses" in text)
+        self.result["refused"] = [{"branch": branch, "reason": reason}]
+        _say(f"refused, as it should be: {reason.splitlines()[0]}")
+
+    def _expect_success(self, run: act.Run) -> None:
+        if run.status:
+            errors = "\n".join(run.errors) or run.log[-3000:]
+            raise ExternalError(
+                f"a workflow of the demo failed at {run.failed_step!r}:\n{errors}",
+                fix=f"read the newest log in {self.flow.root / 'runs'}",
+            )
+
+    def _keep_report(self, number: int, name: str) -> None:
+        comments = self.flow.comments(number)
+        if not comments:
+            raise ExternalError(f"pull request {number} got no report")
+        path = self.folder / "reports" / f"{number:02}-{name}.md"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("\n\n".join(comments), encoding="utf-8")
+        page = report_pages.write_report(path, self.flow.forge.url, self.flow.bare(MODEL))
+        self.reports += [path, page]
+
+    def _environment(self, name: str) -> dict[str, Any]:
+        """Read one environment from its sources: the deploy repository, Git's tags, the registry."""
+        deploy, model = self.flow.bare(DEPLOY), self.flow.bare(MODEL)
+        overlay = f"overlays/{name}/kustomization.yaml"
+        text = deploy.file_at("main", overlay) or ""
+        entry = document.load_yaml(text, source=overlay)["images"][0]
+        commit = deploy.run("log", "-1", "--format=%H", "main", "--", overlay).strip()
+        version = tags.Registry.read(model.tags()).stage("diabetes", name)
+        if version is None:
+            raise ExternalError(f"no version holds the stage {name}")
+        metrics = json.loads(model.file_at(version.commit, "eval/metrics.json") or "{}")
+        return {
+            "version": version.version,
+            "image": f"{entry['newName']}:{entry['newTag']}@{entry['digest']}",
+            "digest": entry["digest"],
+            "deploy_commit": commit,
+            "metrics": metrics,
+        }
+
+    def _title(self, text: str) -> None:
+        seconds = time.monotonic() - self.started
+        _say(f"\n[{seconds // 60:02.0f}:{seconds % 60:02.0f}] {text}")
+
+
+def run(folder: Path, *, keep: bool) -> None:
+    """Play the whole demo in `folder`, which is made anew.
+
+    With `keep` the registry, the engine and the forge are left running; else all is stopped, and
+    what was written stays. Raises an ActionError where the flow does not do what it should.
+    """
+    clean(folder)
+    folder.mkdir(parents=True)
+    machine = Machine(folder)
+    flow: Flow | None = None
+    finished = False
+    try:
+        _say("[00:00] Tools, Docker engine, registry, base image")
+        parts = machine.start(_say)
+        flow = Flow(folder, parts, on_step=_show_step)
+        demo = Demo(folder, machine, flow)
+        demo.play()
+        demo.finish()
+        finished = True
+    finally:
+        if flow is not None:
+            flow.stop()
+        if keep and finished and flow is not None:
+            url = machine.keep_forge(flow)
+            _say(f"  forge         {url}\n  registry      http://{flow.parts.registry}/v2/_catalog")
+            _say("  stop them with: make demo-clean")
+        else:
+            machine.stop()
+
+
+def clean(folder: Path) -> None:
+    """Stop what a demo left running, and remove its folder."""
+    if folder.exists():
+        Machine(folder).stop()
+        shutil.rmtree(folder)
+
+
+def _show_step(job: str, step: str, result: str) -> None:
+    mark = {"success": "✓", "failure": "✗"}.get(result, "-")
+    if result != "skipped":
+        _say(f"  {mark} {step}")
+
+
+def _table(environments: dict[str, Any]) -> None:
+    rows = [("environment", "version", "r2", "rmse", "image digest", "deploy commit")]
+    rows += [
+        (
+            name,
+            one["version"],
+            f"{one['metrics']['r2']:.4f}",
+            f"{one['metrics']['rmse']:.2f}",
+            one["digest"][:19],
+            one["deploy_commit"][:12],
+        )
+        for name, one in environments.items()
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        _say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)))
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+

@@ -1,0 +1,215 @@
+"""The whole flow in one folder: bare repositories, the forge, and workflow runs by act."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from model_gitops.adapters.git import Git, token_credentials
+from model_gitops.errors import ExternalError
+from model_gitops.local import act
+from model_gitops.local.forge import Forge
+
+MODEL = "acme/diabetes"
+DEPLOY = "acme/diabetes-deploy"
+# The person at the keyboard.
+PERSON = {
+    f"GIT_{role}_{what}": value
+    for role in ("AUTHOR", "COMMITTER")
+    for what, value in (("NAME", "ada"), ("EMAIL", "ada@example.org"))
+}
+
+
+@dataclass
+class Parts:
+    """The real parts that a flow needs: where the act program is, and what reaches the workflows.
+
+    `environment` holds the variables that a job needs to find Docker, its builder and the tools;
+    `registry` is `host:port`, `base_image` a reference that the builder can resolve.
+    """
+
+    act: Path
+    environment: Mapping[str, str]
+    registry: str
+    base_image: str
+
+
+@dataclass
+class Flow:
+    """A model repository and its deploy repository, on a forge, with runs on demand.
+
+    Everything lies below `root`: `git/`, `remote/`, `forge/`, `runs/`. `on_step` hears of each
+    step of a workflow that ends.
+    """
+
+    root: Path
+    parts: Parts
+    on_step: Callable[[str, str, str], None] = lambda job, step, result: None
+    port: int = 0
+    forge: Forge = field(init=False)
+    tokens: dict[str, str] = field(init=False)
+    runs: int = 0
+
+    def __post_init__(self) -> None:
+        """Start the forge."""
+        self.root = self.root.resolve()
+        self.forge = Forge(self.root / "forge", port=self.port)
+        self.forge.start()
+        self.tokens = {
+            name: secrets.token_hex(20) for name in ("GITHUB_TOKEN", "DEPLOY_TOKEN", "ada")
+        }
+        # As on GitHub: the job's token reaches its own repository only.
+        self.forge.add_token(
+            self.tokens["GITHUB_TOKEN"], "github-actions[bot]", repositories=[MODEL]
+        )
+        self.forge.add_token(
+            self.tokens["DEPLOY_TOKEN"], "acme-deployer[bot]", repositories=[DEPLOY]
+        )
+        self.forge.add_token(self.tokens["ada"], "ada")
+
+    def stop(self) -> None:
+        """Stop the forge; what it holds stays on disk."""
+        self.forge.stop()
+
+    def bare(self, repository: str) -> Git:
+        """Return a bare repository of the forge."""
+        return Git(self.root / "git" / ("model.git" if repository == MODEL else "deploy.git"))
+
+    def create_repositories(self) -> None:
+        """Make both repositories from the templates, with every environment at the first commit."""
+        templates = act.ROOT / "templates"
+        for repository, template in ((MODEL, "model"), (DEPLOY, "deploy")):
+            bare = self.bare(repository)
+            bare.directory.mkdir(parents=True)
+            bare.run("init", "--quiet", "--bare", "--initial-branch", "main")
+            self.forge.add_repository(repository, bare.directory)
+            clone = self.clone(repository, "main", self.root / "new" / template)
+            _copy(templates / template, clone.directory)
+            if repository == MODEL:
+                self._configure(clone.directory)
+            else:
+                self._configure_deploy(clone.directory)
+            clone.run("add", "--all")
+            clone.run("commit", "--quiet", "--message", f"Start from the {template} template", env=PERSON)
+            branches = ["main", "staging", "production"] if repository == MODEL else ["main"]
+            clone.run("push", "--quiet", "origin", *(f"HEAD:refs/heads/{name}" for name in branches))
+
+    def clone(self, repository: str, revision: str, folder: Path, token: str = "ada") -> Git:
+        """Clone `repository` into `folder` at a branch or commit, as actions/checkout would.
+
+        The credentials stay in the clone's local configuration, as that action's do.
+        """
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        url = f"{self.forge.url}/{repository}.git"
+        git = Git(folder)
+        git.run("init", "--quiet", "--initial-branch", "main")
+        git.run("remote", "add", "origin", url)
+        header = token_credentials(url, self.tokens[token]).env["GIT_CONFIG_VALUE_1"]
+        with (folder / ".git" / "config").open("a", encoding="utf-8") as config:
+            config.write(f'[http "{self.forge.url}/"]\n\textraheader = {header}\n')
+        git.run("fetch", "--quiet", "--tags", "origin", "+refs/heads/*:refs/remotes/origin/*")
+        if git.commit_of(f"refs/remotes/origin/{revision}"):
+            git.run("checkout", "--quiet", "-B", revision, f"refs/remotes/origin/{revision}")
+        elif git.commit_of(revision):
+            git.run("checkout", "--quiet", "--detach", revision)
+        return git
+
+    def commit(self, branch: str, change: Callable[[Path], None], message: str) -> str:
+        """Let a person change the model repository on `branch`, new from main, and push it."""
+        git = self.clone(MODEL, branch, self.root / "new" / "change")
+        if git.commit_of(f"refs/remotes/origin/{branch}") is None:
+            git.run("checkout", "--quiet", "-B", branch, "refs/remotes/origin/main")
+        change(git.directory)
+        git.run("add", "--all")
+        git.run("commit", "--quiet", "--message", message, env=PERSON)
+        git.run("push", "--quiet", "origin", f"HEAD:refs/heads/{branch}")
+        return git.run("rev-parse", "HEAD").strip()
+
+    def pushed(self, branch: str, workflow: str) -> act.Run:
+        """Run `workflow` for the push that made `branch` what it is."""
+        event = self.forge.event("push", MODEL, branch=branch, sender="ada")
+        return self._run(workflow, "push", event, branch)
+
+    def proposed(self, number: int, workflow: str = "promote.yml") -> act.Run:
+        """Run `workflow` for pull request `number`."""
+        event = self.forge.event("pull_request", MODEL, number, action="opened", sender="ada")
+        return self._run(workflow, "pull_request", event, event["pull_request"]["head"]["sha"])
+
+    def open_pull_request(self, head: str, base: str, title: str) -> int:
+        """Open a pull request in the model repository; return its number."""
+        return int(self._repository(MODEL).create_pull(base=base, head=head, title=title).number)
+
+    def merge(self, number: int, repository: str = MODEL) -> str:
+        """Merge a pull request as a person does, with a merge commit; return that commit."""
+        done = self._repository(repository).get_pull(number).merge(merge_method="merge")
+        if not done.merged:
+            raise ExternalError(f"pull request {number} of {repository} was not merged")
+        return str(done.sha)
+
+    def open_pulls(self, repository: str) -> list[int]:
+        """Return the numbers of the open pull requests."""
+        return [pull.number for pull in self._repository(repository).get_pulls(state="open")]
+
+    def comments(self, number: int) -> list[str]:
+        """Return the comments on a pull request of the model repository, oldest first."""
+        issue = self._repository(MODEL).get_issue(number)
+        return [comment.body for comment in issue.get_comments()]
+
+    def _repository(self, repository: str) -> Any:
+        from github import Auth, Github
+
+        token = Auth.Token(self.tokens["ada"])
+        return Github(auth=token, base_url=self.forge.api_url, retry=None).get_repo(repository)
+
+    def _run(self, workflow: str, event_name: str, event: Mapping[str, Any], at: str) -> act.Run:
+        self.runs += 1
+        name = f"{self.runs:02}-{workflow.removesuffix('.yml')}"
+        checkout = self.clone(MODEL, at, self.root / "runs" / name, token="GITHUB_TOKEN")
+        try:
+            return act.run_workflow(
+                self.parts.act,
+                workflow,
+                event_name,
+                event,
+                checkout=checkout.directory,
+                env={
+                    **self.parts.environment,
+                    "GITHUB_SERVER_URL": self.forge.url,
+                    "GITHUB_API_URL": self.forge.api_url,
+                    "GITHUB_REPOSITORY": MODEL,
+                    "GITHUB_RUN_ID": str(self.runs),
+                },
+                process_env=self.parts.environment,
+                secrets={name: self.tokens[name] for name in ("GITHUB_TOKEN", "DEPLOY_TOKEN")},
+                variables={"BUILD_ARGS": f"BASE_IMAGE={self.parts.base_image}"},
+                log=self.root / "runs" / f"{name}.log",
+                on_step=self.on_step,
+            )
+        finally:
+            shutil.rmtree(checkout.directory, ignore_errors=True)
+
+    def _configure(self, folder: Path) -> None:
+        """Edit what a team edits: the one file, and the DVC remote."""
+        file = folder / "promotion.yaml"
+        text = file.read_text(encoding="utf-8")
+        file.write_text(text.replace("ghcr.io/", f"{self.parts.registry}/"), encoding="utf-8")
+        remote = self.root / "remote"
+        remote.mkdir(exist_ok=True)
+        with (folder / ".dvc" / "config").open("a", encoding="utf-8") as config:
+            config.write(f"[core]\n    remote = storage\n['remote \"storage\"']\n    url = {remote}\n")
+
+    def _configure_deploy(self, folder: Path) -> None:
+        for file in folder.glob("overlays/*/kustomization.yaml"):
+            text = file.read_text(encoding="utf-8")
+            file.write_text(text.replace("ghcr.io/", f"{self.parts.registry}/"), encoding="utf-8")
+
+
+def _copy(template: Path, folder: Path) -> None:
+    """Copy a template as `cp -r` would, less what tools leave behind in it."""
+    ignored = shutil.ignore_patterns(".venv", "__pycache__", ".git", ".pytest_cache", ".ruff_cache")
+    shutil.copytree(template, folder, dirs_exist_ok=True, ignore=ignored)

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import pytest
+
+from model_gitops.__main__ import ACTIONS, main
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_each_action_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([name, "--help"]) == 0
+    assert ACTIONS[name] in capsys.readouterr().out
+
+
+def test_a_misspelt_action_is_bad_input(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["gate-metric"]) == 2
+    assert "gate-metric" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", ["True", "yes", "1", "TRUE "])
+def test_a_boolean_is_exactly_true_or_false(
+    value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MODEL_GITOPS_PUSH", value)
+    assert main(["gto-register-stage", "--model", "m"]) == 2
+    assert "neither `true` nor `false`" in capsys.readouterr().err
+
+
+def test_a_secret_on_the_command_line_is_refused_and_not_repeated(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["bump-kustomize-tag", "--token", "canary-3141"]) == 2
+    output = capsys.readouterr()
+    assert "MODEL_GITOPS_TOKEN" in output.err
+    assert "canary-3141" not in output.err + output.out
+
+
+@pytest.mark.parametrize("value", ["a\0b", "a\x1b[31mb", "x" * 300_000])
+def test_odd_text_is_refused(value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check-promotion", "--config", value]) == 2
+    assert "`config`" in capsys.readouterr().err

@@ -1,0 +1,123 @@
+"""The contract: action.yml, the command line and the READMEs say the same."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from model_gitops import options
+from model_gitops.__main__ import ACTIONS
+from model_gitops.local import docs
+
+ROOT = Path(__file__).parents[2]
+# From DESIGN.md: what others' workflows rely on. Adding is fine, renaming and removing is not.
+CONTRACT: dict[str, tuple[str, str]] = {
+    "check-promotion": (
+        "config base-ref head-ref",
+        "environment stage model image deploy-repository deploy-path deploy-mode incumbent",
+    ),
+    "dvc-pull-model": (
+        "model revision remote remote-config working-directory jobs",
+        "path hash size type",
+    ),
+    "gate-metrics": ("config baseline candidate", "passed table"),
+    "gto-register-stage": (
+        "model stage version bump revision message remote push",
+        "version version-tag stage-tag previous-version operation",
+    ),
+    "build-push-image": (
+        "image tag extra-tags context file target build-args build-contexts secrets platforms labels "
+        "cache-from cache-to provenance sbom builder smoke-test reuse push username password model "
+        "model-version model-hash",
+        "image tag digest operation metadata",
+    ),
+    "bump-kustomize-tag": (
+        "repository branch path images mode token ssh-key message trailers",
+        "operation commit previous pull-request",
+    ),
+    "cml-report": (
+        "base body metrics params plots target title publisher token",
+        "operation url report",
+    ),
+}
+
+
+def metadata(name: str) -> Any:
+    return YAML(typ="safe").load(ROOT / "actions" / name / "action.yml")
+
+
+def module(name: str) -> Any:
+    return importlib.import_module(f"model_gitops.actions.{name.replace('-', '_')}")
+
+
+def test_each_action_of_the_contract_is_there() -> None:
+    assert set(CONTRACT) <= set(ACTIONS)
+    assert {folder.name for folder in (ROOT / "actions").iterdir()} == set(ACTIONS)
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_inputs_and_outputs_are_the_contracts(name: str) -> None:
+    inputs, outputs = CONTRACT[name]
+    assert list(metadata(name)["inputs"]) == inputs.split()
+    assert list(metadata(name)["outputs"]) == outputs.split()
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_action_and_command_declare_the_same_inputs(name: str) -> None:
+    declared = {
+        one.name: (one.description, default)
+        for one, default in options.inputs_of(module(name).command).values()
+    }
+    documented = {
+        key: (one["description"], str(one.get("default", "")))
+        for key, one in metadata(name)["inputs"].items()
+    }
+    assert list(declared) == list(documented)
+    for key, (description, default) in declared.items():
+        text = {True: "true", False: "false"}.get(default, str(default))
+        there = documented[key][1].replace("${{ github.token }}", "")
+        assert (key, description, text) == (key, documented[key][0], there)
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_action_and_command_declare_the_same_outputs(name: str) -> None:
+    assert list(metadata(name)["outputs"]) == list(module(name).OUTPUTS)
+    for key, one in metadata(name)["outputs"].items():
+        assert one["value"] == f"${{{{ steps.run.outputs.{key} }}}}"
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_an_action_is_one_step_that_takes_inputs_by_environment_only(name: str) -> None:
+    data = metadata(name)
+    (step,) = data["runs"]["steps"]
+    assert data["runs"]["using"] == "composite"
+    assert step["run"] == f'"${{GITHUB_ACTION_PATH}}/../../scripts/run.sh" {name}'
+    expected = {options.variable(key): f"${{{{ inputs.{key} }}}}" for key in data["inputs"]}
+    assert step["env"] == expected
+    assert data["name"] == name
+    assert data["description"] == ACTIONS[name]
+    assert module(name).__doc__.splitlines()[0] == ACTIONS[name]
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_readme_has_its_parts_and_current_tables(name: str) -> None:
+    folder = ROOT / "actions" / name
+    text = (folder / "README.md").read_text("utf-8")
+    for heading in ("Permissions", "Inputs", "Outputs", "What it does not do", "Troubleshooting"):
+        assert re.search(rf"^## {heading}$", text, re.MULTILINE), heading
+    assert f"uses: model-gitops/model-gitops/actions/{name}@v0" in text
+    assert docs.fill(text, folder) == text
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_secret_inputs_have_no_default_and_no_flag_spelling(name: str) -> None:
+    for one, default in options.inputs_of(module(name).command).values():
+        if one.kind == "secret":
+            assert default == ""
+        if one.name in {"token", "password", "ssh-key"}:
+            assert one.kind == "secret", one.name

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model_gitops.adapters.project import promotion_schema
+from model_gitops.core import document, promotion
+from model_gitops.errors import InputError, RefusedError
+
+TEXT = """
+model: diabetes
+image: ghcr.io/acme/diabetes
+deploy:
+  repository: acme/diabetes-deploy
+environments:
+  - {name: dev,        branch: main}
+  - {name: staging,    branch: staging}
+  - {name: production, branch: production, deploy: pull-request}
+gate:
+  - {metric: eval/metrics.json:r2, better: higher, tolerance: 0.01}
+"""
+
+
+def load(text: str) -> promotion.Promotion:
+    data = document.load_yaml(text, source="promotion.yaml")
+    document.validate(data, promotion_schema(), source="promotion.yaml")
+    return promotion.parse(data)
+
+
+@pytest.mark.parametrize(
+    ("base", "head", "environment"),
+    [
+        ("main", "experiment/a", "dev"),
+        ("main", "", "dev"),
+        ("staging", "main", "staging"),
+        ("production", "staging", "production"),
+        ("production", "", "production"),
+    ],
+)
+def test_allowed_hops(base: str, head: str, environment: str) -> None:
+    assert load(TEXT).target(base, head).name == environment
+
+
+@pytest.mark.parametrize(
+    ("base", "head", "says"),
+    [
+        ("staging", "experiment/a", "takes changes only from branch 'main'"),
+        ("production", "main", "takes changes only from branch 'staging'"),
+        ("main", "staging", "goes backwards"),
+        ("main", "main", "goes backwards"),
+        ("develop", "experiment/a", "no environment's branch"),
+        ("staging", "somebody:main", "takes changes only from branch 'main'"),
+    ],
+)
+def test_refused_hops_say_what_is_allowed(base: str, head: str, says: str) -> None:
+    with pytest.raises(RefusedError, match=says) as caught:
+        load(TEXT).target(base, head)
+    assert caught.value.fix
+
+
+@given(base=st.text(max_size=30), head=st.text(max_size=30))
+def test_any_branch_names_give_an_environment_or_a_refusal(base: str, head: str) -> None:
+    flow = load(TEXT)
+    try:
+        target = flow.target(base, head)
+    except RefusedError:
+        return
+    place = flow.environments.index(target)
+    assert target.branch == base
+    assert not head or place == 0 or head == flow.environments[place - 1].branch
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("model: diabetes", "modell: diabetes"), "model"),
+        (("better: higher", "better: bigger"), "bigger"),
+        (("name: staging", "name: dev"), "same name"),
+        (("branch: staging", "branch: main"), "same branch"),
+        (("tolerance: 0.01", "tolerance: -1"), "minimum"),
+        (("deploy: pull-request", "deploy: email"), "email"),
+        (("model: diabetes", "model: '../x'"), "no name that GTO accepts"),
+        (("model: diabetes", "model: [a]"), "is not of type 'string'"),
+        (("gate:", "gate: ["), "not valid YAML: line"),
+    ],
+)
+def test_a_wrong_file_is_named_with_its_fault(change: tuple[str, str], says: str) -> None:
+    assert change[0] in TEXT
+    with pytest.raises(InputError, match=says):
+        load(TEXT.replace(*change, 1))
+
+
+@given(st.recursive(st.none() | st.integers() | st.text(max_size=5), lambda n: st.lists(n, max_size=3) | st.dictionaries(st.text(max_size=5), n, max_size=3), max_leaves=8))
+def test_any_document_is_accepted_or_refused_with_an_input_error(data: Any) -> None:
+    with pytest.raises(InputError):
+        document.validate(data, promotion_schema(), source="promotion.yaml")
+
+
+def test_a_yaml_bomb_is_refused() -> None:
+    levels = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    levels += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
+    with pytest.raises(InputError, match="aliases"):
+        document.load_yaml("\n".join(levels), source="promotion.yaml")

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from model_gitops import runner
+from model_gitops.errors import InputError
+
+
+def parse_outputs(text: str) -> dict[str, str]:
+    """Read GITHUB_OUTPUT as the runner does: `name<<delimiter`, lines, delimiter."""
+    found, lines = {}, text.split("\n")
+    while lines and lines[0]:
+        name, _, delimiter = lines.pop(0).partition("<<")
+        end = lines.index(delimiter)
+        found[name] = "\n".join(lines[:end])
+        lines = lines[end + 1 :]
+    return found
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(value=st.text(st.characters(blacklist_characters="\r", blacklist_categories=["Cs"])))
+def test_any_value_comes_back_as_it_was(value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "output"
+    file.unlink(missing_ok=True)
+    monkeypatch.setenv("GITHUB_OUTPUT", str(file))
+    runner.write_outputs({"path": value, "after": "x"})
+    assert parse_outputs(file.read_text("utf-8")) == {"path": value, "after": "x"}
+
+
+def test_annotations_escape_what_would_end_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    runner.error("100%\n::set-output name=a::b", title="a,b:c")
+    assert capsys.readouterr().out == "::error title=a%2Cb%3Ac::100%25%0A::set-output name=a::b\n"
+
+
+def test_progress_cannot_be_a_workflow_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    runner.say("fine\n  ::add-mask::x\r::stop-commands::y\n##[group]z")
+    lines = capsys.readouterr().err.split("\n")
+    assert not any(line.lstrip().startswith(("::", "##[")) for line in lines)
+
+
+def test_summaries_append_up_to_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "summary"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(file))
+    runner.write_summary("one")
+    runner.write_summary("two")
+    runner.write_summary("x" * runner.SUMMARY_LIMIT)
+    assert file.read_text("utf-8") == "one\ntwo\n"
+
+
+def test_the_context_means_the_head_of_a_pull_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = tmp_path / "event.json"
+    head = {"ref": "experiment/a", "sha": "a" * 40}
+    event.write_text(json.dumps({"pull_request": {"head": head, "base": {"ref": "main"}}}), "utf-8")
+    monkeypatch.setenv("GITHUB_EVENT_PATH", str(event))
+    monkeypatch.setenv("GITHUB_SHA", "b" * 40)
+    monkeypatch.setenv("GITHUB_REF", "refs/pull/1/merge")
+    context = runner.context()
+    assert (context.base_ref, context.head_ref, context.head_sha) == ("main", "experiment/a", "a" * 40)
+
+
+def test_the_context_of_a_push(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GITHUB_EVENT_PATH", raising=False)
+    monkeypatch.setenv("GITHUB_SHA", "b" * 40)
+    monkeypatch.setenv("GITHUB_REF", "refs/heads/feature/x")
+    context = runner.context()
+    assert (context.base_ref, context.head_ref, context.head_sha) == ("feature/x", "", "b" * 40)
+
+
+def test_a_broken_event_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    event = tmp_path / "event.json"
+    event.write_text("{", "utf-8")
+    monkeypatch.setenv("GITHUB_EVENT_PATH", str(event))
+    with pytest.raises(InputError, match=r"event\.json"):
+        runner.context()
