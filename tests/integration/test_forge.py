@@ -22,7 +22,6 @@ from typing import Any
 
 import github
 import pytest
-
 from model_gitops.adapters import process
 from model_gitops.adapters.git import Git, token_credentials
 from model_gitops.local.forge import Forge
@@ -57,7 +56,7 @@ class Work:
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
             (self.folder / name).write_text(text, encoding="utf-8")
         self.git.run("add", "--all")
-        self.git.run("commit", "--quiet", "--allow-empty", "-m", message, **{"env": IDENTITY})
+        self.git.run("commit", "--quiet", "--allow-empty", "-m", message, env=IDENTITY)
         self.git.run("push", "--quiet", "origin", f"HEAD:refs/heads/{branch}")
         return self.git.run("rev-parse", "HEAD").strip()
 
@@ -341,7 +340,7 @@ def test_opening_is_refused_like_on_github(forge: Forge) -> None:
 def test_bodies_have_a_limit(forge: Forge, bare: Path) -> None:
     open_pull(forge)
     sha = Bare(bare).branch("lr")
-    for path in (f"/issues/1/comments", f"/commits/{sha}/comments"):  # noqa: F541
+    for path in ("/issues/1/comments", f"/commits/{sha}/comments"):
         assert ask(forge, "POST", f"/repos/{NAME}{path}", {"body": "é" * 65536})[0] == 201
         status, body, _ = ask(forge, "POST", f"/repos/{NAME}{path}", {"body": "é" * 65537})
         assert status == 422
@@ -548,7 +547,9 @@ def test_restart_keeps_everything_but_tokens(tmp_path: Path, bare: Path, work: W
         found = repo(forge).get_pull(1)
         assert [item.id for item in found.get_issue_comments()] == [comment.id]
         assert [item.name for item in found.labels] == ["x"]
-        assert [item.body for item in repo(forge).get_commit("lr").get_comments()] == ["on a commit"]
+        assert [item.body for item in repo(forge).get_commit("lr").get_comments()] == [
+            "on a commit"
+        ]
         assert repo(forge).create_issue("next").number == 2
 
 

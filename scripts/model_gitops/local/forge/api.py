@@ -162,6 +162,10 @@ class Api:
 
     def match(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
         """Return the route of a decoded path (without `/api/v3`) and its parameters."""
+        if method == "GET":  # a legacy route that PyGithub uses
+            path = re.sub(
+                r"^(/repos/[^/]+/[^/]+)/statuses/([^/]+)$", r"\1/commits/\2/statuses", path
+            )
         for candidate in ROUTES:
             found = candidate.pattern.fullmatch(path) if candidate.method == method else None
             if found:
@@ -277,7 +281,7 @@ def paginate(
 
     size, page = min(100, number("per_page", 30)), number("page", 1)
     last = max(1, -(-len(items) // size))
-    targets = {}
+    targets: dict[str, int] = {}
     if page > 1:
         targets |= {"prev": min(page - 1, last)}
     if page < last:
@@ -513,7 +517,9 @@ def pulls_of_commit(api: Api, call: Call) -> Answer:
         if pull is None or (issue.state == "closed" and pull.merged_at is None):
             continue
         inside = call.bare.is_ancestor(sha, pull.head_sha)
-        if pull.merge_commit_sha == sha or (inside and not call.bare.is_ancestor(sha, pull.base_sha)):
+        if pull.merge_commit_sha == sha or (
+            inside and not call.bare.is_ancestor(sha, pull.base_sha)
+        ):
             found.append(api.pull(call.repository, issue, details=False))
     return api.page(call, found, _path(call, f"/commits/{sha}/pulls"))
 
@@ -656,13 +662,12 @@ def list_commits(api: Api, call: Call) -> Answer:
     sha = call.bare.resolve(call.query.get("sha") or call.bare.default_branch())
     if sha is None:
         raise not_found()
-    commits = call.bare.commits(sha)
-    if path := call.query.get("path"):
-        text = call.bare.git.run("--literal-pathspecs", "rev-list", sha, "--", path)
-        wanted = set(text.split())
-        commits = [commit for commit in commits if commit.sha in wanted]
-    shapes = [api.shapes.commit(call.repository, commit) for commit in commits]
-    return api.page(call, shapes, _path(call, "/commits"))
+    paths = [call.query["path"]] if call.query.get("path") else []
+    hashes = call.bare.git.run("--literal-pathspecs", "rev-list", sha, "--", *paths).split()
+    answer = api.page(call, hashes, _path(call, "/commits"))
+    commits = call.bare.commits("--no-walk=unsorted", *answer.body) if answer.body else []
+    answer.body = [api.shapes.commit(call.repository, commit) for commit in commits]
+    return answer
 
 
 @route("GET", f"{REPO}/commits/{{ref}}", "contents:read")
@@ -699,8 +704,9 @@ def list_pulls(api: Api, call: Call) -> Answer:
         chosen.append(issue)
     if call.query.get("direction", "asc" if call.query.get("sort") else "desc") == "asc":
         chosen.reverse()
-    shapes = [api.pull(call.repository, issue, details=False) for issue in chosen]
-    return api.page(call, shapes, _path(call, "/pulls"))
+    answer = api.page(call, chosen, _path(call, "/pulls"))
+    answer.body = [api.pull(call.repository, issue, details=False) for issue in answer.body]
+    return answer
 
 
 @route("POST", PULLS, "pull_requests:write")
@@ -820,7 +826,7 @@ def merge_pull(api: Api, call: Call) -> Answer:
         raise ApiError(409, "Head branch was modified. Review and try the merge again.")
     title, message = call.text("commit_title"), call.text("commit_message")
     try:
-        sha = pulls.merge(call.bare, issue, call.actor, method, title, message)
+        sha = pulls.merge(call.bare, issue, call.actor, method, title=title, message=message)
     except LookupError as error:
         conflict = "Base branch was modified. Review and try the merge again."
         raise ApiError(405, conflict) from error
@@ -880,9 +886,7 @@ def create_review(api: Api, call: Call) -> Answer:
         raise ApiError(422, "Unprocessable Entity: Can not approve your own pull request")
     body = check_length(call.text("body") or "", "PullRequestReview")
     sha = call.text("commit_id") or pull_of(issue).head_sha
-    review = Review(
-        api.state.new_id(), issue.number, call.actor, body, states[event], sha, now()
-    )
+    review = Review(api.state.new_id(), issue.number, call.actor, body, states[event], sha, now())
     call.repository.reviews.append(review)
     return Answer(200, api.shapes.review(call.repository, review))
 

@@ -84,7 +84,8 @@ class Bare:
 
     def branch(self, name: str) -> str | None:
         """Return the tip of a branch."""
-        return self.object(f"refs/heads/{name}^{{commit}}") if name else None
+        # Not rev-parse, which takes `main^` for the parent of a branch.
+        return self._ask("show-ref", "--verify", "--hash", "--", f"refs/heads/{name}")
 
     def refs(self, prefix: str) -> dict[str, tuple[str, str]]:
         """Return full ref name → (hash, object type) of all refs that start with `prefix`."""
@@ -223,7 +224,7 @@ class Bare:
     def blob(self, expression: str) -> bytes | None:
         """Return the bytes of a blob, as `SHA` or `COMMIT:PATH`."""
         with TemporaryFile() as nothing, TemporaryFile() as output:
-            args = ["git", "-C", self.path, "cat-file", "blob", expression]
+            args = ["git", "-C", str(self.path), "cat-file", "blob", expression]
             if expression.startswith("-") or process.pipe(args, stdin=nothing, stdout=output):
                 return None
             output.seek(0)

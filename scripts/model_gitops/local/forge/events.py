@@ -31,7 +31,7 @@ def pull_request(api: Api, repository: Repository, number: int, action: str, sen
 
 
 def push(
-    api: Api, repository: Repository, branch: str, before: str, after: str, sender: str
+    api: Api, repository: Repository, branch: str, before: str, after: str, *, sender: str
 ) -> Json:
     """Return a `push` event for a branch, or for any ref that starts with `refs/`.
 

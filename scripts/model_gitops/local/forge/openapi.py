@@ -24,9 +24,7 @@ from model_gitops.local.forge.server import Forge
 PACKAGE = "@octokit/openapi"
 VERSION = "23.0.2"
 # What the npm registry says of this version (`npm view @octokit/openapi@23.0.2 dist.integrity`).
-INTEGRITY = (
-    "sha512-pV8M7L9GY23AybNvTmo2nyjmpmnt6+2sRE/tqr0ZLQcPS4lnw7u5eZGNmwRNkBC3D7gZXbFx5AHzLUVRBXGDhg=="
-)
+INTEGRITY = "sha512-pV8M7L9GY23AybNvTmo2nyjmpmnt6+2sRE/tqr0ZLQcPS4lnw7u5eZGNmwRNkBC3D7gZXbFx5AHzLUVRBXGDhg=="
 _MEMBER = "package/generated/api.github.com.json"
 _URI = "urn:github"
 
@@ -77,15 +75,19 @@ def _fetch(target: Path) -> None:
 @lru_cache(maxsize=1)
 def load() -> dict[str, Any]:
     """Return GitHub's description."""
-    data: dict[str, Any] = json.loads(description().read_text("utf-8"), object_hook=_nullable)
+    data: dict[str, Any] = json.loads(description().read_text("utf-8"), object_hook=_mend)
     return data
 
 
-def _nullable(node: dict[str, Any]) -> dict[str, Any]:
-    """Spell out what the description means: `nullable` beside `oneOf` allows null there."""
+def _mend(node: dict[str, Any]) -> dict[str, Any]:
+    """Spell out what the description means: `nullable` beside `oneOf` or `enum` allows null."""
     for keyword in ("oneOf", "anyOf"):
         if node.get("nullable") is True and "type" not in node and keyword in node:
             node[keyword].append({"enum": [None]})
+    if node.get("nullable") is True and None not in node.get("enum", [None]):
+        node["enum"].append(None)
+    if "oneOf" in node:  # `oneOf` alone says the same, also for lists, which have no `type`
+        node.pop("discriminator", None)
     return node
 
 
@@ -98,11 +100,11 @@ class OpenApi:
 
     def __init__(self, document: Mapping[str, Any] | None = None) -> None:
         from openapi_schema_validator import oas30_format_checker
-        from referencing import Registry, Resource
+        from referencing import Registry
         from referencing.jsonschema import DRAFT4
 
         self.document = load() if document is None else document
-        resource = Resource(contents=self.document, specification=DRAFT4)
+        resource = DRAFT4.create_resource(self.document)
         self.registry: Any = Registry().with_resource(_URI, resource)
         self.formats = oas30_format_checker
         self.formats.checks("uri")(_is_uri)
@@ -165,7 +167,11 @@ class OpenApi:
             required = operation["requestBody"].get("required", False)
             if body.strip():
                 pointer = _pointer(*where, "requestBody", "content", "application/json", "schema")
-                problems += [f"request {e}" for e in self.errors(json.loads(body), pointer)]
+                data = json.loads(body)
+                if where[1].endswith("/labels") and isinstance(data, list):
+                    # "You can also pass an array of labels directly", says its text alone.
+                    data = {"labels": data}
+                problems += [f"request {e}" for e in self.errors(data, pointer)]
             elif required:
                 problems.append("request has no body")
         return problems

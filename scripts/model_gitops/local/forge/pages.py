@@ -39,7 +39,8 @@ def render(markdown: str) -> str:
     return str(parser.render(markdown))
 
 
-def _page(title: str, body: str) -> bytes:
+def page(title: str, body: str) -> bytes:
+    """Return a whole page with the forge's style around HTML."""
     head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style>'
     return f"<!doctype html><html lang=en><head>{head}</head><body>{body}</body></html>".encode()
 
@@ -56,7 +57,7 @@ def index(state: State) -> bytes:
     """Return the list of repositories."""
     names = [repository.full_name for repository in state.repositories.values()]
     rows = "".join(f'<li><a href="/{quote(name)}">{escape(name)}</a></li>' for name in names)
-    return _page("Repositories", f"<h1>Repositories</h1><ul>{rows}</ul>")
+    return page("Repositories", f"<h1>Repositories</h1><ul>{rows}</ul>")
 
 
 def repository(repo: Repository) -> bytes:
@@ -69,13 +70,13 @@ def repository(repo: Repository) -> bytes:
         if issue.pull
     )
     branches = "".join(
-        f'<li>{escape(ref.removeprefix("refs/"))} '
+        f"<li>{escape(ref.removeprefix('refs/'))} "
         f'<a href="{home}/commit/{sha}"><code>{sha[:12]}</code></a></li>'
         for ref, (sha, kind) in Bare(Path(repo.path)).refs("refs/").items()
         if kind == "commit" and not ref.startswith("refs/pull/")
     )
     body = f"<h1>{escape(repo.full_name)}</h1><h2>Pull requests</h2><ul>{pulls}</ul>"
-    return _page(repo.full_name, f"{body}<h2>Refs</h2><ul>{branches}</ul>")
+    return page(repo.full_name, f"{body}<h2>Refs</h2><ul>{branches}</ul>")
 
 
 def pull(repo: Repository, number: int) -> bytes | None:
@@ -98,7 +99,7 @@ def pull(repo: Repository, number: int) -> bytes | None:
         f"<code>{escape(issue.pull.head)}</code></p>{render(issue.body or '')}"
         f"{_comments(comments, 'issuecomment')}{reviews}"
     )
-    return _page(title, body)
+    return page(title, body)
 
 
 def commit(repo: Repository, name: str) -> bytes | None:
@@ -116,7 +117,7 @@ def commit(repo: Repository, name: str) -> bytes | None:
         f"<pre>{escape(found.message)}</pre>{_comments(comments, 'commitcomment')}"
         f"<pre>{escape(diff)}</pre>"
     )
-    return _page(f"Commit {sha[:12]}", body)
+    return page(f"Commit {sha[:12]}", body)
 
 
 def raw(repo: Repository, rest: str) -> tuple[str, bytes] | None:

@@ -84,7 +84,7 @@ def close(issue: Issue) -> None:
 
 
 def merge(
-    bare: Bare, issue: Issue, actor: str, method: str, title: str | None, message: str | None
+    bare: Bare, issue: Issue, actor: str, method: str, *, title: str | None, message: str | None
 ) -> str | None:
     """Merge an open pull request by `merge`, `squash` or `rebase`; return the base's new tip.
 
@@ -117,16 +117,12 @@ def merge(
     return new
 
 
-def _merge_message(
-    bare: Bare, issue: Issue, pull: Pull, base: str, head: str
-) -> tuple[str, str]:
+def _merge_message(bare: Bare, issue: Issue, pull: Pull, base: str, head: str) -> tuple[str, str]:
     owner = pull.head_repository.partition("/")[0]
     return f"Merge pull request #{issue.number} from {owner}/{pull.head}", issue.title
 
 
-def _squash_message(
-    bare: Bare, issue: Issue, pull: Pull, base: str, head: str
-) -> tuple[str, str]:
+def _squash_message(bare: Bare, issue: Issue, pull: Pull, base: str, head: str) -> tuple[str, str]:
     commits = bare.commits(f"{base}..{head}")[::-1]
     if len(commits) == 1:
         subject, _, body = commits[0].message.partition("\n")

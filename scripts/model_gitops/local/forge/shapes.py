@@ -143,7 +143,7 @@ class Shapes:
                 "disk_usage",
                 "collaborators",
             )
-            shown |= {key: 0 for key in counts}
+            shown |= dict.fromkeys(counts, 0)
             shown |= {"two_factor_authentication": True, "user_view_type": "private"}
         return shown
 
@@ -292,7 +292,9 @@ class Shapes:
             "merged_at": pull.merged_at,
             "merge_commit_sha": pull.merge_commit_sha,
             "auto_merge": None,
-            "head": self._end(pull.head_repository.partition("/")[0], pull.head, pull.head_sha, head),
+            "head": self._end(
+                pull.head_repository.partition("/")[0], pull.head, pull.head_sha, head
+            ),
             "base": self._end(repository.owner, pull.base, pull.base_sha, base),
             "_links": {name: {"href": href} for name, href in links.items()},
         }

@@ -218,9 +218,7 @@ class State:
         """Return the repository `owner/name`; case does not matter, as on GitHub."""
         return self.repositories.get(full_name.lower())
 
-    def add(
-        self, full_name: str, path: Path, *, private: bool, fork_of: str | None
-    ) -> Repository:
+    def add(self, full_name: str, path: Path, *, private: bool, fork_of: str | None) -> Repository:
         """Register a bare repository; one that is known keeps its pull requests and comments."""
         repository = self.find(full_name)
         if repository is None:
