@@ -31,7 +31,6 @@ class _Job:
 
     name: str
     tags: tuple[str, ...]
-    content: images.Content
     build: images.Build
     secrets: dict[str, str]
     platforms: tuple[str, ...]
@@ -117,26 +116,26 @@ def command(  # noqa: PLR0917 - the inputs of the public contract
         scratch = Path(made)
         client = docker.Docker(env, builder, runner.say)
         described = client.describe_builder()
-        content = images.Content(
-            files=docker.entries(folder, ignore_file=_ignore_file(dockerfile)),
-            dockerfile=dockerfile.read_bytes(),
-            target=target,
-            build_args=arguments,
-            contexts={
-                key: value if images.is_reference(value) else docker.entries(Path(value))
-                for key, value in contexts.items()
-            },
-            platforms=wanted_platforms or (described.platform,),
-            model_hash=model_hash,
-            attestations=(provenance, sbom),
+        fingerprint = images.fingerprint(
+            images.Content(
+                files=docker.entries(folder, ignore_file=_ignore_file(dockerfile)),
+                dockerfile=dockerfile.read_bytes(),
+                target=target,
+                build_args=arguments,
+                contexts={
+                    key: value if images.is_reference(value) else docker.entries(Path(value))
+                    for key, value in contexts.items()
+                },
+                platforms=wanted_platforms or (described.platform,),
+                model_hash=model_hash,
+                attestations=(provenance, sbom),
+            )
         )
-        fingerprint = images.fingerprint(content)
         runner.say(f"content fingerprint: {fingerprint}")
         place = runner.context()
         job = _Job(
             name=name,
             tags=tuple(dict.fromkeys([tag, *more, images.fingerprint_tag(fingerprint)])),
-            content=content,
             build=images.Build(
                 context=str(folder),
                 file=str(dockerfile),
@@ -336,7 +335,8 @@ def _push_from_engine(
     found = client.inspect(references[0])
     if found is None:
         raise ExternalError(f"{references[0]} was pushed, and the registry does not have it")
-    return found.digest, metadata
+    # This builder calls the image's ID its digest; what can be pinned is the registry's.
+    return found.digest, {**metadata, "containerimage.digest": found.digest}
 
 
 def _run_build(
