@@ -24,7 +24,7 @@ import github
 import pytest
 from model_gitops.adapters import process
 from model_gitops.adapters.git import Git, token_credentials
-from model_gitops.local.forge import Forge
+from model_gitops.local.forge import Forge, pulls
 from model_gitops.local.forge.api import ROUTES
 from model_gitops.local.forge.bare import Bare
 from model_gitops.local.forge.openapi import OpenApi, load, strict_forge
@@ -291,6 +291,30 @@ def test_merge_of_another_head_is_refused(forge: Forge, work: Work) -> None:
     assert ask(forge, "PUT", f"/repos/{NAME}/pulls/1/merge", {})[0] == 405
 
 
+def test_merge_loses_to_a_push(forge: Forge, work: Work, bare: Path) -> None:
+    open_pull(forge)
+    theirs = work.commit("main", {"other.txt": "o\n"})
+    issue = forge.state.repositories[NAME].issues[0]
+    with pytest.raises(LookupError):  # what the API answers by 405, "Base branch was modified"
+        pulls.merge(Bare(bare), issue, "ada", "merge", title=None, message=None)
+    assert (Bare(bare).branch("main"), issue.state) == (theirs, "open")
+    assert ask(forge, "PUT", f"/repos/{NAME}/pulls/1/merge", {})[0] == 200
+
+
+def test_base_can_be_changed_and_a_closed_one_reopened(forge: Forge, work: Work) -> None:
+    work.git.run("push", "--quiet", "origin", "HEAD:refs/heads/staging")
+    pull = open_pull(forge)
+    pull.edit(base="staging", state="closed")
+    assert (pull.base.ref, pull.state, pull.merged) == ("staging", "closed", False)
+    pull.edit(state="open")
+    assert pull.merge().merged
+    with pytest.raises(github.GithubException) as error:
+        pull.edit(state="open")
+    assert error.value.status == 422
+    assert [item.number for item in repo(forge).get_pulls(state="all", base="staging")] == [1]
+    assert list(repo(forge).get_pulls(state="all", base="main")) == []
+
+
 def test_pull_request_follows_its_branches(forge: Forge, work: Work, bare: Path) -> None:
     head = open_pull(forge).head.sha
     assert Bare(bare).object("refs/pull/1/head") == head
@@ -330,6 +354,7 @@ def test_opening_is_refused_like_on_github(forge: Forge) -> None:
 
     new = {"title": "t", "head": "lr", "base": "main"}
     assert errors({**new, "head": "nope"})["field"] == "head"
+    assert errors({**new, "head": "lr^"})["field"] == "head"
     assert errors({**new, "base": "nope"})["field"] == "base"
     assert errors({**new, "title": ""})["field"] == "title"
     assert errors({**new, "head": "main"})["message"] == "No commits between main and main"
