@@ -1,0 +1,396 @@
+"""Set the image in an overlay of the deploy repository."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from model_gitops import runner
+from model_gitops.adapters import git, github, process
+from model_gitops.adapters.deploy_repository import (
+    DeployRepository,
+    KustomizationFile,
+    opened,
+)
+from model_gitops.core import deployment, kustomization
+from model_gitops.core.deployment import Location, Origin, Trailers
+from model_gitops.core.kustomization import Image
+from model_gitops.errors import InputError
+from model_gitops.options import lines, option, secret
+
+OUTPUTS = ("operation", "commit", "previous", "pull-request")
+
+_PUSH, _PULL_REQUEST = "push", "pull-request"
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What the inputs ask for."""
+
+    location: Location
+    branch: str
+    path: str
+    images: tuple[Image, ...]
+    trailers: Trailers
+    message: str
+
+    @property
+    def subject(self) -> str:
+        return deployment.subject(self.message, self.images, self.path, self.trailers)
+
+    @property
+    def commit_message(self) -> str:
+        return deployment.commit_message(self.subject, self.message, self.trailers)
+
+
+@dataclass(frozen=True)
+class _State:
+    """The overlay at the tip of one branch, and what it becomes."""
+
+    tip: str
+    file: KustomizationFile
+    before: tuple[Image, ...]
+    after: tuple[Image, ...]
+    new_text: str
+
+    @property
+    def is_same(self) -> bool:
+        return self.new_text == self.file.text
+
+    @property
+    def new_file(self) -> KustomizationFile:
+        return KustomizationFile(self.file.path, self.file.mode, self.new_text)
+
+
+@dataclass(frozen=True)
+class _Result:
+    operation: str
+    commit: str
+    state: _State
+    pull_request: str = ""
+
+
+def command(
+    *,
+    repository: Annotated[
+        str,
+        option("repository", "Deploy repository: `owner/name`, a Git URL, or an absolute path."),
+    ] = "",
+    branch: Annotated[
+        str, option("branch", "Branch to change. Default: the repository's default branch.")
+    ] = "",
+    path: Annotated[
+        str, option("path", "Folder of the kustomization, such as `overlays/dev`.")
+    ] = "",
+    images: Annotated[
+        str,
+        option(
+            "images",
+            "Lines `name=newname:tag@digest`. Parts that are left out stay; a new tag without a"
+            " digest drops the old digest.",
+        ),
+    ] = "",
+    mode: Annotated[
+        str, option("mode", "`push` to the branch, or `pull-request` into it.")
+    ] = _PUSH,
+    token: Annotated[
+        str,
+        secret(
+            "token",
+            "Token that may write the deploy repository. GITHUB_TOKEN may write only its own"
+            " repository: use a GitHub App's.",
+        ),
+    ] = "",
+    ssh_key: Annotated[
+        str, secret("ssh-key", "Private deploy key with write access, instead of `token`.")
+    ] = "",
+    message: Annotated[
+        str, option("message", "Commit message and title. Default: made from model and path.")
+    ] = "",
+    trailers: Annotated[
+        str,
+        option(
+            "trailers",
+            "Lines `Key: value` for the commit, such as `Model: diabetes@v1.2.3`. `Rollback: true`"
+            " allows to go back to an older image.",
+        ),
+    ] = "",
+) -> None:
+    """Edit the kustomization as text, commit with trailers, and push or open a pull request."""
+    runner.mask(token)
+    runner.mask(ssh_key)
+    context = runner.context()
+    if mode not in (_PUSH, _PULL_REQUEST):
+        problem = "it is neither `push` nor `pull-request`"
+        raise InputError.of("mode", mode, problem, fix="mode: push")
+    location = deployment.locate(repository, server_url=context.server_url, ssh=bool(ssh_key))
+    _check_secrets(location, mode, token, ssh_key, context.server_url)
+    wanted_images = deployment.parse_images(lines(images))
+    wanted = _Wanted(
+        location=location,
+        branch=branch,
+        path=deployment.check_path(path),
+        images=wanted_images,
+        trailers=deployment.complete_trailers(
+            deployment.parse_trailers(lines(trailers)),
+            wanted_images,
+            repository=context.repository,
+            commit=context.head_sha,
+        ),
+        message=message,
+    )
+    with (
+        _credentials(location, token, ssh_key) as credentials,
+        opened(location.url, credentials) as deploy,
+        runner.group(f"Set the image in {wanted.path} of {location.url}"),
+        _explained(token, ssh_key),
+    ):
+        if mode == _PUSH:
+            result = git.until_won(lambda: _push(deploy, wanted), f"push to {location.url}")
+        else:
+            api = github.GitHub(location.slug, token, api_url=context.api_url)
+            result = git.until_won(
+                lambda: _propose(deploy, api, wanted, context.server_url),
+                f"pull request in {location.url}",
+            )
+    if result.operation == "superseded":
+        runner.notice(
+            f"{wanted.path} runs an image from a later commit already (deploy commit"
+            f" {result.commit}); to go back on purpose give the trailer `Rollback: true`",
+            title="superseded",
+        )
+    runner.write_outputs(
+        {
+            "operation": result.operation,
+            "commit": result.commit,
+            "previous": deployment.previous(result.state.before),
+            "pull-request": result.pull_request,
+        }
+    )
+    runner.write_summary(_summary(wanted, result))
+
+
+def _push(deploy: DeployRepository, wanted: _Wanted) -> _Result:
+    """Fetch, decide, write, push: once. Raises LostRace."""
+    branch = _branch(deploy, wanted)
+    state = _read(deploy, deploy.fetch(branch), wanted)
+    if state.is_same:
+        return _Result("none", state.tip, state)
+    if newer := _newer(deploy, branch, state, wanted):
+        return _Result("superseded", newer, state)
+    commit = deploy.commit(state.tip, state.new_file, wanted.commit_message)
+    deploy.push(commit, branch)
+    return _Result("pushed", commit, state)
+
+
+def _propose(
+    deploy: DeployRepository, api: github.GitHub, wanted: _Wanted, server_url: str
+) -> _Result:
+    """Fetch, decide, move our own branch, open or update its pull request: once. Raises LostRace."""
+    base = _branch(deploy, wanted)
+    head = deployment.branch_name(wanted.path, wanted.images, base)
+    state = _read(deploy, deploy.fetch(base), wanted)
+    if state.is_same:
+        return _Result("none", state.tip, state)
+    if newer := _newer(deploy, base, state, wanted):
+        return _Result("superseded", newer, state)
+
+    existing = deploy.refs(head).branches.get(head, "")
+    open_one = api.find_pull_request(head, base)
+    tip = ""
+    if existing:
+        tip = deploy.fetch(head)
+        if open_one:
+            proposed = _origin(deploy.message(tip))
+            if _is_superseded(wanted, proposed):
+                return _Result("superseded", tip, state, open_one.url)
+    pushed = not (tip and _holds(deploy, tip, state, wanted))
+    if pushed:
+        tip = deploy.commit(state.tip, state.new_file, wanted.commit_message)
+        deploy.push(tip, head, expected=existing)
+    body = deployment.pull_request_body(
+        state.before, state.after, wanted.trailers, path=wanted.path, server_url=server_url
+    )
+    if open_one is None:
+        try:
+            opened_one = api.open_pull_request(
+                head=head, base=base, title=wanted.subject, body=body
+            )
+        except github.AlreadyExistsError as error:
+            raise git.LostRace(str(error)) from error
+        return _Result("opened", tip, state, opened_one.url)
+    # Servers store line endings and the last newline in their own way.
+    written = (open_one.title, " ".join(open_one.body.split()))
+    if written != (wanted.subject, " ".join(body.split())):
+        api.update_pull_request(open_one.number, title=wanted.subject, body=body)
+        pushed = True
+    return _Result("updated" if pushed else "none", tip, state, open_one.url)
+
+
+def _branch(deploy: DeployRepository, wanted: _Wanted) -> str:
+    """Return the branch to change. Raises InputError where the remote does not have it."""
+    refs = deploy.refs(wanted.branch) if wanted.branch else deploy.refs()
+    branch = wanted.branch or refs.default
+    if not branch or branch not in refs.branches:
+        names = ", ".join(sorted(deploy.refs().branches)[:20]) or "none: it is empty"
+        problem = f"{deploy.url} has no such branch; it has {names}"
+        raise InputError.of("branch", branch, problem, fix="branch: main")
+    return branch
+
+
+def _read(deploy: DeployRepository, tip: str, wanted: _Wanted) -> _State:
+    file = deploy.read_kustomization(tip, wanted.path)
+    images = kustomization.read(file.text, source=file.path)
+    before = tuple(kustomization.find(images, one.name, source=file.path) for one in wanted.images)
+    after = tuple(old.changed_to(new) for old, new in zip(before, wanted.images, strict=True))
+    return _State(
+        tip=tip,
+        file=file,
+        before=before,
+        after=after,
+        new_text=kustomization.edit(file.text, wanted.images, source=file.path),
+    )
+
+
+def _holds(deploy: DeployRepository, tip: str, state: _State, wanted: _Wanted) -> bool:
+    """Whether our branch at `tip` is one commit on the base, and just what is wanted."""
+    if deploy.parents(tip) != [state.tip] or deploy.message(tip) != wanted.commit_message:
+        return False
+    try:
+        return deploy.read_kustomization(tip, wanted.path) == state.new_file
+    except InputError:
+        return False
+
+
+def _newer(deploy: DeployRepository, branch: str, state: _State, wanted: _Wanted) -> str:
+    """Return the deploy commit whose image is from a later commit than ours, or an empty string."""
+    if _origin_of(wanted.trailers) is None or _is_rollback(wanted.trailers):
+        return ""
+    for before, after in zip(state.before, state.after, strict=True):
+        if before == after:
+            continue
+        found = deploy.last_change(branch, state.file, before)
+        if found and _is_superseded(wanted, deployment.origin_of(found.trailers)):
+            return found.commit
+    return ""
+
+
+def _is_superseded(wanted: _Wanted, incumbent: Origin | None) -> bool:
+    if _is_rollback(wanted.trailers):
+        return False
+    ours = _origin_of(wanted.trailers)
+    answer = deployment.is_superseded(ours, incumbent, _is_ancestor)
+    if answer is None and incumbent:
+        runner.warning(
+            f"whether the incumbent's commit {incumbent.commit} is later than ours can't be told:"
+            " this checkout does not have both. The image is set all the same; give"
+            " actions/checkout `fetch-depth: 0` to be guarded against going back"
+        )
+    return bool(answer)
+
+
+def _is_ancestor(ours: str, incumbent: str) -> bool | None:
+    """Ask the source checkout around us; fetch once what it lacks."""
+    try:
+        source = git.open_repository(Path.cwd())
+    except InputError:
+        return None
+    if source.commit_of(ours) is None:
+        return None
+    shallow = source.is_shallow()
+    known = source.commit_of(incumbent) is not None
+    # Where history is cut off, "not an ancestor" may be wrong, and "ancestor" is right.
+    if known and source.is_ancestor(ours, incumbent):
+        return True
+    if known and (not shallow or source.is_ancestor(incumbent, ours)):
+        return False
+    if not source.has_remote():
+        return None
+    depth = ["--unshallow"] if shallow else []
+    try:
+        source.remote(
+            "fetch", "--quiet", "--no-tags", "--no-recurse-submodules", *depth,
+            "--", "origin", incumbent,
+        )  # fmt: skip
+    except (process.ProcessError, git.LostRace):
+        return None
+    return source.is_ancestor(ours, incumbent)
+
+
+def _origin(message: str) -> Origin | None:
+    return deployment.origin_of(deployment.read_trailers(message))
+
+
+def _origin_of(trailers: Trailers) -> Origin | None:
+    return deployment.origin_of({key.lower(): [value] for key, value in trailers})
+
+
+def _is_rollback(trailers: Trailers) -> bool:
+    return deployment.is_rollback({key.lower(): [value] for key, value in trailers})
+
+
+def _check_secrets(
+    location: Location, mode: str, token: str, ssh_key: str, server_url: str
+) -> None:
+    if token and ssh_key:
+        raise InputError(
+            "inputs `token` and `ssh-key` are both given; one of them is enough",
+            fix="leave `ssh-key` out, or leave `token` out",
+        )
+    if token and location.scheme == "ssh":
+        problem = "`token` is for http and https; this URL is for ssh"
+        fix = f"repository: {location.slug or 'owner/name'}"
+        raise InputError.of("repository", location.url, problem, fix=fix)
+    if ssh_key and location.scheme in ("http", "https"):
+        problem = "`ssh-key` is for ssh; this URL is for http"
+        fix = f"repository: git@{location.host}:{location.slug}.git"
+        raise InputError.of("repository", location.url, problem, fix=fix)
+    if mode != _PULL_REQUEST:
+        return
+    if not location.slug or location.host.lower() != server_url.partition("://")[2].lower():
+        problem = f"a pull request needs a repository on {server_url}"
+        raise InputError.of("repository", location.url, problem, fix="mode: push")
+    if not token:
+        raise InputError(
+            "input `token` is empty: a pull request is opened through GitHub's API, which needs one",
+            fix="token: ${{ secrets.DEPLOY_TOKEN }} (of a GitHub App: GITHUB_TOKEN can't write"
+            " another repository)",
+        )
+
+
+@contextmanager
+def _credentials(location: Location, token: str, ssh_key: str) -> Iterator[git.Credentials]:
+    if ssh_key:
+        with git.ssh_credentials(ssh_key) as credentials:
+            yield credentials
+    else:
+        yield git.token_credentials(location.url, token)
+
+
+@contextmanager
+def _explained(token: str, ssh_key: str) -> Iterator[None]:
+    """Say so where nothing was given to prove who we are."""
+    try:
+        yield
+    except process.ProcessError as error:
+        said = error.completed.stderr.lower()
+        marks = ("could not read username", "authentication failed", "permission denied (publickey")
+        if token or ssh_key or not any(mark in said for mark in marks):
+            raise
+        raise InputError(
+            "inputs `token` and `ssh-key` are both empty, and the deploy repository asks who we are",
+            fix="token: ${{ secrets.DEPLOY_TOKEN }} (of a GitHub App: GITHUB_TOKEN can't write"
+            " another repository), or ssh-key: ${{ secrets.DEPLOY_KEY }}",
+        ) from error
+
+
+def _summary(wanted: _Wanted, result: _Result) -> str:
+    if result.pull_request:
+        where = f" ([pull request]({result.pull_request}))"
+    else:
+        where = f" (`{result.commit[:12]}`)"
+    table = deployment.changes_table(result.state.before, result.state.after)
+    return f"### {wanted.path}: {result.operation}{where}\n\n{table}\n"

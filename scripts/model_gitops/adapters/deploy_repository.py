@@ -1,0 +1,264 @@
+"""The deploy repository: read and changed through Git's object store, without a work tree.
+
+Only one file of it is ever downloaded, and byte by byte: no checkout filter, hook or symbolic link
+has a say. History is fetched only as deep as a question needs.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from model_gitops.adapters import git, process
+from model_gitops.core import deployment, kustomization
+from model_gitops.errors import ExternalError, InputError
+
+# ext::, git:// and other helpers of git run programs, or prove nothing.
+_PROTOCOLS = "https:http:ssh:file"
+# How much history the guard against going back may look at: one commit tells as a rule.
+_DEPTHS = (1, 50, 500)
+_MOST_COMMITS = 50
+_BOT = "model-gitops[bot]"
+
+
+@dataclass(frozen=True)
+class KustomizationFile:
+    """A kustomization at one commit. `path` is relative to the top, `mode` is Git's."""
+
+    path: str
+    mode: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """The commit that last changed an image, and its trailers by lowercase key."""
+
+    commit: str
+    trailers: Mapping[str, list[str]]
+
+
+@dataclass(frozen=True)
+class Refs:
+    """The remote's branches that matter, as one answer: name → commit."""
+
+    default: str
+    branches: Mapping[str, str]
+
+
+class DeployRepository:
+    """A remote repository, and the temporary object store for what is fetched of it."""
+
+    def __init__(self, store: git.Git, url: str) -> None:
+        self._git = store
+        self.url = url
+
+    def refs(self, *branches: str) -> Refs:
+        """Ask the remote for its default branch and for `branches`: one request."""
+        names = [f"refs/heads/{branch}" for branch in branches]
+        # Every branch is asked for where none is named: the default branch must be among them.
+        names = names or ["refs/heads/*"]
+        answer = self._git.remote("ls-remote", "--symref", "--", "origin", "HEAD", *names)
+        default, found = "", {}
+        for line in answer.splitlines():
+            value, _, name = line.partition("\t")
+            if value.startswith("ref: refs/heads/") and name == "HEAD":
+                default = value.removeprefix("ref: refs/heads/")
+            elif name.startswith("refs/heads/"):
+                found[name.removeprefix("refs/heads/")] = value
+        return Refs(default, found)
+
+    def fetch(self, branch: str, *, depth: int = 1) -> str:
+        """Fetch the tip of `branch`, trees without files, and return its commit."""
+        local = f"refs/remotes/origin/{branch}"
+        self._git.remote(
+            "fetch", "--quiet", "--no-tags", "--filter=blob:none", f"--depth={depth}",
+            "--", "origin", f"+refs/heads/{branch}:{local}",
+        )  # fmt: skip
+        return self._git.run("rev-parse", "--verify", "--quiet", local).strip()
+
+    def read_kustomization(self, commit: str, folder: str) -> KustomizationFile:
+        """Read the kustomization of `folder`. Raises InputError where there is not exactly one."""
+        listing = self._tree(commit, folder)
+        found = [name for name in kustomization.FILE_NAMES if name in listing]
+        shown = f"folder {folder!r} of {self.url}"
+        if not found:
+            others = ", ".join(sorted(listing)[:20]) or "nothing"
+            problem = f"the {shown} has no kustomization.yaml; it holds {others}"
+            raise InputError.of("path", folder, problem, fix="path: overlays/dev")
+        if len(found) > 1:
+            problem = f"the {shown} has {' and '.join(found)}; kustomize takes only one"
+            raise InputError.of("path", folder, problem, fix=f"git rm {found[1]}")
+        mode, sha = listing[found[0]]
+        path = found[0] if folder == "." else f"{folder}/{found[0]}"
+        if mode not in ("100644", "100755"):
+            raise InputError.of(
+                "path", folder, f"{path} is a symbolic link or no file", fix="give its target"
+            )
+        try:
+            text = self._blob(sha).decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"{path} of {self.url} is not UTF-8", fix="save it as UTF-8"
+            ) from error
+        return KustomizationFile(path, mode, text)
+
+    def parents(self, commit: str) -> list[str]:
+        """Return the parents that the commit names, also where history is cut off."""
+        head = self._git.run("cat-file", "commit", commit).partition("\n\n")[0]
+        return [line[7:] for line in head.splitlines() if line.startswith("parent ")]
+
+    def message(self, commit: str) -> str:
+        """Return the message of a commit."""
+        return self._git.run("cat-file", "commit", commit).partition("\n\n")[2]
+
+    def commit(self, parent: str, file: KustomizationFile, message: str) -> str:
+        """Write a commit on `parent` that changes only `file`, and return its hash."""
+        blob = self._git.run(
+            "hash-object", "-w", "--stdin", "--no-filters", input=file.text
+        ).strip()
+        index = {"GIT_INDEX_FILE": str(self._git.directory / "index.model-gitops")}
+        self._git.run("read-tree", parent, env=index)
+        entry = f"{file.mode},{blob},{file.path}"
+        self._git.run("update-index", "--cacheinfo", entry, env=index)
+        tree = self._git.run("write-tree", "--missing-ok", env=index).strip()
+        done = self._git.run(
+            "commit-tree", tree, "-p", parent, "-F", "-", input=message, env=self._identity()
+        )
+        return done.strip()
+
+    def push(self, commit: str, branch: str, *, expected: str | None = None) -> None:
+        """Move `branch` to `commit`.
+
+        Without `expected` only forward. With it, from exactly that commit (empty: the branch must
+        be new) to anywhere: for a branch that is our own. Raises LostRace where somebody was first.
+        """
+        ref = f"refs/heads/{branch}"
+        lease = [] if expected is None else [f"--force-with-lease={ref}:{expected}"]
+        try:
+            self._git.remote(
+                "push", "--quiet", "--porcelain", *lease, "--", "origin", f"{commit}:{ref}"
+            )
+        except process.ProcessError as error:
+            said = error.completed.stderr + error.completed.stdout
+            if any(
+                text in said for text in ("hook declined", "GH006", "GH013", "protected branch")
+            ):
+                raise ExternalError(
+                    f"{self.url} does not take a push to {branch}: {error.message}",
+                    fix="the branch is protected: use `mode: pull-request`, or let the token's app"
+                    " (or the deploy key) bypass the rule",
+                ) from error
+            raise
+
+    def last_change(
+        self, branch: str, file: KustomizationFile, image: kustomization.Image
+    ) -> Deployment | None:
+        """Return the commit that gave `image` its present state on `branch`, or None.
+
+        None means that it is further back than is looked. The cost does not grow with history: as
+        a rule the tip, or the digest in a commit's trailers, tells.
+        """
+        for depth in _DEPTHS:
+            tip = self.fetch(branch, depth=depth)
+            cut = self._cut_off()
+            log = self._git.run(
+                "log", "-z", f"--max-count={_MOST_COMMITS}", "--format=%H%n%B", tip, "--",
+                f":(top,literal){file.path}",
+            )  # fmt: skip
+            commits = [record.partition("\n") for record in log.split("\0") if record]
+            for commit, _, message in commits:
+                trailers = deployment.read_trailers(message)
+                if image.digest and image.digest in trailers.get("image-digest", ()):
+                    return Deployment(commit, trailers)
+                if commit in cut:
+                    break
+                if self._image_at(f"{commit}~1", file.path, image.name) != image:
+                    return Deployment(commit, trailers)
+            else:
+                return None
+        return None
+
+    def _image_at(self, commit: str, path: str, name: str) -> kustomization.Image | None:
+        found = self._git.completed(
+            "rev-parse", "--verify", "--quiet", f"{commit}:{path}", check=False
+        )
+        if found.returncode != 0:
+            return None
+        try:
+            text = self._blob(found.stdout.strip()).decode("utf-8")
+            return kustomization.find(kustomization.read(text, source=path), name, source=path)
+        except (InputError, UnicodeDecodeError):
+            return None
+
+    def _tree(self, commit: str, folder: str) -> dict[str, tuple[str, str]]:
+        """List a folder: name → (mode, hash). Raises InputError where it is none."""
+        expression = f"{commit}:" if folder == "." else f"{commit}:{folder}"
+        done = self._git.completed("ls-tree", "-z", expression, check=False)
+        if done.returncode != 0:
+            raise InputError.of(
+                "path", folder, f"{self.url} has no such folder{self._link_in(commit, folder)}",
+                fix="path: overlays/dev",
+            )  # fmt: skip
+        found = {}
+        for entry in done.stdout.split("\0"):
+            if entry:
+                fields, _, name = entry.partition("\t")
+                mode, _, sha = fields.split(" ")
+                found[name] = (mode, sha)
+        return found
+
+    def _link_in(self, commit: str, folder: str) -> str:
+        parts = folder.split("/")
+        for count in range(1, len(parts) + 1):
+            prefix = "/".join(parts[:count])
+            listing = self._git.completed("ls-tree", commit, "--", prefix, check=False).stdout
+            if listing.startswith("120000"):
+                return f": {prefix!r} is a symbolic link"
+            if listing.startswith("160000"):
+                return f": {prefix!r} is a submodule"
+        return ""
+
+    def _blob(self, sha: str) -> bytes:
+        """Return a file's bytes; a text pipe would change its line endings."""
+        with tempfile.TemporaryFile() as nothing, tempfile.TemporaryFile() as output:
+            status = process.pipe(
+                ["git", "-C", self._git.directory, "cat-file", "blob", sha],
+                stdin=nothing,
+                stdout=output,
+                env=self._git.credentials.env,
+            )
+            if status != 0:
+                raise ExternalError(f"a file of {self.url} can't be read (object {sha})")
+            output.seek(0)
+            return output.read()
+
+    def _cut_off(self) -> set[str]:
+        file = self._git.directory / "shallow"
+        return set(file.read_text(encoding="ascii").split()) if file.exists() else set()
+
+    def _identity(self) -> dict[str, str]:
+        """Name the bot as author and committer where the machine has no name configured."""
+        if self._git.completed("config", "user.email", check=False).returncode == 0:
+            return {}
+        email = f"{_BOT}@users.noreply.github.com"
+        return {
+            f"GIT_{role}_{kind}": value
+            for role in ("AUTHOR", "COMMITTER")
+            for kind, value in (("NAME", _BOT), ("EMAIL", email))
+        }
+
+
+@contextmanager
+def opened(url: str, credentials: git.Credentials) -> Iterator[DeployRepository]:
+    """Make the temporary store for the repository at `url`; removed after."""
+    with tempfile.TemporaryDirectory(prefix="model-gitops-deploy-") as folder:
+        limits = {"GIT_ALLOW_PROTOCOL": _PROTOCOLS}
+        store = git.Git(Path(folder), git.Credentials({**credentials.env, **limits}))
+        store.run("init", "--quiet", "--bare", "--template=", ".")
+        store.run("config", "remote.origin.url", url)
+        store.run("config", "gc.auto", "0")
+        yield DeployRepository(store, url)
