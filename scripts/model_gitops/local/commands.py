@@ -64,6 +64,15 @@ def tool(name: str, arguments: tuple[str, ...]) -> None:
     os.execv(program, [str(program), *arguments])  # noqa: S606 - replaces us: no shell
 
 
+@local.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def forge(arguments: tuple[str, ...]) -> int:
+    """Serve bare repositories as GitHub would: its API, and Git over HTTP."""
+    from model_gitops.local.forge import __main__ as module
+
+    return module.main(list(arguments))
+
+
 @local.command()
 @click.option("--check", is_flag=True, help="Write nothing; fail where something would change.")
 def docs(check: bool) -> None:

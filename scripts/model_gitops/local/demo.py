@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import socket
 import sys
 import time
 
@@ -14,9 +15,9 @@ from typing import Any
 
 from model_gitops.core import document, tags
 from model_gitops.errors import ExternalError
-from model_gitops.local import act, report_pages
-from model_gitops.local.flow import DEPLOY, MODEL, Flow
-from model_gitops.local.machine import Machine
+from model_gitops.local import act, machine, report_pages, serving
+from model_gitops.local.daemon import Daemon
+from model_gitops.local.flow import DEPLOY, MODEL, Flow, Parts
 
 BETTER = "experiment/steady-steps"
 WORSE = "experiment/too-few-epochs"
@@ -32,7 +33,7 @@ class Demo:
     """The demo's folder, and what happened in it."""
 
     folder: Path
-    machine: Machine
+    machine: machine.Machine
     flow: Flow
     started: float = field(default_factory=time.monotonic)
     result: dict[str, Any] = field(default_factory=dict)
@@ -70,9 +71,9 @@ class Demo:
             "reports": [str(path) for path in self.reports],
         }
         _table(environments)
-        answer = self.machine.ask(
-            environments["production"]["image"],
-            json.loads((act.ROOT / "templates/model/tests/smoke-request.json").read_text("utf-8")),
+        request = act.ROOT / "templates" / "model" / "tests" / "smoke-request.json"
+        answer = serving.ask(
+            self.machine.engine, environments["production"]["image"], request.read_bytes()
         )
         _say(f"production answers a real request: {answer}")
         page = report_pages.write_index(self.folder / "index.html", self.result, self.reports)
@@ -171,33 +172,60 @@ def run(folder: Path, *, keep: bool) -> None:
     """
     clean(folder)
     folder.mkdir(parents=True)
-    machine = Machine(folder)
+    started = time.monotonic()
     flow: Flow | None = None
-    finished = False
+    kept = False
     try:
         _say("[00:00] Tools, Docker engine, registry, base image")
-        parts = machine.start(_say)
+        here = machine.start(folder / "machine")
+        parts = Parts(
+            act=here.tools["act"],
+            environment=machine.environment(here),
+            registry=here.registry.address,
+            base_image=here.base_image,
+        )
         flow = Flow(folder, parts, on_step=_show_step)
-        demo = Demo(folder, machine, flow)
+        demo = Demo(folder, here, flow, started)
         demo.play()
         demo.finish()
-        finished = True
+        kept = keep
     finally:
         if flow is not None:
             flow.stop()
-        if keep and finished and flow is not None:
-            url = machine.keep_forge(flow)
-            _say(f"  forge         {url}\n  registry      http://{flow.parts.registry}/v2/_catalog")
-            _say("  stop them with: make demo-clean")
-        else:
-            machine.stop()
+        if not kept:
+            machine.stop(folder / "machine")
+    if kept:
+        _say(f"  forge         {_leave_forge(folder, flow)}")
+        _say(f"  registry      http://{parts.registry}/v2/_catalog")
+        _say("  to stop them  make demo-clean")
 
 
 def clean(folder: Path) -> None:
     """Stop what a demo left running, and remove its folder."""
     if folder.exists():
-        Machine(folder).stop()
+        Daemon("the forge", folder / "forge").stop()
+        machine.remove(folder / "machine")
         shutil.rmtree(folder)
+
+
+def _leave_forge(folder: Path, flow: Flow) -> str:
+    """Serve the forge from a process of its own, at the same address; return that."""
+    port = flow.forge.port
+
+    def answers() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    Daemon("the forge", folder / "forge").start(
+        [
+            *(sys.executable, "-I", act.ROOT / "scripts", "local", "forge"),
+            *("--root", folder / "forge", "--port", str(port), "--public"),
+            *("--repository", f"{MODEL}={flow.bare(MODEL).directory}"),
+            *("--repository", f"{DEPLOY}={flow.bare(DEPLOY).directory}"),
+        ],
+        answers,
+    )
+    return flow.forge.url
 
 
 def _show_step(job: str, step: str, result: str) -> None:
