@@ -1,0 +1,1 @@
+"""Progression of diabetes: data, training, evaluation, serving."""
