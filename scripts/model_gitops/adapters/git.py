@@ -20,6 +20,9 @@ from model_gitops.core import retry
 from model_gitops.core.tags import Tag
 from model_gitops.errors import ExternalError, InputError, RaceError
 
+# Who writes, where the job configured nobody.
+BOT_NAME = "model-gitops[bot]"
+BOT_EMAIL = "model-gitops[bot]@users.noreply.github.com"
 
 T = TypeVar("T")
 
@@ -157,6 +160,52 @@ class Git:
                 found.append(Tag(name=name, commit=target, created=int(date or 0)))
         return found
 
+    def remote_tags(self, remote: str = "origin") -> frozenset[str]:
+        """Return the names of the tags that `remote` has now. Raises ExternalError."""
+        listing = self.remote("ls-remote", "--quiet", "--refs", "--tags", "--", remote)
+        return frozenset(
+            line.split("\t", 1)[1].removeprefix("refs/tags/")
+            for line in listing.splitlines()
+            if line
+        )
+
+    def identity(self) -> dict[str, str]:
+        """Return variables that name an author and committer, where git itself knows none."""
+        configured = self.completed("config", "user.email", check=False).returncode == 0
+        if configured or os.environ.get("GIT_COMMITTER_EMAIL"):
+            return {}
+        return {
+            f"GIT_{role}_{part}": value
+            for role in ("AUTHOR", "COMMITTER")
+            for part, value in (("NAME", BOT_NAME), ("EMAIL", BOT_EMAIL))
+        }
+
+    def make_tag(self, name: str, commit: str, message: str, moment: int) -> str:
+        """Write the object of an annotated tag, dated `moment` (Unix seconds), and return its hash.
+
+        No ref is set. Raises InputError for a name that Git does not take.
+        """
+        if self.completed("check-ref-format", f"refs/tags/{name}", check=False).returncode != 0:
+            raise InputError(
+                f"Git takes no tag named {name!r}", fix="give the model a plainer name"
+            )
+        tagger = self.completed("var", "GIT_COMMITTER_IDENT", env=self.identity()).stdout
+        who = tagger.strip().rsplit(" ", 2)[0]
+        lines = [f"object {commit}", "type commit", f"tag {name}", f"tagger {who} {moment} +0000"]
+        return self.run("mktag", input="\n".join([*lines, "", message.strip()]) + "\n").strip()
+
+    def set_tags(self, tags: Mapping[str, str], *, replace: bool) -> None:
+        """Set local tags (name → object), all or none; LostRace if one exists and not `replace`."""
+        if not tags:
+            return
+        verb = "update" if replace else "create"
+        orders = "".join(f"{verb} refs/tags/{name} {value}\n" for name, value in tags.items())
+        done = self.completed("update-ref", "--stdin", input=orders, check=False)
+        if done.returncode != 0:
+            if retry.is_lost_race(done.stderr):
+                raise LostRace(done.stderr)
+            raise process.ProcessError(done)
+
     def has_remote(self, remote: str = "origin") -> bool:
         """Whether the repository knows `remote`."""
         return remote in self.run("remote").splitlines()
@@ -243,7 +292,9 @@ def _fix_for(said: str) -> str:
             " repository (GITHUB_TOKEN can't write another repository: use a GitHub App token or a"
             " deploy key with write access)"
         )
-    if any(text in lowered for text in ("401", "authentication", "could not read username", "404", "not found")):
+    if any(
+        text in lowered
+        for text in ("401", "authentication", "could not read username", "404", "not found")
+    ):
         return "check that the repository exists and that a token or key which may read it is given"
     return ""
-

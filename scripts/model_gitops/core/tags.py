@@ -225,7 +225,7 @@ class _Model:
             self.versions.append(here[0])
         here[-1].stages.setdefault(event.parsed.stage, []).append(event)
 
-    def stage_holders(self) -> dict[str, Version]:
+    def stage_holders(self) -> dict[str, tuple[Version, str]]:
         if self.deprecated:
             return {}
         # The order of GTO decides between assignments of one second: the older version wins.
@@ -236,11 +236,12 @@ class _Model:
             for stage, events in version.stages.items()
             if (latest := _latest(events)).adds
         ]
-        held: dict[str, Version] = {}
+        held: dict[str, tuple[Version, str]] = {}
         for _, stage, version, event in sorted(assignments, key=lambda a: a[0])[::-1]:
             if stage not in held:
                 tag = _latest(version.direct).tag if version.direct else event.tag
-                held[stage] = Version(self.name, version.name, version.commit, tag.name)
+                holder = Version(self.name, version.name, version.commit, tag.name)
+                held[stage] = holder, event.tag.name
         return held
 
 
@@ -302,6 +303,21 @@ class Registry:
     def stages(self, model: str) -> dict[str, Version]:
         """Return which version each stage holds now; stages that hold none are left out.
 
+        Raises InputError where GTO can't say either.
+        """
+        return {stage: version for stage, (version, _) in self._holders(model).items()}
+
+    def stage(self, model: str, stage: str) -> Version | None:
+        """Return the version that `stage` holds now, or None. Raises InputError as `stages` does."""
+        return self.stages(model).get(stage)
+
+    def assignment(self, model: str, stage: str) -> str:
+        """Return the tag by which `stage` holds what it holds now, or an empty string."""
+        return self._holders(model).get(stage, (None, ""))[1]
+
+    def _holders(self, model: str) -> dict[str, tuple[Version, str]]:
+        """Return the holder of each stage with the tag that says so.
+
         Raises InputError where a stage's tag is on a commit of several versions: GTO can't read
         such a registry either.
         """
@@ -317,9 +333,9 @@ class Registry:
             )
         return found.stage_holders()
 
-    def stage(self, model: str, stage: str) -> Version | None:
-        """Return the version that `stage` holds now, or None. Raises InputError as `stages` does."""
-        return self.stages(model).get(stage)
+    def newest(self, model: str) -> int:
+        """Return the time of the newest tag of `model`, in Unix seconds; 0 without any."""
+        return max((event.tag.created for event in self._events.get(model, ())), default=0)
 
     def is_deprecated(self, model: str) -> bool:
         """Whether the newest tag of `model` deprecates it: then its stages hold nothing."""

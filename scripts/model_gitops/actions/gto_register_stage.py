@@ -1,0 +1,188 @@
+"""Register a model version, and assign it to a stage."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+from model_gitops import runner
+from model_gitops.adapters import git, project_files
+from model_gitops.core import artifacts, document, registration, tags
+from model_gitops.errors import InputError
+from model_gitops.options import flag, option
+
+OUTPUTS = ("version", "version-tag", "stage-tag", "previous-version", "operation")
+
+
+def command(
+    model: Annotated[
+        str, option("model", "Name of the artifact in dvc.yaml; `folder:name` in a subfolder.")
+    ] = "",
+    stage: Annotated[
+        str, option("stage", "Stage to assign the version to. Empty: register only.")
+    ] = "",
+    version: Annotated[
+        str,
+        option(
+            "version",
+            "Version, as v1.2.3. Default: the one that has this model's hash, else a bump.",
+        ),
+    ] = "",
+    bump: Annotated[
+        str, option("bump", "What a new version counts up: major, minor or patch.")
+    ] = "patch",
+    revision: Annotated[
+        str, option("revision", "Commit, branch or tag that has the model.")
+    ] = "HEAD",
+    message: Annotated[str, option("message", "Message of the tags. Default: GTO's.")] = "",
+    remote: Annotated[str, option("remote", "Git remote that holds the registry.")] = "origin",
+    push: Annotated[
+        bool, flag("push", "Whether to push the tags; if not, they stay in this checkout.")
+    ] = True,
+) -> None:
+    """Write the annotated tags that GTO would write, and push them in one atomic push."""
+    request = registration.Request(model, stage, version, bump or "patch")
+    registration.check(request)
+    repository = git.open_repository(Path.cwd())
+    remote = remote or "origin"
+    if push and not repository.has_remote(remote):
+        raise InputError.of(
+            "remote",
+            remote,
+            "this checkout has no such remote",
+            fix="remote: origin, or push: false",
+        )
+    commit = repository.commit_of(revision or "HEAD")
+    if commit is None:
+        raise InputError.of(
+            "revision",
+            revision,
+            "this checkout has no such commit",
+            fix="give actions/checkout `fetch-depth: 0`, or a revision that exists",
+        )
+
+    def attempt() -> registration.Plan:
+        """Fetch, decide, write, push."""
+        published = repository.remote_tags(remote) if push else None
+        repository.refresh_tags(remote)
+        registry = _registry(repository, published)
+        plan = _decide(repository, request, revision or "HEAD", commit, registry)
+        made = _make_tags(repository, plan, request, message, registry.newest(model))
+        # Pushed first, then set here: a failure leaves no tag behind in the checkout.
+        if made and push:
+            repository.remote(
+                "push", "--quiet", "--atomic", "--no-follow-tags", "--", remote,
+                *(f"{value}:refs/tags/{name}" for name, value in made.items()),
+            )  # fmt: skip
+        repository.set_tags(made, replace=push)
+        for name in made:
+            runner.say(f"tag {name} at {plan.commit[:12]}")
+        return plan
+
+    with runner.group(f"Registering {model}"):
+        plan = git.until_won(attempt, f"the tags of {model!r}")
+    runner.write_outputs(
+        {
+            "version": plan.version,
+            "version-tag": plan.version_tag,
+            "stage-tag": plan.stage_tag,
+            "previous-version": plan.previous,
+            "operation": plan.operation,
+        }
+    )
+    at = f" at commit `{plan.commit[:12]}`"
+    held = f", in stage `{stage}` (before: {plan.previous or 'none'})" if stage else ""
+    runner.write_summary(
+        f"### {model} {plan.version}\n\n{plan.operation}: {plan.version}{at}{held}\n"
+    )
+
+
+def _registry(repository: git.Git, published: frozenset[str] | None) -> tags.Registry:
+    """Read the tags. Ones that were never pushed say nothing where the remote is the registry."""
+    names = frozenset(
+        repository.run("for-each-ref", "--format=%(refname:strip=2)", "refs/tags").splitlines()
+    )
+    found = repository.tags()
+    if published is None:
+        return tags.Registry.read(found, names)
+    return tags.Registry.read([tag for tag in found if tag.name in published], published)
+
+
+def _decide(
+    repository: git.Git,
+    request: registration.Request,
+    revision: str,
+    commit: str,
+    registry: tags.Registry,
+) -> registration.Plan:
+    existing = registry.version(request.model, request.version) if request.version else None
+    files = project_files.at(repository, commit)
+    _check_stage(files, request.stage)
+    if existing and request.stage and revision == "HEAD":
+        # A version that was named is assigned wherever the checkout stands: a rollback.
+        return registration.decide(request, registry)
+    artifact = artifacts.find(request.model, files)
+    if artifact.name != request.model:
+        raise InputError.of(
+            "model",
+            request.model,
+            f"dvc.yaml names no such artifact; it names: {', '.join(artifacts.names(files)) or 'none'}",
+            fix=f"model: {artifact.name}"
+            if artifact.name
+            else "add it under `artifacts:` of dvc.yaml",
+        )
+    same = frozenset(
+        candidate
+        for candidate in project_files.commits_with(
+            repository, artifact.hash, [v.commit for v in registry.versions(request.model)]
+        )
+        if _hash_at(repository, request.model, candidate) == artifact.hash
+    )
+    chosen = registration.Request(
+        request.model, request.stage, request.version, request.bump, commit
+    )
+    return registration.decide(chosen, registry, same)
+
+
+def _hash_at(repository: git.Git, model: str, commit: str) -> str:
+    try:
+        return artifacts.find(model, project_files.at(repository, commit)).hash
+    except InputError:
+        return ""
+
+
+def _check_stage(files: project_files.ProjectFiles, stage: str) -> None:
+    """Hold `stage` against the list in GTO's own configuration, where there is one."""
+    if not stage or (text := files.get(".gto")) is None:
+        return
+    configuration = document.load_yaml(text, source=".gto")
+    allowed = configuration.get("stages") if isinstance(configuration, dict) else None
+    if isinstance(allowed, list) and stage not in allowed:
+        raise InputError.of(
+            "stage",
+            stage,
+            f"the file .gto allows only: {', '.join(str(one) for one in allowed)}",
+            fix="give one of these, or add the stage to `stages:` in .gto",
+        )
+
+
+def _make_tags(
+    repository: git.Git,
+    plan: registration.Plan,
+    request: registration.Request,
+    message: str,
+    newest: int,
+) -> dict[str, str]:
+    """Write the objects of the plan's new tags, in the words of GTO; no ref is set yet."""
+    # GTO orders by the tagger's second: ours must be later than all, whatever this clock says.
+    moment = max(int(time.time()), newest + 1)
+    what = f"artifact {request.model} version {plan.version}"
+    default = {
+        plan.version_tag: f"Registering {what}",
+        plan.stage_tag: f"Assigning stage {request.stage} to {what}",
+    }
+    return {
+        name: repository.make_tag(name, plan.commit, message or default[name], moment)
+        for name in plan.new_tags
+    }

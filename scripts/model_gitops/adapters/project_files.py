@@ -1,0 +1,76 @@
+"""The files of a DVC project, at a commit or in the checkout, read only where they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import PurePosixPath
+
+from model_gitops.adapters.git import Git
+from model_gitops.core import document
+from model_gitops.errors import InputError
+
+# A command line may hold some 2 MB: so many hashes of commits are safe.
+_COMMITS_AT_ONCE = 1000
+
+
+class ProjectFiles(Mapping[str, str]):
+    """Path from the repository's top → text, of dvc.yaml, dvc.lock, .dvc files and `.gto`."""
+
+    def __init__(self, git: Git, commit: str | None) -> None:
+        self._git = git
+        self._commit = commit
+        if commit is None:
+            listing = git.run("ls-files", "-z", "--cached", "--others", "--exclude-standard")
+        else:
+            listing = git.run("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit)
+        self._paths = dict.fromkeys(path for path in listing.split("\0") if _is_ours(path))
+        self._read: dict[str, str] = {}
+
+    def __getitem__(self, path: str) -> str:
+        if path not in self._paths:
+            raise KeyError(path)
+        if path not in self._read:
+            self._read[path] = self._text(path)
+        return self._read[path]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def _text(self, path: str) -> str:
+        if self._commit is not None:
+            return self._git.file_at(self._commit, path) or ""
+        file = self._git.directory / path
+        if not file.resolve().is_relative_to(self._git.directory.resolve()):
+            raise InputError(f"{path} is a link to a place outside of the repository")
+        if not file.is_file():
+            return ""
+        if file.stat().st_size > document.LARGEST:
+            raise InputError(f"{path} is larger than {document.LARGEST} bytes")
+        return file.read_text(encoding="utf-8", errors="replace")
+
+
+def at(git: Git, commit: str | None) -> ProjectFiles:
+    """Return the project's files at `commit`; None is the checkout, uncommitted changes included."""
+    return ProjectFiles(git, commit)
+
+
+def commits_with(git: Git, text: str, commits: Iterable[str]) -> list[str]:
+    """Return those of `commits` where `text` stands in some dvc.lock or .dvc file."""
+    wanted = list(dict.fromkeys(commits))
+    found: dict[str, None] = {}
+    for start in range(0, len(wanted), _COMMITS_AT_ONCE):
+        done = git.completed(
+            "grep", "-l", "-z", "-F", "-e", text, *wanted[start : start + _COMMITS_AT_ONCE],
+            "--", ":(glob)**/dvc.lock", ":(glob)**/*.dvc",
+            check=False,
+        )  # fmt: skip
+        found.update(dict.fromkeys(hit.split(":", 1)[0] for hit in done.stdout.split("\0") if hit))
+    return list(found)
+
+
+def _is_ours(path: str) -> bool:
+    pure = PurePosixPath(path)
+    return pure.name in ("dvc.yaml", "dvc.lock") or pure.suffix == ".dvc" or path == ".gto"

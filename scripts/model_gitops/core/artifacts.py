@@ -1,0 +1,244 @@
+"""Models in a DVC project: what dvc.yaml, dvc.lock and .dvc files say of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from model_gitops.core import document
+from model_gitops.errors import InputError
+
+# `.dir`: the hash is that of a manifest, which lists a folder's files.
+_MD5 = re.compile(r"[0-9a-f]{32}(?:\.dir)?")
+# What DVC 2 wrote: an MD5 of the text with its line endings made Unix ones.
+LEGACY_HASH = "md5-dos2unix"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A model as one commit, or the checkout, has it.
+
+    `name` is GTO's (`name`, `folder:name`), empty for a model given by its path. `path` is POSIX,
+    from the repository's top. `hash` is DVC's MD5, ending in `.dir` for a folder. `size` is in
+    bytes, -1 where DVC did not write it. `remote` is the output's own DVC remote, or empty.
+    """
+
+    name: str
+    path: str
+    hash: str
+    size: int = -1
+    type: str = ""
+    hash_name: str = "md5"
+    remote: str = ""
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether the model is a folder of files."""
+        return self.hash.endswith(".dir")
+
+
+class _Project:
+    """The files, each parsed once and only when needed."""
+
+    def __init__(self, files: Mapping[str, str]) -> None:
+        self.files = files
+        self._parsed: dict[str, dict[str, Any]] = {}
+
+    def load(self, source: str) -> dict[str, Any]:
+        if source not in self._parsed:
+            data = document.load_yaml(self.files[source], source=source)
+            self._parsed[source] = data if isinstance(data, dict) else {}
+        return self._parsed[source]
+
+    def called(self, basename: str) -> list[str]:
+        return [path for path in self.files if posixpath.basename(path) == basename]
+
+
+@dataclass(frozen=True)
+class _Declared:
+    name: str
+    path: str
+    type: str
+
+
+def find(model: str, files: Mapping[str, str], *, folder: str = "") -> Artifact:
+    """Find `model`, the name of an artifact or the path of something that DVC tracks.
+
+    `files`: path from the repository's top → text; read only where it is needed. `folder`: where
+    plain names and paths start, from the top. Raises InputError, with the artifacts that there are.
+    """
+    project = _Project(files)
+    declared = list(_declared(project))
+    wanted = _full_name(model, folder)
+    named = next((one for one in declared if one.name in (wanted, model)), None)
+    if named is not None:
+        path, name, kind = named.path, named.name, named.type
+    else:
+        path, name, kind = _inside(posixpath.join(folder, model), "model", model), "", ""
+        if same := next((one for one in declared if one.path == path), None):
+            name, kind = same.name, same.type
+    tracked = _tracked(path, project)
+    if tracked is None:
+        raise _not_found(model, path if named else "", declared, project)
+    entry, source, remote = tracked
+    value = str(entry.get("md5") or "")
+    if not _MD5.fullmatch(value):
+        raise InputError(
+            f"{source} has no MD5 hash for {path!r}",
+            fix="run `dvc repro` (or `dvc add`), commit what it writes, and `dvc push`",
+        )
+    size = entry.get("size")
+    return Artifact(
+        name=name,
+        path=path,
+        hash=value,
+        size=size if isinstance(size, int) else -1,
+        type=kind,
+        hash_name="md5" if entry.get("hash") == "md5" else LEGACY_HASH,
+        remote=remote,
+    )
+
+
+def names(files: Mapping[str, str]) -> list[str]:
+    """Return the names of all artifacts, as GTO calls them, sorted."""
+    return sorted(one.name for one in _declared(_Project(files)))
+
+
+def manifest_hash(entries: Mapping[str, str]) -> str:
+    """Return DVC's hash of a folder: of the list of its files (relative POSIX path → MD5)."""
+    listing = [{"md5": entries[path], "relpath": path} for path in sorted(entries)]
+    text = json.dumps(listing, sort_keys=True).encode()
+    return hashlib.md5(text, usedforsecurity=False).hexdigest() + ".dir"
+
+
+def _declared(project: _Project) -> Iterator[_Declared]:
+    """Go through the `artifacts:` of all dvc.yaml files, the one at the top first."""
+    for source in sorted(project.called("dvc.yaml"), key=lambda path: (path.count("/"), path)):
+        data = project.load(source)
+        artifacts = data.get("artifacts")
+        folder = posixpath.dirname(source)
+        for name, entry in artifacts.items() if isinstance(artifacts, dict) else ():
+            if not isinstance(entry, dict) or not isinstance(entry.get("path"), str):
+                continue
+            path = entry["path"]
+            if "${" in path:
+                # DVC fills these in from params; a path that can't be read matches nothing.
+                continue
+            full = f"{folder}:{name}" if folder else str(name)
+            kind = entry.get("type")
+            where = posixpath.join(folder, path)
+            if _escapes(where):
+                raise InputError(
+                    f"{source}: the path of the artifact {name!r} is {path!r}, outside of the repository",
+                    fix="give the artifact a path inside the repository",
+                )
+            yield _Declared(full, posixpath.normpath(where), kind if isinstance(kind, str) else "")
+
+
+def _tracked(path: str, project: _Project) -> tuple[dict[str, Any], str, str] | None:
+    """Return the entry of `path` in dvc.lock or a .dvc file, the file's name, and its own remote."""
+    for source in project.called("dvc.lock"):
+        for stage, entry in _lock_outs(project, source):
+            definition = _stage(project, source, stage)
+            wdir = definition.get("wdir")
+            where = wdir if isinstance(wdir, str) and "${" not in wdir else ""
+            base = posixpath.join(posixpath.dirname(source), where)
+            if posixpath.normpath(posixpath.join(base, str(entry.get("path")))) != path:
+                continue
+            for out in _dicts(definition.get("outs")):
+                flags = out.get(str(entry.get("path")))
+                if isinstance(flags, dict) and isinstance(flags.get("remote"), str):
+                    return entry, source, str(flags["remote"])
+            return entry, source, ""
+    # DVC names the file after what it tracks, unless it is told otherwise.
+    usual, basename = f"{path}.dvc", posixpath.basename(path)
+    others = (one for one in project.files if one.endswith(".dvc") and one != usual)
+    for source in (*([usual] if usual in project.files else []), *others):
+        if basename not in project.files[source]:
+            continue
+        data = project.load(source)
+        base = posixpath.join(posixpath.dirname(source), str(data.get("wdir") or ""))
+        for entry in _dicts(data.get("outs")):
+            if posixpath.normpath(posixpath.join(base, str(entry.get("path")))) == path:
+                return entry, source, str(entry.get("remote") or "")
+    return None
+
+
+def _lock_outs(project: _Project, source: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    data = project.load(source)
+    stages = data.get("stages") if "schema" in data else data  # before DVC 2 it had no `stages:`
+    for stage, entry in stages.items() if isinstance(stages, dict) else ():
+        for out in _dicts(entry.get("outs") if isinstance(entry, dict) else None):
+            yield str(stage), out
+
+
+def _stage(project: _Project, lock: str, stage: str) -> dict[str, Any]:
+    """Return the definition, in dvc.yaml, of a stage of `lock`."""
+    definitions = posixpath.join(posixpath.dirname(lock), "dvc.yaml")
+    stages = project.load(definitions).get("stages") if definitions in project.files else None
+    # `foreach` and `matrix` stages are locked one by one, as `name@item`.
+    found = stages.get(stage.partition("@")[0]) if isinstance(stages, dict) else None
+    if isinstance(found, dict) and isinstance(found.get("do"), dict):
+        found = found["do"]
+    return found if isinstance(found, dict) else {}
+
+
+def _not_found(model: str, path: str, declared: list[_Declared], project: _Project) -> InputError:
+    known = ", ".join(repr(one.name) for one in declared) or "none"
+    if not path:
+        return InputError.of(
+            "model",
+            model,
+            "it is no artifact of dvc.yaml, and no path that DVC tracks. "
+            f"The artifacts that there are: {known}",
+            fix="give one of these names or a tracked path, or add to dvc.yaml:"
+            " `artifacts: {NAME: {path: PATH, type: model}}`",
+        )
+    above = path
+    while above := posixpath.dirname(above):
+        if _tracked(above, project):
+            return InputError.of(
+                "model",
+                model,
+                f"its path {path!r} lies inside of {above!r}, which DVC tracks as one",
+                fix=f"set the artifact's `path: {above}` in dvc.yaml",
+            )
+    return InputError.of(
+        "model",
+        model,
+        f"dvc.yaml names the path {path!r}, but no dvc.lock and no .dvc file tracks it here",
+        fix="run `dvc repro` (or `dvc add`), and commit dvc.lock (or the .dvc file)",
+    )
+
+
+def _full_name(model: str, folder: str) -> str:
+    """Return GTO's name: `name` in `folder` is `folder:name`; `a/dvc.yaml:name` is `a:name`."""
+    where, colon, name = model.rpartition(":")
+    if colon:
+        return f"{where.removesuffix('dvc.yaml').rstrip('/')}:{name}".lstrip(":")
+    return f"{folder}:{model}" if folder else model
+
+
+def _inside(path: str, name: str, value: str) -> str:
+    if _escapes(path):
+        raise InputError.of(
+            name, value, "that is outside of the repository", fix="give a path inside of it"
+        )
+    return posixpath.normpath(path)
+
+
+def _escapes(path: str) -> bool:
+    normal = posixpath.normpath(path)
+    first = normal.split("/")[0].lower()
+    return (
+        posixpath.isabs(normal) or first in ("..", ".git", ".dvc") or "\0" in path or "\\" in path
+    )
+
+
+def _dicts(value: Any) -> list[dict[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
