@@ -71,7 +71,9 @@ def click_options(function: Callable[..., None]) -> list[click.Parameter]:
             if one.kind == "flag"
             else default,
             show_default=bool(default) or one.kind == "flag",
-            metavar={"flag": "true|false", "secret": f"({variable(one.name)})"}.get(one.kind, "TEXT"),
+            metavar={"flag": "true|false", "secret": f"({variable(one.name)})"}.get(
+                one.kind, "TEXT"
+            ),
             help=one.description,
             callback=_check(one),
         )

@@ -9,7 +9,18 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "scripts" / "model_gitops"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-IMPURE = {"os", "subprocess", "socket", "time", "random", "shutil", "tempfile", "urllib", "http", "sys"}
+IMPURE = {
+    "os",
+    "subprocess",
+    "socket",
+    "time",
+    "random",
+    "shutil",
+    "tempfile",
+    "urllib",
+    "http",
+    "sys",
+}
 
 
 def imports(path: Path) -> set[str]:
@@ -85,4 +96,7 @@ def test_the_command_line_imports_nothing_heavy() -> None:
     light = ["__main__.py", "options.py", "runner.py", "errors.py"]
     for file in light:
         roots = {module.split(".")[0] for module in imports(PACKAGE / file)}
-        assert roots & {"dvc", "docker", "github", "ruamel", "jsonschema", "gto", "vl_convert"} == set()
+        assert (
+            roots & {"dvc", "docker", "github", "ruamel", "jsonschema", "gto", "vl_convert"}
+            == set()
+        )

@@ -35,7 +35,9 @@ def rule(better: Literal["higher", "lower"] = "higher", **more: Any) -> Rule:
         (rule(), None, None, False),
     ],
 )
-def test_judgement(judged: Rule, baseline: float | None, candidate: float | None, passed: bool) -> None:
+def test_judgement(
+    judged: Rule, baseline: float | None, candidate: float | None, passed: bool
+) -> None:
     verdict = metrics.judge(judged, baseline, candidate)
     assert verdict.passed is passed
     assert bool(verdict.reason) is not passed
@@ -49,13 +51,20 @@ def test_lower_is_the_mirror_of_higher(baseline: float, candidate: float, tolera
 
 
 @given(st.floats(0.001, 1000), st.floats(0.0001, 0.1))
-def test_exactly_the_tolerated_loss_passes_in_spite_of_rounding(base: float, tolerance: float) -> None:
+def test_exactly_the_tolerated_loss_passes_in_spite_of_rounding(
+    base: float, tolerance: float
+) -> None:
     assert metrics.judge(rule(tolerance=tolerance), base, base - tolerance).passed
 
 
 def test_flatten_names_nested_values_with_dots() -> None:
     data = {"test": {"r2": 0.5, "bins": [1, {"a": 2}]}, "ok": True}
-    assert metrics.flatten(data) == {"test.r2": 0.5, "test.bins.0": 1, "test.bins.1.a": 2, "ok": True}
+    assert metrics.flatten(data) == {
+        "test.r2": 0.5,
+        "test.bins.0": 1,
+        "test.bins.1.a": 2,
+        "ok": True,
+    }
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,13 @@ def test_a_wrong_file_is_named_with_its_fault(change: tuple[str, str], says: str
         load(TEXT.replace(*change, 1))
 
 
-@given(st.recursive(st.none() | st.integers() | st.text(max_size=5), lambda n: st.lists(n, max_size=3) | st.dictionaries(st.text(max_size=5), n, max_size=3), max_leaves=8))
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text(max_size=5),
+        lambda n: st.lists(n, max_size=3) | st.dictionaries(st.text(max_size=5), n, max_size=3),
+        max_leaves=8,
+    )
+)
 def test_any_document_is_accepted_or_refused_with_an_input_error(data: Any) -> None:
     with pytest.raises(InputError):
         document.validate(data, promotion_schema(), source="promotion.yaml")

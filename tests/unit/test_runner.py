@@ -24,7 +24,9 @@ def parse_outputs(text: str) -> dict[str, str]:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=st.text(st.characters(blacklist_characters="\r", blacklist_categories=["Cs"])))
-def test_any_value_comes_back_as_it_was(value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_value_comes_back_as_it_was(
+    value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "output"
     file.unlink(missing_ok=True)
     monkeypatch.setenv("GITHUB_OUTPUT", str(file))
@@ -68,7 +70,11 @@ def test_the_context_means_the_head_of_a_pull_request(
     monkeypatch.setenv("GITHUB_SHA", "b" * 40)
     monkeypatch.setenv("GITHUB_REF", "refs/pull/1/merge")
     context = runner.context()
-    assert (context.base_ref, context.head_ref, context.head_sha) == ("main", "experiment/a", "a" * 40)
+    assert (context.base_ref, context.head_ref, context.head_sha) == (
+        "main",
+        "experiment/a",
+        "a" * 40,
+    )
 
 
 def test_the_context_of_a_push(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,10 @@ def command(
     ] = "",
     head_ref: Annotated[
         str,
-        option("head-ref", "Branch that the change comes from, empty for a push. Default: from the event."),
+        option(
+            "head-ref",
+            "Branch that the change comes from, empty for a push. Default: from the event.",
+        ),
     ] = "",
 ) -> None:
     """Read promotion.yaml with the event, refuse a hop that is not allowed, put out plain values."""

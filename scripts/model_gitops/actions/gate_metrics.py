@@ -35,7 +35,11 @@ def command(
     registry = tags.Registry.read(repository.tags())
 
     against = _baseline(repository, registry, promotion, baseline)
-    proposed = _commit(repository, registry, promotion.model, candidate, "candidate") if candidate else None
+    proposed = (
+        _commit(repository, registry, promotion.model, candidate, "candidate")
+        if candidate
+        else None
+    )
     files: dict[tuple[str, str | None], dict[str, object]] = {}
 
     def value(file: str, key: str, commit: str | None) -> float | None:
@@ -103,5 +107,3 @@ def _commit(
             "the checkout lacks, give actions/checkout `fetch-depth: 0`",
         )
     return commit
-
-

@@ -41,7 +41,9 @@ def validate(data: Any, schema: Any, *, source: str) -> None:
     """Hold `data` against a JSON Schema. Raises InputError with the place, value and rule."""
     import jsonschema
 
-    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(data))
+    error = jsonschema.exceptions.best_match(
+        jsonschema.Draft202012Validator(schema).iter_errors(data)
+    )
     if error is None:
         return
     place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.path)

@@ -8,7 +8,6 @@ import shutil
 import socket
 import sys
 import time
-
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -254,5 +253,3 @@ def _table(environments: dict[str, Any]) -> None:
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
-
-

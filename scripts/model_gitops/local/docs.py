@@ -28,7 +28,9 @@ def write(*, check: bool) -> list[str]:
             if not check:
                 readme.write_text(new, encoding="utf-8")
     if check and changed:
-        raise RefusedError(f"generated tables are out of date in {', '.join(changed)}", fix="make docs")
+        raise RefusedError(
+            f"generated tables are out of date in {', '.join(changed)}", fix="make docs"
+        )
     return changed
 
 
@@ -49,7 +51,9 @@ def metadata(folder: Path) -> Any:
 
 def _table(kind: str, folder: Path) -> str:
     if kind == "actions":
-        rows = [f"| [{name}](actions/{name}/README.md) | {text} |" for name, text in ACTIONS.items()]
+        rows = [
+            f"| [{name}](actions/{name}/README.md) | {text} |" for name, text in ACTIONS.items()
+        ]
         return "\n".join(["| action | what it does |", "|---|---|", *rows]) + "\n"
     entries = metadata(folder)[kind]
     if kind == "inputs":

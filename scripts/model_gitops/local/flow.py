@@ -94,9 +94,13 @@ class Flow:
             else:
                 self._configure_deploy(clone.directory)
             clone.run("add", "--all")
-            clone.run("commit", "--quiet", "--message", f"Start from the {template} template", env=PERSON)
+            clone.run(
+                "commit", "--quiet", "--message", f"Start from the {template} template", env=PERSON
+            )
             branches = ["main", "staging", "production"] if repository == MODEL else ["main"]
-            clone.run("push", "--quiet", "origin", *(f"HEAD:refs/heads/{name}" for name in branches))
+            clone.run(
+                "push", "--quiet", "origin", *(f"HEAD:refs/heads/{name}" for name in branches)
+            )
 
     def clone(self, repository: str, revision: str, folder: Path, token: str = "ada") -> Git:
         """Clone `repository` into `folder` at a branch or commit, as actions/checkout would.
@@ -201,7 +205,9 @@ class Flow:
         remote = self.root / "remote"
         remote.mkdir(exist_ok=True)
         with (folder / ".dvc" / "config").open("a", encoding="utf-8") as config:
-            config.write(f"[core]\n    remote = storage\n['remote \"storage\"']\n    url = {remote}\n")
+            config.write(
+                f"[core]\n    remote = storage\n['remote \"storage\"']\n    url = {remote}\n"
+            )
 
     def _configure_deploy(self, folder: Path) -> None:
         for file in folder.glob("overlays/*/kustomization.yaml"):

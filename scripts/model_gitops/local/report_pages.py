@@ -24,7 +24,15 @@ def write_report(markdown: Path, server_url: str, repository: Git) -> Path:
         commit, name = match["commit"], match["name"]
         assets.mkdir(exist_ok=True)
         process.run(
-            ["git", "archive", "--format=tar", f"--output={assets}/{commit}.tar", commit, "--", name],
+            [
+                "git",
+                "archive",
+                "--format=tar",
+                f"--output={assets}/{commit}.tar",
+                commit,
+                "--",
+                name,
+            ],
             cwd=repository.directory,
         )
         process.run(["tar", "--extract", f"--file={assets}/{commit}.tar"], cwd=assets)
@@ -34,7 +42,9 @@ def write_report(markdown: Path, server_url: str, repository: Git) -> Path:
     link = rf"{re.escape(server_url)}/[\w.-]+/[\w.-]+/raw/(?P<commit>[0-9a-f]{{40}})/(?P<name>[\w./-]+)"
     text = re.sub(link, picture, markdown.read_text(encoding="utf-8"))
     page = markdown.with_suffix(".html")
-    page.write_bytes(pages.page(markdown.stem, f"<article><div>{pages.render(text)}</div></article>"))
+    page.write_bytes(
+        pages.page(markdown.stem, f"<article><div>{pages.render(text)}</div></article>")
+    )
     return page
 
 
@@ -48,7 +58,8 @@ def write_index(file: Path, result: Mapping[str, Any], reports: Sequence[Path]) 
         for name, one in result["environments"].items()
     )
     refused = "".join(
-        f"<li><b>{escape(one['branch'])}</b>: {escape(one['reason'])}</li>" for one in result["refused"]
+        f"<li><b>{escape(one['branch'])}</b>: {escape(one['reason'])}</li>"
+        for one in result["refused"]
     )
     links = "".join(
         f'<li><a href="{escape(str(path.relative_to(file.parent)))}">{escape(path.stem)}</a></li>'

@@ -1,0 +1,137 @@
+"""The deploy template: what kustomize builds of it, and what Argo CD is told."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from kubernetes_validate import validate
+
+from model_gitops.local import toolchain
+
+TEMPLATE = Path(__file__).parents[2] / "templates" / "deploy"
+ENVIRONMENTS = ("dev", "staging", "production")
+KUBERNETES = "1.33"
+
+
+@pytest.fixture(scope="module")
+def built() -> dict[str, str]:
+    kustomize = toolchain.ensure("kustomize")
+    return {
+        name: subprocess.run(
+            [kustomize, "build", TEMPLATE / "overlays" / name],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for name in ENVIRONMENTS
+    }
+
+
+def manifests(text: str) -> dict[str, Any]:
+    return {one["kind"]: one for one in yaml.safe_load_all(text)}
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_each_overlay_is_valid_for_kubernetes(built: dict[str, str], name: str) -> None:
+    found = manifests(built[name])
+    expected = {"Deployment", "Service", "ServiceAccount", "NetworkPolicy", "PodDisruptionBudget"}
+    assert set(found) == expected
+    for manifest in found.values():
+        validate(manifest, KUBERNETES, strict=True)
+        assert manifest["metadata"]["namespace"] == f"diabetes-{name}"
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_the_pod_may_do_no_more_than_serve(built: dict[str, str], name: str) -> None:
+    found = manifests(built[name])
+    pod = found["Deployment"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert pod["automountServiceAccountToken"] is False
+    assert found["ServiceAccount"]["automountServiceAccountToken"] is False
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "privileged": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert {"requests", "limits"} == set(container["resources"])
+    assert {"startupProbe", "readinessProbe", "livenessProbe"} <= set(container)
+    assert [volume["name"] for volume in pod["volumes"]] == ["tmp"]
+    assert found["Service"]["spec"]["type"] == "ClusterIP"
+    assert found["NetworkPolicy"]["spec"]["policyTypes"] == ["Ingress", "Egress"]
+    assert (
+        "egress" not in found["NetworkPolicy"]["spec"]
+        or not found["NetworkPolicy"]["spec"]["egress"]
+    )
+
+
+def test_the_container_starts_as_the_model_templates_image_does(built: dict[str, str]) -> None:
+    pod = manifests(built["dev"])["Deployment"]["spec"]["template"]["spec"]
+    command = pod["containers"][0]["command"]
+    dockerfile = (TEMPLATE.parent / "model" / "Dockerfile").read_text("utf-8")
+    assert "CMD [" + ", ".join(f'"{word}"' for word in command) + "]" in dockerfile
+    assert f"USER {pod['securityContext']['runAsUser']}:" in dockerfile
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_argo_cd_syncs_production_by_hand_only(name: str) -> None:
+    application = yaml.safe_load((TEMPLATE / "argocd" / f"{name}.yaml").read_text("utf-8"))
+    project = yaml.safe_load((TEMPLATE / "argocd" / "project.yaml").read_text("utf-8"))
+    spec = application["spec"]
+    automated = spec["syncPolicy"].get("automated")
+    assert automated == (None if name == "production" else {"prune": True, "selfHeal": True})
+    assert spec["source"]["path"] == f"overlays/{name}"
+    assert spec["source"]["repoURL"] in project["spec"]["sourceRepos"]
+    assert spec["destination"] in project["spec"]["destinations"]
+
+
+def test_the_project_allows_just_the_kinds_that_are_built(built: dict[str, str]) -> None:
+    project = yaml.safe_load((TEMPLATE / "argocd" / "project.yaml").read_text("utf-8"))
+    allowed = {(one["group"], one["kind"]) for one in project["spec"]["namespaceResourceWhitelist"]}
+    used = {
+        (one["apiVersion"].rpartition("/")[0], kind)
+        for text in built.values()
+        for kind, one in manifests(text).items()
+    }
+    assert used == allowed
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("", ""), None),
+        (("diabetes:not-deployed-yet", "diabetes:v1"), "has no digest"),
+        (("replicas: 3", "replicas: three"), "replicas"),
+    ],
+)
+def test_the_templates_own_check(
+    built: dict[str, str], tmp_path: Path, change: tuple[str, str], says: str | None
+) -> None:
+    text = built["production"].replace(*change) if change[0] else built["production"]
+    (tmp_path / "production.yaml").write_text(text, "utf-8")
+    done = subprocess.run(
+        [sys.executable, TEMPLATE / "scripts" / "check_manifests.py", tmp_path, KUBERNETES],
+        check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    if says is None:
+        assert (done.returncode, "0 problems" in done.stdout) == (0, True)
+    else:
+        assert done.returncode == 1
+        assert "::error title=production::" in done.stdout
+        assert says in done.stdout
+
+
+def test_the_templates_check_refuses_to_check_nothing(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, TEMPLATE / "scripts" / "check_manifests.py", tmp_path, KUBERNETES],
+        check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "no overlay" in done.stdout
