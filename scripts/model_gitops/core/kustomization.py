@@ -27,6 +27,8 @@ _NOT_A_STRING = re.compile(
     _+""",
     re.IGNORECASE | re.VERBOSE,
 )
+# Tabs before a comment or at the end of a line are YAML, but not to ruamel.yaml.
+_TABS = re.compile(r"(?<=\S)[ \t]*\t[ \t]*(?=#|\r?$)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -177,9 +179,9 @@ class _Editor:
         raw = self.text[start:end]
         if pair.value.style in ("|", ">"):
             raise self._refuse("writes a value as a block scalar")
-        if not raw:  # `newTag:` and nothing more
-            space = "" if self.text[start - 1 : start].isspace() else " "
-            return start, end, space + self._spelled(new)
+        if not raw:  # `newTag:` and nothing more: the mark may be lines further on
+            colon = self.text.find(":", _span(pair.key)[1]) + 1
+            return colon, colon, f" {self._spelled(new)}"
         properties = re.match(r"(?:[&!]\S*[ \t]+)+", raw)
         kept = properties.group() if properties else ""
         if pair.value.style in ("'", '"'):
@@ -290,7 +292,7 @@ def _compose(text: str, source: str) -> Node:
     if len(text) > _LARGEST:
         raise InputError(f"{source} has {len(text)} characters: more than {_LARGEST}")
     try:
-        root = YAML(typ="safe", pure=True).compose(text)
+        root = YAML(typ="safe", pure=True).compose(_TABS.sub(lambda tabs: " " * len(tabs[0]), text))
     except MarkedYAMLError as error:
         problem_mark = error.problem_mark
         place = f", line {problem_mark.line + 1}" if problem_mark else ""
