@@ -19,6 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+# Before onnxruntime starts: since 1.29 its Linux builds report use to Microsoft by default.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 import onnxruntime
 import prometheus_client
 from flask import Flask, Response, current_app, g, request
