@@ -1,0 +1,165 @@
+"""Pull one model, and nothing else, from the DVC remote."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from model_gitops import runner
+from model_gitops.adapters import dvc, git, project_files
+from model_gitops.core import artifacts, tags
+from model_gitops.errors import InputError
+from model_gitops.options import existing_folder, lines, option, secret
+
+OUTPUTS = ("path", "hash", "size", "type")
+
+
+def command(
+    model: Annotated[
+        str, option("model", "Name of the artifact in dvc.yaml, or a path that DVC tracks.")
+    ] = "",
+    revision: Annotated[
+        str,
+        option(
+            "revision",
+            "Git revision, `name@v1.2.3` or `name#stage`. Default: the checkout as it is.",
+        ),
+    ] = "",
+    remote: Annotated[
+        str, option("remote", "DVC remote. Default: the project's default remote.")
+    ] = "",
+    remote_config: Annotated[
+        str,
+        secret("remote-config", "Options of the remote, for credentials: lines of `key=value`."),
+    ] = "",
+    working_directory: Annotated[
+        str, option("working-directory", "Folder of the DVC project.")
+    ] = ".",
+    jobs: Annotated[str, option("jobs", "Files to download at once. Default: DVC's.")] = "",
+) -> None:
+    """Find the model's hash in Git, and put the file or folder of that hash where it belongs."""
+    settings = _settings(remote_config)
+    at_once = _jobs(jobs)
+    if not model:
+        raise InputError.of("model", model, "it is empty", fix="model: the name under `artifacts:`")
+    folder = existing_folder("working-directory", working_directory or ".")
+    repository = git.open_repository(folder)
+    top = repository.directory.resolve()
+    inner = folder.resolve().relative_to(top).as_posix()
+    name, wanted = _split(model, revision)
+    commit = _commit(repository, wanted) if wanted else None
+    files = project_files.at(repository, commit)
+    artifact = artifacts.find(name, files, folder="" if inner == "." else inner)
+    place = top / artifact.path
+    if not place.parent.resolve().is_relative_to(top):
+        raise InputError.of(
+            "model",
+            model,
+            f"its path {artifact.path!r} leads out of the repository by a symbolic link",
+            fix="make it a real folder",
+        )
+    with runner.group(f"Pulling {artifact.path}"):
+        changed = dvc.pull(
+            artifact,
+            place,
+            root=dvc.project_root(place.parent if place.parent.is_dir() else folder, top),
+            remote=remote,
+            settings=settings,
+            jobs=at_once,
+        )
+        runner.say("pulled" if changed else "it is there already")
+    size = dvc.size_of(place)
+    path = Path(os.path.relpath(place, Path.cwd())).as_posix()
+    runner.write_outputs(
+        {"path": path, "hash": artifact.hash, "size": str(size), "type": artifact.type}
+    )
+    label = (artifact.name or artifact.path).replace("`", "'")
+    runner.write_summary(f"### {label}\n\nMD5 `{artifact.hash}`, {size:,} bytes, verified.\n")
+
+
+def _split(model: str, revision: str) -> tuple[str, str]:
+    """Return the model and the revision; `model` may say both: `name@v1.2.3`, `name#stage`."""
+    parsed = tags.parse(model.replace(":", "="))
+    if parsed is None or revision or parsed.action not in ("register", "assign"):
+        return model, revision
+    return parsed.model, model
+
+
+def _commit(repository: git.Git, revision: str) -> str:
+    """Return the commit of a Git revision, a version or a stage. Raises InputError."""
+    parsed = tags.parse(revision.replace(":", "="))
+    if parsed and not parsed.counter and parsed.action in ("register", "assign"):
+        repository.refresh_tags()
+        registry = tags.Registry.read(repository.tags())
+        if parsed.action == "register":
+            found = registry.version(parsed.model, parsed.version)
+            have = ", ".join(v.version for v in registry.versions(parsed.model)[-20:])
+            what = "versions"
+        else:
+            found = registry.stage(parsed.model, parsed.stage)
+            have = ", ".join(sorted(registry.stages(parsed.model)))
+            what = "stages that hold a version"
+        if found is None:
+            raise InputError.of(
+                "revision",
+                revision,
+                f"the registry has no such entry; the {what} of {parsed.model!r}: {have or 'none'}",
+                fix="give one of these, or register the model first (gto-register-stage)",
+            )
+        return _present(repository, found.commit, revision)
+    for candidate in (revision, f"origin/{revision}"):
+        if commit := repository.commit_of(candidate):
+            return commit
+    return _present(repository, revision, revision)
+
+
+def _present(repository: git.Git, name: str, revision: str) -> str:
+    """Return the commit `name`, fetched where a shallow checkout lacks it."""
+    if commit := repository.commit_of(name):
+        return commit
+    fetchable = not name.startswith("-") and repository.completed(
+        "check-ref-format", f"refs/heads/{name}", check=False
+    ).returncode == 0  # fmt: skip
+    if fetchable and repository.has_remote():
+        depth = ["--depth=1"] if repository.is_shallow() else []
+        fetched = repository.completed(
+            "fetch", "--quiet", "--no-tags", "--no-recurse-submodules", *depth, "--", "origin", name,
+            check=False,
+        )  # fmt: skip
+        if fetched.returncode == 0 and (commit := repository.commit_of("FETCH_HEAD")):
+            return commit
+    raise InputError.of(
+        "revision",
+        revision,
+        "neither this checkout nor its remote has such a revision",
+        fix="give a commit, branch or tag that exists, `name@v1.2.3` or `name#stage`",
+    )
+
+
+def _settings(text: str) -> dict[str, str]:
+    """Read the lines `key=value`; each value is masked in the log first."""
+    settings: dict[str, str] = {}
+    entries = lines(text)
+    for entry in entries:
+        value = entry.partition("=")[2].strip()
+        # Masking `true` or `1` would blank out half of every log.
+        if len(value) > 4 and value.lower() != "false":
+            runner.mask(value)
+    for number, entry in enumerate(entries, 1):
+        key, equals, value = entry.partition("=")
+        if not equals or not key.strip():
+            raise InputError(
+                f"input `remote-config`: entry {number} is no `key=value`",
+                fix="one option a line, for example: access_key_id=…",
+            )
+        settings[key.strip()] = value.strip()
+    return settings
+
+
+def _jobs(text: str) -> int | None:
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 1000:
+        raise InputError.of("jobs", text, "it is no number from 1 to 1000", fix="jobs: 4")
+    return int(text)

@@ -1,0 +1,293 @@
+"""DVC, by its Python API, in this process: one model out of a remote, nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from model_gitops import runner
+from model_gitops.adapters import environment
+from model_gitops.core import artifacts
+from model_gitops.errors import ExternalError, InputError
+
+_CHUNK = 1024 * 1024
+# What DVC itself can't do without one more package: the scheme of a remote's URL → the extra.
+_EXTRAS = {
+    "s3": "s3", "gs": "gs", "gcs": "gs", "azure": "azure", "abfs": "azure", "gdrive": "gdrive",
+    "hdfs": "hdfs", "webhdfs": "hdfs", "oss": "oss", "ssh": "ssh", "sftp": "ssh",
+    "webdav": "webdav", "webdavs": "webdav",
+}  # fmt: skip
+
+
+class _CorruptError(Exception):
+    """A file is not what its hash says; the argument says which."""
+
+
+class _MissingError(Exception):
+    """The cache lacks an object; the argument is its hash."""
+
+
+def project_root(directory: Path, top: Path) -> Path:
+    """Return the folder of the DVC project that `directory` is in, `top` at the highest.
+
+    Raises InputError where there is none.
+    """
+    here, top = directory.resolve(), top.resolve()
+    for folder in (here, *here.parents):
+        if (folder / ".dvc").is_dir():
+            return folder
+        if folder == top:
+            break
+    raise InputError.of(
+        "working-directory",
+        str(directory),
+        "it is in no DVC project: no folder `.dvc` there or above",
+        fix="give the folder where `dvc init` was run",
+    )
+
+
+def remote_extra(url: str) -> str:
+    """Return the DVC extra (`s3`, …) that a remote of this URL needs, or an empty string."""
+    scheme, separator, _ = url.partition("://")
+    return _EXTRAS.get(scheme.lower(), "") if separator else ""
+
+
+def is_there(artifact: artifacts.Artifact, place: Path) -> bool:
+    """Whether `place` holds exactly the model, by its content."""
+    if not artifact.is_folder:
+        return place.is_file() and _hash_of(place, artifact.hash_name) == artifact.hash
+    if not place.is_dir():
+        return False
+    found = {
+        path.relative_to(place).as_posix(): _hash_of(path, artifact.hash_name)
+        for path in place.rglob("*")
+        if path.is_file()
+    }
+    return artifacts.manifest_hash(found) == artifact.hash
+
+
+def size_of(place: Path) -> int:
+    """Return the bytes of a file, or of all files in a folder."""
+    if place.is_file():
+        return place.stat().st_size
+    return sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
+
+
+def pull(
+    artifact: artifacts.Artifact,
+    place: Path,
+    *,
+    root: Path,
+    remote: str = "",
+    settings: Mapping[str, str] | None = None,
+    jobs: int | None = None,
+) -> bool:
+    """Put the model at `place`: from DVC's cache, else from the remote. Return whether it changed.
+
+    `root` is the DVC project's folder; `remote` empty is the output's own remote or the default
+    one; `settings` are options of the remote, kept in memory. What is at `place` is replaced at
+    once, after its hash was verified, or stays. Raises InputError, ExternalError.
+    """
+    if is_there(artifact, place):
+        return False
+    with _errors(artifact), _repository(root, remote or artifact.remote, settings) as (repo, name):
+        from dvc_data.hashfile.hash_info import HashInfo
+
+        modern = artifact.hash_name == "md5"
+        cache = repo.cache.local if modern else repo.cache.legacy
+        try:
+            _place(cache, artifact, place)
+            return True
+        except _MissingError:
+            pass
+        except _CorruptError as error:
+            runner.say(f"DVC's cache holds a damaged {error}: pulling it again")
+        _check_remote(repo, name)
+        source = repo.cloud.get_remote_odb(name, "pull", hash_name=artifact.hash_name)
+        wanted = HashInfo(artifact.hash_name, artifact.hash)
+        # Not shallow: of a folder the files too, where only its list is in the cache.
+        result = repo.cloud.transfer(
+            source, cache, [wanted], jobs=jobs, cache_odb=cache, shallow=False
+        )
+        if result.failed:
+            raise ExternalError(
+                f"{len(result.failed)} of the files of {artifact.path!r} can't be downloaded from"
+                f" the DVC remote {name!r}; the lines above say why",
+                fix="run the job again, or look whether the credentials may read there",
+            )
+        try:
+            _place(cache, artifact, place)
+        except _CorruptError as error:
+            raise ExternalError(
+                f"what the DVC remote {name!r} ({_url(repo, name)}) has of {artifact.path!r} is"
+                f" damaged: {error} is not what its hash says",
+                fix=f"delete object {artifact.hash} in the remote, then, where the model was"
+                f" trained: dvc push --remote {name} '{artifact.path}'",
+            ) from error
+        except _MissingError as error:
+            raise ExternalError(
+                f"the DVC remote {name!r} ({_url(repo, name)}) does not have {artifact.path!r}:"
+                f" no object {error}",
+                fix=f"where the model was trained: dvc push --remote {name} '{artifact.path}'",
+            ) from error
+    return True
+
+
+@contextmanager
+def _repository(
+    root: Path, remote: str, settings: Mapping[str, str] | None
+) -> Iterator[tuple[Any, str]]:
+    """Open the DVC project, and name the remote to use; its package is installed if missing."""
+    from dvc.config import Config
+
+    # DVC merges the settings over the project's in memory: no file ever holds them.
+    config = Config(str(root / ".dvc"))
+    name = remote or str(config["core"].get("remote") or "")
+    known = sorted(config["remote"])
+    if not name:
+        raise InputError(
+            "the DVC project has no default remote, and the input `remote` names none; "
+            f"the remotes that there are: {', '.join(known) or 'none'}",
+            fix=f"remote: {known[0]}" if known else "dvc remote add --default NAME URL",
+        )
+    if name.lower() not in config["remote"]:
+        raise InputError.of(
+            "remote",
+            name,
+            f"the DVC project has no such remote; it has: {', '.join(known) or 'none'}",
+            fix=f"remote: {known[0]}" if known else f"dvc remote add --default '{name}' URL",
+        )
+    name = name.lower()
+    merged = Config(str(root / ".dvc"), remote=name, remote_config=dict(settings or {}))
+    extra = remote_extra(_resolved_url(merged, name))
+    if extra:
+        environment.ensure_extra(f"remote-{extra}", module=f"dvc_{extra}", package=f"dvc[{extra}]")
+
+    from dvc.repo import Repo
+
+    with Repo(str(root), remote=name, remote_config=dict(settings or {})) as repo:
+        yield repo, name
+
+
+def _resolved_url(config: Any, name: str) -> str:
+    """Return the URL of a remote; one may be given in terms of another: `remote://other/path`."""
+    url = str(config["remote"][name].get("url") or "")
+    for _ in range(10):
+        if not url.startswith("remote://"):
+            break
+        other = url.removeprefix("remote://").partition("/")[0].lower()
+        url = str(config["remote"].get(other, {}).get("url") or "")
+    return url
+
+
+def _check_remote(repo: Any, name: str) -> None:
+    remote = repo.cloud.get_remote(name)
+    if remote.worktree or getattr(remote.fs, "version_aware", False):
+        raise InputError.of(
+            "remote",
+            name,
+            "it is a cloud-versioned remote (`version_aware` or `worktree`), which has no objects"
+            " named by their hash",
+            fix=f"use `dvc pull --remote {name}` for this one",
+        )
+
+
+@contextmanager
+def _errors(artifact: artifacts.Artifact) -> Iterator[None]:
+    """Say in our words what DVC, and the many libraries of its remotes, raise."""
+    from dvc.config import ConfigError
+    from dvc.exceptions import DvcException
+
+    try:
+        yield
+    except (InputError, ExternalError):
+        raise
+    except ConfigError as error:
+        raise InputError(
+            f"DVC's configuration is wrong: {error}", fix="correct .dvc/config or `remote-config`"
+        ) from error
+    except OSError as error:
+        raise ExternalError(f"{artifact.path!r} can't be pulled: {error}") from error
+    except DvcException as error:
+        raise ExternalError(f"DVC can't pull {artifact.path!r}: {error}") from error
+    except Exception as error:
+        raise ExternalError(
+            f"{artifact.path!r} can't be pulled: {type(error).__name__}: {error}",
+            fix="check the credentials: `remote-config`, or the variables of the remote's cloud",
+        ) from error
+
+
+def _url(repo: Any, name: str) -> str:
+    """Return the remote's URL without a password in it."""
+    url = _resolved_url(repo.config, name)
+    scheme, separator, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}" if separator else url
+
+
+def _place(cache: Any, artifact: artifacts.Artifact, place: Path) -> None:
+    """Copy the model out of the cache, verified, then put it in place with one rename."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".model-gitops-", dir=place.parent) as folder:
+        fresh = Path(folder) / "fresh"
+        if artifact.is_folder:
+            fresh.mkdir()
+            for path, md5 in _manifest(cache, artifact).items():
+                _copy(cache, md5, fresh / path, artifact.hash_name)
+        else:
+            _copy(cache, artifact.hash, fresh, artifact.hash_name)
+        if place.is_dir() and not place.is_symlink():
+            place.rename(Path(folder) / "old")
+        os.replace(fresh, place)  # noqa: PTH105 - one system call, for a file and for a folder
+
+
+def _manifest(cache: Any, artifact: artifacts.Artifact) -> dict[str, str]:
+    """Read the list of a folder's files: relative path → MD5."""
+    file = Path(cache.oid_to_path(artifact.hash))
+    if not file.is_file():
+        raise _MissingError(artifact.hash)
+    content = file.read_bytes()
+    if hashlib.md5(content, usedforsecurity=False).hexdigest() + ".dir" != artifact.hash:
+        _discard(file, "list of files")
+    entries = {str(entry["relpath"]): str(entry["md5"]) for entry in json.loads(content)}
+    for path in entries:
+        pure = PurePosixPath(path)
+        if pure.is_absolute() or ".." in pure.parts or not pure.parts:
+            raise InputError(f"the folder {artifact.path!r} lists a file outside of it: {path!r}")
+    return entries
+
+
+def _copy(cache: Any, md5: str, to: Path, hash_name: str) -> None:
+    source = Path(cache.oid_to_path(md5))
+    if not source.is_file():
+        raise _MissingError(md5)
+    to.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, to)
+    if _hash_of(to, hash_name) != md5:
+        _discard(source, f"object {md5}")
+
+
+def _discard(file: Path, what: str) -> None:
+    """Remove a damaged file from the cache, where DVC would take it for good, and say so."""
+    file.unlink(missing_ok=True)
+    raise _CorruptError(what)
+
+
+def _hash_of(file: Path, hash_name: str) -> str:
+    if hash_name == artifacts.LEGACY_HASH:
+        from dvc_data.hashfile.hash import file_md5
+        from dvc_objects.fs.local import localfs
+
+        return str(file_md5(str(file), localfs, name=artifacts.LEGACY_HASH))
+    digest = hashlib.md5(usedforsecurity=False)
+    with file.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
