@@ -112,10 +112,13 @@ def pull(
         _check_remote(repo, name)
         source = repo.cloud.get_remote_odb(name, "pull", hash_name=artifact.hash_name)
         wanted = HashInfo(artifact.hash_name, artifact.hash)
-        # Not shallow: of a folder the files too, where only its list is in the cache.
-        result = repo.cloud.transfer(
-            source, cache, [wanted], jobs=jobs, cache_odb=cache, shallow=False
-        )
+        try:
+            # Not shallow: of a folder the files too, where only its list is in the cache.
+            result = repo.cloud.transfer(
+                source, cache, [wanted], jobs=jobs, cache_odb=cache, shallow=False
+            )
+        except FileNotFoundError as error:
+            raise _missing(repo, name, artifact, artifact.hash) from error
         if result.failed:
             raise ExternalError(
                 f"{len(result.failed)} of the files of {artifact.path!r} can't be downloaded from"
@@ -132,11 +135,7 @@ def pull(
                 f" trained: dvc push --remote {name} '{artifact.path}'",
             ) from error
         except _MissingError as error:
-            raise ExternalError(
-                f"the DVC remote {name!r} ({_url(repo, name)}) does not have {artifact.path!r}:"
-                f" no object {error}",
-                fix=f"where the model was trained: dvc push --remote {name} '{artifact.path}'",
-            ) from error
+            raise _missing(repo, name, artifact, str(error)) from error
     return True
 
 
@@ -185,6 +184,14 @@ def _resolved_url(config: Any, name: str) -> str:
         other = url.removeprefix("remote://").partition("/")[0].lower()
         url = str(config["remote"].get(other, {}).get("url") or "")
     return url
+
+
+def _missing(repo: Any, name: str, artifact: artifacts.Artifact, hash_: str) -> ExternalError:
+    return ExternalError(
+        f"the DVC remote {name!r} ({_url(repo, name)}) does not have {artifact.path!r}:"
+        f" no object {hash_}",
+        fix=f"where the model was trained: dvc push --remote {name} '{artifact.path}'",
+    )
 
 
 def _check_remote(repo: Any, name: str) -> None:

@@ -74,8 +74,8 @@ def find(model: str, files: Mapping[str, str], *, folder: str = "") -> Artifact:
     """
     project = _Project(files)
     declared = list(_declared(project))
-    wanted = _full_name(model, folder)
-    named = next((one for one in declared if one.name in (wanted, model)), None)
+    wanted = (_full_name(model, folder), model)
+    named = next((one for name in wanted for one in declared if one.name == name), None)
     if named is not None:
         path, name, kind = named.path, named.name, named.type
     else:
