@@ -11,7 +11,7 @@ from typing import Any
 
 from model_gitops.adapters import process
 
-# This checkout: where the templates' `uses: model-gitops/model-gitops/actions/…@v0` is found.
+# This checkout.
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -45,14 +45,15 @@ def run_workflow(
     process_env: Mapping[str, str],
     secrets: Mapping[str, str],
     variables: Mapping[str, str],
+    actions: Path,
     log: Path,
     on_step: Callable[[str, str, str], None] = lambda job, step, result: None,
-    actions: Path = ROOT,
 ) -> Run:
     """Run `.github/workflows/WORKFLOW` of `checkout` as the runner would for `event`.
 
     `env` reaches the steps, `process_env` act itself, `secrets` the `secrets` context and
-    `variables` the `vars` context. `on_step` hears of each step that ends: (job, name, result).
+    `variables` the `vars` context. `actions` is the folder in which the workflows' `uses:
+    model-gitops/model-gitops/actions/…@v0` are found. `on_step` hears of each step that ends: (job, name, result).
     Raises ExternalError where act can't run at all; a failed workflow is a Run with its status.
     """
     found = Run(status=0)

@@ -23,7 +23,7 @@ def local() -> None:
 
 @local.command()
 @_FOLDER
-@click.option("--keep", is_flag=True, help="Leave the registry, the engine and the forge running.")
+@click.option("--keep", is_flag=True, help="Leave the registry and the forge running.")
 def demo(folder: Path, keep: bool) -> None:
     """Carry two experiments towards production: one gets there, one is refused."""
     from model_gitops.local import demo as module

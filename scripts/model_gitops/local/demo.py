@@ -16,7 +16,8 @@ from model_gitops.core import document, tags
 from model_gitops.errors import ExternalError
 from model_gitops.local import act, machine, report_pages, serving
 from model_gitops.local.daemon import Daemon
-from model_gitops.local.flow import DEPLOY, MODEL, Flow, Parts
+from model_gitops.local.engine import remove_engine
+from model_gitops.local.flow import DEPLOY, MODEL, Flow, Parts, copy_actions
 
 BETTER = "experiment/steady-steps"
 WORSE = "experiment/too-few-epochs"
@@ -166,7 +167,7 @@ class Demo:
 def run(folder: Path, *, keep: bool) -> None:
     """Play the whole demo in `folder`, which is made anew.
 
-    With `keep` the registry, the engine and the forge are left running; else all is stopped, and
+    With `keep` the registry and the forge are left running; else all is stopped, and
     what was written stays. Raises an ActionError where the flow does not do what it should.
     """
     clean(folder)
@@ -179,6 +180,7 @@ def run(folder: Path, *, keep: bool) -> None:
         here = machine.start(folder / "machine")
         parts = Parts(
             act=here.tools["act"],
+            actions=copy_actions(folder / "actions"),
             environment=machine.environment(here),
             registry=here.registry.address,
             base_image=here.base_image,
@@ -191,6 +193,8 @@ def run(folder: Path, *, keep: bool) -> None:
     finally:
         if flow is not None:
             flow.stop()
+        # Its data are large, and the images are in the registry.
+        remove_engine(folder / "machine")
         if not kept:
             machine.stop(folder / "machine")
     if kept:

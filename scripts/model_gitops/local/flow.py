@@ -28,11 +28,13 @@ PERSON = {
 class Parts:
     """The real parts that a flow needs: where the act program is, and what reaches the workflows.
 
+    `actions` is a folder with what `uses: model-gitops/model-gitops/actions/…@v0` needs;
     `environment` holds the variables that a job needs to find Docker, its builder and the tools;
     `registry` is `host:port`, `base_image` a reference that the builder can resolve.
     """
 
     act: Path
+    actions: Path
     environment: Mapping[str, str]
     registry: str
     base_image: str
@@ -102,7 +104,7 @@ class Flow:
                 "push", "--quiet", "origin", *(f"HEAD:refs/heads/{name}" for name in branches)
             )
 
-    def clone(self, repository: str, revision: str, folder: Path, token: str = "ada") -> Git:
+    def clone(self, repository: str, revision: str, folder: Path, actor: str = "ada") -> Git:
         """Clone `repository` into `folder` at a branch or commit, as actions/checkout would.
 
         The credentials stay in the clone's local configuration, as that action's do.
@@ -113,7 +115,7 @@ class Flow:
         git = Git(folder)
         git.run("init", "--quiet", "--initial-branch", "main")
         git.run("remote", "add", "origin", url)
-        header = token_credentials(url, self.tokens[token]).env["GIT_CONFIG_VALUE_1"]
+        header = token_credentials(url, self.tokens[actor]).env["GIT_CONFIG_VALUE_1"]
         with (folder / ".git" / "config").open("a", encoding="utf-8") as config:
             config.write(f'[http "{self.forge.url}/"]\n\textraheader = {header}\n')
         git.run("fetch", "--quiet", "--tags", "origin", "+refs/heads/*:refs/remotes/origin/*")
@@ -173,7 +175,7 @@ class Flow:
     def _run(self, workflow: str, event_name: str, event: Mapping[str, Any], at: str) -> act.Run:
         self.runs += 1
         name = f"{self.runs:02}-{workflow.removesuffix('.yml')}"
-        checkout = self.clone(MODEL, at, self.root / "runs" / name, token="GITHUB_TOKEN")
+        checkout = self.clone(MODEL, at, self.root / "runs" / name, actor="GITHUB_TOKEN")
         try:
             return act.run_workflow(
                 self.parts.act,
@@ -193,6 +195,7 @@ class Flow:
                 variables={"BUILD_ARGS": f"BASE_IMAGE={self.parts.base_image}"},
                 log=self.root / "runs" / f"{name}.log",
                 on_step=self.on_step,
+                actions=self.parts.actions,
             )
         finally:
             shutil.rmtree(checkout.directory, ignore_errors=True)
@@ -204,15 +207,26 @@ class Flow:
         file.write_text(text.replace("ghcr.io/", f"{self.parts.registry}/"), encoding="utf-8")
         remote = self.root / "remote"
         remote.mkdir(exist_ok=True)
-        with (folder / ".dvc" / "config").open("a", encoding="utf-8") as config:
-            config.write(
-                f"[core]\n    remote = storage\n['remote \"storage\"']\n    url = {remote}\n"
-            )
+        config = folder / ".dvc" / "config"
+        text = config.read_text(encoding="utf-8").replace("[core]\n", "[core]\n    remote = storage\n")
+        text += f"['remote \"storage\"']\n    url = {remote}\n"
+        config.write_text(text, encoding="utf-8")
 
     def _configure_deploy(self, folder: Path) -> None:
         for file in folder.glob("overlays/*/kustomization.yaml"):
             text = file.read_text(encoding="utf-8")
             file.write_text(text.replace("ghcr.io/", f"{self.parts.registry}/"), encoding="utf-8")
+
+
+def copy_actions(folder: Path) -> Path:
+    """Copy what a release of the actions holds, and nothing else, into `folder`; return it.
+
+    act copies the whole of a local repository for each step that uses it.
+    """
+    for name in ("actions", "scripts"):
+        _copy(act.ROOT / name, folder / name)
+    shutil.copy2(act.ROOT / "pyproject.toml", folder)
+    return folder
 
 
 def _copy(template: Path, folder: Path) -> None:

@@ -25,6 +25,7 @@ class Machine:
 
 def start(state: Path, tools: tuple[str, ...] = ("act", "kustomize")) -> Machine:
     """Start what is not running yet and return it all. Raises ExternalError: what is missing."""
+    state = state.resolve()
     state.mkdir(parents=True, exist_ok=True)
     found = toolchain.ensure_all(tools)
     registry = Registry(state / "registry")
@@ -37,6 +38,9 @@ def start(state: Path, tools: tuple[str, ...] = ("act", "kustomize")) -> Machine
 def environment(machine: Machine) -> dict[str, str]:
     """Return the variables for a child (act, docker, an action): engine, builder, PATH."""
     folders = dict.fromkeys(str(tool.parent) for tool in machine.tools.values())
+    # The one that made our own environment serves the projects' too: seconds instead of a minute.
+    if uv := os.environ.get("MODEL_GITOPS_UV"):
+        folders[str(Path(uv).parent)] = None
     path = os.environ.get("PATH", os.defpath).split(os.pathsep)
     return {
         **machine.engine.variables(),
