@@ -7,11 +7,14 @@ nothing outside (builds do: they run on the host's network).
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import ipaddress
 import json
 import os
 import shutil
+import signal
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +22,7 @@ from pathlib import Path
 from model_gitops.adapters import process
 from model_gitops.errors import ExternalError
 from model_gitops.local import toolchain
-from model_gitops.local.daemon import Daemon, locked, remove_tree
+from model_gitops.local.daemon import Daemon, birth, locked, remove_tree
 from model_gitops.runner import say
 
 BUILDER = "model-gitops-local"
@@ -81,6 +84,8 @@ def stop_engine(state: Path) -> None:
     """Stop the private builder and engine of `state`, if any, and take off their mounts."""
     Builder(state).stop()
     daemon = _daemon(state)
+    if daemon.pid() is None and _leftovers(state):
+        _start(state)  # it was killed: only an engine ends the containers that it left running
     bridge = daemon.facts().get("bridge", "")
     daemon.stop()
     if bridge and Path("/sys/class/net", bridge).exists():
@@ -195,6 +200,29 @@ def _daemon(state: Path) -> Daemon:
     return Daemon("the Docker engine", state / "docker")
 
 
+def _leftovers(state: Path) -> bool:
+    """Whether containers of an engine that is gone still run."""
+    ours = os.fsencode(runtime_folder(state) / "exec")
+    for process_folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if ours in (process_folder / "cmdline").read_bytes():
+                return True
+    return False
+
+
+def _end_orphan(run: Path) -> None:
+    """End the containerd of an engine that was killed: the new engine would wait for it in vain."""
+    pidfile = run / "exec" / "containerd" / "containerd.pid"
+    with contextlib.suppress(OSError, ValueError):
+        pid = int(pidfile.read_text("ascii"))
+        if os.fsencode(run) in Path(f"/proc/{pid}/cmdline").read_bytes():
+            os.kill(pid, signal.SIGKILL)
+            end = time.monotonic() + 5
+            while birth(pid) and time.monotonic() < end:
+                time.sleep(0.05)
+    pidfile.unlink(missing_ok=True)
+
+
 def _short(state: Path) -> str:
     return hashlib.sha256(os.fsencode(state.resolve())).hexdigest()[:8]
 
@@ -276,6 +304,7 @@ def _start(state: Path) -> Engine:
     _make_private(run)
     bridge = _bridge(state)
     socket = run / "docker.sock"
+    _end_orphan(run)
     for stale in (run / "docker.pid", socket):
         stale.unlink(missing_ok=True)
     program = shutil.which("dockerd")

@@ -1,0 +1,65 @@
+"""Real parts for the tests that ask for them: nothing starts unless a test names a fixture."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from model_gitops.local import machine, toolchain
+from model_gitops.local.base_image import ensure_base_image
+from model_gitops.local.engine import Builder, Engine, ensure_engine
+from model_gitops.local.registry import Registry
+
+
+@pytest.fixture(scope="session")
+def tools_on_path() -> Iterator[None]:
+    """Put act, kustomize and buildx on PATH."""
+    tools = toolchain.ensure_all(["act", "kustomize", "docker-buildx"])
+    before = os.environ["PATH"]
+    os.environ["PATH"] = os.pathsep.join([*(str(tool.parent) for tool in tools.values()), before])
+    yield
+    os.environ["PATH"] = before
+
+
+@pytest.fixture(scope="session")
+def machine_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A state folder of this test run; whatever was started in it is removed at the end."""
+    state = tmp_path_factory.mktemp("machine")
+    yield state
+    machine.remove(state)
+
+
+@pytest.fixture(scope="session")
+def registry(machine_state: Path) -> str:
+    """The address of a registry, such as `127.0.0.1:5000`."""
+    return Registry(machine_state / "registry").start()
+
+
+@pytest.fixture(scope="session")
+def docker_engine(machine_state: Path) -> Engine:
+    """A Docker engine: this machine's, else a private one."""
+    return ensure_engine(machine_state)
+
+
+@pytest.fixture(scope="session")
+def builder(docker_engine: Engine, registry: str) -> str:
+    """The name for `docker buildx --builder`; "" means the engine's own."""
+    return Builder(docker_engine.state).ensure(docker_engine, registry)
+
+
+@pytest.fixture(scope="session")
+def base_image(docker_engine: Engine, registry: str) -> str:
+    """The reference of the Python base image in the registry."""
+    return ensure_base_image(docker_engine, registry)
+
+
+@pytest.fixture
+def docker_environment(
+    docker_engine: Engine, builder: str, monkeypatch: pytest.MonkeyPatch
+) -> Engine:
+    """Let this process, and what it starts, use the engine and its builder."""
+    for name, value in docker_engine.variables().items():
+        monkeypatch.setenv(name, value)
+    return docker_engine
