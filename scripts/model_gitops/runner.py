@@ -93,6 +93,11 @@ def in_workflow() -> bool:
     return os.environ.get("GITHUB_ACTIONS") == "true"
 
 
+def on_gitea() -> bool:
+    """Whether the server is Gitea or Forgejo, which speak GitHub's API with differences."""
+    return "true" in (os.environ.get("GITEA_ACTIONS"), os.environ.get("FORGEJO_ACTIONS"))
+
+
 def temporary_folder() -> Path | None:
     """The runner's folder for temporary files, emptied after each job; None outside a workflow."""
     folder = os.environ.get("RUNNER_TEMP")

@@ -1,0 +1,409 @@
+"""Report metrics, params and plots as one comment."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import quote
+
+from model_gitops import runner
+from model_gitops.adapters import cml, dvc_report, git, project, report_branch
+from model_gitops.adapters import plots as plot_pictures
+from model_gitops.adapters.comment import NotAllowed, Place
+from model_gitops.core import comment, revision, tags
+from model_gitops.core import report as reports
+from model_gitops.core.promotion import Promotion
+from model_gitops.core.report import Column, Comparison, Facts, Picture
+from model_gitops.errors import ExternalError, InputError, RaceError
+from model_gitops.options import flag, lines, option, secret
+
+OUTPUTS = ("operation", "url", "report")
+
+CONFIG = Path("promotion.yaml")
+LARGEST_BODY = 4 * 1024 * 1024
+
+
+def command(
+    base: Annotated[
+        str,
+        option(
+            "base",
+            "What to compare with: a branch, version or Git revision. Default: the target branch.",
+        ),
+    ] = "",
+    body: Annotated[str, option("body", "Markdown file to include, before the tables.")] = "",
+    metrics: Annotated[
+        str, option("metrics", "Metrics files, one a line. Default: all that DVC knows.")
+    ] = "",
+    params: Annotated[
+        str, option("params", "Params files, one a line. Default: all that DVC knows.")
+    ] = "",
+    plots: Annotated[bool, flag("plots", "Whether to draw DVC's plots.")] = True,
+    target: Annotated[
+        str,
+        option(
+            "target",
+            "Where to comment: auto (the pull request, else the commit), pr, pr/NUMBER, commit, "
+            "commit/HASH or issue/NUMBER.",
+        ),
+    ] = "auto",
+    title: Annotated[
+        str,
+        option("title", "The report's heading. Same title, same comment. Default: Model report."),
+    ] = "",
+    publisher: Annotated[
+        str, option("publisher", "Who writes the comment: native, or cml where the runner has CML.")
+    ] = "native",
+    token: Annotated[
+        str, secret("token", "Token that may comment, and keep pictures in the repository.")
+    ] = "",
+) -> None:
+    """Compare the checkout with the base and the incumbent, and say so in one comment."""
+    runner.mask(token)
+    context = runner.context()
+    wanted = comment.parse_target(target)
+    if publisher not in ("native", "cml"):
+        raise InputError.of(
+            "publisher", publisher, "it is neither native nor cml", fix="publisher: native"
+        )
+    if publisher == "cml":
+        cml.require()
+    text, text_folder = _read_body(body)
+    title = " ".join(title.split())[:120] or reports.DEFAULT_TITLE
+    file = _report_file(title)
+    assets = file.with_suffix(".assets")
+    repository = git.open_repository(Path.cwd())
+
+    with runner.group("Compare the model"):
+        baseline = _find_baseline(repository, context, base)
+        found = _read_project(baseline, lines(metrics), lines(params), assets if plots else None)
+    text, illustrations = _collect_images(text, text_folder, assets)
+    pictures = [*found.pictures, *illustrations]
+    link, unseen = _publish_pictures(context, token, assets, pictures)
+    report = reports.Report(
+        facts=_facts(title, repository, context, baseline, found.problems),
+        metrics=found.metrics,
+        params=found.params,
+        pictures=found.pictures,
+        body=text,
+        closing=comment.mark(title) if publisher == "native" else "",
+    )
+    markdown, dropped = report.write(link, notice=unseen)
+    if dropped:
+        runner.notice(f"the comment would be too long; left out: {', '.join(dropped)[:1000]}")
+    # Where pictures have no place on the server, they can still be seen next to the report's file.
+    shown = markdown if link or publisher == "cml" else report.write(_beside(assets))[0]
+    file.write_text(shown, encoding="utf-8")
+    runner.say(f"report: {file}")
+    if pictures:
+        runner.say(f"pictures: {assets}")
+
+    place = Place(context, repository, token, wanted)
+    operation, url, refused = "none", "", ""
+    try:
+        with runner.group("Publish the report"):
+            if publisher == "cml":
+                operation, url = place.publish_with_cml(title, file)
+            else:
+                operation, url = place.publish(title, markdown)
+    except NotAllowed as error:
+        refused = f"No comment was written: {error}."
+        runner.notice(f"{refused} The report is in the step's summary.")
+    finally:
+        notice = " ".join(part for part in (refused, unseen) if part)
+        summary, _ = report.write(link, limit=reports.SUMMARY_LIMIT, unit="bytes", notice=notice)
+        runner.write_summary(summary)
+    runner.write_outputs({"operation": operation, "url": url, "report": str(file)})
+
+
+@dataclass(frozen=True)
+class _Baseline:
+    """What the candidate is compared with; empty commits where there is nothing yet."""
+
+    promotion: Promotion | None = None
+    environment: str = ""
+    base: str = ""
+    base_commit: str = ""
+    incumbent: str = ""
+    incumbent_commit: str = ""
+    problems: Sequence[str] = ()
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The revisions to compare, oldest view first, candidate last: revision → column."""
+        named: dict[str, str] = {}
+        for commit, name in (
+            (self.base_commit, self.base),
+            (self.incumbent_commit, self.incumbent),
+        ):
+            if commit:
+                named[commit] = f"{named[commit]}, {name}" if commit in named else name
+        return named | {dvc_report.WORKSPACE: "candidate"}
+
+    @property
+    def reference(self) -> str:
+        """What better and worse are measured against: the incumbent, else the base."""
+        return self.incumbent or (self.base if self.base_commit else "")
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What the project holds, compared."""
+
+    metrics: Comparison
+    params: Comparison
+    pictures: Sequence[Picture]
+    problems: Sequence[str]
+
+
+def _read_body(body: str) -> tuple[str, Path]:
+    if not body:
+        return "", Path.cwd()
+    path = Path(body)
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(LARGEST_BODY + 1)
+    except OSError as error:
+        problem = f"the file can't be read: {error.strerror}"
+        fix = "write the Markdown file in a step before this one, or leave `body` out"
+        raise InputError.of("body", body, problem, fix=fix) from error
+    if len(content) > LARGEST_BODY:
+        raise InputError.of("body", body, f"the file has more than {LARGEST_BODY} bytes")
+    return content.decode("utf-8", errors="replace"), path.resolve().parent
+
+
+def _report_file(title: str) -> Path:
+    """Return the report's file, the same for the same title, in an emptied place of its own."""
+    folder = runner.temporary_folder()
+    if folder is None:
+        folder = Path(tempfile.mkdtemp(prefix="model-gitops-"))
+    folder = folder / "model-gitops-reports"
+    slug = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:60]
+    if slug.replace("-", " ") != title.lower():
+        slug = f"{slug}-{hashlib.sha256(title.encode()).hexdigest()[:8]}".strip("-")
+    file = folder / f"{slug}.md"
+    assets = file.with_suffix(".assets")
+    assets.mkdir(parents=True, exist_ok=True)
+    for old in assets.iterdir():
+        old.unlink()
+    return file
+
+
+def _find_baseline(repository: git.Git, context: runner.Context, base: str) -> _Baseline:
+    """Find the base and the incumbent. Raises InputError for a base that was given and is not there."""
+    problems: list[str] = []
+    promotion = None
+    if CONFIG.is_file():
+        try:
+            promotion = project.read_promotion(CONFIG)
+        except InputError as error:
+            problems.append(f"{CONFIG} can't be used: {error.message}")
+            runner.warning(problems[-1])
+    try:
+        repository.refresh_tags()
+    except ExternalError as error:
+        problems.append("The version tags can't be fetched, so there may be no incumbent.")
+        runner.warning(str(error))
+    registry = tags.Registry.read(repository.tags())
+    named = base or _default_base(repository, context, promotion)
+    commit = _commit_of(repository, registry, promotion, named) if named else ""
+    if not commit and base:
+        raise InputError.of(
+            "base",
+            base,
+            "it is no branch, version or Git revision of this checkout or its remote",
+            fix="give a branch (main), a version (name@v1.2.3), a stage (name#stage) or a commit",
+        )
+    if not commit and named:
+        problems.append(f"The base {named} is not in this checkout, and can't be fetched.")
+
+    environment = promotion.of_branch(named) if promotion else None
+    if promotion is None or environment is None:
+        return _Baseline(promotion, "", named, commit, problems=problems)
+    incumbent = None
+    try:
+        incumbent = registry.stage(promotion.model, environment.name)
+    except InputError as error:
+        problems.append(error.message)
+    if incumbent and repository.commit_of(incumbent.commit) is None:
+        problems.append(
+            f"The commit of {incumbent.tag} is not in this checkout (fetch-depth: 0 brings it)."
+        )
+        incumbent = None
+    if incumbent is None:
+        return _Baseline(promotion, environment.name, named, commit, problems=problems)
+    version = incumbent.version if incumbent.version.startswith("v") else incumbent.version[:10]
+    return _Baseline(
+        promotion,
+        environment.name,
+        named,
+        commit,
+        f"{environment.name} {version}",
+        incumbent.commit,
+        problems,
+    )
+
+
+def _default_base(repository: git.Git, context: runner.Context, promotion: Promotion | None) -> str:
+    """Return the branch that this change goes into; for a push into it, the commit before."""
+    if context.pull_request:
+        return context.base_ref
+    pushed = context.base_ref
+    if promotion and promotion.of_branch(pushed) is None:
+        return promotion.environments[0].branch
+    if promotion is None:
+        server = context.event.get("repository")
+        default = str(server.get("default_branch") or "") if isinstance(server, Mapping) else ""
+        if not default and not pushed:
+            head = repository.run(
+                "symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD", check=False
+            )
+            default = head.strip().removeprefix("origin/")
+        if default and default != pushed:
+            return default
+    before = str(context.event.get("before") or "")
+    if re.fullmatch(r"[0-9a-f]{40,64}", before) and repository.commit_of(before):
+        return before
+    return "HEAD^" if repository.commit_of("HEAD^") else ""
+
+
+def _commit_of(
+    repository: git.Git, registry: tags.Registry, promotion: Promotion | None, named: str
+) -> str:
+    """Return the commit of a version, stage, branch of the remote, or Git revision; else nothing."""
+    if version := revision.find(registry, promotion.model if promotion else "", named):
+        return version.commit
+    remote = f"refs/remotes/origin/{named}"
+    for name in (remote, named):
+        if commit := repository.commit_of(name):
+            return commit
+    valid = (
+        repository.completed("check-ref-format", f"refs/heads/{named}", check=False).returncode == 0
+    )
+    if not valid or not repository.has_remote():
+        return ""
+    # A shallow checkout has only its own branch, and stays shallow.
+    depth = ["--depth=1"] if repository.is_shallow() else []
+    try:
+        repository.remote(
+            "fetch", "--quiet", "--no-recurse-submodules", "--no-tags", *depth,
+            "--", "origin", f"+refs/heads/{named}:{remote}",
+        )  # fmt: skip
+    except (ExternalError, git.LostRace):
+        return ""
+    return repository.commit_of(remote) or ""
+
+
+def _read_project(
+    baseline: _Baseline, metrics: Sequence[str], params: Sequence[str], assets: Path | None
+) -> _Found:
+    """Read and compare what DVC knows; draw the plots into `assets`, if given."""
+    names = baseline.names
+    problems = list(baseline.problems)
+    pictures: Sequence[Picture] = ()
+    with dvc_report.open_project(Path.cwd()) as opened:
+        values = opened.metrics(names, _inside("metrics", metrics))
+        changes = opened.params(names, _inside("params", params))
+        if assets:
+            shown = {dvc_report.WORKSPACE: "candidate"}
+            if commit := baseline.base_commit or baseline.incumbent_commit:
+                shown[commit] = names[commit]
+            pictures, missing = plot_pictures.draw(opened.plots(shown), assets)
+            problems += missing
+    problems += [*values.problems, *changes.problems]
+    gate = baseline.promotion.gate if baseline.promotion else ()
+    compared = reports.compare_metrics(
+        [Column(name, values.of[one]) for one, name in names.items()],
+        {(rule.file, rule.key): rule.better for rule in gate},
+        reference=-2 if len(names) > 1 else -1,
+    )
+    changed = reports.compare_params([Column(name, changes.of[one]) for one, name in names.items()])
+    for problem in problems:
+        runner.say(problem)
+    return _Found(compared, changed, pictures, list(dict.fromkeys(problems)))
+
+
+def _inside(name: str, files: Sequence[str]) -> list[Path]:
+    top = Path.cwd().resolve()
+    for file in files:
+        if not (top / file).resolve().is_relative_to(top):
+            raise InputError.of(name, file, "the file must be inside the project")
+    return [top / file for file in files]
+
+
+def _collect_images(markdown: str, folder: Path, assets: Path) -> tuple[str, list[Picture]]:
+    """Take the local images that a body shows, as CML does; other links stay as they are."""
+    pictures: list[Picture] = []
+    allowed = (folder.resolve(), Path.cwd().resolve())
+
+    def take(alternative: str, name: str) -> str:
+        for top in allowed:
+            file = (top / name).resolve()
+            if any(file.is_relative_to(one) for one in allowed) and file.is_file():
+                picture = plot_pictures.save(alternative, file.read_bytes(), assets)
+                if picture:
+                    pictures.append(picture)
+                    return f"![{alternative}]({reports.PICTURE}{picture.file})"
+        return f"![{alternative}]({quote(name)})"
+
+    return reports.replace_images(markdown, take), pictures
+
+
+def _publish_pictures(
+    context: runner.Context, token: str, assets: Path, pictures: Sequence[Picture]
+) -> tuple[Callable[[Picture], str] | None, str]:
+    """Put the pictures where readers of the comment see them; return their link, or why not."""
+    if not pictures:
+        return None, ""
+    files = [assets / name for name in dict.fromkeys(one.file for one in pictures)]
+    told = f"{len(files)} plot{'s' if len(files) != 1 else ''} can't be shown here"
+    if not context.repository or not token:
+        missing = "a token" if context.repository else "a repository on a server"
+        return None, f"{told}: without {missing} there is no place for pictures."
+    home = f"{context.server_url}/{context.repository}"
+    try:
+        with runner.group(f"Keep {len(files)} pictures in {report_branch.BRANCH}"):
+            commit = report_branch.publish(f"{home}.git", token, files)
+    except (ExternalError, RaceError) as error:
+        needed = f"the token can't write the branch {report_branch.BRANCH} (contents: write)"
+        runner.notice(f"{told}: {needed}. {error.message}")
+        return None, f"{told}: {needed}."
+    # The form of the link that people who may read a private repository can load.
+    raw = f"{home}/raw/commit/{commit}" if runner.on_gitea() else f"{home}/raw/{commit}"
+    return (lambda one: f"{raw}/{one.file}"), ""
+
+
+def _beside(assets: Path) -> Callable[[Picture], str]:
+    return lambda one: f"{quote(assets.name)}/{one.file}"
+
+
+def _facts(
+    title: str,
+    repository: git.Git,
+    context: runner.Context,
+    baseline: _Baseline,
+    problems: Sequence[str],
+) -> Facts:
+    commit = (
+        (context.head_sha if context.pull_request else "") or repository.commit_of("HEAD") or ""
+    )
+    home = f"{context.server_url}/{context.repository}" if context.repository else ""
+    branch = "" if re.fullmatch(r"HEAD.*|[0-9a-f]{40,64}", baseline.base) else baseline.base
+    has_run = home and re.search(r"/runs/\d+$", context.run_url)
+    return Facts(
+        title=title,
+        model=baseline.promotion.model if baseline.promotion else "",
+        environment=baseline.environment,
+        reference=baseline.reference,
+        head=context.head_ref or context.base_ref,
+        base=branch if context.pull_request else "",
+        commit=commit,
+        commit_url=f"{home}/commit/{commit}" if home else "",
+        run_url=context.run_url if has_run else "",
+        notes=problems,
+    )

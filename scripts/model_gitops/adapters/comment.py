@@ -1,0 +1,145 @@
+"""The report's comment on the server, written by us or by CML's command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from model_gitops import runner
+from model_gitops.adapters import cml, git, github
+from model_gitops.core import comment
+from model_gitops.core.comment import Target
+from model_gitops.errors import InputError
+
+# Who a job's token is on Gitea and Forgejo, which can't be asked.
+_GITEA_BOTS = ("gitea-actions", "forgejo-actions")
+
+
+class NotAllowed(Exception):
+    """Commenting is not possible here; says why, in a sentence."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where to comment, in which repository and as whom."""
+
+    context: runner.Context
+    checkout: git.Git
+    token: str
+    target: Target
+
+    def publish(self, title: str, text: str) -> tuple[str, str]:
+        """Create or update our comment of `title`; return the operation and the comment's address.
+
+        Raises NotAllowed, InputError for a target that is not there, ApiError for other faults.
+        """
+        api = self._api()
+        with self._explained():
+            place = self._find(api)
+            marked = [one for one in api.list_comments(place) if comment.has_mark(one.body, title)]
+            # Who we are takes a request, and is of interest only then.
+            own = comment.find_own(marked, _logins(api), title) if marked else None
+            if own is None:
+                return "created", api.create_comment(place, text).url
+            if comment.same(own.body, text):
+                return "none", own.url
+            return "updated", api.update_comment(own, text).url
+
+    def publish_with_cml(self, title: str, file: Path) -> tuple[str, str]:
+        """Hand the report in `file` to CML; otherwise as `publish`.
+
+        CML updates the newest comment with its watermark, whoever wrote it: it is asked to only
+        where that one is ours.
+        """
+        api = self._api()
+        with self._explained():
+            place = self._find(api)
+            watermark = comment.cml_watermark(title)
+            marked = [one for one in api.list_comments(place) if watermark in one.body]
+            ours = bool(marked) and marked[-1].author.lower() in {
+                login.lower() for login in _logins(api)
+            }
+        text = file.read_text(encoding="utf-8")
+        if ours and comment.same(comment.without_cml_watermark(marked[-1].body), text):
+            return "none", marked[-1].url
+        kind = self.target.kind
+        if kind == "auto":
+            kind = "pr" if isinstance(place, int) else "commit"
+        url = cml.comment(
+            "update" if ours else "create",
+            file,
+            target=f"{kind}/{place}",
+            title=title,
+            token=self.token,
+            repository_url=f"{self.context.server_url}/{self.context.repository}",
+        )
+        return ("updated" if ours else "created"), url
+
+    def _api(self) -> github.GitHub:
+        if not self.context.repository:
+            raise NotAllowed("this is no workflow run (GITHUB_REPOSITORY is not set)")
+        if not self.token:
+            raise NotAllowed("input `token` is empty")
+        return github.GitHub(self.context.repository, self.token, api_url=self.context.api_url)
+
+    def _find(self, api: github.GitHub) -> int | str:
+        """Return the number of the pull request or issue, or the commit, that gets the comment."""
+        target = self.target
+        commit = self.context.head_sha or self.checkout.commit_of("HEAD") or ""
+        if target.kind == "commit":
+            return (self.checkout.commit_of(target.id) or target.id) if target.id else commit
+        if target.id:
+            return int(target.id)
+        if number := self.context.pull_request.get("number"):
+            return int(number)
+        if number := _open_pull_request(api, self.context.base_ref, commit):
+            return number
+        if target.kind == "pr":
+            raise InputError.of(
+                "target", "pr", f"no open pull request has commit {commit[:10]}", fix="target: auto"
+            )
+        return commit
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn a refusal of the API into NotAllowed, or into a wrong `target`."""
+        try:
+            yield
+        except github.ApiError as error:
+            missing = error.status in (404, 422) and self.target.id
+            if missing and not (runner.on_gitea() and self.target.kind == "commit"):
+                raise InputError.of(
+                    "target",
+                    f"{self.target.kind}/{self.target.id}",
+                    f"the server has it not, or does not show it to this token: {error.message}",
+                    fix="target: auto",
+                ) from error
+            if not isinstance(error, github.ForbiddenError):
+                raise
+            raise NotAllowed(
+                f"{error.message}. The token needs `pull-requests: write`; in a pull request from a "
+                "fork it may only read"
+            ) from error
+
+
+def _logins(api: github.GitHub) -> tuple[str, ...]:
+    login = api.login()
+    known = runner.on_gitea() and login == github.WORKFLOW_BOT
+    return (login, *_GITEA_BOTS) if known else (login,)
+
+
+def _open_pull_request(api: github.GitHub, branch: str, commit: str) -> int | None:
+    """Return the open pull request from `branch`, else the one whose head is `commit`."""
+    try:
+        if branch and (found := api.find_pull_request(branch)):
+            return found.number
+        pulls = api.pull_requests_of_commit(commit)
+    except github.ApiError as error:
+        if not isinstance(error, github.ForbiddenError) and error.status != 422:
+            raise
+        return None  # the token may not list them, or the server can't
+    return next(
+        (one.number for one in pulls if one.state == "open" and one.head_sha == commit), None
+    )

@@ -1,0 +1,113 @@
+"""What DVC knows of several revisions, read in one process with the repository opened once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import Any
+
+from model_gitops.core import metrics
+from model_gitops.core.report import Place
+from model_gitops.errors import InputError
+
+WORKSPACE = "workspace"
+
+
+@dataclass
+class Values:
+    """Metrics or params: revision → place → value, and why some could not be read."""
+
+    of: dict[str, dict[Place, Any]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+class Project:
+    """The DVC project of a folder. Use as the context manager `open_project`."""
+
+    def __init__(self, repo: Any) -> None:
+        self._repo = repo
+
+    @property
+    def root(self) -> Path:
+        """The project's top folder."""
+        return Path(self._repo.root_dir)
+
+    def metrics(self, revisions: Mapping[str, str], files: Sequence[Path] = ()) -> Values:
+        """Read the metrics of `revisions` (WORKSPACE or a full hash → its name), of `files` or all."""
+        return self._read(self._repo.metrics, revisions, files)
+
+    def params(self, revisions: Mapping[str, str], files: Sequence[Path] = ()) -> Values:
+        """Read the params of `revisions`, of `files` or all."""
+        return self._read(self._repo.params, revisions, files)
+
+    def plots(self, names: Mapping[str, str]) -> list[Any]:
+        """Return DVC's filled renderers of the revisions in `names`: revision → its name in the plot.
+
+        Each has `renderer`, `source_errors` and `definition_errors`. The templates are DVC's own or
+        the project's. Without any plot definition the list is empty.
+        """
+        from dvc.render.match import match_defs_renderers
+
+        data = self._repo.plots.show(revs=list(names))
+        # The first revision that has a plot gives its properties: the candidate's own come first.
+        named = {names[revision]: data[revision] for revision in names if revision in data}
+        return list(match_defs_renderers(named, templates_dir=self._repo.plots.templates_dir))
+
+    def _read(self, what: Any, revisions: Mapping[str, str], files: Sequence[Path]) -> Values:
+        found = what.show(
+            targets=[str(file) for file in files] or None,
+            revs=[revision for revision in revisions if revision != WORKSPACE],
+            hide_workspace=False,
+        )
+        values = Values()
+        for revision, called in revisions.items():
+            result = found.get(revision, {})
+            values.of[revision] = {}
+            if error := result.get("error"):
+                values.problems.append(_problem("the project", called, error))
+            for file, content in (result.get("data") or {}).items():
+                name = PurePath(file).as_posix()
+                if error := content.get("error"):
+                    values.problems.append(_problem(name, called, error))
+                    continue
+                flat = metrics.flatten(content.get("data"))
+                values.of[revision].update({(name, key): value for key, value in flat.items()})
+        return values
+
+
+@contextmanager
+def open_project(folder: Path) -> Iterator[Project]:
+    """Open the DVC project that `folder` is in; a Git repository without DVC has no metrics.
+
+    Raises InputError where DVC can't read the project.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    # DVC tells of each revision that it can't read; the report says so once, in its own words.
+    logging.getLogger("dvc").setLevel(logging.ERROR)
+    try:
+        repo = Repo(str(folder), uninitialized=True)
+    except DvcException as error:
+        raise InputError(
+            f"DVC can't open the project in {str(folder)!r}: {error}", fix="dvc doctor"
+        ) from error
+    try:
+        yield Project(repo)
+    except DvcException as error:
+        raise InputError(f"DVC can't read the project: {error}", fix="dvc status") from error
+    finally:
+        repo.close()
+
+
+def _problem(what: str, revision: str, error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return (
+            f"{what} is missing in {revision}: it is neither in Git nor in the DVC cache of this "
+            "machine (`cache: false` in dvc.yaml keeps it in Git)"
+        )
+    said = str(error).strip().splitlines()
+    return f"{what} can't be read in {revision}: {said[0][:200] if said else type(error).__name__}"

@@ -1,0 +1,406 @@
+"""The report's Markdown: comparison tables, sections, and what is left out where it is too long."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from urllib.parse import quote, unquote
+
+from model_gitops.core import metrics
+from model_gitops.core.comment import MARK
+
+DEFAULT_TITLE = "Model report"
+
+# GitHub refuses a comment of more than 65,536 characters. The margin is for what it may add.
+COMMENT_LIMIT = 65_536 - 512
+# A step's summary may hold 1 MiB, and other steps of the job have summaries of their own.
+SUMMARY_LIMIT = 1024 * 1024 - 64 * 1024
+
+MOST_ROWS = 100
+MOST_OPEN_PLOTS = 4
+
+_LONGEST_NAME = 120
+# Invisible, and enough to keep `@name`, `#1` and `https://` from being a mention or a link.
+_JOINER = "\u2060"
+
+Better = Literal["higher", "lower"]
+Unit = Literal["characters", "bytes"]
+# In a body, stands for a picture of ours until it is known where that can be seen.
+PICTURE = "model-gitops-picture-"
+# A value's place: the file (POSIX, relative to the project) and the dotted key in it.
+Place = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Column:
+    """The values of one revision, under the name that the table's head shows."""
+
+    name: str
+    values: Mapping[Place, Any]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A table, and how many of its values are better, worse, and otherwise changed."""
+
+    table: str = ""
+    total: int = 0
+    better: int = 0
+    worse: int = 0
+    changed: int = 0
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the report that is shown whole or not at all. `name` says what was left out."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A plot: its title, the file's name (made of its content) and its size in pixels."""
+
+    title: str
+    file: str
+    width: int = 0
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the head and the foot of a report tell of the change. Empty where it is not known."""
+
+    title: str
+    model: str = ""
+    environment: str = ""
+    reference: str = ""
+    head: str = ""
+    base: str = ""
+    commit: str = ""
+    commit_url: str = ""
+    run_url: str = ""
+    notes: Sequence[str] = field(default=())
+
+
+def escape(text: object, *, longest: int = _LONGEST_NAME) -> str:
+    """Make text from outside harmless in Markdown: no markup, cell end, mention, link or line."""
+    plain = "".join(
+        " " if character.isspace() else character
+        for character in str(text)
+        if character.isspace() or unicodedata.category(character) not in ("Cc", "Cf", "Co", "Cs")
+    )
+    if len(plain) > longest:
+        plain = plain[: longest - 1] + "…"
+    plain = plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    plain = re.sub(r"([\\`*_{}\[\]()|~!])", r"\\\1", plain)
+    plain = re.sub(r"(://|@|#|\bwww(?=\.))", rf"\1{_JOINER}", plain)
+    return plain.replace(f"://{_JOINER}", f":{_JOINER}//")
+
+
+def code(text: object, *, longest: int = _LONGEST_NAME) -> str:
+    """Show text from outside as code: in a code span nothing is markup but the closing backtick."""
+    plain = re.sub(r"[\s`|]+", " ", "".join(c for c in str(text) if c.isspace() or c.isprintable()))
+    plain = plain.strip()
+    return f"`{plain[:longest]}`" if plain else "–"
+
+
+def compare_metrics(
+    columns: Sequence[Column],
+    directions: Mapping[Place, Better],
+    *,
+    reference: int = -2,
+) -> Comparison:
+    """Compare the last column, the candidate, with `columns[reference]`; show all columns.
+
+    ▲ is a change to the better, ▼ to the worse; a metric whose direction is not known has neither.
+    """
+    candidate, against = columns[-1].values, columns[reference].values
+    places = _places(columns)
+    rows, better, worse, changed = [], 0, 0, 0
+    for place in places:
+        old, new = metrics.number(against.get(place)), metrics.number(candidate.get(place))
+        change = ""
+        if old is not None and new is not None:
+            moved = new - old
+            sign = metrics.direction(moved, directions.get(place))
+            better, worse = better + (sign == "▲"), worse + (sign == "▼")
+            changed += moved != 0
+            change = f"{moved:+.5g} {sign}".strip() if moved else "="
+        elif place in candidate and place not in against and against:
+            change = "new"
+        elif place not in candidate and candidate:
+            change = "gone"
+        values = [_value(column.values, place) for column in columns]
+        rows.append([_name(place, places), *values, change])
+    head = ["metric", *(column.name for column in columns), "change"]
+    table = _table(head, rows, "metrics") if rows else ""
+    return Comparison(table, len(rows), better, worse, changed)
+
+
+def compare_params(columns: Sequence[Column]) -> Comparison:
+    """Show the params whose value in the last column, the candidate, is not that of all others."""
+    candidate = columns[-1].values
+    every = _places(columns)
+    places = [
+        place
+        for place in every
+        if any(
+            column.values.get(place) != candidate.get(place)
+            or (place in column.values) != (place in candidate)
+            for column in columns[:-1]
+            if column.values
+        )
+    ]
+    rows = [
+        [_name(place, every), *(_value(column.values, place) for column in columns)]
+        for place in places
+    ]
+    table = _table(["param", *(column.name for column in columns)], rows, "params") if rows else ""
+    return Comparison(table, len(every), changed=len(rows))
+
+
+def verdict(facts: Facts, compared: Comparison) -> str:
+    """Return one line for a reader in a hurry: how many metrics are better and worse than what."""
+    if not compared.total:
+        return "No metrics were found."
+    count = f"{compared.total} metric{'s' if compared.total != 1 else ''}"
+    if not facts.reference:
+        return f"{count}, and nothing to compare with yet."
+    against = escape(facts.reference)
+    told = [
+        text
+        for number, text in (
+            (compared.better, f"▲ {compared.better} better"),
+            (compared.worse, f"▼ {compared.worse} worse"),
+        )
+        if number
+    ]
+    if told:
+        return f"**{' '.join(told)}** of {count}, compared with {against}."
+    if compared.changed:
+        return f"**{compared.changed} of {count} changed**, compared with {against}."
+    return f"{count}, none of them changed, compared with {against}."
+
+
+def head(facts: Facts, compared: Comparison) -> str:
+    """Return the report's heading with its verdict."""
+    subject = escape(facts.model) if facts.model else ""
+    if subject and facts.environment:
+        subject = f"{subject} → {escape(facts.environment)}"
+    title = escape(facts.title)
+    lines = [f"## {title}: {subject}" if subject else f"## {title}", "", verdict(facts, compared)]
+    lines += (
+        ["", *(f"> {escape(note, longest=600)}  " for note in facts.notes)] if facts.notes else []
+    )
+    return "\n".join(lines)
+
+
+def foot(facts: Facts) -> str:
+    """Return the last line for readers: which commit was compared, by which run."""
+    parts = []
+    if facts.commit:
+        short = f"`{facts.commit[:10]}`"
+        parts.append(
+            f"Candidate [{short}]({facts.commit_url})" if facts.commit_url else f"Candidate {short}"
+        )
+    if facts.head:
+        parts.append(f"from {code(facts.head)}")
+    if facts.base:
+        parts.append(f"into {code(facts.base)}")
+    text = " ".join(parts)
+    if facts.run_url:
+        text += f"{' · ' if text else ''}[workflow run]({facts.run_url})"
+    return f"<sub>{text}</sub>" if text else ""
+
+
+def plots_section(pictures: Sequence[Picture], link: Callable[[Picture], str]) -> Section:
+    """Return the section of the plots, folded when there are many."""
+    shown = "\n\n".join(f"![{escape(one.title)}]({link(one)})" for one in pictures)
+    if len(pictures) > MOST_OPEN_PLOTS:
+        summary = f"<summary>{len(pictures)} plots</summary>"
+        shown = f"<details>{summary}\n\n{shown}\n\n</details>"
+    return Section("plots", f"### Plots\n\n{shown}")
+
+
+def body_sections(markdown: str) -> list[Section]:
+    """Split a project's own Markdown at its headings, so that each part fits or is left out whole.
+
+    A heading inside a code block or inside `<details>` starts no section. Blocks left open are
+    closed, and a mark of ours is broken: the text can't pass for another report.
+    """
+    text = markdown.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
+    text = text.replace(MARK, MARK.replace(" ", f"{_JOINER} "))
+    sections: list[tuple[str, list[str]]] = [("body", [])]
+    fence, depth = "", 0
+    for line in text.split("\n"):
+        opened = re.match(r" {0,3}(`{3,}|~{3,})", line)
+        if fence:
+            if opened and opened[1].startswith(fence) and not line.strip().strip(fence[0]):
+                fence = ""
+        elif opened:
+            fence = opened[1]
+        else:
+            depth += len(re.findall(r"<details\b", line, re.IGNORECASE))
+            depth -= len(re.findall(r"</details>", line, re.IGNORECASE))
+            depth = max(depth, 0)
+            heading = re.match(r" {0,3}#{1,6}\s+(.+?)[\s#]*$", line)
+            if heading and depth == 0:
+                sections.append((heading[1], []))
+        sections[-1][1].append(line)
+    if fence:
+        sections[-1][1].append(fence)
+    sections[-1][1].extend(["", "</details>"] * depth)
+    last = "\n".join(sections[-1][1])
+    if last.rfind("<!--") > last.rfind("-->"):
+        sections[-1][1].append("-->")
+    named = [Section(name, "\n".join(lines).strip("\n")) for name, lines in sections]
+    return [section for section in named if section.text.strip()]
+
+
+def replace_images(markdown: str, picture: Callable[[str, str], str]) -> str:
+    """Replace each image of `markdown` whose address is a local path.
+
+    `picture` gets the alternative text and the path, and returns the Markdown to put there.
+    """
+
+    def one(found: re.Match[str]) -> str:
+        address = found["address"]
+        if re.match(r"[a-z][a-z0-9+.-]*:|//|#", address, re.IGNORECASE):
+            return found[0]
+        return picture(found["text"], unquote(address))
+
+    return re.sub(r"!\[(?P<text>[^\]\n]*)\]\(<?(?P<address>[^)\s>]+)>?[^)\n]*\)", one, markdown)
+
+
+def assemble(
+    opening: str,
+    sections: Sequence[Section],
+    closing: str,
+    *,
+    limit: int = COMMENT_LIMIT,
+    unit: Unit = "characters",
+) -> tuple[str, list[str]]:
+    """Join the parts; where that is longer than `limit`, leave out whole sections, last first.
+
+    A section that could not even be shown alone goes before all others. Returns the text and the
+    names of what was left out, in the order of the report.
+    """
+    kept = list(sections)
+    dropped: list[Section] = []
+
+    def text() -> str:
+        names = [section.name for section in sections if any(section is one for one in dropped)]
+        parts = [
+            opening,
+            *(section.text for section in kept),
+            _left_out(names, limit, unit),
+            closing,
+        ]
+        return "\n\n".join(part for part in parts if part) + "\n"
+
+    for section in sections:
+        if _size(opening + section.text + closing, unit) + 4096 > limit:
+            kept.remove(section)
+            dropped.append(section)
+    while kept and _size(text(), unit) > limit:
+        dropped.append(kept.pop())
+    return text(), [section.name for section in sections if any(section is one for one in dropped)]
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that a report tells; `body` is the project's own Markdown, `closing` its last line.
+
+    In `body` the address of a picture of ours begins with PICTURE.
+    """
+
+    facts: Facts
+    metrics: Comparison
+    params: Comparison
+    pictures: Sequence[Picture] = ()
+    body: str = ""
+    closing: str = ""
+
+    def write(
+        self,
+        link: Callable[[Picture], str] | None,
+        *,
+        limit: int = COMMENT_LIMIT,
+        unit: Unit = "characters",
+        notice: str = "",
+    ) -> tuple[str, list[str]]:
+        """Return the Markdown, at most `limit` long, and the names of the sections left out.
+
+        `link` gives a picture's address; without it, `notice` says why pictures can't be shown.
+        """
+
+        def illustration(alternative: str, address: str) -> str:
+            if not address.startswith(PICTURE):
+                return f"![{alternative}]({quote(address)})"
+            picture = Picture(alternative, address.removeprefix(PICTURE))
+            return f"![{alternative}]({link(picture)})" if link else f"*{alternative}* (not shown)"
+
+        sections = body_sections(replace_images(self.body, illustration))
+        if self.metrics.table:
+            sections.append(Section("metrics", f"### Metrics\n\n{self.metrics.table}"))
+        if self.params.table:
+            sections.append(Section("params", f"### Params that changed\n\n{self.params.table}"))
+        if self.pictures and link:
+            sections.append(plots_section(self.pictures, link))
+        opening = head(self.facts, self.metrics)
+        if notice:
+            opening += f"\n\n> {escape(notice, longest=900)}"
+        closing = "\n\n".join(part for part in (foot(self.facts), self.closing) if part)
+        return assemble(opening, sections, closing, limit=limit, unit=unit)
+
+
+def _left_out(names: Sequence[str], limit: int, unit: str) -> str:
+    if not names:
+        return ""
+    shown = [escape(name, longest=60) for name in names[:20]]
+    if len(names) > 20:
+        shown.append(f"and {len(names) - 20} more")
+    what = "a comment may have" if limit == COMMENT_LIMIT else "this place may have"
+    most = "65,536 characters" if limit == COMMENT_LIMIT else f"{limit:,} {unit}"
+    return f"> **Left out**, as {what} {most} at most: {', '.join(shown)}."
+
+
+def _size(text: str, unit: str) -> int:
+    """Count as the strictest server does: bytes, or UTF-16 units (an emoji has two)."""
+    return len(text.encode("utf-8" if unit == "bytes" else "utf-16-le", "replace")) // (
+        1 if unit == "bytes" else 2
+    )
+
+
+def _places(columns: Sequence[Column]) -> list[Place]:
+    """Return every place once: the candidate's in their order, then those that only others have."""
+    return list(dict.fromkeys(place for column in reversed(columns) for place in column.values))
+
+
+def _name(place: Place, places: Sequence[Place]) -> str:
+    """Name a value by its key, and by its file too where there is more than one."""
+    several = len({file for file, _ in places}) > 1
+    file, key = place
+    return escape(f"{file}:{key}" if several else key or file)
+
+
+def _value(values: Mapping[Place, Any], place: Place) -> str:
+    if place not in values:
+        return "–"
+    value = values[place]
+    return "null" if value is None else escape(metrics.format_number(value), longest=60)
+
+
+def _table(titles: Sequence[str], rows: Sequence[Sequence[str]], what: str) -> str:
+    lines = [
+        f"| {' | '.join(escape(title, longest=60) for title in titles)} |",
+        f"|---{'|---:' * (len(titles) - 1)}|",
+        *(f"| {' | '.join(row)} |" for row in rows[:MOST_ROWS]),
+    ]
+    if len(rows) > MOST_ROWS:
+        lines += ["", f"… and {len(rows) - MOST_ROWS} more {what}."]
+    return "\n".join(lines)
