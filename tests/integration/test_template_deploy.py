@@ -15,7 +15,16 @@ from model_gitops.local import toolchain
 
 TEMPLATE = Path(__file__).parents[2] / "templates" / "deploy"
 ENVIRONMENTS = ("dev", "staging", "production")
-KUBERNETES = "1.33"
+WORKFLOW = TEMPLATE / ".github" / "workflows" / "validate.yml"
+KUBERNETES = yaml.safe_load(WORKFLOW.read_text("utf-8"))["jobs"]["overlays"]["env"][
+    "KUBERNETES_VERSION"
+]
+CUSTOM = """\
+apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata: {{name: diabetes}}
+spec: {{template: {{spec: {{containers: [{{name: diabetes, image: "{image}"}}]}}}}}}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +118,8 @@ def test_the_project_allows_just_the_kinds_that_are_built(built: dict[str, str])
         (("", ""), None),
         (("diabetes:not-deployed-yet", "diabetes:v1"), "has no digest"),
         (("replicas: 3", "replicas: three"), "replicas"),
+        (("kind: Deployment", "kind: Deploymnt"), "has no apps/v1 Deploymnt"),
+        (("kind: Deployment", 'kind: "a\\n::warning::b"'), "a%0A::warning::b"),
     ],
 )
 def test_the_templates_own_check(
@@ -135,3 +146,13 @@ def test_the_templates_check_refuses_to_check_nothing(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 1
     assert "no overlay" in done.stdout
+
+
+def test_a_custom_resource_is_warned_about_and_its_images_are_checked(tmp_path: Path) -> None:
+    (tmp_path / "dev.yaml").write_text(CUSTOM.format(image="x@sha256:" + "0" * 64), "utf-8")
+    command = [sys.executable, TEMPLATE / "scripts" / "check_manifests.py", tmp_path, KUBERNETES]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (done.returncode, "::warning title=dev::" in done.stdout) == (0, True)
+    (tmp_path / "dev.yaml").write_text(CUSTOM.format(image="x:v1"), "utf-8")
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (done.returncode, "'x:v1' has no digest" in done.stdout) == (1, True)

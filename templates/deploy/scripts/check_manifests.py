@@ -3,13 +3,16 @@
 Usage: check_manifests.py FOLDER KUBERNETES_VERSION, where FOLDER holds one OVERLAY.yaml each.
 Every manifest must be valid by the Kubernetes schemas, and every image must be pinned by its digest,
 or be the mark of an environment that nothing was deployed to yet. Ends with status 1 otherwise.
+Custom resources have no schema there: they get a warning, and only their images are checked.
 """
 
 from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import kubernetes_validate
 import yaml
@@ -18,21 +21,40 @@ PINNED = re.compile(r".+@sha256:[0-9a-f]{64}")
 NOT_DEPLOYED = re.compile(r".+:not-deployed-yet")
 
 
-def problems(manifest: dict, version: str) -> list[str]:
-    """Return what is wrong with one manifest."""
-    found = []
-    name = f"{manifest.get('kind')} {manifest.get('metadata', {}).get('name')}"
+def images(node: Any) -> Iterator[Any]:
+    """Yield the image of every container, wherever a kind keeps its pods."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key in ("containers", "initContainers") and isinstance(value, list):
+                yield from (one.get("image") for one in value if isinstance(one, dict))
+            yield from images(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from images(value)
+
+
+def problems(manifest: dict[str, Any], version: str) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with one manifest: `error` or `warning`, and the text."""
+    name = f"{manifest['kind']} {manifest['metadata']['name']}"
     try:
         kubernetes_validate.validate(manifest, version, strict=True)
     except kubernetes_validate.ValidationError as error:
         where = ".".join(str(step) for step in error.path)
-        found.append(f"{name}: {where or 'top'}: {error.message}")
-    pod = manifest.get("spec", {}).get("template", {}).get("spec", {})
-    for container in [*pod.get("initContainers", []), *pod.get("containers", [])]:
-        image = container.get("image", "")
-        if not PINNED.fullmatch(image) and not NOT_DEPLOYED.fullmatch(image):
-            found.append(f"{name}: the image {image!r} has no digest")
-    return found
+        yield "error", f"{name}: {where or 'top'}: {error.message}"
+    except kubernetes_validate.SchemaNotFoundError:
+        # A group with a dot may be a custom resource's; `apps`, `batch` and the like never are.
+        custom = "." in manifest["apiVersion"].rpartition("/")[0]
+        text = f"{name}: Kubernetes {version} has no {manifest['apiVersion']} {manifest['kind']}"
+        yield ("warning", f"{text}: not validated") if custom else ("error", text)
+    for image in images(manifest):
+        if not PINNED.fullmatch(str(image)) and not NOT_DEPLOYED.fullmatch(str(image)):
+            yield "error", f"{name}: the image {image!r} has no digest"
+
+
+def annotate(level: str, title: str, text: str) -> None:
+    """Print one line that GitHub shows beside the pull request."""
+    text = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    print(f"::{level} title={title}::{text}")
 
 
 def main() -> int:
@@ -42,13 +64,15 @@ def main() -> int:
     overlays = sorted(folder.glob("*.yaml"))
     for overlay in overlays:
         manifests = [one for one in yaml.safe_load_all(overlay.read_text("utf-8")) if one]
-        found = [text for manifest in manifests for text in problems(manifest, version)]
-        for text in found or ([] if manifests else ["it has no manifests"]):
-            print(f"::error title={overlay.stem}::{text}")
-            failed = True
+        found = [problem for manifest in manifests for problem in problems(manifest, version)]
+        if not manifests:
+            found.append(("error", "it has no manifests"))
+        for level, text in found:
+            annotate(level, overlay.stem, text)
+            failed = failed or level == "error"
         print(f"{overlay.stem}: {len(manifests)} manifests, {len(found)} problems")
     if not overlays:
-        print("::error::there is no overlay to check")
+        annotate("error", "overlays", "there is no overlay to check")
     return 1 if failed or not overlays else 0
 
 
