@@ -1,0 +1,132 @@
+"""The model template, used as its team does: copied, put under Git, and run by its Makefile."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+TEMPLATE = Path(__file__).resolve().parents[2] / "templates" / "model"
+pytestmark = pytest.mark.slow
+
+
+class Project:
+    """A copy of the template under Git, with a local DVC remote."""
+
+    def __init__(self, folder: Path, remote: Path) -> None:
+        self.folder = folder
+        shutil.copytree(
+            TEMPLATE, folder, ignore=shutil.ignore_patterns(".venv", "__pycache__", ".ruff_cache")
+        )
+        self.environment = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith(("GIT_", "VIRTUAL_ENV", "PYTHON"))
+        } | {
+            # As `source .venv/bin/activate` does it, for commands typed by hand.
+            "PATH": f"{folder / '.venv/bin'}{os.pathsep}{os.environ['PATH']}",
+            "GIT_AUTHOR_NAME": "A",
+            "GIT_AUTHOR_EMAIL": "a@example.org",
+            "GIT_COMMITTER_NAME": "A",
+            "GIT_COMMITTER_EMAIL": "a@example.org",
+        }
+        self.run("git", "init", "--quiet", "--initial-branch=main")
+        self.make("env")
+        self.run("dvc", "remote", "add", "--default", "storage", str(remote))
+        self.commit("Start")
+
+    def run(self, *args: str, check: bool = True) -> str:
+        done = subprocess.run(
+            args, cwd=self.folder, env=self.environment, text=True, capture_output=True
+        )
+        assert not check or done.returncode == 0, f"{args}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def make(self, *targets: str) -> str:
+        return self.run("make", *targets)
+
+    def commit(self, message: str) -> None:
+        self.run("git", "add", ".")
+        self.run("git", "commit", "--quiet", "--message", message)
+
+    def changed(self) -> list[str]:
+        return self.run("git", "status", "--porcelain", "--untracked-files=all").split("\n")[:-1]
+
+    def train(self, **params: float) -> dict[str, float]:
+        """Edit params.yaml alone and reproduce; the metrics."""
+        path = self.folder / "params.yaml"
+        text = path.read_text()
+        for name, value in params.items():
+            text, count = re.subn(rf"(?m)^(  {name}:) \S+", rf"\1 {value}", text)
+            assert count == 1
+        path.write_text(text)
+        self.make("reproduce")
+        metrics: dict[str, float] = json.loads((self.folder / "eval/metrics.json").read_text())
+        return metrics
+
+    def model_hash(self) -> str:
+        return hashlib.md5((self.folder / "models/diabetes.onnx").read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    folder = tmp_path_factory.mktemp("template")
+    return Project(folder / "model", folder / "remote")
+
+
+def test_check_test_and_smoke_pass_and_touch_nothing(project: Project) -> None:
+    project.make("check", "test", "smoke")
+    assert project.changed() == []
+
+
+def test_the_pipeline_makes_what_git_and_dvc_keep(project: Project) -> None:
+    metrics = project.train()
+    assert metrics["r2"] == pytest.approx(0.415, abs=0.005)
+    assert set(metrics) == {"r2", "rmse", "mae"}
+    assert project.changed() == [
+        "?? dvc.lock",
+        "?? eval/metrics.json",
+        "?? eval/plots/learning_curve.csv",
+        "?? eval/plots/predictions.csv",
+    ]
+    first, lock = project.model_hash(), (project.folder / "dvc.lock").read_text()
+    assert f"md5: {first}" in lock
+
+    project.commit("Train")
+    project.make("reproduce", "push")
+    assert project.changed() == []
+    remote = project.folder.parent / "remote"
+    assert (remote / "files/md5" / first[:2] / first[2:]).is_file()
+
+    # A second training from nothing gives the same bytes.
+    project.run("dvc", "repro", "--force")
+    assert project.model_hash() == first
+    assert project.changed() == []
+
+
+def test_params_alone_make_it_better_or_worse(project: Project) -> None:
+    worse = project.train(epochs=5)
+    better = project.train(epochs=60)
+    shipped = project.train(epochs=10)
+    assert worse["r2"] < 0.3 < shipped["r2"] < better["r2"] - 0.02
+    assert better["r2"] > 0.45
+
+
+def test_plots_and_artifact_are_as_dvc_reads_them(project: Project) -> None:
+    project.train()
+    script = (
+        "import json, dvc.repo; r = dvc.repo.Repo();"
+        "print(json.dumps([[n, a.path, a.type] for d in r.artifacts.read().values()"
+        " for n, a in d.items()]))"
+    )
+    found = json.loads(project.run("python", "-c", script))
+    assert found == [["diabetes", "models/diabetes.onnx", "model"]]
+    data = json.loads(project.run("dvc", "plots", "show", "--json"))
+    assert sorted(data["data"]) == ["Learning curve", "Predicted against actual"]
+    assert not data.get("errors")
