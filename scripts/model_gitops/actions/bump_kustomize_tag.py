@@ -36,6 +36,8 @@ class _Wanted:
     images: tuple[Image, ...]
     trailers: Trailers
     message: str
+    # The API of the model repository, where the token may reach it.
+    source: github.GitHub | None
 
     @property
     def subject(self) -> str:
@@ -129,18 +131,20 @@ def command(
     location = deployment.locate(repository, server_url=context.server_url, ssh=bool(ssh_key))
     _check_secrets(location, mode, token, ssh_key, context.server_url)
     wanted_images = deployment.parse_images(lines(images))
+    all_trailers = deployment.complete_trailers(
+        deployment.parse_trailers(lines(trailers)),
+        wanted_images,
+        repository=context.repository,
+        commit=context.head_sha,
+    )
     wanted = _Wanted(
         location=location,
         branch=branch,
         path=deployment.check_path(path),
         images=wanted_images,
-        trailers=deployment.complete_trailers(
-            deployment.parse_trailers(lines(trailers)),
-            wanted_images,
-            repository=context.repository,
-            commit=context.head_sha,
-        ),
+        trailers=all_trailers,
         message=message,
+        source=_source(location, all_trailers, token, context),
     )
     with (
         _credentials(location, token, ssh_key) as credentials,
@@ -171,6 +175,19 @@ def command(
         }
     )
     runner.write_summary(_summary(wanted, result))
+
+
+def _source(
+    location: Location, trailers: Trailers, token: str, context: runner.Context
+) -> github.GitHub | None:
+    """Return the API of the model repository. The token goes to no other server than its own."""
+    origin = _origin_of(trailers)
+    here = context.server_url.partition("://")[2].lower()
+    if not token or origin is None or location.host.lower() != here:
+        return None
+    if not deployment.is_slug(origin.repository):
+        return None
+    return github.GitHub(origin.repository, token, api_url=context.api_url)
 
 
 def _push(deploy: DeployRepository, wanted: _Wanted) -> _Result:
@@ -221,6 +238,10 @@ def _propose(
             )
         except github.AlreadyExistsError as error:
             raise git.LostRace(str(error)) from error
+        except github.ApiError:
+            if not existing:
+                deploy.remove(head, expected=tip)
+            raise
         return _Result("opened", tip, state, opened_one.url)
     # Servers store line endings and the last newline in their own way.
     written = (open_one.title, " ".join(open_one.body.split()))
@@ -282,32 +303,32 @@ def _is_superseded(wanted: _Wanted, incumbent: Origin | None) -> bool:
     if _is_rollback(wanted.trailers):
         return False
     ours = _origin_of(wanted.trailers)
-    answer = deployment.is_superseded(ours, incumbent, _is_ancestor)
+    answer = deployment.is_superseded(
+        ours, incumbent, lambda one, other: _is_ancestor(one, other, wanted.source)
+    )
     if answer is None and incumbent:
         runner.warning(
             f"whether the incumbent's commit {incumbent.commit} is later than ours can't be told:"
-            " this checkout does not have both. The image is set all the same; give"
-            " actions/checkout `fetch-depth: 0` to be guarded against going back"
+            " neither this checkout nor the token knows both. The image is set all the same; to be"
+            " guarded give actions/checkout `fetch-depth: 0` and `persist-credentials: true`, or a"
+            " token that may read the model repository"
         )
     return bool(answer)
 
 
-def _is_ancestor(ours: str, incumbent: str) -> bool | None:
-    """Ask the source checkout around us; fetch once what it lacks."""
-    try:
-        source = git.open_repository(Path.cwd())
-    except InputError:
-        return None
-    if source.commit_of(ours) is None:
-        return None
-    shallow = source.is_shallow()
-    known = source.commit_of(incumbent) is not None
-    # Where history is cut off, "not an ancestor" may be wrong, and "ancestor" is right.
-    if known and source.is_ancestor(ours, incumbent):
-        return True
-    if known and (not shallow or source.is_ancestor(incumbent, ours)):
-        return False
-    if not source.has_remote():
+def _is_ancestor(ours: str, incumbent: str, api: github.GitHub | None) -> bool | None:
+    """Ask the checkout around us, then GitHub, then fetch what the checkout lacks."""
+    source = _checkout(ours)
+    shallow = source is not None and source.is_shallow()
+    if source and source.commit_of(incumbent):
+        # Where history is cut off, "not an ancestor" may be wrong, and "ancestor" is right.
+        if source.is_ancestor(ours, incumbent):
+            return True
+        if not shallow or source.is_ancestor(incumbent, ours):
+            return False
+    if api and (answer := api.is_ancestor(ours, incumbent)) is not None:
+        return answer
+    if source is None or not source.has_remote():
         return None
     depth = ["--unshallow"] if shallow else []
     try:
@@ -318,6 +339,15 @@ def _is_ancestor(ours: str, incumbent: str) -> bool | None:
     except (process.ProcessError, git.LostRace):
         return None
     return source.is_ancestor(ours, incumbent)
+
+
+def _checkout(commit: str) -> git.Git | None:
+    """Return the checkout around us if it is of the repository that has `commit`."""
+    try:
+        source = git.open_repository(Path.cwd())
+    except InputError:
+        return None
+    return source if source.commit_of(commit) else None
 
 
 def _origin(message: str) -> Origin | None:

@@ -154,6 +154,12 @@ class DeployRepository:
                 ) from error
             raise
 
+    def remove(self, branch: str, *, expected: str) -> None:
+        """Remove a branch that is our own, if it is still at `expected`; a failure is no matter."""
+        ref = f"refs/heads/{branch}"
+        lease = f"--force-with-lease={ref}:{expected}"
+        self._git.completed("push", "--quiet", lease, "--", "origin", f":{ref}", check=False)
+
     def last_change(
         self, branch: str, file: KustomizationFile, image: kustomization.Image
     ) -> Deployment | None:

@@ -124,6 +124,18 @@ class GitHub:
             found = [_pull_request(pull) for pull in self._repository.get_commit(sha).get_pulls()]
         return sorted(found, key=lambda pull: pull.state != "open")
 
+    def is_ancestor(self, ancestor: str, descendant: str) -> bool | None:
+        """Whether commit `ancestor` is in the history of `descendant`; None where GitHub can't tell.
+
+        That is so for commits it does not know, and for repositories that the token can't see.
+        """
+        try:
+            with self._errors("compare two commits", "contents: read"):
+                status = self._repository.compare(ancestor, descendant).status
+        except ApiError:
+            return None
+        return status in ("ahead", "identical") if status else None
+
     def open_pull_request(self, *, head: str, base: str, title: str, body: str) -> PullRequest:
         """Open a pull request. Raises AlreadyExistsError where `head` has an open one."""
         with self._errors(f"open a pull request into {base}", "pull-requests: write"):
@@ -184,6 +196,7 @@ class GitHub:
                 base_url=self._api_url,
                 timeout=_TIMEOUT_SECONDS,
                 per_page=100,
+                lazy=True,
                 user_agent="model-gitops",
                 # These two make PyGithub sleep between any two requests; what GitHub asks for
                 # (Retry-After, rate limits) is honoured by the retry.
@@ -197,7 +210,7 @@ class GitHub:
                     max_rate_limit_wait=_LONGEST_WAIT_SECONDS,
                 ),
             )
-            self._opened = client.get_repo(self.repository, lazy=True)
+            self._opened = client.get_repo(self.repository)
         return self._opened
 
     @contextmanager

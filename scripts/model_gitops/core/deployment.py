@@ -169,6 +169,11 @@ def locate(repository: str, *, server_url: str, ssh: bool = False) -> Location:
     return Location(repository, parts.scheme, host, _slug_of(parts.path))
 
 
+def is_slug(repository: str) -> bool:
+    """Whether `repository` has the form `owner/name`."""
+    return _SLUG.fullmatch(repository) is not None
+
+
 def _slug_of(path: str) -> str:
     parts = path.strip("/").removesuffix(".git").split("/")
     return "/".join(parts[-2:]) if len(parts) > 1 else ""
