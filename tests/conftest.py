@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from model_gitops.local import machine, toolchain
 from model_gitops.local.base_image import ensure_base_image
 from model_gitops.local.engine import Builder, Engine, ensure_engine

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from model_gitops.local.base_image import ensure_base_image
 from model_gitops.local.engine import Engine
 

@@ -12,6 +12,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+
 from model_gitops.local.engine import Builder, Engine, ensure_engine, remove_engine
 from model_gitops.local.registry import Registry
 
@@ -137,6 +138,7 @@ def test_a_second_engine_in_a_deep_folder_lives_beside_the_first_and_leaves_noth
     assert docker_engine.docker("version").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_killed_engine_leaves_no_container_behind(
     docker_engine: Engine, base_image: str, tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from model_gitops.local.daemon import birth
 from model_gitops.local.registry import Registry
 

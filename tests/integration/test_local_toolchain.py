@@ -10,6 +10,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+
 from model_gitops.errors import ExternalError
 from model_gitops.local import toolchain
 from model_gitops.local.toolchain import Tool

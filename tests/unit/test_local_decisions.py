@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from model_gitops.errors import ExternalError
 from model_gitops.local.base_image import Source, apt_settings_of, pip_settings_of, sources_of
 from model_gitops.local.daemon import mounts_under

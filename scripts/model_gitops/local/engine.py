@@ -83,9 +83,15 @@ def ensure_engine(state: Path) -> Engine:
 def stop_engine(state: Path) -> None:
     """Stop the private builder and engine of `state`, if any, and take off their mounts."""
     Builder(state).stop()
+    if _daemon(state).pid() is None and _leftovers(state):
+        # It was killed: only an engine ends the containers that it left running.
+        with contextlib.suppress(ExternalError):
+            _start(state)
+    _take_down(state)
+
+
+def _take_down(state: Path) -> None:
     daemon = _daemon(state)
-    if daemon.pid() is None and _leftovers(state):
-        _start(state)  # it was killed: only an engine ends the containers that it left running
     bridge = daemon.facts().get("bridge", "")
     daemon.stop()
     if bridge and Path("/sys/class/net", bridge).exists():
@@ -304,6 +310,8 @@ def _start(state: Path) -> Engine:
     _make_private(run)
     bridge = _bridge(state)
     socket = run / "docker.sock"
+    daemon = _daemon(state)
+    daemon.stop()  # one that runs but no longer answers
     _end_orphan(run)
     for stale in (run / "docker.pid", socket):
         stale.unlink(missing_ok=True)
@@ -320,11 +328,10 @@ def _start(state: Path) -> Engine:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "daemon-settings.json").write_text("{}\n", "utf-8")
     say("starting a private Docker engine")
-    daemon = _daemon(state)
     try:
         daemon.start(arguments, lambda: _private(state) is not None, facts={"bridge": bridge})
     except ExternalError:
-        stop_engine(state)
+        _take_down(state)
         raise
     engine = _private(state)
     if engine is None:
