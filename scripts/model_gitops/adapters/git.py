@@ -151,13 +151,17 @@ class Git:
 
     def tags(self) -> list[Tag]:
         """Read all tags in one process: cost is flat in the size of the history."""
-        fields = "%(refname:strip=2)%00%(objecttype)%00%(*objectname)%00%(taggerdate:unix)"
+        fields = (
+            "%(refname:strip=2)%00%(objecttype)%00%(*objectname)%00%(taggerdate:unix)"
+            "%00%(*committerdate:unix)"
+        )
         listing = self.run("for-each-ref", f"--format={fields}", "refs/tags")
         found = []
         for line in listing.splitlines():
-            name, kind, target, date = line.split("\0")
+            name, kind, target, created, committed = line.split("\0")
             if kind == "tag" and target:
-                found.append(Tag(name=name, commit=target, created=int(date or 0)))
+                tag = Tag(name, target, created=int(created or 0), committed=int(committed or 0))
+                found.append(tag)
         return found
 
     def remote_tags(self, remote: str = "origin") -> frozenset[str]:

@@ -41,12 +41,14 @@ _TAG = re.compile(
 class Tag:
     """One annotated tag. GTO, and so this package, does not look at lightweight tags.
 
-    `commit` is the full hash of the tagged commit, `created` the tagger's date in Unix seconds.
+    `commit` is the full hash of the tagged commit, `created` the tagger's date in Unix seconds,
+    `committed` the committer's date of the commit, which GTO consults where the tags do not decide.
     """
 
     name: str
     commit: str
     created: int
+    committed: int = 0
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,10 @@ class _Event:
     parsed: ParsedTag
 
     @property
+    def newest(self) -> int:
+        return max(self.tag.created, self.tag.committed)
+
+    @property
     def adds(self) -> bool:
         return self.parsed.action in ("register", "assign")
 
@@ -181,8 +187,8 @@ class _Version:
 
     @property
     def created(self) -> int:
-        registered = [event for event in self.direct if event.adds]
-        return max(event.tag.created for event in registered or self.events)
+        registered = [event.tag.created for event in self.direct if event.adds]
+        return max(registered or [event.newest for event in self.events])
 
 
 class _Model:
@@ -203,7 +209,7 @@ class _Model:
             if event.parsed.action in ("assign", "unassign"):
                 self._add_stage(event)
         others = [e for e in ordered if e.parsed.action != "deprecate"]
-        last = max((event.tag.created for event in others), default=-1)
+        last = max((event.newest for event in others), default=-1)
         self.deprecated = any(event.tag.created > last for event in deprecations)
 
     def _find(self, version: str, commit: str) -> _Version:
