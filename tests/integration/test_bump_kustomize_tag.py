@@ -634,6 +634,33 @@ def test_push_over_http_with_a_token_that_is_seen_nowhere(
     assert found == []
 
 
+def test_push_over_ssh_with_a_key_that_is_left_nowhere(
+    deploy: Work, step: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The program in the place of ssh writes down what it got, and runs the command here."""
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    log, fake = tmp_path / "log", tmp_path / "fake-ssh"
+    fake.write_text(
+        f"""#!/bin/sh
+echo "$*" >> '{log}'
+while [ $# -gt 1 ]; do [ "$1" = -i ] && cat "$2" >> '{log}' && stat -c %a "$2" >> '{log}'; shift; done
+exec sh -c "$1"
+"""
+    )
+    fake.chmod(0o755)
+    monkeypatch.setenv("GIT_SSH_COMMAND", str(fake))
+    url = f"ssh://git@git.example{deploy.remote}"
+    outputs = step.run("diabetes=:v2", repository=url, ssh_key="KEY one\nKEY two")
+    assert outputs["commit"] == deploy.pull()
+    said = log.read_text()
+    assert "KEY one\nKEY two\n600\n" in said
+    assert "git-receive-pack" in said
+    assert "IdentitiesOnly=yes" in said
+    assert list(temporary.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("inputs", "code", "problem"),
     [
@@ -700,5 +727,8 @@ def test_comments_on_pull_requests_and_commits(deploy: Work, step: Step, forge: 
         assert changed.on_commit == (target != number)
     assert [pull.number for pull in api.pull_requests_of_commit(outputs["commit"])] == [number]
     assert api.find_pull_request("no-such-branch") is None
+    forge.add_token("ada-secret-token", "ada")
+    assert GitHub(DEPLOY, "ada-secret-token", api_url=forge.api_url).login() == "ada"
+    assert GitHub(DEPLOY, READER, api_url=forge.api_url).login() == "github-actions[bot]"
     log = json.dumps(forge.requests())
     assert BOT not in log
