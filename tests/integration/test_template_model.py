@@ -43,7 +43,12 @@ class Project:
 
     def run(self, *args: str, check: bool = True) -> str:
         done = subprocess.run(
-            args, cwd=self.folder, env=self.environment, text=True, capture_output=True
+            args,
+            check=False,
+            cwd=self.folder,
+            env=self.environment,
+            text=True,
+            capture_output=True,
         )
         assert not check or done.returncode == 0, f"{args}\n{done.stdout}\n{done.stderr}"
         return done.stdout
