@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from model_gitops.adapters import process
 from model_gitops.local.engine import Engine
 from model_gitops.local.registry import Registry
@@ -26,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 CANARY = "canary-5d1f0c9e"
 # bcrypt of CANARY, as htpasswd makes it.
 HTPASSWD = "$2b$04$IMR03Xe.Uoj70qspZSkjROBAdJCmXwrQvZ9jc0vNoU8yIvihP4aT."
-SERVER = '''\
+SERVER = """\
 import http.server, json, sys
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
@@ -39,7 +40,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(json.dumps({"predictions": [sum(row) / 2 for row in rows]}).encode())
 http.server.HTTPServer(("", 8080), Handler).serve_forever()
-'''
+"""
 DOCKERFILE = """\
 ARG BASE_IMAGE=scratch
 FROM ${BASE_IMAGE}
@@ -108,14 +109,18 @@ class Project:
                 **{name: "" for name in os.environ if name.startswith("GITHUB_")},
                 "GITHUB_OUTPUT": str(output),
                 "RUNNER_TEMP": str(temporary),
-                **{f"MODEL_GITOPS_{name.upper().replace('-', '_')}": v for name, v in given.items()},
+                **{
+                    f"MODEL_GITOPS_{name.upper().replace('-', '_')}": v for name, v in given.items()
+                },
                 **self.env,
             },
             check=False,
         )
         assert list(temporary.iterdir()) == [], "something was left behind"
         written = re.findall(r"^(\S+)<<(end-\w+)\n(.*?)\n\2$", output.read_text(), re.M | re.S)
-        return Result(done.returncode, {name: value for name, _, value in written}, done.stdout + done.stderr)
+        return Result(
+            done.returncode, {name: value for name, _, value in written}, done.stdout + done.stderr
+        )
 
     def get(self, path: str) -> tuple[int, Mapping[str, str], bytes]:
         connection = http.client.HTTPConnection(self.registry, timeout=10)
@@ -128,7 +133,9 @@ class Project:
                 "docker.distribution.manifest.list.v2",
             )
         ]
-        connection.request("GET", f"/v2/{self.repository}/{path}", headers={"Accept": ",".join(accept)})
+        connection.request(
+            "GET", f"/v2/{self.repository}/{path}", headers={"Accept": ",".join(accept)}
+        )
         answer = connection.getresponse()
         return answer.status, dict(answer.getheaders()), answer.read()
 
@@ -233,7 +240,9 @@ def test_the_same_content_is_built_once(project: Project) -> None:
     changed = project.run(tag="staging")
     assert changed.outputs["operation"] == "built"
     assert changed.outputs["digest"] != first.outputs["digest"]
-    assert project.digest("staging") == changed.outputs["digest"], "a moving tag follows the content"
+    assert project.digest("staging") == changed.outputs["digest"], (
+        "a moving tag follows the content"
+    )
     assert project.digest(merge) == first.outputs["digest"]
 
 
@@ -275,7 +284,10 @@ def test_a_pruned_fingerprint_is_written_again(project: Project) -> None:
         assert answer.status in (201, 202)
     assert project.tags() == ["one"]
     again = project.run(provenance="false", tag="one")
-    assert (again.outputs["operation"], again.outputs["digest"]) == ("reused", first.outputs["digest"])
+    assert (again.outputs["operation"], again.outputs["digest"]) == (
+        "reused",
+        first.outputs["digest"],
+    )
     assert project.tags() == sorted([fingerprint, "one"])
 
 
@@ -284,12 +296,18 @@ def test_a_pruned_fingerprint_is_written_again(project: Project) -> None:
     [
         (SERVER.replace("/ 2", "/ 3"), SMOKE, "$.predictions[0] is 1.0, not 1.5"),
         ("import sys; sys.exit('no model here')", SMOKE, "exited with status 1"),
-        (SERVER, SMOKE.replace("/readyz", "/nope").replace("30", "2"), "not healthy after 2 seconds"),
+        (
+            SERVER,
+            SMOKE.replace("/readyz", "/nope").replace("30", "2"),
+            "not healthy after 2 seconds",
+        ),
         ("open('/written', 'w')", SMOKE, "exited with status 1"),
         (SERVER, SMOKE + "command: [nothing-such]\n", "could not be started"),
     ],
 )
-def test_a_failing_smoke_test_pushes_nothing(project: Project, server: str, smoke: str, says: str) -> None:
+def test_a_failing_smoke_test_pushes_nothing(
+    project: Project, server: str, smoke: str, says: str
+) -> None:
     project.write("server.py", server)
     result = project.run(smoke_test=smoke)
     assert result.status == 3, result.log
@@ -336,7 +354,9 @@ def test_named_contexts(project: Project) -> None:
     project.write("models of mine/model.onnx", "weights")
     first = project.run(build_contexts="model=models of mine")
     assert first.status == 0, first.log
-    assert project.run(build_contexts="model=models of mine", tag="t").outputs["operation"] == "reused"
+    assert (
+        project.run(build_contexts="model=models of mine", tag="t").outputs["operation"] == "reused"
+    )
     project.write("models of mine/model.onnx", "other weights")
     changed = project.run(build_contexts="model=models of mine", tag="t")
     assert changed.outputs["operation"] == "built"
@@ -355,7 +375,10 @@ def test_the_engines_own_builder(project: Project) -> None:
     assert result.status == 0, result.log
     assert project.digest(result.outputs["tag"]) == result.outputs["digest"]
     again = project.run(builder="default", smoke_test=SMOKE, provenance="false")
-    assert (again.outputs["operation"], again.outputs["digest"]) == ("reused", result.outputs["digest"])
+    assert (again.outputs["operation"], again.outputs["digest"]) == (
+        "reused",
+        result.outputs["digest"],
+    )
     for tag in project.tags():
         process.run(["docker", "rmi", f"{project.image}:{tag}"])
 
@@ -441,7 +464,9 @@ def test_wrong_inputs_change_nothing(project: Project, inputs: dict[str, str], s
 
 def test_hostile_names_do_no_harm(project: Project) -> None:
     folder = "--push 'a\"b$(touch pwned)`id`"
-    project.write(f"{folder}/Dockerfile", DOCKERFILE + "ARG X\nARG Y\nRUN printf '%s' \"$X\" > /x\n")
+    project.write(
+        f"{folder}/Dockerfile", DOCKERFILE + "ARG X\nARG Y\nRUN printf '%s' \"$X\" > /x\n"
+    )
     project.write(f"{folder}/server.py", SERVER)
     result = project.run(
         context=folder,
@@ -451,8 +476,13 @@ def test_hostile_names_do_no_harm(project: Project) -> None:
     )
     assert result.status == 0, result.log
     assert not list(project.folder.rglob("pwned"))
-    assert project.config(result.outputs["tag"])["config"]["Labels"]["a"] == "--push $(touch pwned), b=c"
-    assert project.tags() == sorted([result.outputs["tag"], *(t for t in project.tags() if t.startswith("fp-"))])
+    assert (
+        project.config(result.outputs["tag"])["config"]["Labels"]["a"]
+        == "--push $(touch pwned), b=c"
+    )
+    assert project.tags() == sorted(
+        [result.outputs["tag"], *(t for t in project.tags() if t.startswith("fp-"))]
+    )
 
 
 def test_on_a_pull_request_the_tag_is_the_heads(project: Project, tmp_path: Path) -> None:
@@ -461,7 +491,10 @@ def test_on_a_pull_request_the_tag_is_the_heads(project: Project, tmp_path: Path
     project.env |= {"GITHUB_EVENT_PATH": str(tmp_path / "event.json"), "GITHUB_SHA": "b" * 40}
     result = project.run()
     assert result.outputs["tag"] == "a" * 40
-    assert project.config("a" * 40)["config"]["Labels"]["org.opencontainers.image.revision"] == "a" * 40
+    assert (
+        project.config("a" * 40)["config"]["Labels"]["org.opencontainers.image.revision"]
+        == "a" * 40
+    )
 
 
 def test_a_registry_that_is_away(project: Project) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from model_gitops.core import image
 from model_gitops.errors import ExternalError, InputError
 
@@ -25,7 +26,14 @@ CONTENT = image.Content(
 
 @pytest.mark.parametrize(
     "name",
-    ["ghcr.io/acme/diabetes", "diabetes", "127.0.0.1:5000/a/b", "localhost/x", "a/b__c-d.e", "[::1]:5000/x"],
+    [
+        "ghcr.io/acme/diabetes",
+        "diabetes",
+        "127.0.0.1:5000/a/b",
+        "localhost/x",
+        "a/b__c-d.e",
+        "[::1]:5000/x",
+    ],
 )
 def test_good_names_pass(name: str) -> None:
     assert image.check_name(name) == name
@@ -36,7 +44,10 @@ def test_good_names_pass(name: str) -> None:
     [
         ("ghcr.io/Acme/Diabetes", "image: ghcr.io/acme/diabetes"),
         ("ghcr.io/acme/diabetes:v1", "image: ghcr.io/acme/diabetes (the tag goes into `tag`)"),
-        (f"ghcr.io/acme/diabetes@{DIGEST}", "image: ghcr.io/acme/diabetes (the tag goes into `tag`)"),
+        (
+            f"ghcr.io/acme/diabetes@{DIGEST}",
+            "image: ghcr.io/acme/diabetes (the tag goes into `tag`)",
+        ),
         ("https://ghcr.io/acme/diabetes", "image: ghcr.io/acme/diabetes"),
         ("ghcr.io/acme/my model", "image: ghcr.io/acme/my-model"),
         ("ghcr.io/acme/../x", "image: ghcr.io/acme/x"),
@@ -201,7 +212,10 @@ def test_published_reads_one_platform_and_many() -> None:
 
 
 def test_manifests_leave_out_attestations() -> None:
-    attestation = {"digest": OTHER, "annotations": {"vnd.docker.reference.type": "attestation-manifest"}}
+    attestation = {
+        "digest": OTHER,
+        "annotations": {"vnd.docker.reference.type": "attestation-manifest"},
+    }
     assert image.manifests_of({"manifests": [{"digest": DIGEST}, attestation]}) == [DIGEST]
     assert image.manifests_of({"config": {"digest": DIGEST}}) == []
 
@@ -257,7 +271,11 @@ def test_every_argument_is_tied_to_its_option() -> None:
 
 @pytest.mark.parametrize(
     "said",
-    ["ERROR: 127.0.0.1:5500/a/x:nope: not found", "manifest unknown: manifest unknown", "NAME_UNKNOWN"],
+    [
+        "ERROR: 127.0.0.1:5500/a/x:nope: not found",
+        "manifest unknown: manifest unknown",
+        "NAME_UNKNOWN",
+    ],
 )
 def test_not_found(said: str) -> None:
     assert image.is_not_found(said)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from model_gitops.core import smoke
 from model_gitops.errors import InputError
 
@@ -118,7 +119,12 @@ def test_expected_answers(expect: smoke.Expect, body: bytes) -> None:
         (smoke.Expect(json={"a": 1}), 200, b'{"a": 1, "b": 2}', "$.b is not expected"),
         (smoke.Expect(json_contains={"a": {"b": 1}}), 200, b'{"a": {}}', "$.a.b is missing"),
         (smoke.Expect(json_contains={"a": [1.0]}), 200, b'{"a": [1.1]}', "$.a[0] is 1.1, not 1.0"),
-        (smoke.Expect(json_contains={"a": [1]}), 200, b'{"a": [1, 2]}', "$.a has 2 elements, not 1"),
+        (
+            smoke.Expect(json_contains={"a": [1]}),
+            200,
+            b'{"a": [1, 2]}',
+            "$.a has 2 elements, not 1",
+        ),
         (smoke.Expect(json_contains={"a": 1}), 200, b'{"a": true}', "$.a is true, not 1"),
         (smoke.Expect(json_contains={"a": "1"}), 200, b'{"a": 1}', '$.a is 1, not "1"'),
         (smoke.Expect(json={}), 200, b"<html>", "the body is not JSON"),

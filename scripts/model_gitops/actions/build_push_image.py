@@ -39,39 +39,61 @@ class _Job:
 
 
 def command(  # noqa: PLR0917 - the inputs of the public contract
-    image: Annotated[str, option("image", "The image's name, without a tag: ghcr.io/acme/diabetes.")] = "",
+    image: Annotated[
+        str, option("image", "The image's name, without a tag: ghcr.io/acme/diabetes.")
+    ] = "",
     tag: Annotated[
         str, option("tag", "The tag. Default: the commit's hash; on a pull request the head's.")
     ] = "",
-    extra_tags: Annotated[str, option("extra-tags", "More tags of the same image, one a line.")] = "",
+    extra_tags: Annotated[
+        str, option("extra-tags", "More tags of the same image, one a line.")
+    ] = "",
     context: Annotated[str, option("context", "Folder that the build reads.")] = ".",
-    file: Annotated[str, option("file", "The Dockerfile. Default: `Dockerfile` in the context.")] = "",
+    file: Annotated[
+        str, option("file", "The Dockerfile. Default: `Dockerfile` in the context.")
+    ] = "",
     target: Annotated[str, option("target", "Stage to build. Default: the last.")] = "",
     build_args: Annotated[str, option("build-args", "Build arguments, lines `NAME=value`.")] = "",
     build_contexts: Annotated[
         str,
-        option("build-contexts", "Named contexts, lines `name=folder` or `name=docker-image://reference`."),
+        option(
+            "build-contexts",
+            "Named contexts, lines `name=folder` or `name=docker-image://reference`.",
+        ),
     ] = "",
     secrets: Annotated[
         str, secret("secrets", "Build secrets, lines `id=value`, for `RUN --mount=type=secret`.")
     ] = "",
     platforms: Annotated[
-        str, option("platforms", "Platforms, such as linux/amd64,linux/arm64. Default: the builder's.")
+        str,
+        option("platforms", "Platforms, such as linux/amd64,linux/arm64. Default: the builder's."),
     ] = "",
-    labels: Annotated[str, option("labels", "More labels, lines `key=value`; they win over ours.")] = "",
-    cache_from: Annotated[str, option("cache-from", "Caches to read, as buildx has them, one a line.")] = "",
-    cache_to: Annotated[str, option("cache-to", "Caches to write, as buildx has them, one a line.")] = "",
+    labels: Annotated[
+        str, option("labels", "More labels, lines `key=value`; they win over ours.")
+    ] = "",
+    cache_from: Annotated[
+        str, option("cache-from", "Caches to read, as buildx has them, one a line.")
+    ] = "",
+    cache_to: Annotated[
+        str, option("cache-to", "Caches to write, as buildx has them, one a line.")
+    ] = "",
     provenance: Annotated[
-        str, option("provenance", "Provenance attestation: true, false, mode=max. Default: buildx's.")
+        str,
+        option("provenance", "Provenance attestation: true, false, mode=max. Default: buildx's."),
     ] = "",
     sbom: Annotated[str, option("sbom", "SBOM attestation: true, false. Default: buildx's.")] = "",
-    builder: Annotated[str, option("builder", "The buildx builder. Default: the current one.")] = "",
+    builder: Annotated[
+        str, option("builder", "The buildx builder. Default: the current one.")
+    ] = "",
     smoke_test: Annotated[
         str,
-        option("smoke-test", "Test before the push: a description (YAML or JSON), or a file with it."),
+        option(
+            "smoke-test", "Test before the push: a description (YAML or JSON), or a file with it."
+        ),
     ] = "",
     reuse: Annotated[
-        bool, flag("reuse", "Whether an image of the same content in the registry is used, not built.")
+        bool,
+        flag("reuse", "Whether an image of the same content in the registry is used, not built."),
     ] = True,
     push: Annotated[bool, flag("push", "Whether to push.")] = True,
     username: Annotated[
@@ -79,7 +101,9 @@ def command(  # noqa: PLR0917 - the inputs of the public contract
     ] = "",
     password: Annotated[str, secret("password", "Password or token for the registry.")] = "",
     model: Annotated[str, option("model", "The model's name, for a label.")] = "",
-    model_version: Annotated[str, option("model-version", "The model's version, for a label.")] = "",
+    model_version: Annotated[
+        str, option("model-version", "The model's version, for a label.")
+    ] = "",
     model_hash: Annotated[str, option("model-hash", "The model's hash, for a label.")] = "",
 ) -> None:
     """Look for an image of the same content; else build, test and push one. Put out its digest."""
@@ -93,24 +117,35 @@ def command(  # noqa: PLR0917 - the inputs of the public contract
     name = images.check_name(image)
     revision = _commit()
     if not tag and not revision:
-        raise InputError.of("tag", tag, "no commit is known here to take it from", fix="tag: v1.2.3")
+        raise InputError.of(
+            "tag", tag, "no commit is known here to take it from", fix="tag: v1.2.3"
+        )
     tag = images.check_tag(tag or revision)
     more = [images.check_tag(line, input_name="extra-tags") for line in lines(extra_tags)]
     arguments = images.parse_pairs(
-        "build-args", lines(build_args), key=r"[A-Za-z_][A-Za-z0-9_.-]*", example="BASE_IMAGE=python:3.12"
+        "build-args",
+        lines(build_args),
+        key=r"[A-Za-z_][A-Za-z0-9_.-]*",
+        example="BASE_IMAGE=python:3.12",
     )
     contexts = _named_contexts(build_contexts)
-    own_labels = images.parse_pairs("labels", lines(labels), key=r"[^\s=]+", example="com.acme.team=ml")
+    own_labels = images.parse_pairs(
+        "labels", lines(labels), key=r"[^\s=]+", example="com.acme.team=ml"
+    )
     folder = existing_folder("context", context or ".").resolve()
     dockerfile = _dockerfile(file, folder)
     wanted_platforms = images.parse_platforms(lines(platforms))
     test = _read_smoke_test(smoke_test) if smoke_test.strip() else None
     if len(builder.split()) > 1 or builder.startswith("-"):
-        raise InputError.of("builder", builder, "this is no name of a builder", fix="builder: default")
+        raise InputError.of(
+            "builder", builder, "this is no name of a builder", fix="builder: default"
+        )
     login_as = _login_name(username, password, push=push)
 
     with (
-        tempfile.TemporaryDirectory(prefix="model-gitops-build-", dir=runner.temporary_folder()) as made,
+        tempfile.TemporaryDirectory(
+            prefix="model-gitops-build-", dir=runner.temporary_folder()
+        ) as made,
         docker.private_config(Path(made), images.registry_host(name)) as env,
     ):
         scratch = Path(made)
@@ -167,7 +202,11 @@ def command(  # noqa: PLR0917 - the inputs of the public contract
             client.login(images.registry_host(name), login_as, password)
         found = _reuse(client, job, fingerprint) if reuse and push else None
         if found is not None:
-            digest, operation, metadata = found.digest, "reused", {"containerimage.digest": found.digest}
+            digest, operation, metadata = (
+                found.digest,
+                "reused",
+                {"containerimage.digest": found.digest},
+            )
         else:
             digest, metadata = _build(client, job, described, scratch, push=push)
             operation = "built"
@@ -197,7 +236,10 @@ def _commit() -> str:
 
 def _named_contexts(value: str) -> dict[str, str]:
     found = images.parse_pairs(
-        "build-contexts", lines(value), key=r"[A-Za-z0-9_][A-Za-z0-9_./:@-]*", example="model=models"
+        "build-contexts",
+        lines(value),
+        key=r"[A-Za-z0-9_][A-Za-z0-9_./:@-]*",
+        example="model=models",
     )
     for name, place in found.items():
         if images.is_reference(place):
@@ -267,13 +309,17 @@ def _login_name(username: str, password: str, *, push: bool) -> str:
     Without a push an empty password is fine: a fork's pull request has no secrets.
     """
     if username and not password and push:
-        raise InputError("input `username` is given, and `password` is not", fix="password: ${{ github.token }}")
+        raise InputError(
+            "input `username` is given, and `password` is not", fix="password: ${{ github.token }}"
+        )
     if not password:
         return ""
     sender = runner.context().event.get("sender")
     name = username or (str(sender.get("login", "")) if isinstance(sender, dict) else "")
     if not name:
-        raise InputError("input `password` is given, and `username` is not", fix="username: ${{ github.actor }}")
+        raise InputError(
+            "input `password` is given, and `username` is not", fix="username: ${{ github.actor }}"
+        )
     return name
 
 
@@ -305,12 +351,16 @@ def _build(
     tested = _smoke_test(client, job, scratch) if job.test is not None else ""
     if not push:
         # The test has built it all; without one the build itself is the test.
-        metadata = _run_build(client, job, scratch, ["--output=type=cacheonly"], job.attestations, cache_to=True)
+        metadata = _run_build(
+            client, job, scratch, ["--output=type=cacheonly"], job.attestations, cache_to=True
+        )
         return "", metadata
     if builder.driver == "docker":
         return _push_from_engine(client, job, scratch, tested)
     # Pushed by digest first: no tag names the image until it is known to be the tested one.
-    output = f"--output=type=image,name={job.name},push-by-digest=true,name-canonical=true,push=true"
+    output = (
+        f"--output=type=image,name={job.name},push-by-digest=true,name-canonical=true,push=true"
+    )
     metadata = _run_build(client, job, scratch, [output], job.attestations, cache_to=True)
     digest = metadata.get("containerimage.digest")
     if not images.is_digest(digest):
@@ -401,7 +451,9 @@ def _smoke_test(client: docker.Docker, job: _Job, scratch: Path) -> str:
                 )
     finally:
         engine.remove_image(local)
-    runner.say(f"the smoke test passed: {max(len(test.requests), 1)} request(s) answered as expected")
+    runner.say(
+        f"the smoke test passed: {max(len(test.requests), 1)} request(s) answered as expected"
+    )
     return config
 
 
@@ -451,8 +503,13 @@ def _answers(container: docker.Container, test: smoke.SmokeTest) -> str:
 
 
 def _summary(reference: str, operation: str, job: _Job, *, pushed: bool) -> str:
-    said = {"built": "Built and pushed" if pushed else "Built, not pushed", "reused": "Reused, not built"}
+    said = {
+        "built": "Built and pushed" if pushed else "Built, not pushed",
+        "reused": "Reused, not built",
+    }
     test = "no smoke test"
     if job.test is not None:
-        test = "smoke-tested before the push" if operation == "built" else "tested when it was built"
+        test = (
+            "smoke-tested before the push" if operation == "built" else "tested when it was built"
+        )
     return f"### {said[operation]}: `{reference}`\n\n{test}; tags: {', '.join(f'`{one}`' for one in job.tags)}\n"

@@ -94,7 +94,9 @@ class Docker:
 
         Raises ExternalError where docker or buildx is missing, InputError for an unknown builder.
         """
-        done = self._run("buildx", "inspect", *([self.builder] if self.builder else []), check=False)
+        done = self._run(
+            "buildx", "inspect", *([self.builder] if self.builder else []), check=False
+        )
         said = done.stderr + done.stdout
         if done.returncode == 0:
             return image.parse_builder(done.stdout)
@@ -162,25 +164,40 @@ class Docker:
         if not tags:
             return
         # --prefer-index=false: a plain image stays one; wrapped in an index its digest would differ.
-        words = ["imagetools", "create", *self._on_builder(), "--prefer-index=false", "--progress=plain"]
+        words = [
+            "imagetools",
+            "create",
+            *self._on_builder(),
+            "--prefer-index=false",
+            "--progress=plain",
+        ]
         words += [f"--tag={name}:{tag}" for tag in tags]
         done = self._again("buildx", *words, "--", f"{name}@{digest}")
         if done.returncode != 0:
-            raise process.ProcessError(done, fix=image.registry_fix(name, done.stderr + done.stdout))
+            raise process.ProcessError(
+                done, fix=image.registry_fix(name, done.stderr + done.stdout)
+            )
 
     def push(self, references: Sequence[str]) -> None:
         """Push images from the engine's store. Raises ProcessError with the fix."""
         for reference in references:
             done = self._again("push", "--quiet", "--", reference)
             if done.returncode != 0:
-                raise process.ProcessError(done, fix=image.registry_fix(reference, done.stderr + done.stdout))
+                raise process.ProcessError(
+                    done, fix=image.registry_fix(reference, done.stderr + done.stdout)
+                )
 
     def login(self, host: str, username: str, password: str) -> None:
         """Log in to a registry (empty: Docker Hub); the password goes by standard input.
 
         Raises ExternalError where the registry refuses.
         """
-        words = ["login", f"--username={username}", "--password-stdin", *(["--", host] if host else [])]
+        words = [
+            "login",
+            f"--username={username}",
+            "--password-stdin",
+            *(["--", host] if host else []),
+        ]
         done = self._again(*words, input=password)
         if done.returncode == 0:
             return
@@ -191,7 +208,9 @@ class Docker:
             fix = "password: ${{ github.token }}, with `permissions: packages: write` in the job"
         if not image.is_denied("\n".join(said)):
             fix = f"check that {shown} can be reached from this runner"
-        raise ExternalError(f"login to {shown} was refused: {said[-1] if said else 'no reason given'}", fix=fix)
+        raise ExternalError(
+            f"login to {shown} was refused: {said[-1] if said else 'no reason given'}", fix=fix
+        )
 
     def engine_host(self) -> str:
         """Return the address of the engine that the command line uses, also of a docker context."""
@@ -201,7 +220,9 @@ class Docker:
         return done.stdout.strip() if done.returncode == 0 else ""
 
     def _raw(self, reference: str) -> dict[str, Any]:
-        done = self._again("buildx", "imagetools", "inspect", *self._on_builder(), "--raw", reference)
+        done = self._again(
+            "buildx", "imagetools", "inspect", *self._on_builder(), "--raw", reference
+        )
         if done.returncode != 0:
             raise process.ProcessError(done, fix=image.registry_fix(reference, done.stderr))
         found = _json(done.stdout)
@@ -278,14 +299,20 @@ class Container:
 
     def ask(self, request: Request, timeout: float) -> tuple[int, bytes]:
         """Send `request`; return the status and body. Raises OSError or HTTPException."""
-        published = (self._container.attrs["NetworkSettings"]["Ports"] or {}).get(f"{self._port}/tcp")
+        published = (self._container.attrs["NetworkSettings"]["Ports"] or {}).get(
+            f"{self._port}/tcp"
+        )
         if not published:
             self._container.reload()
-            published = (self._container.attrs["NetworkSettings"]["Ports"] or {}).get(f"{self._port}/tcp")
+            published = (self._container.attrs["NetworkSettings"]["Ports"] or {}).get(
+                f"{self._port}/tcp"
+            )
         if not published:
             raise ConnectionError(f"port {self._port} is not published yet")
         # No urllib: a proxy of the environment must not stand between us and the loopback.
-        connection = http.client.HTTPConnection(self._host, int(published[0]["HostPort"]), timeout=timeout)
+        connection = http.client.HTTPConnection(
+            self._host, int(published[0]["HostPort"]), timeout=timeout
+        )
         try:
             connection.request(request.method, request.path, request.body, dict(request.headers))
             answer = connection.getresponse()
@@ -309,7 +336,9 @@ class Engine:
 
         try:
             # The SDK knows nothing of docker contexts, so it is told the address.
-            self._client: Any = docker.from_env(environment={**os.environ, **({"DOCKER_HOST": host} if host else {})})
+            self._client: Any = docker.from_env(
+                environment={**os.environ, **({"DOCKER_HOST": host} if host else {})}
+            )
             self._version = self._client.version()
         except (docker.errors.DockerException, requests.RequestException) as error:
             raise ExternalError(
@@ -359,7 +388,9 @@ class Engine:
                 ports={f"{test.port}/tcp": ("0.0.0.0" if self._remote else "127.0.0.1", None)},  # noqa: S104
             )
         except docker.errors.DockerException as error:
-            raise ExternalError(f"the engine can't make a container of the image: {error}") from error
+            raise ExternalError(
+                f"the engine can't make a container of the image: {error}"
+            ) from error
         try:
             with suppress(docker.errors.APIError):
                 # A command that does not exist shows as `created` with an error: told by state().
@@ -400,7 +431,9 @@ def _actions_cache(arguments: Sequence[str]) -> dict[str, str]:
 def _build_fix(said: str, name: str) -> str:
     tail = "\n".join(said.strip().splitlines()[-20:])
     if "unsupported frontend capability" in tail:
-        return "this builder is too old for named build contexts: run docker/setup-buildx-action first"
+        return (
+            "this builder is too old for named build contexts: run docker/setup-buildx-action first"
+        )
     if "ttestation" in tail and "not supported" in tail:
         return "this builder makes no attestations: provenance: false, sbom: false, or use another `builder`"
     if "failed to push" in tail or "failed to authorize" in tail or "push access" in tail:
@@ -408,5 +441,7 @@ def _build_fix(said: str, name: str) -> str:
     if "Cannot connect to the Docker daemon" in tail or "error during connect" in tail:
         return "start the Docker engine, or choose a `builder` that runs: docker buildx ls"
     if "failed to resolve source metadata" in tail:
-        return "check the name in FROM and that the builder can reach that registry (and is logged in)"
+        return (
+            "check the name in FROM and that the builder can reach that registry (and is logged in)"
+        )
     return ""

@@ -27,7 +27,16 @@ FINGERPRINT_LABEL = "io.model-gitops.fingerprint"
 _RECIPE = "1"
 _FINGERPRINT_TAG = "fp-"
 
-_CONTEXT_SCHEMES = ("docker-image://", "oci-layout://", "target:", "https://", "http://", "git@", "git://", "ssh://")
+_CONTEXT_SCHEMES = (
+    "docker-image://",
+    "oci-layout://",
+    "target:",
+    "https://",
+    "http://",
+    "git@",
+    "git://",
+    "ssh://",
+)
 
 
 # --- names -----------------------------------------------------------------------------------
@@ -44,7 +53,10 @@ def check_name(value: str) -> str:
     name, tag = _split_tag(value)
     if tag and _NAME.fullmatch(name):
         raise InputError.of(
-            "image", value, "it holds a tag or digest", fix=f"image: {name} (the tag goes into `tag`)"
+            "image",
+            value,
+            "it holds a tag or digest",
+            fix=f"image: {name} (the tag goes into `tag`)",
         )
     problem = "an image's name is lowercase letters, digits and single separators . _ - /"
     raise InputError.of("image", value, problem, fix=f"image: {_mended_name(name)}")
@@ -78,7 +90,9 @@ def _mended_name(value: str) -> str:
 def registry_host(name: str) -> str:
     """Return the registry that `name` is in; an empty string means Docker Hub."""
     host, slash, _ = name.partition("/")
-    if slash and (any(mark in host for mark in ".:") or host == "localhost" or host != host.lower()):
+    if slash and (
+        any(mark in host for mark in ".:") or host == "localhost" or host != host.lower()
+    ):
         return "" if host in ("docker.io", "index.docker.io") else host
     return ""
 
@@ -115,13 +129,20 @@ def parse_pairs(input_name: str, lines: Iterable[str], *, key: str, example: str
         name, equals, value = line.partition("=")
         # The value may be secret: a message shows the key only.
         if not equals:
-            raise InputError(f"input `{input_name}`: a line has no `=`", fix=f"{input_name}: {example}")
+            raise InputError(
+                f"input `{input_name}`: a line has no `=`", fix=f"{input_name}: {example}"
+            )
         if not re.fullmatch(key, name):
             raise InputError.of(
-                input_name, name, "this is no name that can be used here", fix=f"{input_name}: {example}"
+                input_name,
+                name,
+                "this is no name that can be used here",
+                fix=f"{input_name}: {example}",
             )
         if name in pairs:
-            raise InputError.of(input_name, name, "it is given twice", fix="leave one of the lines out")
+            raise InputError.of(
+                input_name, name, "it is given twice", fix="leave one of the lines out"
+            )
         pairs[name] = value
     return pairs
 
@@ -132,7 +153,10 @@ def parse_platforms(lines: Iterable[str]) -> tuple[str, ...]:
     for platform in found:
         if not re.fullmatch(r"[a-z0-9]+/[a-z0-9_]+(?:/[a-z0-9]+)?", platform):
             raise InputError.of(
-                "platforms", platform, "this is no platform", fix="platforms: linux/amd64,linux/arm64"
+                "platforms",
+                platform,
+                "this is no platform",
+                fix="platforms: linux/amd64,linux/arm64",
             )
     return tuple(dict.fromkeys(found))
 
@@ -290,7 +314,9 @@ def tested_config(metadata: Mapping[str, Any], image_id: str) -> str:
     Raises ExternalError where the engine holds another image than the one built.
     """
     config = metadata.get("containerimage.config.digest", "")
-    if image_id == config or (is_digest(config) and image_id == metadata.get("containerimage.digest")):
+    if image_id == config or (
+        is_digest(config) and image_id == metadata.get("containerimage.digest")
+    ):
         return str(config)
     if not config and is_digest(image_id):  # the engine's own builder leaves it out
         return image_id
@@ -376,7 +402,8 @@ def attestation_arguments(provenance: str, sbom: str) -> list[str]:
 # --- what a registry says ------------------------------------------------------------------------
 
 _NOT_FOUND = re.compile(
-    r": not found|manifest unknown|name unknown|NAME_UNKNOWN|MANIFEST_UNKNOWN|404 Not Found", re.IGNORECASE
+    r": not found|manifest unknown|name unknown|NAME_UNKNOWN|MANIFEST_UNKNOWN|404 Not Found",
+    re.IGNORECASE,
 )
 _DENIED = re.compile(
     r"\b40[13]\b|denied|unauthorized|authentication required|no basic auth|insufficient_scope"
@@ -420,11 +447,11 @@ def registry_fix(name: str, message: str) -> str:
     """Return what to do about a registry's refusal, or an empty string."""
     host = registry_host(name) or "docker.io"
     if is_immutable(message):
-        return (
-            f"{host} does not let a tag move: give another `tag`, or `reuse: true` with unchanged content"
-        )
+        return f"{host} does not let a tag move: give another `tag`, or `reuse: true` with unchanged content"
     if is_denied(message):
-        hint = " (on ghcr.io: `permissions: packages: write` in the job, and the repository must have"
+        hint = (
+            " (on ghcr.io: `permissions: packages: write` in the job, and the repository must have"
+        )
         hint += " write access to the package, in its settings)" if host == "ghcr.io" else ""
         if host != "ghcr.io":
             hint = " (with GITHUB_TOKEN: `permissions: packages: write` in the job)"

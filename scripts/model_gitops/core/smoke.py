@@ -64,7 +64,18 @@ def parse(text: str, *, source: str = "input `smoke-test`") -> SmokeTest:
     """Parse a description (YAML or JSON). Raises InputError with the key that is wrong."""
     data = document.load_yaml(text, source=source)
     at = _Reader(source, data)
-    at.only("port", "health", "timeout", "request", "requests", "expect", "env", "read-only", "tmpfs", "command")
+    at.only(
+        "port",
+        "health",
+        "timeout",
+        "request",
+        "requests",
+        "expect",
+        "env",
+        "read-only",
+        "tmpfs",
+        "command",
+    )
     requests = at.get("requests", [], lambda value: isinstance(value, list), "a list of requests")
     if "request" in at.data:
         # The plain form: one request, with `expect` beside it or inside.
@@ -78,7 +89,9 @@ def parse(text: str, *, source: str = "input `smoke-test`") -> SmokeTest:
         port=at.get("port", 8080, _is_port, "a number from 1 to 65535"),
         health=at.get("health", "", _is_path, "a path that starts with `/`"),
         timeout=float(at.get("timeout", 60, _is_seconds, "seconds, from 1 to 3600")),
-        requests=tuple(_request(one, f"{source}, request {n}") for n, one in enumerate(requests, 1)),
+        requests=tuple(
+            _request(one, f"{source}, request {n}") for n, one in enumerate(requests, 1)
+        ),
         env=_texts(at, "env"),
         read_only=at.get("read-only", True, lambda value: isinstance(value, bool), "true or false"),
         tmpfs=tuple(at.get("tmpfs", ["/tmp"], _are_folders, "a list of absolute paths")),  # noqa: S108
@@ -163,11 +176,15 @@ def _request(data: Any, source: str) -> Request:
         body = str(at.get("body", "", lambda value: isinstance(value, str), "text")).encode()
     default = "POST" if given else "GET"
     return Request(
-        method=at.get("method", default, lambda value: value in _METHODS, f"one of {', '.join(_METHODS)}"),
+        method=at.get(
+            "method", default, lambda value: value in _METHODS, f"one of {', '.join(_METHODS)}"
+        ),
         path=at.get("path", "/", _is_path, "a path that starts with `/`"),
         headers=headers,
         body=body,
-        body_file=at.get("body-file", "", lambda value: isinstance(value, str), "the path of a file"),
+        body_file=at.get(
+            "body-file", "", lambda value: isinstance(value, str), "the path of a file"
+        ),
         expect=_expect(at.data.get("expect", {}), f"{source}, expect"),
     )
 
@@ -175,7 +192,9 @@ def _request(data: Any, source: str) -> Request:
 def _expect(data: Any, source: str) -> Expect:
     at = _Reader(source, data)
     at.only("status", "json", "json-contains", "body-contains", "body-matches")
-    pattern = at.get("body-matches", "", lambda value: isinstance(value, str), "a regular expression")
+    pattern = at.get(
+        "body-matches", "", lambda value: isinstance(value, str), "a regular expression"
+    )
     try:
         re.compile(pattern)
     except re.error as error:
@@ -220,7 +239,9 @@ class _Reader:
 def _texts(at: _Reader, key: str) -> dict[str, str]:
     found = at.get(key, {}, lambda value: isinstance(value, dict), "names with values")
     plain = (str, int, float)
-    if not all(isinstance(value, plain) and not isinstance(value, bool) for value in found.values()):
+    if not all(
+        isinstance(value, plain) and not isinstance(value, bool) for value in found.values()
+    ):
         raise at.wrong(key, "each value must be text or a number (quote true and false)")
     return {str(name): str(value) for name, value in found.items()}
 
