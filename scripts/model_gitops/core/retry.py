@@ -12,7 +12,7 @@ _LONGEST_SECONDS = 20.0
 _LOST_RACE = re.compile(
     r"non-fast-forward|fetch first|cannot lock ref|incorrect old value|stale info"
     r"|failed to update ref|reference already exists|\[rejected\].*already exists"
-    r"|atomic push failed|remote rejected.*(?:changed|lock)|unable to create .*\.lock",
+    r"|unable to create .*\.lock",
     re.IGNORECASE,
 )
 _TRANSIENT = re.compile(

@@ -20,12 +20,13 @@ class Run:
     """What a workflow run did.
 
     `steps` are (job, step, result) in order, results as GitHub's; `errors` are the error
-    annotations, as a person would see them on the run's page.
+    annotations, as a person would see them on the run's page; `outputs` are by the step's name.
     """
 
     status: int
     steps: list[tuple[str, str, str]] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    outputs: dict[str, dict[str, str]] = field(default_factory=dict)
     log: str = ""
 
     @property
@@ -67,11 +68,15 @@ def run_workflow(
             return
         message = str(entry.get("msg", "")).rstrip("\n")
         lines.append(f"[{entry.get('job', '')}] {message}" if message else "")
+        outer = len(entry.get("stepID", [])) == 1
         if entry.get("command") == "error":
             found.errors.append(str(entry.get("arg", "")))
+        if entry.get("command") == "set-output" and outer:
+            step = found.outputs.setdefault(str(entry.get("step", "")), {})
+            step[str(entry.get("name", ""))] = str(entry.get("arg", ""))
         result = entry.get("stepResult")
         # The steps inside a composite action have longer ids; a person sees only the outer one.
-        if result and len(entry.get("stepID", [])) == 1 and entry.get("stage") == "Main":
+        if result and outer and entry.get("stage") == "Main":
             name = str(entry.get("step", "")).removeprefix("Main ")
             found.steps.append((str(entry.get("job", "")), name, str(result)))
             on_step(*found.steps[-1])

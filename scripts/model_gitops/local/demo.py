@@ -19,13 +19,10 @@ from model_gitops.local.daemon import Daemon
 from model_gitops.local.engine import remove_engine
 from model_gitops.local.flow import DEPLOY, MODEL, Flow, Parts, copy_actions
 
-BETTER = "experiment/steady-steps"
+BETTER = "experiment/more-epochs"
 WORSE = "experiment/too-few-epochs"
-# One line of params.yaml makes each experiment: (expression, replacement).
-EDITS = {
-    BETTER: (r"(?m)^(\s*alpha:).*$", r"\g<1> 0.001"),
-    WORSE: (r"(?m)^(\s*epochs:).*$", r"\g<1> 2"),
-}
+# What each experiment sets in params.yaml: `train.epochs`.
+EPOCHS = {BETTER: 60, WORSE: 5}
 
 
 @dataclass
@@ -89,13 +86,13 @@ class Demo:
     def _experiment(self, branch: str, kind: str) -> int:
         """Commit, push, run experiment.yml, open the pull request; return its number."""
         self._title(f"Experiment: {kind} ({branch})")
-        expression, replacement = EDITS[branch]
 
         def change(folder: Path) -> None:
             file = folder / "params.yaml"
-            text, changes = re.subn(expression, replacement, file.read_text("utf-8"))
+            line = rf"\g<1> {EPOCHS[branch]}"
+            text, changes = re.subn(r"(?m)^(\s*epochs:).*$", line, file.read_text("utf-8"))
             if changes != 1:
-                raise ExternalError(f"{file.name} has no line for {expression!r}")
+                raise ExternalError(f"{file.name} has not one line with `epochs:`")
             file.write_text(text, encoding="utf-8")
 
         self.flow.commit(branch, change, f"Try {branch.partition('/')[2]}")

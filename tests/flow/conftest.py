@@ -1,0 +1,61 @@
+"""The whole flow, played once for all the tests that look at what it left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from model_gitops.local import machine
+from model_gitops.local.demo import Demo
+from model_gitops.local.flow import Flow, Parts, copy_actions
+from model_gitops.local.forge.openapi import OpenApi
+
+
+@pytest.fixture(scope="session")
+def parts(machine_state: Path, tmp_path_factory: pytest.TempPathFactory) -> Parts:
+    """The real parts, and a copy of the actions as a release holds them."""
+    here = machine.start(machine_state)
+    return Parts(
+        act=here.tools["act"],
+        actions=copy_actions(tmp_path_factory.mktemp("actions")),
+        environment=machine.environment(here),
+        registry=here.registry.address,
+        base_image=here.base_image,
+    )
+
+
+@pytest.fixture(scope="session")
+def demo(
+    machine_state: Path, parts: Parts, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Demo]:
+    """The demo, played to its end; every exchange with the forge held to GitHub's description."""
+    folder = tmp_path_factory.mktemp("demo")
+    flow = Flow(folder, parts)
+    flow.forge.validator = OpenApi()
+    played = Demo(folder, machine.start(machine_state), flow, time.monotonic())
+    played.play()
+    played.finish()
+    yield played
+    flow.stop()
+    assert flow.forge.violations == []
+
+
+@pytest.fixture
+def new_flow(parts: Parts, tmp_path: Path) -> Iterator[Callable[[], Flow]]:
+    """Make a flow of the test's own: new repositories, the same engine and registry."""
+    made: list[Flow] = []
+
+    def make() -> Flow:
+        # A name of its own in the shared registry: what one test pushes is not there for another.
+        flow = Flow(tmp_path / "flow", replace(parts, registry=f"{parts.registry}/{tmp_path.name}"))
+        made.append(flow)
+        flow.create_repositories()
+        return flow
+
+    yield make
+    for flow in made:
+        flow.stop()

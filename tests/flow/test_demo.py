@@ -1,0 +1,196 @@
+"""What the demo leaves, looked at with other tools than the ones that wrote it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from model_gitops.local import toolchain
+from model_gitops.local.demo import WORSE, Demo
+from model_gitops.local.flow import DEPLOY, MODEL
+
+ENVIRONMENTS = ("dev", "staging", "production")
+MANIFESTS = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json"
+
+
+def git(folder: Path, *args: str) -> str:
+    return subprocess.run(
+        ["git", "-C", folder, *args], check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def result(demo: Demo) -> Any:
+    return json.loads((demo.folder / "result.json").read_text("utf-8"))
+
+
+@pytest.fixture(scope="session")
+def deploy(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout of the deploy repository."""
+    folder = tmp_path_factory.mktemp("deploy") / "clone"
+    subprocess.run(
+        ["git", "clone", "--quiet", demo.folder / "git" / "deploy.git", folder], check=True
+    )
+    return folder
+
+
+def digest_of(registry: str, name: str, reference: str) -> str | None:
+    """Ask the registry itself; None where it has no such tag."""
+    request = urllib.request.Request(
+        f"http://{registry}/v2/{name}/manifests/{reference}",
+        headers={"Accept": MANIFESTS},
+        method="HEAD",
+    )
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return str(answer.headers["Docker-Content-Digest"])
+    except urllib.error.HTTPError as error:
+        assert error.code == 404
+        return None
+
+
+def test_every_environment_holds_the_same_version(result: Any) -> None:
+    versions = {result["environments"][name]["version"] for name in ENVIRONMENTS}
+    assert versions == {"v0.0.1"}
+
+
+def test_gto_itself_agrees(demo: Demo, result: Any, tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "-q", demo.folder / "git" / "model.git", clone], check=True)
+    for name in ENVIRONMENTS:
+        shown = subprocess.run(
+            ["gto", "show", f"diabetes#{name}", "--repo", clone, "--json"],
+            check=True, capture_output=True, text=True,
+        ).stdout  # fmt: skip
+        assert [one["version"] for one in json.loads(shown)] == [
+            result["environments"][name]["version"]
+        ]
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_kustomize_builds_what_the_registry_has(deploy: Path, result: Any, name: str) -> None:
+    built = subprocess.run(
+        [toolchain.ensure("kustomize"), "build", deploy / "overlays" / name],
+        check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    (workload,) = [one for one in yaml.safe_load_all(built) if one["kind"] == "Deployment"]
+    image = workload["spec"]["template"]["spec"]["containers"][0]["image"]
+    environment = result["environments"][name]
+    assert image == environment["image"]
+    place, digest = image.split("@")
+    tag = place.rpartition(":")[2]
+    assert digest_of(result["registry"], MODEL, tag) == digest == environment["digest"]
+
+
+def test_production_runs_the_bits_that_dev_and_staging_ran(result: Any) -> None:
+    assert len({result["environments"][name]["digest"] for name in ENVIRONMENTS}) == 1
+
+
+def test_each_image_has_the_commit_of_its_hop(demo: Demo, result: Any) -> None:
+    model = demo.folder / "git" / "model.git"
+    for name, branch in zip(ENVIRONMENTS, ("main", "staging", "production"), strict=True):
+        tag = result["environments"][name]["image"].split("@")[0].rpartition(":")[2]
+        assert tag == git(model, "rev-parse", branch)
+
+
+def test_the_worse_experiment_reached_nothing(demo: Demo, result: Any) -> None:
+    (refused,) = result["refused"]
+    assert refused["branch"] == WORSE
+    assert "r2" in refused["reason"]
+    model = demo.folder / "git" / "model.git"
+    head = git(model, "rev-parse", WORSE)
+    assert digest_of(result["registry"], MODEL, head) is None
+    holders = git(model, "tag", "--list", "diabetes#*", "--format=%(*objectname)").split()
+    assert len(holders) == 3
+    assert head not in holders
+    assert head not in git(demo.folder / "git" / "deploy.git", "log", "--all", "--format=%B")
+
+
+def test_the_deploy_history_says_where_each_image_came_from(deploy: Path, result: Any) -> None:
+    for name in ENVIRONMENTS:
+        environment = result["environments"][name]
+        trailers = dict(
+            line.split(": ", 1)
+            for line in git(
+                deploy, "log", "-1", "--format=%(trailers:only,unfold)", environment["deploy_commit"]
+            ).splitlines()
+        )
+        assert trailers["Model"] == f"diabetes@{environment['version']}"
+        assert trailers["Image-Digest"] == environment["digest"]
+        assert trailers["Source-Repository"] == MODEL
+        assert environment["image"].split("@")[0].endswith(trailers["Source-Commit"])
+
+
+def test_a_bump_changes_two_lines(deploy: Path, result: Any) -> None:
+    for name in ENVIRONMENTS:
+        commit = result["environments"][name]["deploy_commit"]
+        stat = git(deploy, "show", "--format=", "--numstat", commit)
+        added, removed, path = stat.split("\t")
+        assert path == f"overlays/{name}/kustomization.yaml"
+        assert (int(added), int(removed)) == (2, 1)  # the tag, and the first digest
+
+
+def test_production_changed_by_a_merged_pull_request_only(demo: Demo, deploy: Path) -> None:
+    direct = git(deploy, "log", "--first-parent", "--no-merges", "--format=%H", "--", "overlays")
+    paths = [git(deploy, "show", "--format=", "--name-only", one) for one in direct.split()]
+    assert not any("production" in path for path in paths[:-1])  # the last one is the template
+    repository = demo.flow.forge.state.find(DEPLOY)
+    assert repository is not None
+    (pull,) = repository.issues
+    assert pull.pull is not None
+    assert pull.pull.merged_by == "ada"
+    assert pull.author == "acme-deployer[bot]"
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_each_pull_request_has_one_report_with_pictures_that_show(demo: Demo, number: int) -> None:
+    repository = demo.flow.forge.state.find(MODEL)
+    assert repository is not None
+    comments = [one for one in repository.comments if one.number == number]
+    reports = [one for one in comments if "The gate of" in one.body]
+    (report,) = reports
+    assert report.author == "github-actions[bot]"
+    assert ("refuses" in report.body) == (number == 4)
+    assert len(report.body) < 65536
+    pictures = re.findall(rf"{re.escape(demo.flow.forge.url)}/[^\s\")]+\.png", report.body)
+    assert pictures
+    for picture in set(pictures):
+        with urllib.request.urlopen(picture) as answer:
+            assert answer.read(8) == b"\x89PNG\r\n\x1a\n"
+
+
+def test_production_gave_a_prediction(result: Any) -> None:
+    predictions = result["answer"]["predictions"]
+    assert all(25 <= value <= 346 for value in predictions)  # the range of the set's target
+
+
+def test_no_token_is_left_anywhere(demo: Demo) -> None:
+    secrets = [secret.encode() for secret in demo.flow.tokens.values()]
+    for path in demo.folder.rglob("*"):
+        if path.is_file() and not path.is_relative_to(demo.folder / "new"):
+            content = path.read_bytes()
+            assert not any(secret in content for secret in secrets), path
+
+
+def refs(demo: Demo) -> list[str]:
+    return [
+        git(demo.folder / "git" / name, "for-each-ref", "--format=%(refname) %(objectname)")
+        for name in ("model.git", "deploy.git")
+    ]
+
+
+def test_running_a_deployment_again_changes_nothing(demo: Demo) -> None:
+    before = refs(demo)
+    run = demo.flow.pushed("production", "deploy.yml")
+    assert run.status == 0, run.errors
+    assert refs(demo) == before
+    assert run.outputs["Assign the stage"]["operation"] == "none"
+    assert run.outputs["Tag the image that was tested"]["operation"] == "reused"
+    assert run.outputs["Bump the image in the deploy repository"]["operation"] == "none"
