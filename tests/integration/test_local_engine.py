@@ -40,10 +40,11 @@ def context(tmp_path: Path) -> Path:
 
 def build(engine: Engine, builder: str, context: Path, base: str, *options: str) -> dict[str, str]:
     metadata = context / "metadata.json"
+    chosen = ["--builder", builder] if builder else []
     engine.docker(
-        *("buildx", "build", *(["--builder", builder] if builder else [])),
+        *("buildx", "build", *chosen, *options, "--metadata-file", str(metadata)),
         *("--build-arg", f"BASE_IMAGE={base}", "--build-context", f"model={context / 'model'}"),
-        *("--metadata-file", metadata, *options, context / "image"),
+        context / "image",
     )
     answer: dict[str, str] = json.loads(metadata.read_text())
     return answer

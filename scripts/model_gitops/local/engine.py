@@ -83,17 +83,10 @@ def ensure_engine(state: Path) -> Engine:
 def stop_engine(state: Path) -> None:
     """Stop the private builder and engine of `state`, if any, and take off their mounts."""
     Builder(state).stop()
-    if _daemon(state).pid() is None and _leftovers(state):
-        # It was killed: only an engine ends the containers that it left running.
-        with contextlib.suppress(ExternalError):
-            _start(state)
-    _take_down(state)
-
-
-def _take_down(state: Path) -> None:
     daemon = _daemon(state)
     bridge = daemon.facts().get("bridge", "")
     daemon.stop()
+    _end_orphans(runtime_folder(state))
     if bridge and Path("/sys/class/net", bridge).exists():
         process.run(["ip", "link", "delete", bridge], check=False)
     remove_tree(runtime_folder(state) / "exec")
@@ -206,27 +199,29 @@ def _daemon(state: Path) -> Daemon:
     return Daemon("the Docker engine", state / "docker")
 
 
-def _leftovers(state: Path) -> bool:
-    """Whether containers of an engine that is gone still run."""
-    ours = os.fsencode(runtime_folder(state) / "exec")
-    for process_folder in Path("/proc").glob("[0-9]*"):
+def _end_orphans(run: Path) -> None:
+    """End what a killed engine left: its containerd, the containers' shims, the containers.
+
+    A new engine would wait for that containerd in vain.
+    """
+    ours = os.fsencode(run / "exec")
+    parents: dict[int, int] = {}
+    orphans: set[int] = set()
+    for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if ours in (process_folder / "cmdline").read_bytes():
-                return True
-    return False
-
-
-def _end_orphan(run: Path) -> None:
-    """End the containerd of an engine that was killed: the new engine would wait for it in vain."""
-    pidfile = run / "exec" / "containerd" / "containerd.pid"
-    with contextlib.suppress(OSError, ValueError):
-        pid = int(pidfile.read_text("ascii"))
-        if os.fsencode(run) in Path(f"/proc/{pid}/cmdline").read_bytes():
+            stat = (folder / "stat").read_text("utf-8", "replace")
+            parents[int(folder.name)] = int(stat.rpartition(")")[2].split()[1])
+            if ours in (folder / "cmdline").read_bytes():
+                orphans.add(int(folder.name))
+    # A shim's child is the first process of a container, which takes the others with it.
+    orphans |= {pid for pid, parent in parents.items() if parent in orphans}
+    for pid in orphans:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-            end = time.monotonic() + 5
-            while birth(pid) and time.monotonic() < end:
-                time.sleep(0.05)
-    pidfile.unlink(missing_ok=True)
+    end = time.monotonic() + 10
+    while any(map(birth, orphans)) and time.monotonic() < end:
+        time.sleep(0.05)
+    (run / "exec/containerd/containerd.pid").unlink(missing_ok=True)
 
 
 def _short(state: Path) -> str:
@@ -312,7 +307,7 @@ def _start(state: Path) -> Engine:
     socket = run / "docker.sock"
     daemon = _daemon(state)
     daemon.stop()  # one that runs but no longer answers
-    _end_orphan(run)
+    _end_orphans(run)
     for stale in (run / "docker.pid", socket):
         stale.unlink(missing_ok=True)
     program = shutil.which("dockerd")
@@ -331,7 +326,7 @@ def _start(state: Path) -> Engine:
     try:
         daemon.start(arguments, lambda: _private(state) is not None, facts={"bridge": bridge})
     except ExternalError:
-        _take_down(state)
+        stop_engine(state)
         raise
     engine = _private(state)
     if engine is None:
