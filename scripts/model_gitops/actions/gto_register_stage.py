@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -62,19 +63,29 @@ def command(
             fix="give actions/checkout `fetch-depth: 0`, or a revision that exists",
         )
 
+    guard = tags.guard_ref(model)
+
     def attempt() -> registration.Plan:
         """Fetch, decide, write, push."""
-        published = repository.remote_tags(remote) if push else None
+        published = _published(repository, remote, model) if push else None
         repository.refresh_tags(remote)
+        # A server may show a push half done. What did not change meanwhile was whole.
+        if push and published != _published(repository, remote, model):
+            raise git.LostRace("the tags moved while they were read")
         registry = _registry(repository, published)
         plan = _decide(repository, request, revision or "HEAD", commit, registry)
         made = _make_tags(repository, plan, request, message, registry.newest(model))
         # Pushed first, then set here: a failure leaves no tag behind in the checkout.
         if made and push:
-            repository.remote(
-                "push", "--quiet", "--atomic", "--no-follow-tags", "--", remote,
+            told = repository.remote(
+                "push", "--porcelain", "--atomic", "--no-follow-tags",
+                f"--force-with-lease={guard}:{(published or {}).get(guard, '')}", "--", remote,
+                f"{list(made.values())[-1]}:{guard}",
                 *(f"{value}:refs/tags/{name}" for name, value in made.items()),
             )  # fmt: skip
+            if any(line.startswith("=") for line in told.splitlines()):
+                # Up to date: another job wrote the very same tag, to the second.
+                raise git.LostRace(told)
         repository.set_tags(made, replace=push)
         for name in made:
             runner.say(f"tag {name} at {plan.commit[:12]}")
@@ -98,15 +109,25 @@ def command(
     )
 
 
-def _registry(repository: git.Git, published: frozenset[str] | None) -> tags.Registry:
+def _published(repository: git.Git, remote: str, model: str) -> dict[str, str]:
+    """Return the remote's refs of `model`: its tags, lightweight ones too, and its guard."""
+    guard = tags.guard_ref(model)
+    return {
+        ref: value
+        for ref, value in repository.remote_refs(remote, "refs/tags/*", guard).items()
+        if ref == guard
+        or ((tag := tags.parse(ref.removeprefix("refs/tags/"))) and tag.model == model)
+    }
+
+
+def _registry(repository: git.Git, published: Mapping[str, str] | None) -> tags.Registry:
     """Read the tags. Ones that were never pushed say nothing where the remote is the registry."""
-    names = frozenset(
-        repository.run("for-each-ref", "--format=%(refname:strip=2)", "refs/tags").splitlines()
-    )
     found = repository.tags()
     if published is None:
-        return tags.Registry.read(found, names)
-    return tags.Registry.read([tag for tag in found if tag.name in published], published)
+        names = repository.run("for-each-ref", "--format=%(refname:strip=2)", "refs/tags")
+        return tags.Registry.read(found, names.splitlines())
+    public = {ref.removeprefix("refs/tags/") for ref in published if ref.startswith("refs/tags/")}
+    return tags.Registry.read([tag for tag in found if tag.name in public], public)
 
 
 def _decide(

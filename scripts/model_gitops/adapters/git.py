@@ -164,14 +164,11 @@ class Git:
                 found.append(tag)
         return found
 
-    def remote_tags(self, remote: str = "origin") -> frozenset[str]:
-        """Return the names of the tags that `remote` has now. Raises ExternalError."""
-        listing = self.remote("ls-remote", "--quiet", "--refs", "--tags", "--", remote)
-        return frozenset(
-            line.split("\t", 1)[1].removeprefix("refs/tags/")
-            for line in listing.splitlines()
-            if line
-        )
+    def remote_refs(self, remote: str, *patterns: str) -> dict[str, str]:
+        """Return the refs that `remote` has now (full name → object). Raises ExternalError."""
+        listing = self.remote("ls-remote", "--quiet", "--refs", "--", remote, *patterns)
+        pairs = (line.split("\t", 1) for line in listing.splitlines() if line)
+        return {name: value for value, name in pairs}
 
     def identity(self) -> dict[str, str]:
         """Return variables that name an author and committer, where git itself knows none."""

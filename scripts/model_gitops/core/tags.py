@@ -121,6 +121,15 @@ def stage_tag(model: str, stage: str, counter: int) -> str:
     return f"{_in_tag(model)}#{stage}#{counter}"
 
 
+def guard_ref(model: str) -> str:
+    """Return the ref that every writer of the model's tags moves in the same push.
+
+    Tags of two stages do not collide, so they alone would let two writers decide from one state.
+    GTO, and everybody who reads tags, sees nothing of it.
+    """
+    return f"refs/model-gitops/{_in_tag(model)}@registry"
+
+
 def precedence(version: str) -> tuple[object, ...]:
     """Return a key that sorts versions by the rules of https://semver.org, section 11.
 
