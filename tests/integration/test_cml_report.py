@@ -549,3 +549,18 @@ def test_publisher_cml(flow: Flow, fake_cml: Path) -> None:
     assert created["argv"] == ["comment", "create", *expected]
     assert updated["argv"] == ["comment", "update", *expected]
     assert created["env"] == {"REPO_TOKEN": BOT}
+
+
+def test_a_push_into_an_environment_is_compared_with_the_commit_before(flow: Flow) -> None:
+    before = flow.git.run("rev-parse", "origin/main").strip()
+    flow.git.run("tag", "-a", "diabetes@v0.0.1", "-m", "1", before)
+    flow.git.run("tag", "-a", "diabetes#dev#1", "-m", "dev", before)
+    flow.git.run("push", "--quiet", "origin", "--tags")
+    flow.commit("main", project(0.06))
+    merged = flow.commit("main", project(0.3))
+    flow.on_push("main")
+    assert flow.run(plots="false")["operation"] == "created"
+    (body,) = flow.comments(merged)
+    previous = flow.git.run("rev-parse", "HEAD^").strip()[:10]
+    assert f"| metric | {previous} | dev v0.0.1 | candidate | change |" in body
+    assert "| r2 | 0.46 | 0.45 | 0.7 | +0.25 ▲ |" in body

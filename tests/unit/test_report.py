@@ -65,6 +65,11 @@ def test_metrics_that_are_not_two_numbers(
     assert rows(compared.table)[-1][1:] == cells
 
 
+def test_a_candidate_without_metrics_is_told() -> None:
+    assert report.compare_metrics([column("main", r2=1), Column("candidate", {})], {}).missing
+    assert not report.compare_metrics([Column("main", {}), Column("candidate", {})], {}).missing
+
+
 def test_names_have_their_file_only_where_there_are_several() -> None:
     one = report.compare_metrics([column("candidate", r2=1)], {}, reference=-1)
     assert rows(one.table)[2][0] == "r2"
@@ -93,6 +98,7 @@ def test_params_show_only_what_changed() -> None:
 def test_params_without_anything_to_compare_with_are_not_all_new() -> None:
     assert report.compare_params([Column("main", {}), column("candidate", x=1)]).table == ""
     assert report.compare_params([column("candidate", x=1)]).table == ""
+    assert report.compare_params([column("main", x=1), Column("candidate", {})]).table == ""
 
 
 def test_a_table_has_an_end() -> None:
@@ -150,6 +156,7 @@ def test_code_can_not_be_left() -> None:
     ("compared", "reference", "told"),
     [
         (Comparison(), "main", "No metrics were found."),
+        (Comparison(total=1, missing=True), "main", "**The candidate has no metrics.**"),
         (Comparison(total=1), "", "1 metric, and nothing to compare with yet."),
         (Comparison(total=3, better=2, worse=1, changed=3), "production v1.0.0",
          "**▲ 2 better ▼ 1 worse** of 3 metrics, compared with production v1.0.0."),

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from model_gitops import runner
 from model_gitops.adapters import cml, dvc_report, git, project, report_branch
 from model_gitops.adapters import plots as plot_pictures
-from model_gitops.adapters.comment import NotAllowed, Place
+from model_gitops.adapters.comment import NotAllowed, Publisher
 from model_gitops.core import comment, revision, tags
 from model_gitops.core import report as reports
 from model_gitops.core.promotion import Promotion
@@ -103,14 +103,14 @@ def command(
     if pictures:
         runner.say(f"pictures: {assets}")
 
-    place = Place(context, repository, token, wanted)
+    writer = Publisher(context, repository, token, wanted)
     operation, url, refused = "none", "", ""
     try:
         with runner.group("Publish the report"):
             if publisher == "cml":
-                operation, url = place.publish_with_cml(title, file)
+                operation, url = writer.publish_with_cml(title, file)
             else:
-                operation, url = place.publish(title, markdown)
+                operation, url = writer.publish(title, markdown)
     except NotAllowed as error:
         refused = f"No comment was written: {error}."
         runner.notice(f"{refused} The report is in the step's summary.")
@@ -222,9 +222,12 @@ def _find_baseline(repository: git.Git, context: runner.Context, base: str) -> _
     if not commit and named:
         problems.append(f"The base {named} is not in this checkout, and can't be fetched.")
 
-    environment = promotion.of_branch(named) if promotion else None
+    called = commit[:10] if re.fullmatch(r"HEAD\^|[0-9a-f]{40,64}", named) else named
+    # A push goes into its own branch, and is compared with the commit before.
+    into = named if base or called == named else context.base_ref
+    environment = promotion.of_branch(into) if promotion else None
     if promotion is None or environment is None:
-        return _Baseline(promotion, "", named, commit, problems=problems)
+        return _Baseline(promotion, "", called, commit, problems=problems)
     incumbent = None
     try:
         incumbent = registry.stage(promotion.model, environment.name)
@@ -236,12 +239,12 @@ def _find_baseline(repository: git.Git, context: runner.Context, base: str) -> _
         )
         incumbent = None
     if incumbent is None:
-        return _Baseline(promotion, environment.name, named, commit, problems=problems)
+        return _Baseline(promotion, environment.name, called, commit, problems=problems)
     version = incumbent.version if incumbent.version.startswith("v") else incumbent.version[:10]
     return _Baseline(
         promotion,
         environment.name,
-        named,
+        called,
         commit,
         f"{environment.name} {version}",
         incumbent.commit,
@@ -267,7 +270,8 @@ def _default_base(repository: git.Git, context: runner.Context, promotion: Promo
         if default and default != pushed:
             return default
     before = str(context.event.get("before") or "")
-    if re.fullmatch(r"[0-9a-f]{40,64}", before) and repository.commit_of(before):
+    known = re.fullmatch(r"[0-9a-f]{40,64}", before) and repository.commit_of(before)
+    if known and known != repository.commit_of("HEAD"):
         return before
     return "HEAD^" if repository.commit_of("HEAD^") else ""
 
@@ -393,7 +397,6 @@ def _facts(
         (context.head_sha if context.pull_request else "") or repository.commit_of("HEAD") or ""
     )
     home = f"{context.server_url}/{context.repository}" if context.repository else ""
-    branch = "" if re.fullmatch(r"HEAD.*|[0-9a-f]{40,64}", baseline.base) else baseline.base
     has_run = home and re.search(r"/runs/\d+$", context.run_url)
     return Facts(
         title=title,
@@ -401,7 +404,7 @@ def _facts(
         environment=baseline.environment,
         reference=baseline.reference,
         head=context.head_ref or context.base_ref,
-        base=branch if context.pull_request else "",
+        base=context.base_ref if context.pull_request else "",
         commit=commit,
         commit_url=f"{home}/commit/{commit}" if home else "",
         run_url=context.run_url if has_run else "",

@@ -22,8 +22,8 @@ class NotAllowed(Exception):
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where to comment, in which repository and as whom."""
+class Publisher:
+    """Comments on `target`, in the repository of `context`, as who `token` is."""
 
     context: runner.Context
     checkout: git.Git

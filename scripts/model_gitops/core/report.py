@@ -44,13 +44,17 @@ class Column:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A table, and how many of its values are better, worse, and otherwise changed."""
+    """A table, and how many of its values are better, worse, and changed at all.
+
+    `missing` says that the candidate has no value, and others do.
+    """
 
     table: str = ""
     total: int = 0
     better: int = 0
     worse: int = 0
     changed: int = 0
+    missing: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,12 +142,14 @@ def compare_metrics(
         rows.append([_name(place, places), *values, change])
     head = ["metric", *(column.name for column in columns), "change"]
     table = _table(head, rows, "metrics") if rows else ""
-    return Comparison(table, len(rows), better, worse, changed)
+    return Comparison(table, len(rows), better, worse, changed, bool(rows) and not candidate)
 
 
 def compare_params(columns: Sequence[Column]) -> Comparison:
     """Show the params whose value in the last column, the candidate, is not that of all others."""
     candidate = columns[-1].values
+    if not candidate:
+        return Comparison()
     every = _places(columns)
     places = [
         place
@@ -167,6 +173,8 @@ def verdict(facts: Facts, compared: Comparison) -> str:
     """Return one line for a reader in a hurry: how many metrics are better and worse than what."""
     if not compared.total:
         return "No metrics were found."
+    if compared.missing:
+        return "**The candidate has no metrics.**"
     count = f"{compared.total} metric{'s' if compared.total != 1 else ''}"
     if not facts.reference:
         return f"{count}, and nothing to compare with yet."
