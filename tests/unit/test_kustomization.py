@@ -316,7 +316,13 @@ def test_everything_but_the_target_is_unchanged(
         tag=data.draw(st.just("") | TAGS),
         digest=data.draw(st.just("") | DIGESTS),
     )
-    new = edit(text, wanted)
+    try:
+        new = edit(text, wanted)
+    except InputError as error:
+        # The one shape that can't be cut without touching a comment: `- digest: … # comment`.
+        assert "has a comment in the way of `digest`" in str(error)
+        assert re.search(r"- digest: \S+ +#", text)
+        return
 
     # The data is what a model of the rule says.
     expected = load(text)
@@ -332,12 +338,14 @@ def test_everything_but_the_target_is_unchanged(
     assert load(new) == expected
 
     # Each changed line is about the target's parts; every comment outside a dropped line stays.
-    for line in changed_lines(text, new):
+    # Without a final newline the line before a dropped last one loses its own, and no more.
+    final = "" if text.endswith("\n") else "\n"
+    for line in changed_lines(text + final, new + final):
         keys = ("newName", "newTag", "digest")
         assert any(key in line for key in keys) or f"name: {name}" in line.replace('"', "").replace(
             "'", ""
         )
-    added = [line for line in changed_lines(text, new) if line[0] == "+"]
+    added = [line for line in changed_lines(text + final, new + final) if line[0] == "+"]
     assert len(added) <= 3 + ("digest" not in new) + 1
     assert ("\r\n" in new) == ("\r\n" in text)
     assert new.replace("\r\n", "").count("\n") == (0 if "\r\n" in text else new.count("\n"))
