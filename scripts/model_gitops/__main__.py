@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code; the only place where errors are caught."""
     group = _Commands("model-gitops", help="Carry a model from an experiment branch to production.")
     args = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments is None:
+        # A cancelled job gets SIGTERM: leave as by Ctrl-C, so that temporary credentials are removed.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         result = group.main(args, prog_name="model-gitops", standalone_mode=False)
     except ActionError as error:
