@@ -383,8 +383,7 @@ def test_target_commit(flow: Flow) -> None:
 def test_wrong_inputs_change_nothing(flow: Flow, inputs: dict[str, str]) -> None:
     flow.set("PATH", os.defpath)
     refs = Git(flow.bare).run("for-each-ref")
-    # Pictures have nothing to do with a wrong input, and are only made where the rest is right.
-    flow.run(expect=2, **{"plots": "false", **inputs})
+    flow.run(expect=2, **inputs)
     assert flow.comments() == []
     assert Git(flow.bare).run("for-each-ref") == refs
     assert not (flow.git.directory / "pwned").exists()

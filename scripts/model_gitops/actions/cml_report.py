@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import tempfile
@@ -78,6 +79,10 @@ def command(
     file = _report_file(title)
     assets = file.with_suffix(".assets")
     repository = git.open_repository(Path.cwd())
+    writer = Publisher(context, repository, token, wanted)
+    # A wrong target ends here; other refusals and faults count once the report is written.
+    with contextlib.suppress(NotAllowed, ExternalError):
+        writer.look()
 
     with runner.group("Compare the model"):
         baseline = _find_baseline(repository, context, base)
@@ -103,7 +108,6 @@ def command(
     if pictures:
         runner.say(f"pictures: {assets}")
 
-    writer = Publisher(context, repository, token, wanted)
     operation, url, refused = "none", "", ""
     try:
         with runner.group("Publish the report"):

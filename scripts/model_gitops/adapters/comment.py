@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from model_gitops import runner
@@ -21,7 +22,7 @@ class NotAllowed(Exception):
     """Commenting is not possible here; says why, in a sentence."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Publisher:
     """Comments on `target`, in the repository of `context`, as who `token` is."""
 
@@ -30,14 +31,19 @@ class Publisher:
     token: str
     target: Target
 
+    def look(self) -> None:
+        """Find the target, before anything is written. Raises as `publish` does."""
+        with self._explained():
+            self._api.list_comments(self._place)
+
     def publish(self, title: str, text: str) -> tuple[str, str]:
         """Create or update our comment of `title`; return the operation and the comment's address.
 
         Raises NotAllowed, InputError for a target that is not there, ApiError for other faults.
         """
-        api = self._api()
+        api = self._api
         with self._explained():
-            place = self._find(api)
+            place = self._place
             marked = [one for one in api.list_comments(place) if comment.has_mark(one.body, title)]
             # Who we are takes a request, and is of interest only then.
             own = comment.find_own(marked, _logins(api), title) if marked else None
@@ -53,9 +59,9 @@ class Publisher:
         CML updates the newest comment with its watermark, whoever wrote it: it is asked to only
         where that one is ours.
         """
-        api = self._api()
+        api = self._api
         with self._explained():
-            place = self._find(api)
+            place = self._place
             watermark = comment.cml_watermark(title)
             marked = [one for one in api.list_comments(place) if watermark in one.body]
             ours = bool(marked) and marked[-1].author.lower() in {
@@ -77,6 +83,7 @@ class Publisher:
         )
         return ("updated" if ours else "created"), url
 
+    @cached_property
     def _api(self) -> github.GitHub:
         if not self.context.repository:
             raise NotAllowed("this is no workflow run (GITHUB_REPOSITORY is not set)")
@@ -84,8 +91,9 @@ class Publisher:
             raise NotAllowed("input `token` is empty")
         return github.GitHub(self.context.repository, self.token, api_url=self.context.api_url)
 
-    def _find(self, api: github.GitHub) -> int | str:
-        """Return the number of the pull request or issue, or the commit, that gets the comment."""
+    @cached_property
+    def _place(self) -> int | str:
+        """The number of the pull request or issue, or the commit, that gets the comment."""
         target = self.target
         commit = self.context.head_sha or self.checkout.commit_of("HEAD") or ""
         if target.kind == "commit":
@@ -94,7 +102,7 @@ class Publisher:
             return int(target.id)
         if number := self.context.pull_request.get("number"):
             return int(number)
-        if number := _open_pull_request(api, self.context.base_ref, commit):
+        if number := _open_pull_request(self._api, self.context.base_ref, commit):
             return number
         if target.kind == "pr":
             raise InputError.of(
