@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -111,31 +112,34 @@ def pull(
             runner.say(f"DVC's cache holds a damaged {error}: pulling it again")
         _check_remote(repo, name)
         source = repo.cloud.get_remote_odb(name, "pull", hash_name=artifact.hash_name)
-        wanted = HashInfo(artifact.hash_name, artifact.hash)
+
+        def fetch(*hashes: str) -> None:
+            wanted = [HashInfo(artifact.hash_name, value) for value in hashes]
+            if repo.cloud.transfer(source, cache, wanted, jobs=jobs).failed:
+                raise ExternalError(
+                    f"{artifact.path!r} can't be downloaded from the DVC remote {name!r};"
+                    " the lines above say why",
+                    fix="run the job again, or look whether the credentials may read there",
+                )
+
         try:
-            # Not shallow: of a folder the files too, where only its list is in the cache.
-            result = repo.cloud.transfer(
-                source, cache, [wanted], jobs=jobs, cache_odb=cache, shallow=False
-            )
-        except FileNotFoundError as error:
-            raise _missing(repo, name, artifact, artifact.hash) from error
-        if result.failed:
-            raise ExternalError(
-                f"{len(result.failed)} of the files of {artifact.path!r} can't be downloaded from"
-                f" the DVC remote {name!r}; the lines above say why",
-                fix="run the job again, or look whether the credentials may read there",
-            )
-        try:
+            fetch(artifact.hash)
+            if artifact.is_folder:
+                fetch(*_manifest(cache, artifact).values())
             _place(cache, artifact, place)
         except _CorruptError as error:
             raise ExternalError(
                 f"what the DVC remote {name!r} ({_url(repo, name)}) has of {artifact.path!r} is"
                 f" damaged: {error} is not what its hash says",
                 fix=f"delete object {artifact.hash} in the remote, then, where the model was"
-                f" trained: dvc push --remote {name} '{artifact.path}'",
+                f" trained: dvc push --remote {name} {shlex.quote(artifact.path)}",
             ) from error
         except _MissingError as error:
-            raise _missing(repo, name, artifact, str(error)) from error
+            raise ExternalError(
+                f"the DVC remote {name!r} ({_url(repo, name)}) does not have {artifact.path!r}:"
+                f" no object {error}",
+                fix=f"where the model was trained: dvc push --remote {name} {shlex.quote(artifact.path)}",
+            ) from error
     return True
 
 
@@ -184,14 +188,6 @@ def _resolved_url(config: Any, name: str) -> str:
         other = url.removeprefix("remote://").partition("/")[0].lower()
         url = str(config["remote"].get(other, {}).get("url") or "")
     return url
-
-
-def _missing(repo: Any, name: str, artifact: artifacts.Artifact, hash_: str) -> ExternalError:
-    return ExternalError(
-        f"the DVC remote {name!r} ({_url(repo, name)}) does not have {artifact.path!r}:"
-        f" no object {hash_}",
-        fix=f"where the model was trained: dvc push --remote {name} '{artifact.path}'",
-    )
 
 
 def _check_remote(repo: Any, name: str) -> None:
@@ -264,8 +260,10 @@ def _manifest(cache: Any, artifact: artifacts.Artifact) -> dict[str, str]:
     if hashlib.md5(content, usedforsecurity=False).hexdigest() + ".dir" != artifact.hash:
         _discard(file, "list of files")
     entries = {str(entry["relpath"]): str(entry["md5"]) for entry in json.loads(content)}
-    for path in entries:
+    for path, md5 in entries.items():
         pure = PurePosixPath(path)
+        if not artifacts.is_file_hash(md5):
+            raise InputError(f"the folder {artifact.path!r} lists {path!r} without an MD5 hash")
         if pure.is_absolute() or ".." in pure.parts or not pure.parts:
             raise InputError(f"the folder {artifact.path!r} lists a file outside of it: {path!r}")
     return entries

@@ -109,6 +109,11 @@ def names(files: Mapping[str, str]) -> list[str]:
     return sorted(one.name for one in _declared(_Project(files)))
 
 
+def is_file_hash(value: str) -> bool:
+    """Whether `value` is an MD5, as DVC writes that of one file."""
+    return _MD5.fullmatch(value) is not None and not value.endswith(".dir")
+
+
 def manifest_hash(entries: Mapping[str, str]) -> str:
     """Return DVC's hash of a folder: of the list of its files (relative POSIX path → MD5)."""
     listing = [{"md5": entries[path], "relpath": path} for path in sorted(entries)]
