@@ -278,6 +278,12 @@ def test_a_model_that_was_never_pushed(
     assert "dvc push --remote store" in told
 
 
+def test_a_server_that_is_not_there(project: Project, capfd: pytest.CaptureFixture[str]) -> None:
+    dvc(project.top, "remote", "add", "web", "http://127.0.0.1:1/store")
+    assert project.pull("m", remote="web")[0] == 4
+    assert "the DVC remote 'web' (http://127.0.0.1:1/store) can't be read" in capfd.readouterr().err
+
+
 def test_a_folder_with_one_file_missing(
     project: Project, capfd: pytest.CaptureFixture[str]
 ) -> None:

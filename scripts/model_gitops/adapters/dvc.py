@@ -135,10 +135,18 @@ def pull(
                 f" trained: dvc push --remote {name} {shlex.quote(artifact.path)}",
             ) from error
         except _MissingError as error:
+            where = f"the DVC remote {name!r} ({_url(repo, name)})"
+            # DVC takes a server that can't be reached for one that has nothing: ask once more.
+            if problem := _reading_error(source, str(error)):
+                raise ExternalError(
+                    f"{where} can't be read: {problem}",
+                    fix="look whether this runner can reach it, and whether the credentials"
+                    " (`remote-config`, or the cloud's own variables) may read there",
+                ) from error
             raise ExternalError(
-                f"the DVC remote {name!r} ({_url(repo, name)}) does not have {artifact.path!r}:"
-                f" no object {error}",
-                fix=f"where the model was trained: dvc push --remote {name} {shlex.quote(artifact.path)}",
+                f"{where} does not have {artifact.path!r}: no object {error}",
+                fix=f"where the model was trained: dvc push --remote {name}"
+                f" {shlex.quote(artifact.path)}",
             ) from error
     return True
 
@@ -188,6 +196,18 @@ def _resolved_url(config: Any, name: str) -> str:
         other = url.removeprefix("remote://").partition("/")[0].lower()
         url = str(config["remote"].get(other, {}).get("url") or "")
     return url
+
+
+def _reading_error(source: Any, md5: str) -> str:
+    """Return what the remote's own library says of reading an object; "" if it is just missing."""
+    try:
+        with source.fs.open(source.oid_to_path(md5), "rb") as stream:
+            stream.read(1)
+    except FileNotFoundError:
+        return ""
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
 
 
 def _check_remote(repo: Any, name: str) -> None:
