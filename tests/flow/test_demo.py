@@ -119,7 +119,11 @@ def test_the_deploy_history_says_where_each_image_came_from(deploy: Path, result
         trailers = dict(
             line.split(": ", 1)
             for line in git(
-                deploy, "log", "-1", "--format=%(trailers:only,unfold)", environment["deploy_commit"]
+                deploy,
+                "log",
+                "-1",
+                "--format=%(trailers:only,unfold)",
+                environment["deploy_commit"],
             ).splitlines()
         )
         assert trailers["Model"] == f"diabetes@{environment['version']}"

@@ -22,6 +22,7 @@ from typing import Any
 
 import github
 import pytest
+
 from model_gitops.adapters import process
 from model_gitops.adapters.git import Git, token_credentials
 from model_gitops.local.forge import Forge, pulls

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from model_gitops.local.forge.api import ROUTES, Api, ApiError, check_length, invalid, paginate
 from model_gitops.local.forge.pages import render
 from model_gitops.local.forge.server import Forge

@@ -38,7 +38,7 @@ class _Job:
     test: smoke.SmokeTest | None
 
 
-def command(  # noqa: PLR0917 - the inputs of the public contract
+def command(
     image: Annotated[
         str, option("image", "The image's name, without a tag: ghcr.io/acme/diabetes.")
     ] = "",

@@ -88,7 +88,7 @@ def run(
     if any("\0" in word for word in words):
         raise ExternalError(f"an argument of `{words[0]}` holds a NUL character")
     try:
-        process = subprocess.Popen(  # noqa: S603 - a list, no shell
+        process = subprocess.Popen(
             words,
             cwd=cwd,
             env=environment(env),
@@ -168,7 +168,7 @@ def spawn(args: Sequence[str | Path], *, log: Path, env: Mapping[str, str] | Non
     words = [str(arg) for arg in args]
     with log.open("ab") as output:
         try:
-            process = subprocess.Popen(  # noqa: S603 - a list, no shell
+            process = subprocess.Popen(
                 words,
                 env=environment(env),
                 stdin=subprocess.DEVNULL,
@@ -190,7 +190,7 @@ def pipe(
     timeout: float | None = 600,
 ) -> int:
     """Run a program on two binary files (such as a CGI program's) and return its status."""
-    return subprocess.run(  # noqa: S603 - a list, no shell
+    return subprocess.run(
         [str(arg) for arg in args],
         env=environment(env),
         stdin=stdin,

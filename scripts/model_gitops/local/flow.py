@@ -208,7 +208,9 @@ class Flow:
         remote = self.root / "remote"
         remote.mkdir(exist_ok=True)
         config = folder / ".dvc" / "config"
-        text = config.read_text(encoding="utf-8").replace("[core]\n", "[core]\n    remote = storage\n")
+        text = config.read_text(encoding="utf-8").replace(
+            "[core]\n", "[core]\n    remote = storage\n"
+        )
         text += f"['remote \"storage\"']\n    url = {remote}\n"
         config.write_text(text, encoding="utf-8")
 
