@@ -284,6 +284,14 @@ def test_a_server_that_is_not_there(project: Project, capfd: pytest.CaptureFixtu
     assert "the DVC remote 'web' (http://127.0.0.1:1/store) can't be read" in capfd.readouterr().err
 
 
+def test_a_web_server_that_lacks_the_model(
+    project: Project, web: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    dvc(project.top, "remote", "add", "web", f"{web}/elsewhere")
+    assert project.pull("m", remote="web")[0] == 4
+    assert "does not have 'models/m.bin'" in capfd.readouterr().err
+
+
 def test_a_folder_with_one_file_missing(
     project: Project, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -203,10 +203,12 @@ def _reading_error(source: Any, md5: str) -> str:
     try:
         with source.fs.open(source.oid_to_path(md5), "rb") as stream:
             stream.read(1)
-    except FileNotFoundError:
-        return ""
     except Exception as error:
-        return f"{type(error).__name__}: {error}"
+        # HTTP's library calls every failure "not found", and names the real one as its cause.
+        reason = error.__cause__ if isinstance(error, FileNotFoundError) else error
+        if reason is None or isinstance(reason, FileNotFoundError):
+            return ""
+        return "" if getattr(reason, "status", 0) == 404 else f"{type(reason).__name__}: {reason}"
     return ""
 
 
