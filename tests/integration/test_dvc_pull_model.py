@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import http.server
 import re
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,7 +50,7 @@ class Project:
 
 
 def dvc(directory: Path, *words: str) -> None:
-    process.run(["dvc", *words, "--quiet"], cwd=directory)
+    process.run([Path(sys.executable).with_name("dvc"), *words, "--quiet"], cwd=directory)
 
 
 @pytest.fixture(scope="session")
