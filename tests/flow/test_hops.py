@@ -1,0 +1,56 @@
+"""Hops that are refused, and a branch whose name is an attack."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from model_gitops.local.flow import MODEL, Flow
+
+# Not `";`: DVC's own reader of .git/config stumbles over that in a branch section.
+HOSTILE = 'experiment/a"b$(touch${IFS}pwned)`id`'
+
+
+def change(folder: Path) -> None:
+    file = folder / "params.yaml"
+    file.write_text(file.read_text("utf-8").replace("epochs: 10", "epochs: 3"), "utf-8")
+
+
+def refs(flow: Flow) -> str:
+    return flow.bare(MODEL).run("for-each-ref", "refs/heads", "refs/tags")
+
+
+def test_a_hostile_branch_is_an_experiment_like_any_other(new_flow: Callable[[], Flow]) -> None:
+    flow = new_flow()
+    flow.commit(HOSTILE, change, "Try a name")
+    run = flow.pushed(HOSTILE, "experiment.yml")
+    assert run.status == 0, (run.failed_step, run.errors, run.log[-3000:])
+    assert run.outputs["Register the model version"]["version"] == "v0.0.1"
+    assert flow.bare(MODEL).file_at(f"refs/heads/{HOSTILE}", "dvc.lock") is not None
+    # Nor does the pull request that skips staging get anywhere.
+    before = refs(flow)
+    number = flow.open_pull_request(HOSTILE, "staging", "Skip $(touch pwned)")
+    run = flow.proposed(number)
+    assert run.status != 0
+    assert run.failed_step == "Is this hop allowed?"
+    assert any("takes changes only from branch 'main'" in text for text in run.errors)
+    assert refs(flow) == before
+    assert flow.comments(number) == []
+
+    places = [flow.root, Path("~/.cache/act").expanduser(), Path.cwd()]
+    found = subprocess.run(
+        ["find", *places, "-name", "pwned*"], check=True, capture_output=True, text=True
+    )
+    assert found.stdout == ""
+
+
+def test_a_merge_of_a_repository_without_a_model_deploys_nothing(
+    new_flow: Callable[[], Flow],
+) -> None:
+    flow = new_flow()
+    before = refs(flow)
+    run = flow.pushed("main", "deploy.yml")
+    assert run.status == 0, run.errors
+    assert "Bump the image in the deploy repository" not in {step for _, step, _ in run.steps}
+    assert refs(flow) == before
