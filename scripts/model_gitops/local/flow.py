@@ -103,6 +103,7 @@ class Flow:
             clone.run(
                 "push", "--quiet", "origin", *(f"HEAD:refs/heads/{name}" for name in branches)
             )
+            shutil.rmtree(clone.directory)  # its configuration holds a token
 
     def clone(self, repository: str, revision: str, folder: Path, actor: str = "ada") -> Git:
         """Clone `repository` into `folder` at a branch or commit, as actions/checkout would.
@@ -134,7 +135,9 @@ class Flow:
         git.run("add", "--all")
         git.run("commit", "--quiet", "--message", message, env=PERSON)
         git.run("push", "--quiet", "origin", f"HEAD:refs/heads/{branch}")
-        return git.run("rev-parse", "HEAD").strip()
+        commit = git.run("rev-parse", "HEAD").strip()
+        shutil.rmtree(git.directory)
+        return commit
 
     def pushed(self, branch: str, workflow: str) -> act.Run:
         """Run `workflow` for the push that made `branch` what it is."""
