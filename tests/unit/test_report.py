@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_gitops.core import comment, report
+from model_gitops.core import comment, markdown, report
 from model_gitops.core.report import Column, Comparison, Facts, Picture, Report, Section
 from model_gitops.errors import InputError
 
@@ -113,13 +113,13 @@ def test_a_table_has_an_end() -> None:
 
 @given(st.text())
 def test_escaped_text_stays_in_its_cell(text: str) -> None:
-    escaped = report.escape(text)
+    escaped = markdown.escape(text)
     assert "\n" not in escaped
     assert "<" not in escaped
     bare = escaped.replace("\\\\", "").replace("\\|", "").replace("\\`", "")
     assert "|" not in bare
     assert "`" not in bare
-    assert len(report.escape(text, longest=10)) <= 10 * len("\\") * 6
+    assert len(markdown.escape(text, longest=10)) <= 10 * len("\\") * 6
 
 
 @pytest.mark.parametrize(
@@ -134,19 +134,19 @@ def test_escaped_text_stays_in_its_cell(text: str) -> None:
     ],
 )
 def test_escape(text: str, shown: str) -> None:
-    assert report.escape(text) == shown
+    assert markdown.escape(text) == shown
 
 
 @pytest.mark.parametrize("text", ["@everyone", "#12", "https://example.com", "www.example.com"])
 def test_escape_makes_no_mention_and_no_link(text: str) -> None:
-    escaped = report.escape(text)
+    escaped = markdown.escape(text)
     assert text not in escaped
     assert escaped.replace("\u2060", "") == text
 
 
 def test_code_can_not_be_left() -> None:
-    assert report.code("a`b|c\nd") == "`a b c d`"
-    assert report.code("``") == "–"
+    assert markdown.code("a`b|c\nd") == "`a b c d`"
+    assert markdown.code("``") == "–"
 
 
 # The verdict.
@@ -163,6 +163,7 @@ def test_code_can_not_be_left() -> None:
         (Comparison(total=3, worse=1, changed=1), "main", "**▼ 1 worse** of 3 metrics, compared with main."),
         (Comparison(total=2, changed=2), "main", "**2 of 2 metrics changed**, compared with main."),
         (Comparison(total=2), "main", "2 metrics, none of them changed, compared with main."),
+        (Comparison(total=2, alone=True), "main", "2 metrics; main has none to compare with."),
     ],
 )  # fmt: skip
 def test_verdict(compared: Comparison, reference: str, told: str) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 from model_gitops import runner
 from model_gitops.adapters import git, project
 from model_gitops.core import tags
+from model_gitops.core.markdown import code
 from model_gitops.errors import InputError
 from model_gitops.options import option
 
@@ -67,7 +68,7 @@ def command(
     }
     runner.write_outputs(outputs)
     runner.write_summary(
-        f"### {promotion.model}: {_code(head or 'push')} → {target.name}\n\n"
+        f"### {promotion.model}: {code(head or 'push')} → {target.name}\n\n"
         f"This hop is allowed. {target.name} runs "
         f"{outputs['incumbent'] or 'no version yet'} now.\n"
     )
@@ -80,7 +81,3 @@ def _fork(context: runner.Context) -> str:
     if not isinstance(repository, dict) or repository.get("full_name") == context.repository:
         return ""
     return str(repository.get("full_name", "")).split("/", maxsplit=1)[0]
-
-
-def _code(text: str) -> str:
-    return "`" + text.replace("`", "'") + "`"

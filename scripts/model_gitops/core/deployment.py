@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from model_gitops.core import image as images
 from model_gitops.core.kustomization import FILE_NAMES, Image
+from model_gitops.core.markdown import code
 from model_gitops.errors import InputError
 
 Trailers = tuple[tuple[str, str], ...]
@@ -272,7 +273,7 @@ def changes_table(before: Sequence[Image], after: Sequence[Image]) -> str:
     """Return the Markdown table of what changes."""
     rows = ["| image | from | to |", "|---|---|---|"]
     rows += [
-        f"| {_code(old.name)} | {_code(old.reference)} | {_code(new.reference)} |"
+        f"| {code(old.name, longest=_LONGEST_TRAILER)} | {code(old.reference, longest=_LONGEST_TRAILER)} | {code(new.reference, longest=_LONGEST_TRAILER)} |"
         for old, new in zip(before, after, strict=True)
     ]
     return "\n".join(rows)
@@ -292,14 +293,14 @@ def pull_request_body(
     rows = []
     for key, value in trailers:
         if key.lower() == "source-commit" and _SLUG.fullmatch(repository):
-            shown = f"[{_code(commit)}]({server_url}/{repository}/commit/{commit})"
+            shown = f"[{code(commit)}]({server_url}/{repository}/commit/{commit})"
         else:
-            shown = _code(value)
+            shown = code(value, longest=_LONGEST_TRAILER)
         rows.append(f"| {key} | {shown} |")
     details = ["| | |", "|---|---|", *rows] if rows else []
     return "\n".join(
         [
-            f"Sets the image in {_code(path)}.",
+            f"Sets the image in {code(path, longest=_LONGEST_TRAILER)}.",
             "",
             changes_table(before, after),
             "",
@@ -322,8 +323,3 @@ def previous(before: Sequence[Image]) -> str:
 def _one_line(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= _LONGEST_SUBJECT else line[: _LONGEST_SUBJECT - 1] + "…"
-
-
-def _code(text: str) -> str:
-    """Show a value in Markdown: it can't link, mention, or end the table's cell."""
-    return "`" + " ".join(text.split()).replace("`", "'").replace("|", "\\|") + "`"

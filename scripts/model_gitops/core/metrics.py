@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from model_gitops.core import document
+from model_gitops.core.markdown import escape
 from model_gitops.errors import InputError
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def direction(change: float, better: Literal["higher", "lower"] | None) -> str:
 def verdict_table(verdicts: Sequence[Verdict], baseline_name: str) -> str:
     """Return the verdicts as a Markdown table, with a row a rule."""
     rows = [
-        f"| | metric | {_cell(baseline_name)} | candidate | change | rule |",
+        f"| | metric | {escape(baseline_name)} | candidate | change | rule |",
         "|---|---|---:|---:|---:|---|",
     ]
     for one in verdicts:
@@ -133,14 +134,8 @@ def verdict_table(verdicts: Sequence[Verdict], baseline_name: str) -> str:
         if one.rule.maximum is not None:
             bounds.append(f"at most {format_number(one.rule.maximum)}")
         rows.append(
-            f"| {'✅' if one.passed else '❌'} | {_cell(one.rule.metric)} "
+            f"| {'✅' if one.passed else '❌'} | {escape(one.rule.metric)} "
             f"| {format_number(one.baseline)} | {format_number(one.candidate)} | {change} "
             f"| {one.reason or ', '.join(bounds)} |"
         )
     return "\n".join(rows) + "\n"
-
-
-def _cell(text: str) -> str:
-    """Make text from outside harmless in a table cell: no cell end, no markup, no mention."""
-    escaped = "".join(f"\\{c}" if c in "\\`*_[]<>|#" else c for c in text.replace("\n", " "))
-    return escaped.replace("@", "@\u2060")

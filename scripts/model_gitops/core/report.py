@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -11,6 +10,7 @@ from urllib.parse import quote, unquote
 
 from model_gitops.core import metrics
 from model_gitops.core.comment import MARK
+from model_gitops.core.markdown import JOINER, code, escape
 
 DEFAULT_TITLE = "Model report"
 
@@ -21,10 +21,6 @@ SUMMARY_LIMIT = 1024 * 1024 - 64 * 1024
 
 MOST_ROWS = 100
 MOST_OPEN_PLOTS = 4
-
-_LONGEST_NAME = 120
-# Invisible, and enough to keep `@name`, `#1` and `https://` from being a mention or a link.
-_JOINER = "\u2060"
 
 Better = Literal["higher", "lower"]
 Unit = Literal["characters", "bytes"]
@@ -46,7 +42,7 @@ class Column:
 class Comparison:
     """A table, and how many of its values are better, worse, and changed at all.
 
-    `missing` says that the candidate has no value, and others do.
+    `missing` says that the candidate has no value, and others do; `alone` that only it has one.
     """
 
     table: str = ""
@@ -55,6 +51,7 @@ class Comparison:
     worse: int = 0
     changed: int = 0
     missing: bool = False
+    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,28 +87,6 @@ class Facts:
     notes: Sequence[str] = field(default=())
 
 
-def escape(text: object, *, longest: int = _LONGEST_NAME) -> str:
-    """Make text from outside harmless in Markdown: no markup, cell end, mention, link or line."""
-    plain = "".join(
-        " " if character.isspace() else character
-        for character in str(text)
-        if character.isspace() or unicodedata.category(character) not in ("Cc", "Cf", "Co", "Cs")
-    )
-    if len(plain) > longest:
-        plain = plain[: longest - 1] + "…"
-    plain = plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    plain = re.sub(r"([\\`*_{}\[\]()|~!])", r"\\\1", plain)
-    plain = re.sub(r"(://|@|#|\bwww(?=\.))", rf"\1{_JOINER}", plain)
-    return plain.replace(f"://{_JOINER}", f":{_JOINER}//")
-
-
-def code(text: object, *, longest: int = _LONGEST_NAME) -> str:
-    """Show text from outside as code: in a code span nothing is markup but the closing backtick."""
-    plain = re.sub(r"[\s`|]+", " ", "".join(c for c in str(text) if c.isspace() or c.isprintable()))
-    plain = plain.strip()
-    return f"`{plain[:longest]}`" if plain else "–"
-
-
 def compare_metrics(
     columns: Sequence[Column],
     directions: Mapping[Place, Better],
@@ -142,7 +117,11 @@ def compare_metrics(
         rows.append([_name(place, places), *values, change])
     head = ["metric", *(column.name for column in columns), "change"]
     table = _table(head, rows, "metrics") if rows else ""
-    return Comparison(table, len(rows), better, worse, changed, bool(rows) and not candidate)
+    return Comparison(
+        *(table, len(rows), better, worse, changed),
+        missing=bool(rows) and not candidate,
+        alone=not against,
+    )
 
 
 def compare_params(columns: Sequence[Column]) -> Comparison:
@@ -179,6 +158,8 @@ def verdict(facts: Facts, compared: Comparison) -> str:
     if not facts.reference:
         return f"{count}, and nothing to compare with yet."
     against = escape(facts.reference)
+    if compared.alone:
+        return f"{count}; {against} has none to compare with."
     told = [
         text
         for number, text in (
@@ -241,7 +222,7 @@ def body_sections(markdown: str) -> list[Section]:
     closed, and a mark of ours is broken: the text can't pass for another report.
     """
     text = markdown.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
-    text = text.replace(MARK, MARK.replace(" ", f"{_JOINER} "))
+    text = text.replace(MARK, MARK.replace(" ", f"{JOINER} "))
     sections: list[tuple[str, list[str]]] = [("body", [])]
     fence, depth = "", 0
     for line in text.split("\n"):

@@ -1,0 +1,32 @@
+"""Text from outside in Markdown: shown as it is, never markup, a mention or a link."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_LONGEST = 120
+# Invisible, and enough to keep `@name`, `#1` and `https://` from being a mention or a link.
+JOINER = "\u2060"
+
+
+def escape(text: object, *, longest: int = _LONGEST) -> str:
+    """Make text from outside harmless in Markdown: no markup, cell end, mention, link or line."""
+    plain = "".join(
+        " " if character.isspace() else character
+        for character in str(text)
+        if character.isspace() or unicodedata.category(character) not in ("Cc", "Cf", "Co", "Cs")
+    )
+    if len(plain) > longest:
+        plain = plain[: longest - 1] + "…"
+    plain = plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    plain = re.sub(r"([\\`*_{}\[\]()|~!])", r"\\\1", plain)
+    plain = re.sub(r"(://|@|#|\bwww(?=\.))", rf"\1{JOINER}", plain)
+    return plain.replace(f"://{JOINER}", f":{JOINER}//")
+
+
+def code(text: object, *, longest: int = _LONGEST) -> str:
+    """Show text from outside as code: in a code span nothing is markup but the closing backtick."""
+    plain = re.sub(r"[\s`|]+", " ", "".join(c for c in str(text) if c.isspace() or c.isprintable()))
+    plain = plain.strip()
+    return f"`{plain[:longest]}`" if plain else "–"
