@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import io
 import signal
 import sys
+import traceback
 from typing import TYPE_CHECKING
 
 import click
@@ -26,6 +28,7 @@ ACTIONS = {
     "bump-kustomize-tag": "Set the image in an overlay of the deploy repository.",
     "cml-report": "Report metrics, params and plots as one comment.",
 }
+ISSUES = "https://github.com/model-gitops/model-gitops/issues"
 LOCAL = "Run the whole flow on this machine, without GitHub."
 
 
@@ -64,6 +67,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:
         # A cancelled job gets SIGTERM: leave as by Ctrl-C, so that temporary credentials are removed.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A message about odd text must not fail for the oddity.
+            stream.reconfigure(errors="backslashreplace")
     try:
         result = group.main(args, prog_name="model-gitops", standalone_mode=False)
     except ActionError as error:
@@ -75,6 +82,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except (click.Abort, KeyboardInterrupt):
         return 130
+    except Exception as error:
+        # Nothing should come here. A person sees one sentence, and we get what we need to mend it.
+        with runner.group("traceback"):
+            runner.say(traceback.format_exc())
+        runner.error(
+            f"this is a bug in model-gitops: {type(error).__name__}: {str(error)[:500]}\n"
+            f"Fix: report it, with the traceback above: {ISSUES}",
+            title=args[0] if args and args[0] in ACTIONS else "",
+        )
+        return 1
     return result if isinstance(result, int) else 0
 
 

@@ -5,6 +5,7 @@ A function `command` declares each input as `name: Annotated[str, option("name",
 
 from __future__ import annotations
 
+import os
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -84,7 +85,8 @@ def click_options(function: Callable[..., None]) -> list[click.Parameter]:
 def existing_folder(name: str, value: str) -> Path:
     """Return `value` as the path of a folder that exists. Raises InputError."""
     path = Path(value)
-    if not path.is_dir():
+    # os.path, as Path.is_dir raises for a name that is too long.
+    if not os.path.isdir(path):  # noqa: PTH112
         fix = f"give a folder, or leave `{name}` out"
         raise InputError.of(name, value, "no such folder", fix=fix)
     return path
@@ -99,6 +101,9 @@ def lines(value: str) -> list[str]:
 def _check(one: Input) -> Callable[[click.Context, click.Parameter, str], str | bool]:
     def check(context: click.Context, parameter: click.Parameter, value: str) -> str | bool:
         source = context.get_parameter_source(str(parameter.name))
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            # Bytes that are no UTF-8 arrive so, and could not be printed. The value may be secret.
+            raise InputError(f"input `{one.name}` is not UTF-8", fix="write it as UTF-8")
         if one.kind == "secret":
             if value and source is click.core.ParameterSource.COMMANDLINE:
                 raise InputError(

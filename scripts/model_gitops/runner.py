@@ -71,7 +71,7 @@ def context() -> Context:
             event = json.loads(Path(path).read_text(encoding="utf-8"))
         except FileNotFoundError:
             event = {}
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise InputError(f"the event file {path!r} can't be read as JSON: {error}") from error
     server = get("GITHUB_SERVER_URL") or "https://github.com"
     repository = get("GITHUB_REPOSITORY", "")
@@ -111,7 +111,8 @@ def write_outputs(outputs: Mapping[str, str]) -> None:
         for name, value in outputs.items():
             print(f"{name}={value}")
         return
-    with Path(path).open("a", encoding="utf-8") as file:
+    # JSON may hold half a surrogate pair, which UTF-8 has no bytes for.
+    with Path(path).open("a", encoding="utf-8", errors="backslashreplace") as file:
         for name, value in outputs.items():
             # A random delimiter: a value can't end its own block and add an output.
             delimiter = f"end-{uuid.uuid4().hex}"
@@ -128,10 +129,10 @@ def write_summary(markdown: str) -> None:
     file = Path(path)
     used = file.stat().st_size if file.exists() else 0
     text = markdown.rstrip("\n") + "\n"
-    if used + len(text.encode()) > SUMMARY_LIMIT:
+    if used + len(text.encode(errors="backslashreplace")) > SUMMARY_LIMIT:
         notice("the summary is left out: a step may write 1 MiB of it")
         return
-    with file.open("a", encoding="utf-8") as stream:
+    with file.open("a", encoding="utf-8", errors="backslashreplace") as stream:
         stream.write(text)
 
 

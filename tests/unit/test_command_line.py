@@ -38,3 +38,31 @@ def test_a_secret_on_the_command_line_is_refused_and_not_repeated(
 def test_odd_text_is_refused(value: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check-promotion", "--config", value]) == 2
     assert "`config`" in capsys.readouterr().err
+
+
+def test_text_that_is_no_utf_8_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MODEL_GITOPS_TOKEN", "canary-\udcff")
+    assert main(["bump-kustomize-tag"]) == 2
+    error = capsys.readouterr().err
+    assert "`token` is not UTF-8" in error
+    assert "canary" not in error
+
+
+def test_a_bug_of_ours_is_one_sentence_and_a_folded_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise KeyError("oh")
+
+    monkeypatch.setattr("model_gitops.runner.context", fail)
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    assert main(["check-promotion"]) == 1
+    output = capsys.readouterr()
+    assert "::group::traceback" in output.out
+    assert (
+        "::error title=check-promotion::this is a bug in model-gitops: KeyError: 'oh'" in output.out
+    )
+    assert "/issues" in output.out
+    assert "Traceback (most recent call last)" in output.err

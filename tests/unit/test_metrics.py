@@ -93,3 +93,13 @@ def test_the_table_shows_direction_and_stops_markup_from_outside() -> None:
     assert "a\\|b.json" in table
     assert "<img>" not in table.replace("\\<img\\>", "")
     assert "@ada" not in table
+
+
+def test_no_file_is_too_deep_or_too_large_to_be_refused() -> None:
+    for text in ('{"a":' * 900 + "1" + "}" * 900, "[" + "1," * 200_000 + "1]"):
+        with pytest.raises(InputError, match=r"metrics\.json can't be used"):
+            metrics.load(text, source="metrics.json")
+
+
+def test_an_integer_that_no_float_can_hold_is_no_number() -> None:
+    assert metrics.number(10**400) is None

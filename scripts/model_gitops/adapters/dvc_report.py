@@ -73,7 +73,11 @@ class Project:
                 if error := content.get("error"):
                     values.problems.append(_problem(name, called, error))
                     continue
-                flat = metrics.flatten(content.get("data"))
+                try:
+                    flat = metrics.flatten(content.get("data"))
+                except InputError as refused:
+                    values.problems.append(_problem(name, called, refused))
+                    continue
                 values.of[revision].update({(name, key): value for key, value in flat.items()})
         return values
 

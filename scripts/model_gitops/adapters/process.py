@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from model_gitops import runner
 from model_gitops.errors import ExternalError
 
 # What a user's shell or an earlier step sets must not steer a child (GIT_DIR, PYTHONPATH, …), and
@@ -128,8 +128,8 @@ def run(
 
 
 def _to_stderr(line: str) -> None:
-    sys.stderr.write(line)
-    sys.stderr.flush()
+    # A build's output is a stranger's: it must not act as a workflow command.
+    runner.say(line.rstrip("\n"))
 
 
 def _stream(

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from model_gitops.core.promotion import Rule
 
 
+# A file of metrics has tens of values; aliases of YAML make billions of a few lines.
+MOST_VALUES = 100_000
+DEEPEST = 50
+
+
 def load(text: str, *, source: str) -> dict[str, Any]:
     """Parse a metrics or params file (JSON, YAML or TOML, by its name) and flatten it.
 
@@ -31,24 +36,35 @@ def load(text: str, *, source: str) -> dict[str, Any]:
             data = document.load_yaml(text, source=source)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{source} can't be parsed: {error}") from error
-    return flatten(data)
+    try:
+        return flatten(data)
+    except InputError as error:
+        raise InputError(f"{source} can't be used: {error.message}") from error
 
 
 def flatten(data: Any) -> dict[str, Any]:
-    """Return nested mappings and lists as one mapping with dotted keys, in their order."""
-    found: dict[str, Any] = {}
+    """Return nested mappings and lists as one mapping with dotted keys, in their order.
 
-    def walk(node: Any, prefix: str) -> None:
+    Raises InputError for more values, or deeper ones, than any real file has.
+    """
+    found: dict[str, Any] = {}
+    seen = 0
+
+    def walk(node: Any, prefix: str, depth: int) -> None:
+        nonlocal seen
+        seen += 1
+        if seen > MOST_VALUES or depth > DEEPEST:
+            raise InputError(f"it holds more than {MOST_VALUES} values or {DEEPEST} levels")
         if isinstance(node, Mapping):
             for key, value in node.items():
-                walk(value, f"{prefix}.{key}" if prefix else str(key))
+                walk(value, f"{prefix}.{key}" if prefix else str(key), depth + 1)
         elif isinstance(node, Sequence) and not isinstance(node, str):
             for place, value in enumerate(node):
-                walk(value, f"{prefix}.{place}" if prefix else str(place))
+                walk(value, f"{prefix}.{place}" if prefix else str(place), depth + 1)
         else:
             found[prefix] = node
 
-    walk(data, "")
+    walk(data, "", 0)
     return found
 
 
@@ -63,9 +79,13 @@ def format_number(value: Any) -> str:
 
 def number(value: Any) -> float | None:
     """Return a metric's value as a finite number, or None."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value)
+    try:
+        found = float(value)
+    except OverflowError:  # an integer of hundreds of digits
+        return None
+    return found if math.isfinite(found) else None
 
 
 @dataclass(frozen=True)
