@@ -52,7 +52,7 @@ find_uv() {
   pinned="${store}/uv-${hash:0:16}"
   if [[ ! -x "${pinned}/bin/uv" ]]; then
     fresh=$(mktemp -d "${store}/uv-XXXXXX")
-    python3 -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+    PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
       --target "${fresh}" --requirement "${here}/uv.txt" >&2 || return
     mv -T "${fresh}" "${pinned}" 2>/dev/null || rm -rf "${fresh}" # another job was first
   fi
