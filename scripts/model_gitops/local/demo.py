@@ -96,17 +96,20 @@ class Demo:
             file.write_text(text, encoding="utf-8")
 
         self.flow.commit(branch, change, f"Try {branch.partition('/')[2]}")
+        _say(f"experiment.yml, for the push to {branch}")
         self._expect_success(self.flow.pushed(branch, "experiment.yml"))
         return self.flow.open_pull_request(branch, "main", f"Try {branch.partition('/')[2]}")
 
     def _promote(self, number: int, base: str, environment: str) -> None:
+        _say(f"promote.yml, for pull request {number} into {base}")
         self._expect_success(self.flow.proposed(number))
         self._keep_report(number, environment)
         self.flow.merge(number)
-        _say(f"pull request {number} is merged into {base}")
+        _say(f"deploy.yml, for the merge of pull request {number} into {base}")
         self._expect_success(self.flow.pushed(base, "deploy.yml"))
 
     def _refuse(self, number: int, branch: str) -> None:
+        _say(f"promote.yml, for pull request {number} into main")
         run = self.flow.proposed(number)
         self._keep_report(number, "refused")
         if run.status == 0 or run.failed_step != "Gate the metrics":
@@ -231,7 +234,7 @@ def _leave_forge(folder: Path, flow: Flow) -> str:
 def _show_step(job: str, step: str, result: str) -> None:
     mark = {"success": "✓", "failure": "✗"}.get(result, "-")
     if result != "skipped":
-        _say(f"  {mark} {step}")
+        _say(f"  {mark} {step.partition('@')[0]}")
 
 
 def _table(environments: dict[str, Any]) -> None:
