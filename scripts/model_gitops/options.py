@@ -85,8 +85,7 @@ def click_options(function: Callable[..., None]) -> list[click.Parameter]:
 def existing_folder(name: str, value: str) -> Path:
     """Return `value` as the path of a folder that exists. Raises InputError."""
     path = Path(value)
-    # os.path, as Path.is_dir raises for a name that is too long.
-    if not os.path.isdir(path):  # noqa: PTH112
+    if not os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
         fix = f"give a folder, or leave `{name}` out"
         raise InputError.of(name, value, "no such folder", fix=fix)
     return path

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from model_gitops import runner
-from model_gitops.adapters import docker, process
+from model_gitops.adapters import docker, paths, process
 from model_gitops.core import image as images
 from model_gitops.core import smoke
 from model_gitops.errors import ExternalError, InputError, RefusedError
@@ -245,12 +245,12 @@ def _named_contexts(value: str) -> dict[str, str]:
         if images.is_reference(place):
             continue
         path = Path(place)
-        if path.is_file():
+        if paths.is_file(path):
             raise InputError.of(
                 "build-contexts", place, "a named context is a folder, and this is a file",
                 fix=f"build-contexts: {name}={path.parent}",
             )  # fmt: skip
-        if not path.is_dir():
+        if not paths.is_folder(path):
             raise InputError.of(
                 "build-contexts", place, "no such folder",
                 fix=f"build-contexts: {name}=FOLDER (is the step that makes it, such as dvc-pull-model, before this one?)",
@@ -261,10 +261,10 @@ def _named_contexts(value: str) -> dict[str, str]:
 
 def _dockerfile(file: str, folder: Path) -> Path:
     path = Path(file) if file else folder / "Dockerfile"
-    if path.is_file():
+    if paths.is_file(path):
         return path.resolve()
     fix = "file: path/to/Dockerfile, from the working directory"
-    if file and (folder / file).is_file():
+    if file and paths.is_file(folder / file):
         fix = f"file: {Path(folder.name) / file if folder != Path.cwd() else file}"
         fix += " (from the working directory, not from the context)"
     raise InputError.of("file", file or str(path), "no such file", fix=fix)

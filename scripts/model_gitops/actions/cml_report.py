@@ -13,7 +13,7 @@ from typing import Annotated
 from urllib.parse import quote
 
 from model_gitops import runner
-from model_gitops.adapters import cml, dvc_report, git, project, report_branch
+from model_gitops.adapters import cml, dvc_report, git, paths, project, report_branch
 from model_gitops.adapters import plots as plot_pictures
 from model_gitops.adapters.comment import NotAllowed, Publisher
 from model_gitops.core import comment, revision, tags
@@ -339,7 +339,7 @@ def _read_project(
 def _inside(name: str, files: Sequence[str]) -> list[Path]:
     top = Path.cwd().resolve()
     for file in files:
-        if not (top / file).resolve().is_relative_to(top):
+        if not paths.is_inside(top / file, top):
             raise InputError.of(name, file, "the file must be inside the project")
     return [top / file for file in files]
 
@@ -351,8 +351,8 @@ def _collect_images(markdown: str, folder: Path, assets: Path) -> tuple[str, lis
 
     def take(alternative: str, name: str) -> str:
         for top in allowed:
-            file = (top / name).resolve()
-            if any(file.is_relative_to(one) for one in allowed) and file.is_file():
+            file = top / name
+            if any(paths.is_inside(file, one) for one in allowed) and paths.is_file(file):
                 picture = plot_pictures.save(alternative, file.read_bytes(), assets)
                 if picture:
                     pictures.append(picture)

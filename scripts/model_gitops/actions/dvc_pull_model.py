@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from model_gitops import runner
-from model_gitops.adapters import dvc, git, project_files
+from model_gitops.adapters import dvc, git, paths, project_files
 from model_gitops.core import artifacts, tags
 from model_gitops.errors import InputError
 from model_gitops.options import existing_folder, lines, option, secret
@@ -52,7 +52,7 @@ def command(
     files = project_files.at(repository, commit)
     artifact = artifacts.find(name, files, folder="" if inner == "." else inner)
     place = top / artifact.path
-    if not place.parent.resolve().is_relative_to(top):
+    if not paths.is_inside(place.parent, top):
         raise InputError.of(
             "model",
             model,
@@ -63,7 +63,7 @@ def command(
         changed = dvc.pull(
             artifact,
             place,
-            root=dvc.project_root(place.parent if place.parent.is_dir() else folder, top),
+            root=dvc.project_root(place.parent if paths.is_folder(place.parent) else folder, top),
             remote=remote,
             settings=settings,
             jobs=at_once,

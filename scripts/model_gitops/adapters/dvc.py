@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from model_gitops import runner
-from model_gitops.adapters import environment
+from model_gitops.adapters import environment, paths
 from model_gitops.core import artifacts
 from model_gitops.errors import ExternalError, InputError
 
@@ -63,8 +63,8 @@ def remote_extra(url: str) -> str:
 def is_there(artifact: artifacts.Artifact, place: Path) -> bool:
     """Whether `place` holds exactly the model, by its content."""
     if not artifact.is_folder:
-        return place.is_file() and _hash_of(place, artifact.hash_name) == artifact.hash
-    if not place.is_dir():
+        return paths.is_file(place) and _hash_of(place, artifact.hash_name) == artifact.hash
+    if not paths.is_folder(place):
         return False
     found = {
         path.relative_to(place).as_posix(): _hash_of(path, artifact.hash_name)

@@ -7,6 +7,7 @@ from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from model_gitops.adapters import paths
 from model_gitops.core import document, promotion
 from model_gitops.errors import InputError
 
@@ -46,6 +47,6 @@ def read_file(git: Git, path: str, commit: str | None) -> str | None:
     if commit is not None:
         return git.file_at(commit, str(pure))
     file = git.directory / pure
-    if not file.resolve().is_relative_to(git.directory.resolve()):
+    if not paths.is_inside(file, git.directory):
         raise InputError.of("metric", path, "the file must be inside the repository")
-    return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else None
+    return file.read_text(encoding="utf-8", errors="replace") if paths.is_file(file) else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 
+from model_gitops.adapters import paths
 from model_gitops.adapters.git import Git
 from model_gitops.core import document
 from model_gitops.errors import InputError
@@ -43,9 +44,9 @@ class ProjectFiles(Mapping[str, str]):
         if self._commit is not None:
             return self._git.file_at(self._commit, path) or ""
         file = self._git.directory / path
-        if not file.resolve().is_relative_to(self._git.directory.resolve()):
+        if not paths.is_inside(file, self._git.directory):
             raise InputError(f"{path} is a link to a place outside of the repository")
-        if not file.is_file():
+        if not paths.is_file(file):
             return ""
         if file.stat().st_size > document.LARGEST:
             raise InputError(f"{path} is larger than {document.LARGEST} bytes")

@@ -1,0 +1,25 @@
+"""Paths from outside, asked about: too long, a loop of links or a NUL is "no", not an exception."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def is_file(path: Path) -> bool:
+    """Whether `path` is a file, or a link to one."""
+    return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises for a name that is too long
+
+
+def is_folder(path: Path) -> bool:
+    """Whether `path` is a folder, or a link to one."""
+    return os.path.isdir(path)  # noqa: PTH112 - as above
+
+
+def is_inside(path: Path, top: Path) -> bool:
+    """Whether `path`, its links followed, is `top` or in it."""
+    try:
+        # Not Path.resolve, which raises for a loop of links.
+        return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(top))
+    except (OSError, ValueError):
+        return False
