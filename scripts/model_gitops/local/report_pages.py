@@ -50,12 +50,16 @@ def write_report(markdown: Path, server_url: str, repository: Git) -> Path:
 
 def write_index(file: Path, result: Mapping[str, Any], reports: Sequence[Path]) -> Path:
     """Write the page that lists the environments and links the reports; return it."""
-    head = "<tr><th>environment<th>version<th>metrics<th>image<th>deploy commit</tr>"
+    environments = result["environments"]
+    measured = list(next(iter(environments.values()))["metrics"])
+    titles = ["environment", "version", *measured, "image digest", "deploy commit"]
+    head = "".join(f"<th>{escape(title)}" for title in titles)
     rows = "".join(
         f"<tr><td>{escape(name)}<td>{escape(one['version'])}"
-        f"<td>{escape(', '.join(f'{key} {value:.4g}' for key, value in one['metrics'].items()))}"
-        f"<td><code>{escape(one['image'])}</code><td><code>{escape(one['deploy_commit'][:12])}</code></tr>"
-        for name, one in result["environments"].items()
+        + "".join(f"<td>{one['metrics'][metric]:.4g}" for metric in measured)
+        + f'<td><code title="{escape(one["image"])}">{escape(one["digest"][:19])}…</code>'
+        + f"<td><code>{escape(one['deploy_commit'][:12])}</code></tr>"
+        for name, one in environments.items()
     )
     refused = "".join(
         f"<li><b>{escape(one['branch'])}</b>: {escape(one['reason'])}</li>"
@@ -67,7 +71,7 @@ def write_index(file: Path, result: Mapping[str, Any], reports: Sequence[Path]) 
         if path.suffix == ".html"
     )
     body = (
-        f"<h1>model-gitops demo</h1><table>{head}{rows}</table><h2>Refused</h2><ul>{refused}</ul>"
+        f"<h1>model-gitops demo</h1><table><tr>{head}</tr>{rows}</table><h2>Refused</h2><ul>{refused}</ul>"
         f"<h2>Reports</h2><ul>{links}</ul>"
     )
     file.write_bytes(pages.page("model-gitops demo", body))
