@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import shutil
 import stat
 import sys
 import urllib.request
@@ -563,3 +564,22 @@ def test_a_push_into_an_environment_is_compared_with_the_commit_before(flow: Flo
     previous = flow.git.run("rev-parse", "HEAD^").strip()[:10]
     assert f"| metric | {previous} | dev v0.0.1 | candidate | change |" in body
     assert "| r2 | 0.46 | 0.45 | 0.7 | +0.25 ▲ |" in body
+
+
+def test_a_body_alone_is_posted_where_there_is_no_model(flow: Flow, tmp_path: Path) -> None:
+    top = flow.git.directory
+    for name in (".dvc", "dvc.yaml", "dvc.lock", "promotion.yaml"):
+        file = top / name
+        shutil.rmtree(file) if file.is_dir() else file.unlink(missing_ok=True)
+    body = tmp_path / "body.md"
+    body.write_text("#### From another run\n\n| a |\n|---|\n| 1 |\n", "utf-8")
+    run = {"id": 9, "head_sha": "a" * 40, "conclusion": "success"}
+    flow._event("workflow_run", {"action": "completed", "workflow_run": run})
+    inputs = {"body": str(body), "target": f"pr/{flow.number}", "title": "Fork"}
+    assert flow.run(**inputs)["operation"] == "created"
+    assert flow.run(**inputs)["operation"] == "none"
+    (comment,) = flow.comments()
+    # Neither metrics of the default branch nor its commit: they are not what the body is about.
+    assert comment.startswith("## Fork\n\n#### From another run\n")
+    assert "metric" not in comment
+    assert "Candidate" not in comment

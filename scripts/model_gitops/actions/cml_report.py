@@ -84,14 +84,23 @@ def command(
     with contextlib.suppress(NotAllowed, ExternalError):
         writer.look()
 
+    # A job that posts what another one wrote has no model's files beside it.
+    alone = bool(body and not (base or metrics or params)) and not _has_project(
+        repository.directory
+    )
     with runner.group("Compare the model"):
-        baseline = _find_baseline(repository, context, base)
-        found = _read_project(baseline, lines(metrics), lines(params), assets if plots else None)
+        baseline = _Baseline() if alone else _find_baseline(repository, context, base)
+        place = assets if plots else None
+        found = (
+            _nothing_found()
+            if alone
+            else _read_project(baseline, lines(metrics), lines(params), place)
+        )
     text, illustrations = _collect_images(text, text_folder, assets)
     pictures = [*found.pictures, *illustrations]
     link, unseen = _publish_pictures(context, token, assets, pictures)
     report = reports.Report(
-        facts=_facts(title, repository, context, baseline, found.problems),
+        facts=_facts(title, repository, context, baseline, found),
         metrics=found.metrics,
         params=found.params,
         pictures=found.pictures,
@@ -163,6 +172,12 @@ class _Found:
     params: Comparison
     pictures: Sequence[Picture]
     problems: Sequence[str]
+    compared: bool = True
+
+
+def _nothing_found() -> _Found:
+    runner.say("there is no DVC project here: the report is the body alone")
+    return _Found(Comparison(), Comparison(), (), (), compared=False)
 
 
 def _read_body(body: str) -> tuple[str, Path]:
@@ -196,6 +211,14 @@ def _report_file(title: str) -> Path:
     for old in assets.iterdir():
         old.unlink()
     return file
+
+
+def _has_project(top: Path) -> bool:
+    """Whether DVC or promotion.yaml is in the working directory, or above it in the checkout."""
+    here, top = Path.cwd().resolve(), top.resolve()
+    folders = [folder for folder in (here, *here.parents) if folder.is_relative_to(top)]
+    names = (".dvc", "dvc.yaml", "dvc.lock", CONFIG.name)
+    return any((folder / name).exists() for folder in folders for name in names)
 
 
 def _find_baseline(repository: git.Git, context: runner.Context, base: str) -> _Baseline:
@@ -395,8 +418,11 @@ def _facts(
     repository: git.Git,
     context: runner.Context,
     baseline: _Baseline,
-    problems: Sequence[str],
+    found: _Found,
 ) -> Facts:
+    if not found.compared and context.event_name == "workflow_run":
+        # The checkout is the default branch's: not what the body is about, and nor is this run.
+        return Facts(title, compared=False)
     commit = (
         (context.head_sha if context.pull_request else "") or repository.commit_of("HEAD") or ""
     )
@@ -412,5 +438,6 @@ def _facts(
         commit=commit,
         commit_url=f"{home}/commit/{commit}" if home else "",
         run_url=context.run_url if has_run else "",
-        notes=problems,
+        notes=found.problems,
+        compared=found.compared,
     )

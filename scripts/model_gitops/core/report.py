@@ -73,7 +73,10 @@ class Picture:
 
 @dataclass(frozen=True)
 class Facts:
-    """What the head and the foot of a report tell of the change. Empty where it is not known."""
+    """What the head and the foot of a report tell of the change. Empty where it is not known.
+
+    `compared` is False for a report that is only somebody's Markdown, of no model's checkout.
+    """
 
     title: str
     model: str = ""
@@ -85,6 +88,7 @@ class Facts:
     commit_url: str = ""
     run_url: str = ""
     notes: Sequence[str] = field(default=())
+    compared: bool = True
 
 
 def compare_metrics(
@@ -181,7 +185,9 @@ def head(facts: Facts, compared: Comparison) -> str:
     if subject and facts.environment:
         subject = f"{subject} → {escape(facts.environment)}"
     title = escape(facts.title)
-    lines = [f"## {title}: {subject}" if subject else f"## {title}", "", verdict(facts, compared)]
+    lines = [f"## {title}: {subject}" if subject else f"## {title}"]
+    if facts.compared:
+        lines += ["", verdict(facts, compared)]
     lines += (
         ["", *(f"> {escape(note, longest=600)}  " for note in facts.notes)] if facts.notes else []
     )
