@@ -25,9 +25,11 @@ import pytest
 
 from model_gitops.adapters import process
 from model_gitops.adapters.git import Git, token_credentials
+from model_gitops.adapters.github import GitHub
 from model_gitops.local.forge import Forge, pulls
 from model_gitops.local.forge.api import ROUTES
 from model_gitops.local.forge.bare import Bare
+from model_gitops.local.forge.limits import Limits
 from model_gitops.local.forge.openapi import OpenApi, load, strict_forge
 
 BOT, USER, READER, OTHER = "bot-secret", "user-secret", "reader-secret", "other-secret"
@@ -416,6 +418,66 @@ def test_pages_and_etags(forge: Forge) -> None:
     with pytest.raises(urllib.error.HTTPError) as error:
         urllib.request.urlopen(request)
     assert error.value.code == 304
+
+
+def test_rate_limits(forge: Forge) -> None:
+    path = f"/repos/{NAME}/issues"
+    forge.limits = Limits(hourly=3, clock=lambda: 1000.0)
+    assert ask(forge, "GET", path)[2]["X-RateLimit-Remaining"] == "2"
+    for _ in range(2):
+        assert ask(forge, "GET", path)[0] == 200
+    status, body, headers = ask(forge, "GET", path)
+    assert (status, headers["X-RateLimit-Remaining"]) == (403, "0")
+    assert body["message"].startswith("API rate limit exceeded for installation ID ")
+    # Asking what is left is free; another account has a share of its own.
+    status, body, _ = ask(forge, "GET", "/rate_limit")
+    assert (status, body["rate"]) == (200, {"limit": 3, "used": 3, "remaining": 0, "reset": 4600})
+    assert ask(forge, "GET", path, secret=USER)[0] == 200
+
+
+def test_our_client_waits_out_the_secondary_limit(forge: Forge) -> None:
+    pull = open_pull(forge)
+    forge.limits = Limits(content=1, window=1)
+    api = GitHub(NAME, BOT, api_url=forge.api_url)
+    for number in range(3):
+        api.create_comment(pull.number, str(number))
+    assert [one.body for one in api.list_comments(pull.number)] == ["0", "1", "2"]
+    refused = [entry for entry in forge.requests() if entry["status"] == 403]
+    assert refused
+    assert {entry["method"] for entry in refused} == {"POST"}
+
+
+def test_permissions_that_would_do_are_told(forge: Forge) -> None:
+    open_pull(forge)
+    path = f"/repos/{NAME}/issues/1/comments"
+    _, _, headers = ask(forge, "POST", path, {"body": "x"}, secret=READER)
+    assert headers["X-Accepted-GitHub-Permissions"] == "issues=write; pull_requests=write"
+
+
+def test_artifacts_of_a_run(forge: Forge, tmp_path: Path) -> None:
+    pull = open_pull(forge)
+    file = tmp_path / "report.zip"
+    file.write_bytes(b"an archive")
+    run = forge.add_run(NAME, "fork", pull.number, "success", {"report": file})
+    event = forge.event("workflow_run", NAME, run)
+    assert OpenApi().errors(event, "/components/schemas/webhook-workflow-run-completed") == []
+    assert event["workflow_run"]["head_sha"] == pull.head.sha
+
+    listed = f"/repos/{NAME}/actions/runs/{run}/artifacts"
+    status, body, _ = ask(forge, "GET", f"{listed}?name=report&per_page=100")
+    assert (status, body["total_count"]) == (200, 1)
+    assert ask(forge, "GET", f"{listed}?name=other")[1]["artifacts"] == []
+    assert ask(forge, "GET", listed, secret=READER)[0] == 403
+    assert ask(forge, "GET", f"/repos/{NAME}/actions/runs/1/artifacts")[0] == 404
+    # The storage behind the redirect refuses whoever sends it a token of GitHub's.
+    address = body["artifacts"][0]["archive_download_url"]
+    with pytest.raises(urllib.error.HTTPError) as error:
+        urllib.request.urlopen(
+            urllib.request.Request(address, headers={"Authorization": f"Bearer {BOT}"})
+        )
+    assert error.value.code == 400
+    with urllib.request.urlopen(error.value.url) as answer:
+        assert answer.read() == b"an archive"
 
 
 # Git over HTTP.

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from model_gitops.local.forge.api import ROUTES, Api, ApiError, check_length, invalid, paginate
+from model_gitops.local.forge.limits import Limits
 from model_gitops.local.forge.pages import render
 from model_gitops.local.forge.server import Forge
 from model_gitops.local.forge.shapes import Shapes
@@ -93,7 +94,14 @@ def test_no_operation_twice_and_every_need_is_known() -> None:
     for route in ROUTES:
         for need in route.needs:
             permission, _, level = need.partition(":")
-            assert permission in {"metadata", "contents", "issues", "pull_requests", "statuses"}
+            assert permission in {
+                "metadata",
+                "actions",
+                "contents",
+                "issues",
+                "pull_requests",
+                "statuses",
+            }
             assert level in {"read", "write"}
         if route.method != "GET" and "comments" not in route.template:
             assert any(need.endswith(":write") for need in route.needs), route
@@ -144,3 +152,26 @@ def test_faults_are_used_up(tmp_path: Path) -> None:
 
 def test_comments_are_rendered() -> None:
     assert "<td>1</td>" in render("| a |\n|---|\n| 1 |")
+
+
+def test_limits_are_counted_by_account_and_forgotten_in_time() -> None:
+    time = [1000.0]
+    limits = Limits(hourly=3, anonymous=1, content=1, window=60, clock=lambda: time[0])
+    assert limits.admit("ada", "GET") is None
+    assert limits.admit("ada", "POST") is None
+    refused = limits.admit("ada", "POST")
+    assert refused is not None
+    assert "secondary rate limit" in refused.body["message"]
+    assert (refused.status, refused.headers["Retry-After"]) == (403, "61")
+    # Another account is not touched; reading more than the hour's share is refused in other words.
+    assert limits.admit("eve", "POST") is None
+    refused = limits.admit("ada", "GET")
+    assert refused is not None
+    assert refused.body["message"].startswith("API rate limit exceeded for user ID ")
+    assert limits.headers("ada")["X-RateLimit-Remaining"] == "0"
+    assert limits.headers("ada")["X-RateLimit-Reset"] == "4600"
+    assert limits.admit("", "GET") is None
+    assert limits.admit("", "GET") is not None
+    time[0] += 3601
+    assert limits.admit("ada", "POST") is None
+    assert limits.shape("ada") == {"limit": 3, "used": 1, "remaining": 2, "reset": 8201}

@@ -8,7 +8,7 @@ from pathlib import Path
 from model_gitops.local.forge.api import Api
 from model_gitops.local.forge.bare import NULL, Bare, Commit
 from model_gitops.local.forge.shapes import Json
-from model_gitops.local.forge.state import Repository
+from model_gitops.local.forge.state import Repository, Run
 
 
 def pull_request(api: Api, repository: Repository, number: int, action: str, sender: str) -> Json:
@@ -69,6 +69,28 @@ def push(
         "pusher": person,
         "sender": api.shapes.user(sender),
         "repository": shape,
+    }
+
+
+def workflow_run(api: Api, repository: Repository, head: Repository, run: Run) -> Json:
+    """Return the event of a workflow run's end; `head` is the repository of the run's commit."""
+    base = api.repo(repository)
+    commit = Bare(Path(repository.path)).commit(run.head_sha)
+    page = f"{api.shapes.page_url(repository)}/actions/workflows/{run.workflow}.yml"
+    return {
+        "action": "completed",
+        "workflow_run": api.shapes.run(repository, run, base, api.repo(head), commit),
+        "workflow": {
+            "id": 1,
+            "node_id": "",
+            "name": run.workflow,
+            "path": f".github/workflows/{run.workflow}.yml",
+            "state": "active",
+            **dict.fromkeys(("url", "html_url", "badge_url"), page),
+            **dict.fromkeys(("created_at", "updated_at"), run.created_at),
+        },
+        "repository": base,
+        "sender": api.shapes.user(run.head_repository.partition("/")[0]),
     }
 
 

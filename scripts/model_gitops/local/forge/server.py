@@ -22,13 +22,14 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from model_gitops.adapters import process
 from model_gitops.local.forge import events, pages, pulls
 from model_gitops.local.forge.api import Answer, Api, ApiError, Route
+from model_gitops.local.forge.limits import Limits
 from model_gitops.local.forge.shapes import Json, Shapes
-from model_gitops.local.forge.state import ALL_WRITE, Repository, State, Token
+from model_gitops.local.forge.state import ALL_WRITE, Repository, Run, State, Token, now
 
 _API = "/api/v3"
 _GIT = re.compile(r"/([^/]+)/([^/]+?)(?:\.git)?(/(?:info/refs|git-upload-pack|git-receive-pack))")
+_ARTIFACT = re.compile(r"/_forge/artifact/([0-9]+)\.zip")
 _PAGE = re.compile(r"/([^/]+)/([^/]+?)(?:/(pull|commit|raw|blob)/(.+))?/?")
-_LIMIT = 5000
 # GitHub lets a client ask for any commit it knows, leave out blobs, and never push to refs/pull.
 _GIT_CONFIG = {
     "http.receivepack": "true",
@@ -91,7 +92,7 @@ class Forge:
         self.faults: list[Fault] = []
         self.log_file = root / "requests.jsonl"
         self.lock = threading.RLock()
-        self.used = 0
+        self.limits = Limits()
         self._server: ThreadingHTTPServer | None = None
 
     # What a caller sets up.
@@ -127,6 +128,44 @@ class Forge:
         token = Token(login, ALL_WRITE if permissions is None else permissions, names)
         self.tokens[secret] = token
         return token
+
+    def add_run(
+        self,
+        full_name: str,
+        workflow: str,
+        number: int,
+        conclusion: str,
+        artifacts: Mapping[str, Path],
+    ) -> int:
+        """Remember that `workflow` has ended for pull request `number`; return the run's number.
+
+        `artifacts` are zip files by the artifact's name. Raises LookupError for what is not there.
+        """
+        with self.lock:
+            repository = self.state.find(full_name)
+            issue = repository.issue(number) if repository else None
+            if repository is None or issue is None or issue.pull is None:
+                raise LookupError(f"{full_name} has no pull request {number}")
+            pull = issue.pull
+            run = Run(
+                *(self.state.new_id(), workflow, "pull_request"),
+                *(pull.head_repository, pull.head, pull.head_sha, conclusion, now()),
+                artifacts={name: str(path) for name, path in artifacts.items()},
+                artifact_ids={name: self.state.new_id() for name in artifacts},
+            )
+            repository.runs.append(run)
+            self.state.save()
+            return run.id
+
+    def artifact(self, number: int) -> Path | None:
+        """Return the zip file of artifact `number`."""
+        with self.lock:
+            for repository in self.state.repositories.values():
+                for run in repository.runs:
+                    for name, artifact_id in run.artifact_ids.items():
+                        if artifact_id == number:
+                            return Path(run.artifacts[name])
+        return None
 
     def fail_next(
         self,
@@ -168,7 +207,8 @@ class Forge:
         after: str = "",
         sender: str = "",
     ) -> Json:
-        """Return a webhook payload: `pull_request` (number, action) or `push` (branch, …).
+        """Return a webhook payload: `pull_request` (number, action), `push` (branch, …), or
+        `workflow_run` (number).
 
         Raises LookupError for an unknown repository, pull request or kind.
         """
@@ -180,10 +220,16 @@ class Forge:
                 self.state.save()
             if kind == "pull_request":
                 return events.pull_request(self.api, repository, number, action, sender)
+            if kind == "workflow_run":
+                run = next((one for one in repository.runs if one.id == number), None)
+                head = self.state.find(run.head_repository) if run else None
+                if run is None or head is None:
+                    raise LookupError(f"{full_name} has no workflow run {number}")
+                return events.workflow_run(self.api, repository, head, run)
             if kind == "push":
                 who = sender or repository.owner
                 return events.push(self.api, repository, branch, before, after, sender=who)
-            raise LookupError(f"no event {kind!r}: pull_request or push")
+            raise LookupError(f"no event {kind!r}: pull_request, push or workflow_run")
 
     def requests(self) -> list[Json]:
         """Return the log: time, method, path, status and actor of every request."""
@@ -242,9 +288,19 @@ class Forge:
         """Answer a request of the REST API, validated if so wished."""
         method = "GET" if method == "HEAD" else method
         with self.lock:
-            self.used += 1
-            answer = self.api.handle(method, path, query, body, token)
+            login = token.login if token else ""
             matched = self.api.match(method, path)
+            # Asking how much is left costs nothing.
+            asked = path == "/rate_limit"
+            answer = None if asked else self.limits.admit(login, method)
+            if answer is None:
+                answer = self.api.handle(method, path, query, body, token)
+            if asked and answer.status == 200:
+                core = self.limits.shape(login)
+                answer.body["resources"]["core"] = answer.body["rate"] = core
+            if matched is not None:
+                needs = "; ".join(need.replace(":", "=") for need in matched[0].needs)
+                answer.headers.setdefault("X-Accepted-GitHub-Permissions", needs)
             if self.validator is not None and matched is not None:
                 found = self.validator.check(matched[0], query, body, answer)
                 self.violations += [f"{method} {path}: {problem}" for problem in found]
@@ -323,6 +379,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _dispatch(self, path: str, query: dict[str, str], raw_query: str, body: IO[bytes]) -> None:
         if path.startswith(f"{_API}/"):
             self._api(path.removeprefix(_API).rstrip("/"), query, body.read())
+        elif found := _ARTIFACT.fullmatch(path):
+            self._artifact(int(found[1]))
         elif path == "/_forge/event":
             self._event(query)
         elif found := _GIT.fullmatch(path):
@@ -362,16 +420,11 @@ class _Handler(BaseHTTPRequestHandler):
         content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
         if answer.body is None:
             content = b""
-        used = self.forge.used
         headers = {
             "Content-Type": "application/json; charset=utf-8",
             "X-GitHub-Request-Id": uuid.uuid4().hex.upper(),
             "X-GitHub-Media-Type": "github.v3; format=json",
-            "X-RateLimit-Limit": str(_LIMIT),
-            "X-RateLimit-Remaining": str(max(0, _LIMIT - used)),
-            "X-RateLimit-Used": str(used),
-            "X-RateLimit-Reset": str(int(time.time()) + 3600),
-            "X-RateLimit-Resource": "core",
+            **self.forge.limits.headers(self.actor),
             **answer.headers,
         }
         status = answer.status
@@ -402,6 +455,16 @@ class _Handler(BaseHTTPRequestHandler):
         except (LookupError, ValueError) as error:
             return self._json(ApiError(404, str(error)).answer)
         return self._json(Answer(200, event))
+
+    def _artifact(self, number: int) -> None:
+        """Send an archive, as the storage that GitHub redirects to: it must not get our token."""
+        file = self.forge.artifact(number)
+        if "Authorization" in self.headers:
+            self._text(400, "InvalidAuthenticationInfo\n")
+        elif file is None:
+            self._text(404, "BlobNotFound\n")
+        else:
+            self._send(200, {"Content-Type": "application/zip"}, file.read_bytes())
 
     # Git.
 

@@ -14,6 +14,7 @@ from typing import Any
 LEVELS = {"none": 0, "read": 1, "write": 2}
 # What a workflow's token may do when nothing else is said: GitHub's "permissive" setting.
 ALL_WRITE = {
+    "actions": "write",
     "contents": "write",
     "issues": "write",
     "pull_requests": "write",
@@ -147,6 +148,22 @@ class Status:
 
 
 @dataclass
+class Run:
+    """A workflow run that has ended, and its artifacts' files (zip) by name."""
+
+    id: int
+    workflow: str
+    event: str
+    head_repository: str
+    head_branch: str
+    head_sha: str
+    conclusion: str
+    created_at: str
+    artifacts: dict[str, str] = field(default_factory=dict)
+    artifact_ids: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
 class Repository:
     """One repository of the forge; its Git data is the bare repository at `path`."""
 
@@ -161,6 +178,7 @@ class Repository:
     commit_comments: list[Comment] = field(default_factory=list)
     reviews: list[Review] = field(default_factory=list)
     statuses: list[Status] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
 
     @property
     def owner(self) -> str:
@@ -191,6 +209,7 @@ class Repository:
                 "commit_comments": [Comment(**item) for item in data["commit_comments"]],
                 "reviews": [Review(**item) for item in data["reviews"]],
                 "statuses": [Status(**item) for item in data["statuses"]],
+                "runs": [Run(**item) for item in data.get("runs", [])],
             }
         )
 
