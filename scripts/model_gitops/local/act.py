@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ from typing import Any
 
 from model_gitops.adapters import process
 
+# GitHub's own action, which needs GitHub's storage; here its stand-in keeps the files in a folder.
+_UPLOAD = "actions/upload-artifact"
 # This checkout.
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -90,6 +93,7 @@ def run_workflow(
             "--workflows", checkout / ".github/workflows" / workflow,
             "--platform", "ubuntu-latest=-self-hosted",
             "--local-repository", f"model-gitops/model-gitops@v0={actions}",
+            *_uploads(checkout / ".github/workflows" / workflow, Path(folder)),
             "--action-offline-mode", "--no-cache-server",
             "--eventpath", event_file,
             "--actor", "octocat",
@@ -113,3 +117,37 @@ def run_workflow(
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text(found.log, encoding="utf-8")
     return found
+
+
+def _uploads(workflow: Path, folder: Path) -> list[str]:
+    """Return act's options for a stand-in of each pinned upload-artifact of `workflow`.
+
+    It copies `path` to `$MODEL_GITOPS_ARTIFACTS/NAME`.
+    """
+    found = set(re.findall(rf"uses: {_UPLOAD}@([0-9a-f]{{40}})", workflow.read_text("utf-8")))
+    if not found:
+        return []
+    place = folder / "upload-artifact"
+    place.mkdir()
+    (place / "action.yml").write_text(_UPLOAD_ACTION, encoding="utf-8")
+    return [f"--local-repository={_UPLOAD}@{commit}={place}" for commit in sorted(found)]
+
+
+_UPLOAD_ACTION = """\
+name: upload-artifact
+description: Keep the files in a folder of this machine.
+inputs:
+  name: {description: Name., required: true}
+  path: {description: Folder., required: true}
+  if-no-files-found: {description: Unused., default: warn}
+  overwrite: {description: Unused., default: "false"}
+  retention-days: {description: Unused., default: "0"}
+runs:
+  using: composite
+  steps:
+    - shell: bash
+      run: mkdir -p "${MODEL_GITOPS_ARTIFACTS}" && cp -r "${FROM}" "${MODEL_GITOPS_ARTIFACTS}/${NAME}"
+      env:
+        NAME: ${{ inputs.name }}
+        FROM: ${{ inputs.path }}
+"""

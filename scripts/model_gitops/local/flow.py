@@ -62,7 +62,8 @@ class Flow:
         self.forge = Forge(self.root / "forge", port=self.port)
         self.forge.start()
         self.tokens = {
-            name: secrets.token_hex(20) for name in ("GITHUB_TOKEN", "DEPLOY_TOKEN", "ada")
+            name: secrets.token_hex(20)
+            for name in ("GITHUB_TOKEN", "DEPLOY_TOKEN", "FORK_TOKEN", "ada")
         }
         # As on GitHub: the job's token reaches its own repository only.
         self.forge.add_token(
@@ -70,6 +71,13 @@ class Flow:
         )
         self.forge.add_token(
             self.tokens["DEPLOY_TOKEN"], "acme-deployer[bot]", repositories=[DEPLOY]
+        )
+        # What GitHub gives the run of a fork's pull request.
+        self.forge.add_token(
+            self.tokens["FORK_TOKEN"],
+            "github-actions[bot]",
+            {"contents": "read"},
+            repositories=[MODEL],
         )
         self.forge.add_token(self.tokens["ada"], "ada")
 
@@ -122,9 +130,13 @@ class Flow:
         git.run("fetch", "--quiet", "--tags", "origin", "+refs/heads/*:refs/remotes/origin/*")
         if git.commit_of(f"refs/remotes/origin/{revision}"):
             git.run("checkout", "--quiet", "-B", revision, f"refs/remotes/origin/{revision}")
-        elif git.commit_of(revision):
+        elif git.commit_of(revision) or self._fetched(git, revision):
             git.run("checkout", "--quiet", "--detach", revision)
         return git
+
+    def _fetched(self, git: Git, commit: str) -> bool:
+        """Fetch a commit that no branch has: the head of a fork's pull request."""
+        return git.completed("fetch", "--quiet", "origin", commit, check=False).returncode == 0
 
     def commit(self, branch: str, change: Callable[[Path], None], message: str) -> str:
         """Let a person change the model repository on `branch`, new from main, and push it."""
@@ -148,6 +160,25 @@ class Flow:
         """Run `workflow` for pull request `number`."""
         event = self.forge.event("pull_request", MODEL, number, action="opened", sender="ada")
         return self._run(workflow, "pull_request", event, event["pull_request"]["head"]["sha"])
+
+    def proposed_by_fork(self, number: int, workflow: str, artifacts: Path) -> act.Run:
+        """Run `workflow` for a fork's pull request, as GitHub does: no secrets, a reader's token.
+
+        `artifacts` is a folder for what the run uploads: a folder of files an artifact.
+        """
+        event = self.forge.event("pull_request", MODEL, number, action="opened", sender="eve")
+        head = event["pull_request"]["head"]["sha"]
+        return self._run(
+            workflow, "pull_request", event, head, actor="FORK_TOKEN", artifacts=artifacts
+        )
+
+    def finished(self, run: int, workflow: str) -> act.Run:
+        """Run `workflow` for the end of the forge's workflow run `run`.
+
+        Only `.github` is checked out, as the workflow says: act copies what is there.
+        """
+        event = self.forge.event("workflow_run", MODEL, run)
+        return self._run(workflow, "workflow_run", event, "main", sparse=".github")
 
     def open_pull_request(self, head: str, base: str, title: str) -> int:
         """Open a pull request in the model repository; return its number."""
@@ -175,10 +206,26 @@ class Flow:
         token = Auth.Token(self.tokens["ada"])
         return Github(auth=token, base_url=self.forge.api_url, retry=None).get_repo(repository)
 
-    def _run(self, workflow: str, event_name: str, event: Mapping[str, Any], at: str) -> act.Run:
+    def _run(
+        self,
+        workflow: str,
+        event_name: str,
+        event: Mapping[str, Any],
+        at: str,
+        *,
+        actor: str = "GITHUB_TOKEN",
+        artifacts: Path | None = None,
+        sparse: str = "",
+    ) -> act.Run:
         self.runs += 1
         name = f"{self.runs:02}-{workflow.removesuffix('.yml')}"
-        checkout = self.clone(MODEL, at, self.root / "runs" / name, actor="GITHUB_TOKEN")
+        checkout = self.clone(MODEL, at, self.root / "runs" / name, actor=actor)
+        if sparse:
+            checkout.run("sparse-checkout", "set", "--no-cone", sparse)
+        given = {"GITHUB_TOKEN": self.tokens[actor]}
+        if actor == "GITHUB_TOKEN":
+            given["DEPLOY_TOKEN"] = self.tokens["DEPLOY_TOKEN"]
+        uploads = {"MODEL_GITOPS_ARTIFACTS": str(artifacts)} if artifacts else {}
         try:
             return act.run_workflow(
                 self.parts.act,
@@ -192,9 +239,10 @@ class Flow:
                     "GITHUB_API_URL": self.forge.api_url,
                     "GITHUB_REPOSITORY": MODEL,
                     "GITHUB_RUN_ID": str(self.runs),
+                    **uploads,
                 },
                 process_env=self.parts.environment,
-                secrets={name: self.tokens[name] for name in ("GITHUB_TOKEN", "DEPLOY_TOKEN")},
+                secrets=given,
                 variables={"BUILD_ARGS": f"BASE_IMAGE={self.parts.base_image}"},
                 log=self.root / "runs" / f"{name}.log",
                 on_step=self.on_step,
