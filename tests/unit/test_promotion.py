@@ -110,3 +110,11 @@ def test_a_yaml_bomb_is_refused() -> None:
     levels += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
     with pytest.raises(InputError, match="aliases"):
         document.load_yaml("\n".join(levels), source="promotion.yaml")
+
+
+@pytest.mark.parametrize("value", [".nan", ".inf", "1" * 400])
+@pytest.mark.parametrize("limit", ["tolerance", "minimum", "maximum"])
+def test_a_gate_without_a_finite_limit_would_never_refuse(limit: str, value: str) -> None:
+    text = TEXT.replace("tolerance: 0.01", f"{limit}: {value}")
+    with pytest.raises(InputError, match=f"{limit} .*no finite number"):
+        load(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from model_gitops.core import tags
+from model_gitops.core import metrics, tags
 from model_gitops.errors import InputError, RefusedError
 
 
@@ -123,12 +123,21 @@ def parse(document: object, *, source: str = "promotion.yaml") -> Promotion:
         deploy_repository=deploy.get("repository", ""),
         deploy_path=deploy.get("path", "overlays/{environment}"),
         stage_on=data.get("stage-on", "merge"),
-        gate=tuple(_rule(one) for one in data.get("gate", [])),
+        gate=tuple(_rule(one, source) for one in data.get("gate", [])),
     )
 
 
-def _rule(entry: Any) -> Rule:
+def _rule(entry: Any, source: str) -> Rule:
     file, _, key = entry["metric"].partition(":")
+    for limit in ("tolerance", "minimum", "maximum"):
+        # YAML has .nan and .inf: no comparison with them ever refuses a candidate.
+        if entry.get(limit) is not None and metrics.number(entry[limit]) is None:
+            raise InputError.of(
+                f"{limit} (in {source})",
+                entry[limit],
+                "it is no finite number",
+                fix=f"{limit}: 0.01",
+            )
     return Rule(
         file=file,
         key=key,
