@@ -24,6 +24,10 @@ from model_gitops.errors import ExternalError, InputError, RaceError
 BOT_NAME = "model-gitops[bot]"
 BOT_EMAIL = "model-gitops[bot]@users.noreply.github.com"
 
+# The commands that ask a server, and get credentials: `cat-file` does so for a file that a partial
+# clone left out.
+_TALKING = ("fetch", "push", "ls-remote", "cat-file")
+
 T = TypeVar("T")
 
 
@@ -104,10 +108,11 @@ class Git:
         env: Mapping[str, str] | None = None,
     ) -> process.Completed:
         """Run `git ARGS` and return the ended process, its status included."""
+        credentials = self.credentials.env if args[0] in _TALKING else {}
         return process.run(
             ["git", *args],
             cwd=self.directory,
-            env={**self.credentials.env, **(env or {})},
+            env={**credentials, **(env or {})},
             input=input,
             check=check,
         )
