@@ -245,6 +245,8 @@ def test_a_number_is_read_as_it_is_written() -> None:
         ("x: &b {newTag: v1}\nimages:\n- <<: *b\n  name: diabetes\n", "merge key", ""),
         ("images:\n- name: diabetes\n  newTag: |\n    v1\n", "block scalar", ""),
         ("[" * 5000, "not valid YAML", ""),
+        ("images:\n- name: diabetes\n  newTag: {{ .Values.tag }}\n", "where a text belongs", ""),
+        ("images:\n- name: diabetes\n  newTag: [v1]\n", "where a text belongs", ""),
         ("images:\n- name: diabetes\n  newTag: !!int 1\n", "can't change safely", ""),
         ("\x00", "not valid YAML", ""),
     ],

@@ -177,6 +177,10 @@ class _Editor:
     def _replaced(self, pair: _Pair, new: str) -> tuple[int, int, str]:
         start, end = _span(pair.value)
         raw = self.text[start:end]
+        if not hasattr(
+            pair.value, "style"
+        ):  # `newTag: {{ .Values.tag }}`: a template, not yet YAML
+            raise self._refuse("has a mapping or a list where a text belongs")
         if pair.value.style in ("|", ">"):
             raise self._refuse("writes a value as a block scalar")
         if not raw:  # `newTag:` and nothing more: the mark may be lines further on
