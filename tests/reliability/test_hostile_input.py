@@ -245,12 +245,12 @@ class Arena:
             "RUNNER_TEMP": str(runner),
         }
         for name, value in given.items():
-            if "\0" not in value:
+            if not _is_odd(value):
                 variables[options.variable(name)] = value
         out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in "12")
         words = [action]
-        # An environment can't hold NUL; an argument of a test can.
-        words += [f"--{name}={value}" for name, value in given.items() if "\0" in value]
+        # No environment can hold these; an argument of a test can.
+        words += [f"--{name}={value}" for name, value in given.items() if _is_odd(value)]
         with pytest.MonkeyPatch.context() as patch:
             for name in list(os.environ):
                 if name.startswith(("GITHUB_", "MODEL_GITOPS_")) or name == "INPUT_TOKEN":
@@ -359,6 +359,11 @@ class Arena:
                 for code, character in (("%0A", "\n"), ("%0D", "\r"), ("%25", "%")):
                     value = value.replace(code, character)
                 assert any(value in (one, one.strip()) or value in one for one in hidden), line
+
+
+def _is_odd(value: str) -> bool:
+    """Whether an environment can't hold `value`: a NUL, or half a surrogate pair."""
+    return "\0" in value or re.search("[\ud800-\udc7f\udd00-\udfff]", value) is not None
 
 
 def _check_markdown(text: str) -> None:

@@ -1,0 +1,417 @@
+"""A canary in every credential input: it reaches the server that asks for it, and nothing else.
+
+Each action runs as a process of its own, as on a runner. `git`, `docker` and `ssh` are wrapped: each
+start writes down its arguments and environment. Everything that the run printed, wrote, committed,
+commented or left behind is searched for the canaries, also encoded and compressed.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import http.server
+import json
+import os
+import re
+import shlex
+import shutil
+import sys
+import threading
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from model_gitops.adapters import process
+from model_gitops.adapters.git import Git
+from model_gitops.adapters.github import GitHub
+from model_gitops.local.engine import Engine
+from model_gitops.local.forge import Forge
+from model_gitops.local.registry import Registry
+from model_gitops.options import variable
+
+ROOT = Path(__file__).parents[2]
+CANARY = "canary-5d1f0c9e"
+# bcrypt of CANARY, as htpasswd makes it.
+HTPASSWD = "$2b$04$IMR03Xe.Uoj70qspZSkjROBAdJCmXwrQvZ9jc0vNoU8yIvihP4aT."
+DIGEST = "sha256:" + "a" * 64
+KUSTOMIZATION = "images:\n- name: m\n  newName: ghcr.io/acme/m\n  newTag: v1\n"
+# The programs that have a use for a credential, by what it is for.
+TALKING = {
+    "git": ("fetch", "push", "ls-remote", "cat-file", "remote-http", "remote-https"),
+    "docker": ("buildx build",),
+}
+
+
+def forms(secret: str) -> list[bytes]:
+    """Return the ways in which a secret may be spelled."""
+    plain = secret.encode()
+    found = [plain, quote(secret, safe="").encode(), plain[::-1], plain.hex().encode()]
+    for offset in range(3):
+        # What comes before it in the encoded text decides how it looks.
+        encoded = base64.b64encode(b"\0" * offset + plain)
+        found.append(encoded[(offset * 8 + 5) // 6 : len(encoded) - 4])
+    return found
+
+
+def unpacked(content: bytes) -> bytes:
+    """Return the content, with what gzip or git's objects hold inside."""
+    for unpack in (gzip.decompress, zlib.decompress):
+        try:
+            return content + unpack(content)
+        except (OSError, EOFError, zlib.error):
+            continue
+    return content
+
+
+@dataclass
+class Spied:
+    """What a run told the world, but for the servers that it talked to."""
+
+    code: int
+    log: str
+    outputs: str
+    summary: str
+
+
+@dataclass
+class Spy:
+    """Runs actions, and looks for canaries in everything."""
+
+    top: Path
+    canaries: list[str]
+    env: dict[str, str] = field(default_factory=dict)
+    started: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("bin", "log", "tmp", "runner", "home"):
+            (self.top / name).mkdir()
+        for program in ("git", "docker", "ssh"):
+            real = shutil.which(program) or "/bin/false"
+            self.wrap(program, f'exec {shlex.quote(real)} "$@"')
+
+    def wrap(self, program: str, then: str) -> None:
+        log = shlex.quote(str(self.top / "log" / program))
+        file = self.top / "bin" / program
+        file.write_text(
+            "#!/bin/sh\n"
+            f"cat /proc/$$/environ > {log}.$$.environ\n"
+            f"printf '%s\\0' {program} \"$@\" > {log}.$$.argv\n"
+            f"{then}\n"
+        )
+        file.chmod(0o755)
+
+    def run(self, action: str, cwd: Path, **inputs: str) -> Spied:
+        """Run the action; the canaries must be in nothing but what has a use for them."""
+        runner = self.top / "runner"
+        for name in ("output", "summary"):
+            (self.top / name).write_text("")
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("GITHUB_", "MODEL_GITOPS_", "GIT_", "INPUT_"))
+        }
+        done = process.run(
+            [
+                "env", "-i",
+                *(f"{name}={value}" for name, value in {
+                    **kept,
+                    **self.env,
+                    "PATH": f"{self.top / 'bin'}:{os.environ['PATH']}",
+                    "HOME": str(self.top / "home"),
+                    "TMPDIR": str(self.top / "tmp"),
+                    "RUNNER_TEMP": str(runner),
+                    "GITHUB_OUTPUT": str(self.top / "output"),
+                    "GITHUB_STEP_SUMMARY": str(self.top / "summary"),
+                    "PYTHONDONTWRITEBYTECODE": "1",
+                }.items()),
+                "sh", "-c", 'set -a; . "$1"; shift; exec "$@"', "sh",
+                self._inputs(inputs),
+                sys.executable, "-I", ROOT / "scripts", action,
+            ],
+            cwd=cwd,
+            check=False,
+        )  # fmt: skip
+        (self.top / "inputs.sh").unlink()
+        # What a runner would hide it hides by these lines; nothing else may show it.
+        masks = [line for line in done.stdout.splitlines() if line.startswith("::add-mask::")]
+        log = "\n".join(
+            line for line in (done.stdout + done.stderr).splitlines() if line not in masks
+        )
+        found = Spied(
+            done.returncode,
+            log,
+            (self.top / "output").read_text(),
+            (self.top / "summary").read_text(),
+        )
+        for text in (found.log, found.outputs, found.summary):
+            self.search(text.encode(), f"the log, outputs or summary of {action}")
+        self.check_children()
+        self.search_files(self.top)
+        assert list((self.top / "tmp").iterdir()) == []
+        assert {path.name for path in runner.iterdir()} <= {"model-gitops-reports"}
+        return found
+
+    def _inputs(self, inputs: dict[str, str]) -> Path:
+        # Not as arguments of `env`: these could be read while the test runs, as all arguments can.
+        file = self.top / "inputs.sh"
+        lines = [
+            f"{variable(name.replace('_', '-'))}={shlex.quote(v)}" for name, v in inputs.items()
+        ]
+        file.write_text("\n".join(lines) + "\n")
+        return file
+
+    def check_children(self) -> None:
+        for file in (self.top / "log").glob("*.argv"):
+            words = file.read_bytes().decode().split("\0")[:-1]
+            self.started += 1
+            self.search(file.read_bytes(), f"the arguments {words}")
+            # Of git, options of its own may come first.
+            verb = next((word for word in words[1:] if not word.startswith(("-", "/"))), "")
+            useful = TALKING.get(words[0], ())
+            environ = file.with_suffix(".environ").read_bytes()
+            # buildx asks git for the commit, and gives it all that it was given itself.
+            of_buildx = words[0] == "git" and b"DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND=" in environ
+            if verb not in useful and " ".join(words[1:3]) not in useful and not of_buildx:
+                self.search(environ, f"the environment of {words}")
+            file.with_suffix(".environ").unlink()
+            file.unlink()
+
+    def search_files(self, top: Path) -> None:
+        for path in top.rglob("*"):
+            if path.is_file() and not path.is_symlink():
+                self.search(unpacked(path.read_bytes()), str(path))
+
+    def search(self, content: bytes, where: str) -> None:
+        for canary in self.canaries:
+            for form in forms(canary):
+                assert form not in content, f"a secret is in {where}"
+
+
+@pytest.fixture
+def spy(tmp_path: Path) -> Spy:
+    return Spy(tmp_path / "spy", [CANARY])
+
+
+@pytest.fixture(autouse=True)
+def _folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "spy").mkdir()
+    for role in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{role}_NAME", "Ada")
+        monkeypatch.setenv(f"GIT_{role}_EMAIL", "ada@example.com")
+
+
+def repository(spy: Spy, name: str, files: dict[str, str], branch: str = "main") -> Git:
+    """Make a bare repository and a clone, both where the spy searches."""
+    bare = spy.top / f"{name}.git"
+    process.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", bare])
+    process.run(["git", "clone", "--quiet", bare, spy.top / name])
+    git = Git(spy.top / name)
+    git.run("switch", "--quiet", "--orphan", branch)
+    for path, text in files.items():
+        file = spy.top / name / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    git.run("add", "--all", "--force")
+    git.run("commit", "--quiet", "-m", "first")
+    git.run("push", "--quiet", "origin", f"HEAD:refs/heads/{branch}")
+    return git
+
+
+@pytest.fixture
+def forge(tmp_path: Path, spy: Spy) -> Iterator[Forge]:
+    # What the stand-in keeps is the server's own, and not searched: it knows the tokens.
+    with Forge(tmp_path / "forge") as made:
+        made.add_token(CANARY, "github-actions[bot]")
+        spy.env = {
+            "GITHUB_ACTIONS": "true",
+            "GITHUB_SERVER_URL": made.url,
+            "GITHUB_API_URL": made.api_url,
+            "GITHUB_REPOSITORY": "acme/m",
+            "GITHUB_RUN_ID": "41",
+        }
+        yield made
+
+
+@pytest.mark.parametrize("mode", ["push", "pull-request"])
+def test_the_token_of_a_bump(mode: str, spy: Spy, forge: Forge, numbers: Any) -> None:
+    work = repository(spy, "deploy", {"overlays/dev/kustomization.yaml": KUSTOMIZATION})
+    forge.add_repository("acme/deploy", spy.top / "deploy.git")
+    given = {"repository": "acme/deploy", "path": "overlays/dev", "mode": mode}
+    wanted = f"m=:v2@{DIGEST}"
+    done = spy.run("bump-kustomize-tag", work.directory, images=wanted, token=CANARY, **given)
+    assert done.code == 0, done.log
+    assert ("pushed" if mode == "push" else "opened") in done.outputs
+    # A second token that may do nothing: the refusal tells of it no more than the success did.
+    spy.canaries.append(wrong := "canary-wrong-77ab")
+    refused = spy.run("bump-kustomize-tag", work.directory, images="m=:v3", token=wrong, **given)
+    assert refused.code in (2, 4)
+    numbers(f"secrets: token of bump-kustomize-tag ({mode}): 2 planted, 0 found")
+
+
+def test_the_deploy_key_of_a_bump(spy: Spy, numbers: Any) -> None:
+    work = repository(spy, "deploy", {"overlays/dev/kustomization.yaml": KUSTOMIZATION})
+    spy.wrap("ssh", 'while [ $# -gt 1 ]; do shift; done; exec sh -c "$1"')
+    given = {
+        "path": "overlays/dev",
+        "ssh_key": f"-----BEGIN KEY-----\n{CANARY}\n-----END KEY-----",
+        "repository": f"ssh://git@git.example{spy.top}/deploy.git",
+    }
+    done = spy.run("bump-kustomize-tag", work.directory, images="m=:v2", **given)
+    assert done.code == 0, done.log
+    assert "pushed" in done.outputs
+    spy.wrap("ssh", 'echo "git@git.example: Permission denied (publickey)." >&2; exit 255')
+    assert spy.run("bump-kustomize-tag", work.directory, images="m=:v3", **given).code == 4
+    numbers("secrets: ssh-key of bump-kustomize-tag: 1 planted, 0 found")
+
+
+def test_the_token_of_a_report(spy: Spy, forge: Forge, numbers: Any) -> None:
+    files = {
+        ".dvc/config": "[core]\n    analytics = false\n",
+        "dvc.yaml": "metrics: [m.json]\nplots:\n- curve: {x: a, y: {c.csv: b}}\n",
+        "m.json": '{"r2": 1}',
+        "c.csv": "a,b\n1,2\n2,3\n",
+    }
+    work = repository(spy, "model", files)
+    forge.add_repository("acme/m", spy.top / "model.git")
+    done = spy.run("cml-report", work.directory, token=CANARY, target="commit", title="T")
+    assert done.code == 0, done.log
+    assert "created" in done.outputs
+    head = work.run("rev-parse", "HEAD").strip()
+    (posted,) = GitHub("acme/m", CANARY, api_url=forge.api_url).list_comments(head)
+    spy.search(posted.body.encode(), "the comment")
+    assert ".png" in posted.body, "the pictures were pushed with the token"
+    for ref in Git(spy.top / "model.git").run("for-each-ref", "--format=%(refname)").split():
+        spy.search(Git(spy.top / "model.git").run("log", "-p", ref).encode(), ref)
+    spy.canaries.append(wrong := "canary-wrong-77ab")
+    assert spy.run("cml-report", work.directory, token=wrong, target="commit").code in (0, 4)
+    numbers("secrets: token of cml-report: 2 planted, 0 found")
+
+
+class _Locked(http.server.BaseHTTPRequestHandler):
+    """A DVC remote over HTTP that asks for `ada` and the canary."""
+
+    asked = 0
+
+    def do_GET(self) -> None:
+        given = base64.b64encode(f"ada:{CANARY}".encode()).decode()
+        ok = self.headers.get("Authorization") == f"Basic {given}"
+        content = b"one" if ok and self.path.endswith("c5d29941bfb1b2fdab0874906ab82") else b""
+        self.send_response(200 if content else 404 if ok else 401)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(content)
+        _Locked.asked += ok
+
+    do_HEAD = do_GET  # noqa: N815 - the server's name for it
+
+    def log_message(self, *args: object) -> None:
+        """Keep the test's output clean."""
+
+
+def test_the_credentials_of_a_dvc_remote(spy: Spy, numbers: Any) -> None:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Locked)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    files = {
+        ".dvc/config": "[core]\n    remote = web\n    analytics = false\n"
+        f"['remote \"web\"']\n    url = http://127.0.0.1:{server.server_port}/store\n",
+        ".dvc/.gitignore": "/config.local\n/tmp\n/cache\n",
+        "m.bin.dvc": "outs:\n- {path: m.bin, md5: f97c5d29941bfb1b2fdab0874906ab82, size: 3}\n",
+        "n.bin.dvc": "outs:\n- {path: n.bin, md5: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa, size: 3}\n",
+    }
+    work = repository(spy, "model", files)
+    spy.env = {"GITHUB_ACTIONS": "true", "DVC_SITE_CACHE_DIR": str(spy.top / "home" / "dvc")}
+    settings = "auth=basic\nuser=ada\npassword="
+    try:
+        for model, password, code in (("m.bin", CANARY, 0), ("n.bin", CANARY, 4)):
+            done = spy.run(
+                "dvc-pull-model", work.directory, model=model, remote_config=settings + password
+            )
+            assert done.code == code, done.log
+        assert (work.directory / "m.bin").read_text() == "one"
+        assert _Locked.asked > 0
+        spy.canaries.append(wrong := "canary-wrong-77ab")
+        refused = spy.run(
+            "dvc-pull-model", work.directory, model="n.bin", remote_config=settings + wrong
+        )
+        assert refused.code == 4
+        malformed = spy.run(
+            "dvc-pull-model", work.directory, model="n.bin", remote_config=f"nonsense={wrong}"
+        )
+        assert malformed.code == 2
+    finally:
+        server.shutdown()
+        server.server_close()
+    numbers("secrets: remote-config of dvc-pull-model: 2 planted, 0 found")
+
+
+@pytest.mark.docker
+def test_the_secrets_of_a_build(
+    spy: Spy, tmp_path: Path, docker_environment: Engine, base_image: str, numbers: Any
+) -> None:
+    (tmp_path / "htpasswd").write_text(f"ada:{HTPASSWD}\n")
+    server = Registry(spy.top / "registry")
+    address = server.start(htpasswd=tmp_path / "htpasswd")
+    build_secret = "canary-build-93c1"
+    spy.canaries.append(build_secret)
+    dockerfile = (
+        f"FROM {base_image}\n"
+        f"RUN --mount=type=secret,id=TOKEN test $(wc -c < /run/secrets/TOKEN) = {len(build_secret)}\n"
+        "RUN python3 -c \"import os; open('/environ', 'w').write(str(dict(os.environ)))\"\n"
+        'CMD ["python3", "-c", "pass"]\n'
+    )
+    work = repository(spy, "model", {"Dockerfile": dockerfile, ".dockerignore": "*\n"})
+    spy.env = {name: os.environ[name] for name in ("DOCKER_CONFIG",) if name in os.environ}
+    given = {
+        "image": f"{address}/acme/m",
+        "secrets": f"TOKEN={build_secret}",
+        "username": "ada",
+        "provenance": "mode=max",
+    }
+    try:
+        done = spy.run("build-push-image", work.directory, password=CANARY, **given)
+        assert done.code == 0, done.log
+        assert "built" in done.outputs
+        # spy.run has searched the registry's own files: each layer, history, and attestation.
+        blobs = [path for path in (spy.top / "registry").rglob("data") if path.is_file()]
+        assert any(b"/run/secrets/TOKEN" in unpacked(path.read_bytes()) for path in blobs)
+        assert any(b"environ" in unpacked(path.read_bytes()) for path in blobs)
+        digest = re.search(r"sha256:[0-9a-f]{64}", done.outputs)
+        assert digest
+        spy.canaries.append(wrong := "canary-wrong-77ab")
+        refused = spy.run("build-push-image", work.directory, password=wrong, **given)
+        assert refused.code == 4
+        assert "was refused" in refused.log
+        failing = dockerfile.replace("test $(", "false $(")
+        (work.directory / "Dockerfile").write_text(failing)
+        failed = spy.run("build-push-image", work.directory, password=CANARY, **given)
+        assert failed.code == 4
+        if config := os.environ.get("DOCKER_CONFIG"):
+            spy.search_files(Path(config))
+    finally:
+        server.remove()
+    numbers("secrets: password and secrets of build-push-image: 3 planted, 0 found")
+
+
+def test_the_search_finds_what_is_planted(spy: Spy) -> None:
+    """The spy is no blind one."""
+    planted = [
+        CANARY.encode(),
+        gzip.compress(json.dumps({"a": CANARY}).encode()),
+        zlib.compress(CANARY.encode()),
+        base64.b64encode(f"x-access-token:{CANARY}".encode()),
+        base64.b64encode(f"ada:{CANARY}:x".encode()),
+        f"https://{quote(CANARY)}@host".encode(),
+    ]
+    for content in planted:
+        with pytest.raises(AssertionError, match="a secret is in here"):
+            spy.search(unpacked(content), "here")
+    (spy.top / "log" / "git.1.argv").write_bytes(b"git\0rev-parse\0HEAD\0")
+    (spy.top / "log" / "git.1.environ").write_bytes(b"A=1\0TOKEN=" + CANARY.encode())
+    with pytest.raises(AssertionError, match="environment of"):
+        spy.check_children()

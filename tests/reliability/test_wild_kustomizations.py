@@ -1,0 +1,262 @@
+"""Kustomizations as people write them: after an edit real kustomize builds the new image.
+
+The shapes are those of public repositories; the texts are written anew. For each: the parsed document
+is the old one but for the target, every line outside the target's entry is the same byte by byte, the
+second edit changes nothing, and `kustomize build` shows the image that was asked for.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+from model_gitops.adapters import process
+from model_gitops.core import kustomization
+from model_gitops.core.kustomization import Image
+from model_gitops.errors import InputError
+
+FULL = os.environ.get("MODEL_GITOPS_RELIABILITY") == "full"
+BUILDS = 300 if FULL else 25
+A, B = (f"sha256:{letter * 64}" for letter in "ab")
+POD = """\
+apiVersion: v1
+kind: Pod
+metadata: {name: pod}
+spec:
+  initContainers:
+    - {name: first, image: "busybox:1"}
+  containers:
+    - {name: model, image: app}
+    - {name: side, image: "ghcr.io/acme/side:1"}
+"""
+ROLLOUT = """\
+apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata: {name: rollout}
+spec: {template: {spec: {containers: [{name: model, image: app}]}}}
+"""
+SELDON = """\
+apiVersion: machinelearning.seldon.io/v1
+kind: SeldonDeployment
+metadata: {name: seldon}
+spec: {predictors: [{graph: {modelImage: app}}]}
+"""
+IMAGES_CONFIG = """\
+images:
+- path: spec/predictors/graph/modelImage
+  kind: SeldonDeployment
+"""
+HEAD = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"
+
+# Each is a whole kustomization with an entry for `app`; {r} stands for the resources.
+SHAPES: dict[str, str] = {
+    "scaffolded by an operator SDK": "resources:\n- pod.yaml\napiVersion: kustomize.config.k8s.io/v1beta1\n"
+    "kind: Kustomization\nimages:\n- name: app\n  newName: controller\n  newTag: latest\n",
+    "a GitOps tool's marker comments": HEAD + 'resources:\n  - pod.yaml\nimages:\n  - name: app\n'
+    '    newName: ghcr.io/acme/app # {"$imagepolicy": "flux-system:app:name"}\n'
+    '    newTag: 5.0.0 # {"$imagepolicy": "flux-system:app:tag"}\n',
+    "name only": "resources: [pod.yaml]\nimages:\n- name: app\n",
+    "digest only": f"resources: [pod.yaml]\nimages:\n- name: app\n  digest: {A}\n",
+    "tag and digest": f"resources: [pod.yaml]\nimages:\n- name: app\n  newTag: v1\n  digest: {A}\n",
+    "digest first": f"resources: [pod.yaml]\nimages:\n- digest: {A}\n  newName: x/app\n  name: app\n",
+    "a tag as a number with an exponent": 'resources: [pod.yaml]\nimages:\n- name: app\n  newTag: "1e3"\n',
+    "a tag as an octal number": "resources: [pod.yaml]\nimages:\n- name: app\n  newTag: '0123'\n",
+    "single and double quotes": "\"resources\": ['pod.yaml']\n'images':\n- 'name': \"app\"\n  \"newTag\": 'v1'\n",
+    "sorted keys of a generator": "images:\n- name: app\n  newTag: v1\nkind: Kustomization\nnamespace: ml\nresources:\n- pod.yaml\n",
+    "comments everywhere": "# top\nresources: # r\n  # one\n  - pod.yaml # two\n# before\nimages: # i\n  # above\n"
+    "  - name: app # n\n    # between\n    newTag: v1 # t\n    # below\n# after\nnamePrefix: p- # p\n# end",
+    "tabs in comments": "resources:\t# tab\n- pod.yaml\t# tab\nimages:\n- name: app\t# tab\n  newTag: v1\t#\ttab\n",
+    "windows": "resources:\r\n- pod.yaml\r\nimages:\r\n- name: app\r\n  newTag: v1\r\nnamePrefix: w-\r\n",
+    "no final newline": "resources:\n- pod.yaml\nimages:\n- name: app\n  newTag: v1",
+    "flow": "{resources: [pod.yaml], images: [{name: app, newTag: v1}, {name: busybox, newTag: '2'}]}\n",
+    "flow entries": "resources: [pod.yaml]\nimages:\n  - {name: app, newTag: v1} # app\n  - { name: busybox, newTag: \"1.36\" }\n",
+    "json": '{"resources": ["pod.yaml"], "images": [{"name": "app", "newTag": "v1"}]}\n',
+    "a document start and end": "---\nresources: [pod.yaml]\nimages:\n- name: app\n  newTag: v1\n...\n",
+    "a document of comments before": "# Copyright\n# Licence\n---\n# The overlay.\nresources: [pod.yaml]\nimages:\n- name: app\n",
+    "an indent of four, and of none": "resources:\n    - pod.yaml\nimages:\n-   name: app\n    newTag: v1\nnamePrefix: n-\n",
+    "many images": "resources: [pod.yaml]\nimages:\n- name: ghcr.io/acme/side\n  newTag: v9\n\n- name: app\n  newTag: v1\n\n"
+    "# pinned\n- name: busybox\n  digest: " + B + "\n",
+    "a name that is the start of another": "resources: [pod.yaml]\nimages:\n- name: app-worker\n  newTag: v0\n- name: app\n  newTag: v1\n",
+    "a port in the new name": "resources: [pod.yaml]\nimages:\n- name: app\n  newName: localhost:5000/app\n  newTag: v1\n",
+    "patches and generators around": HEAD + "resources:\n- pod.yaml\nconfigMapGenerator:\n- name: settings\n  literals:\n  - images=1\n"
+    "images:\n- name: app\n  newTag: v1\npatches:\n- target: {kind: Pod}\n  patch: |-\n    - op: add\n      path: /metadata/labels\n"
+    "      value: {images: newTag}\n",
+    "images in a block scalar before": "configMapGenerator:\n- name: c\n  literals:\n  - |\n    images=\n    - name: app\n      newTag: v0\n"
+    "resources: [pod.yaml]\nimages:\n- name: app\n  newTag: v1\n",
+    "unicode": "# Überlagerung 🚀 日本語\nresources: [pod.yaml]\nimages:\n- name: app # 🚀\n  newTag: v1 # é\n",
+    "a suffix": "resources: [pod.yaml]\nimages:\n- name: app\n  newTag: v1\n  tagSuffix: -slim\n",
+    "a component": "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nresources: [pod.yaml]\nimages:\n- name: app\n  newTag: v1\n",
+    "custom resources": "resources: [pod.yaml, rollout.yaml, seldon.yaml]\nconfigurations: [images-config.yaml]\nimages:\n- name: app\n  newTag: v1\n",
+}  # fmt: skip
+REFUSED: dict[str, str] = {
+    "images absent": "resources: [pod.yaml]\n",
+    "images empty": "resources: [pod.yaml]\nimages: []\n",
+    "several documents": "resources: [pod.yaml]\n---\nimages:\n- name: app\n  newTag: v1\n",
+    "an anchor shared with another place": "x: &v v1\nimages:\n- name: app\n  newTag: *v\n",
+    "a misspelt name": "resources: [pod.yaml]\nimages:\n- name: appp\n  newTag: v1\n",
+    "the same name twice": "images:\n- name: app\n  newTag: v1\n- name: app\n  newTag: v2\n",
+    "a template's braces": "images:\n- name: app\n  newTag: {{ .Values.tag }}\n",
+    "a tab for an indent": "images:\n- name: app\n\tnewTag: v1\n",
+}
+WANTED = [
+    Image("app", tag="v2"),
+    Image("app", tag="1e3"),
+    Image("app", tag="0123"),
+    Image("app", tag="v2", digest=B),
+    Image("app", "localhost:5000/acme/app", "4f2a9d1c", B),
+]
+
+
+def load(text: str) -> Any:
+    return list(YAML(typ="safe", pure=True).load_all(text.replace("\t#", " #")))
+
+
+def written(folder: Path, text: str, *, name: str = "kustomization.yaml") -> None:
+    for old in kustomization.FILE_NAMES:
+        (folder / old).unlink(missing_ok=True)
+    (folder / name).write_bytes(text.encode())
+    for file, content in {
+        "pod.yaml": POD,
+        "rollout.yaml": ROLLOUT,
+        "seldon.yaml": SELDON,
+        "images-config.yaml": IMAGES_CONFIG,
+    }.items():
+        (folder / file).write_text(content)
+
+
+def build(folder: Path) -> list[str]:
+    """Return the images of what real kustomize builds, sorted."""
+    text = process.run(["kustomize", "build", folder]).stdout
+    return sorted(re.findall(r"(?:image|modelImage): (\S+)", text))
+
+
+def check_edit(text: str, wanted: Image) -> str:
+    """Edit, hold the result to the rules, and return it."""
+    new = kustomization.edit(text, [wanted], source="kustomization.yaml")
+    before = kustomization.find(kustomization.read(text, source="x"), wanted.name, source="x")
+    after = before.changed_to(wanted)
+    expected = load(text)
+    document = next(one for one in expected if one)
+    (entry,) = [one for one in document["images"] if one["name"] == wanted.name]
+    for key, value in (
+        ("newName", after.new_name),
+        ("newTag", after.tag),
+        ("digest", after.digest),
+    ):
+        if value:
+            entry[key] = value
+        else:
+            entry.pop(key, None)
+    assert load(new) == expected
+    assert kustomization.edit(new, [wanted], source="x") == new
+    check_lines(text, new)
+    return new
+
+
+def check_lines(old: str, new: str) -> None:
+    """Every line outside of the span that changed is the same, and the span is the entry's."""
+    olds, news = (text.splitlines(keepends=True) for text in (old, new))
+    same_start = sum(1 for _ in itertools.takewhile(lambda p: p[0] == p[1], zip(olds, news)))  # noqa: B905
+    ends = zip(reversed(olds[same_start:]), reversed(news[same_start:]))  # noqa: B905
+    same_end = sum(1 for _ in itertools.takewhile(lambda p: p[0] == p[1], ends))
+    for lines in (olds, news):
+        changed = lines[same_start : len(lines) - same_end]
+        assert len(changed) <= 8
+        for line in changed:
+            # Without a final newline the line before an added or a dropped one changes its end.
+            keys = ("name", "newName", "newTag", "digest", "# between", "# below", "tagSuffix")
+            assert any(key in line for key in keys), line
+
+
+def expected_images(text: str, wanted: Image, old: Sequence[str], new: Sequence[str]) -> None:
+    before = kustomization.find(kustomization.read(text, source="x"), "app", source="x")
+    after = before.changed_to(wanted)
+    reference = after.new_name or "app"
+    if after.tag:
+        reference += f":{after.tag}"
+    if after.digest:
+        reference += f"@{after.digest}"
+    assert new.count(reference) >= (3 if "rollout.yaml" in text else 1), (reference, new)
+    # Everything else is as it was.
+    assert len(old) == len(new)
+    assert len([one for one in new if one not in old and one != reference]) == 0
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_real_kustomize_builds_the_new_image(
+    shape: str, tmp_path: Path, tools_on_path: None, numbers: Any
+) -> None:
+    text = SHAPES[shape]
+    written(tmp_path, text)
+    old = build(tmp_path)
+    for wanted in WANTED if FULL else [WANTED[len(shape) % 3], WANTED[3 + len(shape) % 2]]:
+        new = check_edit(text, wanted)
+        written(tmp_path, new)
+        expected_images(text, wanted, old, build(tmp_path))
+    if shape == list(SHAPES)[-1]:
+        numbers(f"kustomizations: {len(SHAPES)} wild shapes edited and built, 0 damaged")
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("wanted", WANTED, ids=lambda one: one.reference[:40])
+def test_only_the_target_changes(shape: str, wanted: Image) -> None:
+    check_edit(SHAPES[shape], wanted)
+
+
+@pytest.mark.parametrize("shape", REFUSED)
+def test_what_cannot_be_edited_is_refused(shape: str) -> None:
+    with pytest.raises(InputError, match=r"kustomization\.yaml"):
+        kustomization.edit(REFUSED[shape], [Image("app", tag="v2")], source="kustomization.yaml")
+
+
+@pytest.mark.parametrize("name", kustomization.FILE_NAMES)
+def test_each_name_of_the_file_that_kustomize_takes(
+    name: str, tmp_path: Path, tools_on_path: None
+) -> None:
+    written(tmp_path, check_edit(SHAPES["name only"], WANTED[3]), name=name)
+    assert f"app:v2@{B}" in build(tmp_path)
+
+
+TAGS = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,12}", fullmatch=True) | st.sampled_from(
+    ["1e3", "0123", "1.10", "true", "null", "0x1f", "1_000", "2024-01-01", "y"]
+)
+WANTEDS = st.builds(
+    Image,
+    st.just("app"),
+    st.sampled_from(["", "ghcr.io/acme/app", "localhost:5000/a/b-c", "x"]),
+    TAGS,
+    st.sampled_from(["", A, B]),
+)
+
+
+def test_any_image_in_any_shape(tmp_path: Path, tools_on_path: None, numbers: Any) -> None:
+    @settings(
+        max_examples=BUILDS,
+        derandomize=not FULL,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(shape=st.sampled_from(sorted(SHAPES)), steps=st.lists(WANTEDS, min_size=1, max_size=3))
+    def holds(shape: str, steps: list[Image]) -> None:
+        text = SHAPES[shape]
+        written(tmp_path, text)
+        old = build(tmp_path)
+        for wanted in steps:
+            new = check_edit(text, wanted)
+            written(tmp_path, new)
+            built = build(tmp_path)
+            expected_images(text, wanted, old, built)
+            text, old = new, built
+
+    holds()
+    numbers(f"kustomizations: {BUILDS} random edits built, 0 damaged")
