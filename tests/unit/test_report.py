@@ -301,6 +301,7 @@ def test_local_images_are_replaced_and_others_not() -> None:
 
 @dataclass
 class Posted:
+    id: int
     author: str
     body: str
 
@@ -313,17 +314,17 @@ def test_a_mark_finds_its_own_title_only(title: str, other: str) -> None:
     assert comment.mark(title).count("-->") == 1
 
 
-def test_own_comment_is_the_newest_of_ours_with_the_mark() -> None:
+def test_own_comments_are_ours_with_the_mark_oldest_first() -> None:
     mark = comment.mark("T")
     comments = [
-        Posted("Bot", f"1\n{mark}"),
-        Posted("bot", f"2\n{mark}"),
-        Posted("eve", f"3\n{mark}"),
-        Posted("bot", f"{mark}\nquoted"),
-        Posted("bot", f"4\n{comment.mark('U')}"),
+        Posted(2, "Bot", f"1\n{mark}"),
+        Posted(1, "bot", f"2\n{mark}"),
+        Posted(3, "eve", f"3\n{mark}"),
+        Posted(4, "bot", f"{mark}\nquoted"),
+        Posted(5, "bot", f"4\n{comment.mark('U')}"),
     ]
-    assert comment.find_own(comments, ["bot"], "T") is comments[1]
-    assert comment.find_own(comments, ["nobody"], "T") is None
+    assert comment.find_own(comments, ["bot"], "T") == [comments[1], comments[0]]
+    assert comment.find_own(comments, ["nobody"], "T") == []
 
 
 def test_another_run_of_the_same_is_the_same() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -44,14 +44,19 @@ class Publisher:
         api = self._api
         with self._explained():
             place = self._place
-            marked = [one for one in api.list_comments(place) if comment.has_mark(one.body, title)]
-            # Who we are takes a request, and is of interest only then.
-            own = comment.find_own(marked, _logins(api), title) if marked else None
-            if own is None:
-                return "created", api.create_comment(place, text).url
-            if comment.same(own.body, text):
-                return "none", own.url
-            return "updated", api.update_comment(own, text).url
+            own = self._own(title)
+            if not own:
+                created = api.create_comment(place, text)
+                # Another job may have been looking for it at the same moment, and a request that is
+                # sent again after a cut may be done twice. All agree on the oldest.
+                own = self._own(title) or [created]
+                if own[0].id == created.id:
+                    self._remove(own[1:])
+                    return "created", created.url
+            self._remove(own[1:])
+            if comment.same(own[0].body, text):
+                return "none", own[0].url
+            return "updated", api.update_comment(own[0], text).url
 
     def publish_with_cml(self, title: str, file: Path) -> tuple[str, str]:
         """Hand the report in `file` to CML; otherwise as `publish`.
@@ -65,7 +70,7 @@ class Publisher:
             watermark = comment.cml_watermark(title)
             marked = [one for one in api.list_comments(place) if watermark in one.body]
             ours = bool(marked) and marked[-1].author.lower() in {
-                login.lower() for login in _logins(api)
+                login.lower() for login in self._logins
             }
         text = file.read_text(encoding="utf-8")
         if ours and comment.same(comment.without_cml_watermark(marked[-1].body), text):
@@ -82,6 +87,23 @@ class Publisher:
             repository_url=f"{self.context.server_url}/{self.context.repository}",
         )
         return ("updated" if ours else "created"), url
+
+    def _own(self, title: str) -> list[github.Comment]:
+        """Return our comments of `title`, oldest first."""
+        listed = self._api.list_comments(self._place)
+        marked = [one for one in listed if comment.has_mark(one.body, title)]
+        # Who we are takes a request, and is of interest only then.
+        return comment.find_own(marked, self._logins, title) if marked else []
+
+    def _remove(self, comments: list[github.Comment]) -> None:
+        """Remove our doubles of a comment; what another job has removed is gone."""
+        for one in comments:
+            with suppress(github.ForbiddenError):
+                self._api.delete_comment(one)
+
+    @cached_property
+    def _logins(self) -> tuple[str, ...]:
+        return _logins(self._api)
 
     @cached_property
     def _api(self) -> github.GitHub:

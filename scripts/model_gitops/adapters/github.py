@@ -186,6 +186,15 @@ class GitHub:
                 on_commit=comment.on_commit,
             )
 
+    def delete_comment(self, comment: Comment) -> None:
+        """Remove `comment`. Raises ForbiddenError where that is refused, or where it is gone."""
+        permission = "contents: write" if comment.on_commit else "pull-requests: write"
+        kind = "comments" if comment.on_commit else "issues/comments"
+        with self._errors(f"delete the comment {comment.url}", permission):
+            self._repository.requester.requestJsonAndCheck(
+                "DELETE", f"{self._repository.url}/{kind}/{comment.id}"
+            )
+
     @property
     def _repository(self) -> Repository:
         if self._opened is None:
@@ -204,6 +213,8 @@ class GitHub:
                 seconds_between_writes=None,
                 retry=GithubRetry(
                     total=_ATTEMPTS,
+                    # What we send by PATCH may be sent twice; PyGithub's own list lacks it.
+                    allowed_methods=["DELETE", "GET", "PATCH", "POST"],
                     backoff_factor=0.5,
                     backoff_jitter=0.5,
                     status_forcelist=[429, *range(500, 600)],

@@ -45,6 +45,10 @@ class Posted(Protocol):
     """A comment that is on the server."""
 
     @property
+    def id(self) -> int:
+        """Its number; a later comment has a higher one."""
+
+    @property
     def author(self) -> str:
         """The login of who wrote it."""
 
@@ -56,20 +60,14 @@ class Posted(Protocol):
 PostedT = TypeVar("PostedT", bound=Posted)
 
 
-def find_own(comments: Sequence[PostedT], logins: Collection[str], title: str) -> PostedT | None:
-    """Return the newest comment with the mark of `title` that one of `logins` wrote, or None.
+def find_own(comments: Sequence[PostedT], logins: Collection[str], title: str) -> list[PostedT]:
+    """Return the comments with the mark of `title` that one of `logins` wrote, oldest first.
 
-    `comments` are oldest first. A mark in somebody else's comment is a copy, or a trap.
+    A mark in somebody else's comment is a copy, or a trap.
     """
     ours = {login.lower() for login in logins}
-    return next(
-        (
-            one
-            for one in reversed(comments)
-            if has_mark(one.body, title) and one.author.lower() in ours
-        ),
-        None,
-    )
+    found = [one for one in comments if has_mark(one.body, title) and one.author.lower() in ours]
+    return sorted(found, key=lambda one: one.id)
 
 
 def mark(title: str) -> str:
