@@ -9,18 +9,21 @@ HTML. It needs Python's standard library only.
 
 from __future__ import annotations
 
+import http.client
 import io
 import json
 import os
 import re
 import sys
+import time
 import unicodedata
 import urllib.error
 import urllib.request
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 ARTIFACT = "fork-report"
@@ -29,8 +32,10 @@ LARGEST_ARCHIVE = 1024 * 1024  # bytes
 LARGEST_REPORT = 256 * 1024  # bytes
 LONGEST = 30_000  # characters of the report that are shown
 TIMEOUT = 30  # seconds
+WAITS = (1, 4, 16)  # seconds between tries
 # Invisible, and enough to keep `@name`, `#1`, `](` and `https://` from being a mention or a link.
 JOINER = "\u2060"
+T = TypeVar("T")
 
 
 class RefusedError(Exception):
@@ -56,19 +61,18 @@ class Api:
 
     def get(self, path: str) -> Any:
         """Return the JSON at `path`."""
-        request = urllib.request.Request(self.url + path, headers=self.headers)
-        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
-            return json.load(answer)
+        return patiently(lambda: json.loads(self._open(path).read()))
 
     def download(self, path: str, limit: int) -> bytes:
         """Return at most `limit` + 1 bytes of what `path` sends on to.
 
         The token stays here: the address that GitHub answers with carries its own signature.
         """
-        request = urllib.request.Request(self.url + path, headers=self.headers)
-        opener = urllib.request.build_opener(_NoRedirect)
+        return patiently(lambda: self._download(path, limit))
+
+    def _download(self, path: str, limit: int) -> bytes:
         try:
-            with opener.open(request, timeout=TIMEOUT) as answer:
+            with self._open(path) as answer:
                 return bytes(answer.read(limit + 1))
         except urllib.error.HTTPError as error:
             place = error.headers.get("Location", "")
@@ -78,6 +82,27 @@ class Api:
             raise OSError(f"the artifact's address is no web address: {place[:100]!r}")
         with urllib.request.urlopen(place, timeout=TIMEOUT) as answer:
             return bytes(answer.read(limit + 1))
+
+    def _open(self, path: str) -> Any:
+        request = urllib.request.Request(self.url + path, headers=self.headers)
+        return urllib.request.build_opener(_NoRedirect).open(request, timeout=TIMEOUT)
+
+
+def patiently(call: Callable[[], T]) -> T:
+    """Return what `call` returns; try again, ever later, where server or network fails."""
+    for wait in WAITS:
+        try:
+            return call()
+        except urllib.error.HTTPError as error:
+            if error.code < 500 and error.code != 429:
+                raise
+        except (OSError, http.client.HTTPException):
+            pass
+        time.sleep(wait)
+    try:
+        return call()
+    except http.client.HTTPException as error:
+        raise OSError(f"the answer was cut off: {error!r}") from error
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
