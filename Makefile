@@ -15,7 +15,7 @@ demo: ## carry two experiments towards production on this machine (KEEP=1: leave
 demo-clean: ## stop the demo's servers and remove .demo
 	@scripts/run.sh local clean
 
-.PHONY: test test-unit test-integration test-flow
+.PHONY: test test-unit test-integration test-flow test-reliability
 test: ## run all tests, with real git, DVC, GTO, Docker, registry, kustomize and act
 	$(DEV) pytest tests
 
@@ -27,6 +27,9 @@ test-integration: ## run the tests of each action with its real tools
 
 test-flow: ## run the template workflows under act
 	$(DEV) pytest tests/flow
+
+test-reliability: ## races, faults, hostile input and secrets in their long form; prints the numbers
+	MODEL_GITOPS_RELIABILITY=full $(DEV) pytest tests/reliability
 
 .PHONY: lint
 lint: ## ruff, mypy, actionlint, zizmor, shellcheck, and the generated documentation

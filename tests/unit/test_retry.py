@@ -47,6 +47,7 @@ def test_a_refusal_is_neither_a_race_nor_a_passing_fault(message: str) -> None:
         "error: RPC failed; HTTP 429 curl 22",
         "fatal: unable to access 'https://example.org/': Could not resolve host: example.org",
         "fatal: the remote end hung up unexpectedly",
+        "fatal: unable to access 'https://example.org/': Empty reply from server",
         "error: RPC failed; curl 56 Recv failure: Connection reset by peer",
     ],
 )

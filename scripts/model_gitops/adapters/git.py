@@ -28,6 +28,9 @@ BOT_EMAIL = "model-gitops[bot]@users.noreply.github.com"
 # clone left out.
 _TALKING = ("fetch", "push", "ls-remote", "cat-file")
 
+# A server that sends nothing for so long has hung: the request is made again.
+_STALLED_SECONDS = 120
+
 T = TypeVar("T")
 
 
@@ -108,11 +111,15 @@ class Git:
         env: Mapping[str, str] | None = None,
     ) -> process.Completed:
         """Run `git ARGS` and return the ended process, its status included."""
-        credentials = self.credentials.env if args[0] in _TALKING else {}
+        talking: Mapping[str, str] = {}
+        if args[0] in _TALKING:
+            stalled = str(_STALLED_SECONDS)
+            limits = {"GIT_HTTP_LOW_SPEED_LIMIT": "1", "GIT_HTTP_LOW_SPEED_TIME": stalled}
+            talking = {**limits, **self.credentials.env}
         return process.run(
             ["git", *args],
             cwd=self.directory,
-            env={**credentials, **(env or {})},
+            env={**talking, **(env or {})},
             input=input,
             check=check,
         )
@@ -261,15 +268,18 @@ class Git:
 def until_won(attempt: Callable[[], T], what: str) -> T:
     """Call `attempt` (fetch, decide, write, push) until it loses no race.
 
-    Raises RaceError, naming `what`, after the last attempt.
+    Raises RaceError, naming `what`, after `retry.ATTEMPTS` and `retry.RACE_SECONDS`.
     """
-    for number in range(retry.ATTEMPTS):
+    start = time.monotonic()
+    number = 0
+    while number < retry.ATTEMPTS or time.monotonic() < start + retry.RACE_SECONDS:
         try:
             return attempt()
         except LostRace:
             time.sleep(retry.pause(number, random.random()))  # noqa: S311 - jitter
+        number += 1
     raise RaceError(
-        f"{what}: other writers were first {retry.ATTEMPTS} times in a row",
+        f"{what}: other writers were first {number} times in a row",
         fix="run the job again; if it happens often, look for a job that pushes in a loop",
     )
 

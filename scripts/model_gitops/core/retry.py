@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 
 ATTEMPTS = 10
+# Whoever loses a race loses it to somebody who got further: with 50 writers ten attempts are too few
+# for the unluckiest, so it is time that ends a race.
+RACE_SECONDS = 300.0
 _FIRST_SECONDS = 0.2
 _LONGEST_SECONDS = 20.0
 
@@ -16,8 +19,8 @@ _LOST_RACE = re.compile(
     re.IGNORECASE,
 )
 _TRANSIENT = re.compile(
-    r"returned error: (?:429|5\d\d)|HTTP (?:429|5\d\d)|timed out|timeout|early EOF"
-    r"|connection (?:reset|refused|closed|timed)|could not resolve host|remote end hung up"
+    r"returned error: (?:429|5\d\d)|HTTP (?:429|5\d\d)|timed out|timeout|early EOF|empty reply"
+    r"|connection (?:was )?(?:reset|refused|closed|timed)|could not resolve host|remote end hung up"
     r"|temporary failure|RPC failed|unexpected disconnect|operation too slow|network is unreachable",
     re.IGNORECASE,
 )
