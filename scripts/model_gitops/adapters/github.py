@@ -71,11 +71,17 @@ class GitHub:
     """One repository, `owner/name`, on the server with the API at `api_url`."""
 
     def __init__(self, repository: str, token: str, *, api_url: str = "") -> None:
-        """Make no request yet. Raises InputError where `token` is empty or `repository` is odd."""
+        """Make no request yet. Raises InputError where `token` or `repository` is empty or odd."""
         if not token:
             raise InputError(
                 f"GitHub's API for {repository} needs a token, and input `token` is empty",
                 fix="token: ${{ secrets.DEPLOY_TOKEN }}",
+            )
+        if not token.isascii() or not token.isprintable() or " " in token:
+            # It could not be sent. The value itself stays out of the message.
+            raise InputError(
+                "input `token` holds a space, a line break or a character that no token has",
+                fix="set the secret again, without a line break at its end",
             )
         if repository.count("/") != 1 or not all(repository.split("/")):
             raise InputError.of("repository", repository, "it is not `owner/name`")
@@ -236,8 +242,7 @@ class GitHub:
             raise self._error(error.status, error.data, doing, permission) from error
         except requests.RequestException as error:
             raise ApiError(
-                f"GitHub's API at {self._api_url} can't be reached to {doing}:"
-                f" {type(error).__name__}",
+                f"GitHub's API at {self._api_url} can't be reached to {doing}: {_cause(error)}",
                 fix="look at the server's status page, then run the job again",
             ) from error
 
@@ -260,6 +265,17 @@ class GitHub:
         if status == 422 and "already exists" in said:
             return AlreadyExistsError(text, status=status)
         return ApiError(text, status=status)
+
+
+def _cause(error: Exception) -> str:
+    """Return what was wrong with the last of all attempts; addresses and queries are left out."""
+    last = getattr(error.args[0] if error.args else None, "reason", None) or error
+    said = str(last)
+    # Only for a limit, primary or secondary, is a 403 sent again.
+    if said.startswith("too many 403"):
+        return "its rate limit was reached, and waiting as it asked was not enough (403)"
+    # Such as "too many 502 error responses".
+    return said if said.startswith("too many ") else type(last).__name__
 
 
 def _message(data: Any) -> str:

@@ -1,0 +1,15 @@
+"""GitHub's API is not asked with what can't be sent."""
+
+from __future__ import annotations
+
+import pytest
+
+from model_gitops.adapters.github import GitHub
+from model_gitops.errors import InputError
+
+
+@pytest.mark.parametrize("token", ["canary-1\n", "canary 1", "canary-é", "canary-\u200b"])
+def test_a_token_that_cannot_be_sent_is_refused_and_not_repeated(token: str) -> None:
+    with pytest.raises(InputError, match="`token` holds") as caught:
+        GitHub("acme/m", token, api_url="http://127.0.0.1:9")
+    assert "canary" not in str(caught.value)
