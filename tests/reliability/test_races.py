@@ -28,7 +28,7 @@ from model_gitops.local.forge.openapi import strict_forge
 from model_gitops.options import variable
 
 FULL = os.environ.get("MODEL_GITOPS_RELIABILITY") == "full"
-BUMPS, REGISTRATIONS, REPORTS = (50, 20, 8) if FULL else (8, 5, 3)
+BUMPS, REGISTRATIONS, REPORTS = (50, 20, 8) if FULL else (12, 6, 3)
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 DEPLOY, MODEL, TOKEN = "acme/deploy", "acme/model", "writer-secret-token"
 OVERLAY = "overlays/dev"
