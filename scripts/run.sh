@@ -39,7 +39,9 @@ store="${RUNNER_TOOL_CACHE:-${RUNNER_TEMP:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cach
 mkdir -p "${store}" 2>/dev/null && [[ -w "${store}" ]] || store="${RUNNER_TEMP:-/tmp}/model-gitops"
 mkdir -p "${store}"
 
-lock=$(cat "${here}/requirements.txt" "${here}/../pyproject.toml" | sha256sum)
+digest() { if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi; } # Linux, macOS
+
+lock=$(cat "${here}/requirements.txt" "${here}/../pyproject.toml" | digest)
 environment="${store}/${lock:0:16}"
 [[ "${name}" != dev ]] || environment+=-dev
 python="${environment}/bin/python"
@@ -48,22 +50,23 @@ ready="${environment}/ready-${name}" # written last: a set-up that was cut off i
 find_uv() {
   local pinned fresh hash
   command -v uv && return
-  hash=$(sha256sum "${here}/uv.txt")
+  hash=$(digest <"${here}/uv.txt")
   pinned="${store}/uv-${hash:0:16}"
   if [[ ! -x "${pinned}/bin/uv" ]]; then
     fresh=$(mktemp -d "${store}/uv-XXXXXX")
     PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
       --target "${fresh}" --requirement "${here}/uv.txt" >&2 || return
-    mv -T "${fresh}" "${pinned}" 2>/dev/null || rm -rf "${fresh}" # another job was first
+    mv "${fresh}" "${pinned}"
   fi
   echo "${pinned}/bin/uv"
 }
 
 if [[ ! -f "${ready}" ]]; then
-  uv=$(find_uv) || fail "uv is not on PATH and pip can't install it: install uv on the runner"
   export UV_NO_CONFIG=1 UV_NO_PROGRESS=1
   (
-    flock 9
+    # Jobs of one machine may share the store. macOS has no flock; its runners run one job.
+    if command -v flock >/dev/null; then flock 9; fi
+    uv=$(find_uv) || fail "uv is not on PATH and pip can't install it: install uv on the runner"
     [[ -x "${python}" ]] ||
       "${uv}" venv --quiet --no-project --python ">=3.11" --python-preference system "${environment}" ||
       fail "there is no Python 3.11 or newer: add actions/setup-python before this step"
