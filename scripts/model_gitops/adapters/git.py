@@ -312,5 +312,5 @@ def _fix_for(said: str) -> str:
         text in lowered
         for text in ("401", "authentication", "could not read username", "404", "not found")
     ):
-        return "check that the repository exists and that a token or key which may read it is given"
+        return "check that the repository exists, and that the token or key is right, not expired, and may read it"
     return ""
