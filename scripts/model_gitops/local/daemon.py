@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -28,8 +29,13 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def free_port(preferred: int = 0) -> int:
-    """Return a free TCP port on loopback: `preferred` if nothing listens there."""
-    for port in (preferred, 0):
+    """Return a free TCP port on loopback: `preferred` if nothing has it.
+
+    A new one is below the ports that the system gives to outgoing connections: one of these could
+    take it while its server restarts.
+    """
+    candidates = random.sample(range(20_000, 32_000), 20)
+    for port in (*([preferred] if preferred else []), *candidates, 0):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
