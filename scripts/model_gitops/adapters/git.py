@@ -228,7 +228,7 @@ class Git:
         return self.run("rev-parse", "--is-shallow-repository").strip() == "true"
 
     def refresh_tags(self, remote: str = "origin") -> None:
-        """Fetch the remote's tags, for reading. A shallow checkout stays shallow: cost is flat.
+        """Fetch the remote's tags, for reading. A checkout of one commit stays so: cost is flat.
 
         A complete checkout of a repository that can't be reached any more (no credentials were
         kept) serves as it is, with a warning. Raises ExternalError for a shallow one, as a missing
@@ -236,14 +236,17 @@ class Git:
         """
         if not self.has_remote(remote):
             return
-        depth = ["--depth=1"] if self.is_shallow() else []
+        shallow = self.is_shallow()
+        # A depth cuts history at each tag, which would take commits from a deeper checkout.
+        alone = shallow and self.run("rev-list", "--count", "--max-count=2", "HEAD").strip() == "1"
+        depth = ["--depth=1"] if alone else []
         try:
             self.remote(
                 "fetch", "--quiet", "--no-recurse-submodules", "--no-tags", "--force", *depth,
                 "--", remote, "+refs/tags/*:refs/tags/*",
             )  # fmt: skip
         except process.ProcessError as error:
-            if depth:
+            if shallow:
                 raise ExternalError(
                     f"the tags of {remote!r} can't be fetched: {error.message}",
                     fix="give actions/checkout `fetch-depth: 0`, or leave `persist-credentials` at true",
@@ -251,18 +254,6 @@ class Git:
             runner.warning(
                 f"the tags of {remote!r} can't be fetched; the checkout's own are used: {error.message}"
             )
-
-    def complete(self, remote: str = "origin") -> None:
-        """Fetch what a shallow or tagless checkout lacks: all history and all annotated tags.
-
-        Tags that differ from the remote's are replaced: old checkouts made annotated tags
-        lightweight. Raises ExternalError where the remote can't be reached.
-        """
-        shallow = self.run("rev-parse", "--is-shallow-repository").strip() == "true"
-        self.remote(
-            "fetch", "--quiet", "--no-recurse-submodules", "--force", "--tags",
-            *(["--unshallow"] if shallow else []), "--", remote,
-        )  # fmt: skip
 
 
 def until_won(attempt: Callable[[], T], what: str) -> T:
