@@ -61,12 +61,14 @@ find_uv() {
   echo "${pinned}/bin/uv"
 }
 
-if [[ ! -f "${ready}" ]]; then
+# A kept environment breaks when the machine's Python goes: it is made again, as one that was cut off.
+if [[ ! -f "${ready}" || ! -x "${python}" ]]; then
   export UV_NO_CONFIG=1 UV_NO_PROGRESS=1
   (
     # Jobs of one machine may share the store. macOS has no flock; its runners run one job.
     if command -v flock >/dev/null; then flock 9; fi
     uv=$(find_uv) || fail "uv is not on PATH and pip can't install it: install uv on the runner"
+    [[ -x "${python}" ]] || rm -rf "${environment}"
     [[ -x "${python}" ]] ||
       "${uv}" venv --quiet --no-project --python ">=3.11" --python-preference system "${environment}" ||
       fail "there is no Python 3.11 or newer: add actions/setup-python before this step"
