@@ -91,19 +91,20 @@ class GitHub:
         self._opened: Repository | None = None
 
     def login(self) -> str:
-        """Return who the token is: a user's login, or `app[bot]`."""
+        """Return who the token is: a user's login, or `app[bot]`. Raises ApiError."""
         from github import GithubException
 
-        requester = self._repository.requester
-        try:
-            return str(requester.requestJsonAndCheck("GET", "/user")[1]["login"])
-        except (GithubException, KeyError):
-            pass  # an installation token: only GraphQL says whose
-        try:
-            _, answer = requester.graphql_query("query { viewer { login } }", {})
-            return str(answer["data"]["viewer"]["login"])
-        except (GithubException, KeyError, TypeError, AttributeError):
-            return WORKFLOW_BOT  # servers without GraphQL
+        with self._errors("ask who the token is", "metadata: read"):
+            requester = self._repository.requester
+            try:
+                return str(requester.requestJsonAndCheck("GET", "/user")[1]["login"])
+            except (GithubException, KeyError):
+                pass  # an installation token: only GraphQL says whose
+            try:
+                _, answer = requester.graphql_query("query { viewer { login } }", {})
+                return str(answer["data"]["viewer"]["login"])
+            except (GithubException, KeyError, TypeError, AttributeError):
+                return WORKFLOW_BOT  # servers without GraphQL
 
     def pull_request(self, number: int) -> PullRequest:
         """Return pull request `number`. Raises ApiError."""
