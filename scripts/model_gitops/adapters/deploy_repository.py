@@ -21,7 +21,6 @@ _PROTOCOLS = "https:http:ssh:file"
 # How much history the guard against going back may look at: one commit tells as a rule.
 _DEPTHS = (1, 50, 500)
 _MOST_COMMITS = 50
-_BOT = "model-gitops[bot]"
 
 
 @dataclass(frozen=True)
@@ -126,7 +125,7 @@ class DeployRepository:
         self._git.run("update-index", "--cacheinfo", entry, env=index)
         tree = self._git.run("write-tree", "--missing-ok", env=index).strip()
         done = self._git.run(
-            "commit-tree", tree, "-p", parent, "-F", "-", input=message, env=self._identity()
+            "commit-tree", tree, "-p", parent, "-F", "-", input=message, env=self._git.identity()
         )
         return done.strip()
 
@@ -245,17 +244,6 @@ class DeployRepository:
     def _cut_off(self) -> set[str]:
         file = self._git.directory / "shallow"
         return set(file.read_text(encoding="ascii").split()) if file.exists() else set()
-
-    def _identity(self) -> dict[str, str]:
-        """Name the bot as author and committer where the machine has no name configured."""
-        if self._git.completed("config", "user.email", check=False).returncode == 0:
-            return {}
-        email = f"{_BOT}@users.noreply.github.com"
-        return {
-            f"GIT_{role}_{kind}": value
-            for role in ("AUTHOR", "COMMITTER")
-            for kind, value in (("NAME", _BOT), ("EMAIL", email))
-        }
 
 
 @contextmanager
