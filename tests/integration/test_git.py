@@ -37,6 +37,21 @@ def test_refreshing_tags_keeps_the_history_that_there_is(
     assert depth > 1 or repository.is_shallow()
 
 
+@pytest.mark.parametrize("depth", [[], ["--depth=1"]])
+def test_a_branch_that_only_the_remote_has_is_found(
+    upstream: Path, tmp_path: Path, depth: list[str]
+) -> None:
+    git.Git(upstream).run("branch", "staging", "HEAD~2")
+    wanted = git.Git(upstream).commit_of("staging")
+    checkout = tmp_path / "checkout"
+    process.run(["git", "clone", "--quiet", *depth, upstream.as_uri(), checkout])
+    repository = git.Git(checkout)
+
+    assert repository.find_commit("staging") == wanted
+    assert repository.find_commit("nowhere") is None
+    assert repository.find_commit("--upload-pack=touch pwned") is None
+
+
 def _who() -> dict[str, str]:
     return {
         f"GIT_{role}_{part}": "tester@example.org"

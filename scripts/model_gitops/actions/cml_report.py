@@ -318,8 +318,7 @@ def _commit_of(
     )
     if not valid or not repository.has_remote():
         return ""
-    # A shallow checkout has only its own branch, and stays shallow.
-    depth = ["--depth=1"] if repository.is_shallow() else []
+    depth = repository.flat_depth()  # a shallow checkout has only its own branch
     try:
         repository.remote(
             "fetch", "--quiet", "--no-recurse-submodules", "--no-tags", *depth,

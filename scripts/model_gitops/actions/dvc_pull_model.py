@@ -107,34 +107,17 @@ def _commit(repository: git.Git, revision: str) -> str:
                 f"the registry has no such entry; the {what} of {parsed.model!r}: {have or 'none'}",
                 fix="give one of these, or register the model first (gto-register-stage)",
             )
-        return _present(repository, found.commit, revision)
-    for candidate in (revision, f"origin/{revision}"):
-        if commit := repository.commit_of(candidate):
-            return commit
-    return _present(repository, revision, revision)
-
-
-def _present(repository: git.Git, name: str, revision: str) -> str:
-    """Return the commit `name`, fetched where a shallow checkout lacks it."""
-    if commit := repository.commit_of(name):
-        return commit
-    fetchable = not name.startswith("-") and repository.completed(
-        "check-ref-format", f"refs/heads/{name}", check=False
-    ).returncode == 0  # fmt: skip
-    if fetchable and repository.has_remote():
-        depth = ["--depth=1"] if repository.is_shallow() else []
-        fetched = repository.completed(
-            "fetch", "--quiet", "--no-tags", "--no-recurse-submodules", *depth, "--", "origin", name,
-            check=False,
-        )  # fmt: skip
-        if fetched.returncode == 0 and (commit := repository.commit_of("FETCH_HEAD")):
-            return commit
-    raise InputError.of(
-        "revision",
-        revision,
-        "neither this checkout nor its remote has such a revision",
-        fix="give a commit, branch or tag that exists, `name@v1.2.3` or `name#stage`",
-    )
+        commit = repository.find_commit(found.commit)
+    else:
+        commit = repository.find_commit(revision)
+    if commit is None:
+        raise InputError.of(
+            "revision",
+            revision,
+            "neither this checkout nor its remote has such a revision",
+            fix="give a commit, branch or tag that exists, `name@v1.2.3` or `name#stage`",
+        )
+    return commit
 
 
 def _settings(text: str) -> dict[str, str]:

@@ -97,13 +97,12 @@ def _commit(
     repository: git.Git, registry: tags.Registry, model: str, named: str, input_name: str
 ) -> str:
     found = revision.find(registry, model, named)
-    commit = found.commit if found else repository.commit_of(named)
+    commit = repository.find_commit(found.commit if found else named)
     if commit is None:
         raise InputError.of(
             input_name,
             named,
-            f"it is no version or stage of {model}, and no Git revision of this checkout",
-            fix="give a version (v1.2.3), a stage (name#stage) or a revision; if it is a commit that "
-            "the checkout lacks, give actions/checkout `fetch-depth: 0`",
+            f"it is no version or stage of {model}, and no Git revision of this checkout or its remote",
+            fix="give a version (v1.2.3), a stage (name#stage), or a branch, tag or commit that exists",
         )
     return commit

@@ -151,6 +151,27 @@ class Git:
         )  # fmt: skip
         return found.stdout.strip() or None if found.returncode == 0 else None
 
+    def find_commit(self, revision: str) -> str | None:
+        """Return the commit of `revision`, of the remote's branch of that name, or fetched; or None.
+
+        A shallow checkout has only its own branch, and stays shallow.
+        """
+        for name in (revision, f"origin/{revision}"):
+            if commit := self.commit_of(name):
+                return commit
+        takes = self.completed("check-ref-format", f"refs/heads/{revision}", check=False)
+        if revision.startswith("-") or takes.returncode != 0 or not self.has_remote():
+            return None
+        depth = self.flat_depth()
+        try:
+            self.remote(
+                "fetch", "--quiet", "--no-tags", "--no-recurse-submodules", *depth,
+                "--", "origin", revision,
+            )  # fmt: skip
+        except (process.ProcessError, LostRace):
+            return None
+        return self.commit_of("FETCH_HEAD")
+
     def file_at(self, commit: str, path: str) -> str | None:
         """Return the text of `path` (relative to the top, POSIX) at `commit`, or None."""
         found = self.completed("cat-file", "blob", f"{commit}:{path}", check=False)
@@ -227,6 +248,14 @@ class Git:
         """Whether history is cut off, as actions/checkout does by default."""
         return self.run("rev-parse", "--is-shallow-repository").strip() == "true"
 
+    def flat_depth(self) -> list[str]:
+        """Return the option that keeps a fetch into a checkout of one commit small.
+
+        It cuts history at what is fetched, which would take commits from a deeper checkout.
+        """
+        count = self.run("rev-list", "--count", "--max-count=2", "HEAD", check=False)
+        return ["--depth=1"] if self.is_shallow() and count.strip() == "1" else []
+
     def refresh_tags(self, remote: str = "origin") -> None:
         """Fetch the remote's tags, for reading. A checkout of one commit stays so: cost is flat.
 
@@ -236,17 +265,14 @@ class Git:
         """
         if not self.has_remote(remote):
             return
-        shallow = self.is_shallow()
-        # A depth cuts history at each tag, which would take commits from a deeper checkout.
-        alone = shallow and self.run("rev-list", "--count", "--max-count=2", "HEAD").strip() == "1"
-        depth = ["--depth=1"] if alone else []
+        depth = self.flat_depth()
         try:
             self.remote(
                 "fetch", "--quiet", "--no-recurse-submodules", "--no-tags", "--force", *depth,
                 "--", remote, "+refs/tags/*:refs/tags/*",
             )  # fmt: skip
         except process.ProcessError as error:
-            if shallow:
+            if self.is_shallow():
                 raise ExternalError(
                     f"the tags of {remote!r} can't be fetched: {error.message}",
                     fix="give actions/checkout `fetch-depth: 0`, or leave `persist-credentials` at true",
