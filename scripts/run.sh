@@ -8,6 +8,13 @@ set -euo pipefail
 name=${1:?usage: run.sh NAME [ARGUMENTS]}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
+# The name becomes a part of paths: it is one of ours, or nothing is done.
+known=$(cd "${here}/../actions" && echo *)
+if [[ " dev local ${known} " != *" ${name} "* || "${name}" == *[!a-z-]* ]]; then
+  echo "error: there is no such action; there are: ${known}, and local" >&2
+  exit 2
+fi
+
 fail() { # one annotation in a workflow, one line elsewhere
   if [[ "${GITHUB_ACTIONS:-}" == true ]]; then
     echo "::error title=${name}::$1"

@@ -59,3 +59,10 @@ def test_a_fault_that_may_pass(message: str) -> None:
 def test_pauses_are_bounded_and_never_nothing(attempt: int, jitter: float) -> None:
     assert 0 < retry.pause(attempt, jitter) <= 20
     assert retry.pause(attempt, jitter) <= retry.pause(attempt + 1, jitter)
+
+
+def test_a_lock_file_is_this_machines_only_where_git_itself_complains() -> None:
+    told = "Unable to create '/src/.git/refs/tags/m@v1.lock': File exists."
+    assert retry.lock_file(f"error: cannot lock ref 'x': {told}") == "/src/.git/refs/tags/m@v1.lock"
+    assert retry.lock_file(f"remote: error: cannot lock ref 'x': {told}") == ""
+    assert retry.lock_file("fatal: the remote end hung up unexpectedly") == ""

@@ -122,8 +122,9 @@ class Publisher:
             return (self.checkout.commit_of(target.id) or target.id) if target.id else commit
         if target.id:
             return int(target.id)
-        if number := self.context.pull_request.get("number"):
-            return int(number)
+        number = self.context.pull_request.get("number")
+        if isinstance(number, int) and number > 0:
+            return number
         if number := _open_pull_request(self._api, self.context.base_ref, commit):
             return number
         if target.kind == "pr":

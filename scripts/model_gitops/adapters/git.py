@@ -7,15 +7,15 @@ import os
 import random
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
 from model_gitops import runner
-from model_gitops.adapters import process
+from model_gitops.adapters import process, scratch
 from model_gitops.core import retry
 from model_gitops.core.tags import Tag
 from model_gitops.errors import ExternalError, InputError, RaceError
@@ -29,7 +29,9 @@ BOT_EMAIL = "model-gitops[bot]@users.noreply.github.com"
 _TALKING = ("fetch", "push", "ls-remote", "cat-file")
 
 # A server that sends nothing for so long has hung: the request is made again.
-_STALLED_SECONDS = 120
+_STALLED_SECONDS = 60
+# Git holds a lock file for moments: one so old is of a git that was killed.
+_OLDEST_LOCK_SECONDS = 30
 
 T = TypeVar("T")
 
@@ -70,8 +72,8 @@ def token_credentials(url: str, token: str) -> Credentials:
 @contextmanager
 def ssh_credentials(private_key: str) -> Iterator[Credentials]:
     """Give git `private_key` for ssh, in a file that only we can read and that is removed after."""
-    with tempfile.TemporaryDirectory(prefix="model-gitops-ssh-") as folder:
-        key = Path(folder) / "key"
+    with scratch.folder("model-gitops-ssh-") as folder:
+        key = folder / "key"
         key.touch(mode=0o600)
         key.write_text(private_key.rstrip("\n") + "\n", encoding="utf-8")
         known = os.environ.get("GIT_SSH_COMMAND", "ssh")
@@ -79,6 +81,8 @@ def ssh_credentials(private_key: str) -> Iterator[Credentials]:
             {
                 "GIT_SSH_COMMAND": f"{known} -i '{key}' -o IdentitiesOnly=yes"
                 " -o BatchMode=yes -o StrictHostKeyChecking=accept-new"
+                f" -o ConnectTimeout={_STALLED_SECONDS}"
+                f" -o ServerAliveInterval={_STALLED_SECONDS // 4 or 1} -o ServerAliveCountMax=4"
             }
         )
 
@@ -129,17 +133,39 @@ class Git:
 
         Raises LostRace if another writer was first, ExternalError when the fault stays.
         """
+        done = self._again(*args)
+        if done.returncode == 0:
+            return done.stdout
+        said = done.stderr + done.stdout
+        if args[0] == "push" and retry.is_lost_race(said):
+            raise LostRace(said)
+        raise process.ProcessError(done, fix=_fix_for(said))
+
+    def _again(self, *args: str) -> process.Completed:
+        """Run a git command that talks to a remote until it works, or it makes no sense to go on."""
+        start = time.monotonic()
         for attempt in range(retry.ATTEMPTS):
             done = self.completed(*args, check=False)
-            if done.returncode == 0:
-                return done.stdout
             said = done.stderr + done.stdout
-            if retry.is_lost_race(said):
-                raise LostRace(said)
-            if not retry.is_transient(said) or attempt + 1 == retry.ATTEMPTS:
+            # Who loses a push must decide again; who can't write into this checkout may try again.
+            lost = retry.is_lost_race(said)
+            passing = args[0] != "push" if lost else retry.is_transient(said)
+            if done.returncode == 0 or not passing:
                 break
+            if attempt + 1 == retry.ATTEMPTS or time.monotonic() - start > retry.FAULT_SECONDS:
+                break
+            self._remove_stale_lock(said)
             time.sleep(retry.pause(attempt, random.random()))  # noqa: S311 - jitter
-        raise process.ProcessError(done, fix=_fix_for(said))
+        return done
+
+    def _remove_stale_lock(self, said: str) -> None:
+        """Remove the lock file that git complains of, where it is left of a git that was killed."""
+        file = Path(retry.lock_file(said))
+        with suppress(OSError):
+            age = time.time() - file.stat().st_mtime
+            if file.suffix == ".lock" and age > _OLDEST_LOCK_SECONDS:
+                file.unlink()
+                runner.warning(f"removed {file}, which a git that was killed left {age:.0f} s ago")
 
     def commit_of(self, revision: str) -> str | None:
         """Return the full commit hash that `revision` names, or None."""
@@ -174,12 +200,59 @@ class Git:
 
     def file_at(self, commit: str, path: str) -> str | None:
         """Return the text of `path` (relative to the top, POSIX) at `commit`, or None."""
-        found = self.completed("cat-file", "blob", f"{commit}:{path}", check=False)
-        return found.stdout if found.returncode == 0 else None
+        found = self._again("cat-file", "blob", f"{commit}:{path}")
+        if found.returncode == 0:
+            return found.stdout
+        if "promisor remote" in found.stderr or retry.is_transient(found.stderr):
+            # It is there, but left out of a partial clone, and its server does not give it.
+            raise process.ProcessError(found, fix=_fix_for(found.stderr))
+        return None
+
+    def contents_at(self, commit: str, path: str) -> dict[str, bytes]:
+        """Return the files at or below `path` at `commit`, byte by byte, in two processes.
+
+        Keys are relative to `path`, "" where it is a file itself; empty where there is nothing.
+        Links and submodules are left out.
+        """
+        listing = self.completed(
+            "ls-tree", "-r", "-z", "--full-tree", commit, "--", f":(top,literal){path}", check=False
+        ).stdout
+        names = {}
+        for entry in listing.split("\0"):
+            mode, _, rest = entry.partition(" ")
+            if mode.startswith("100"):
+                fields, _, name = rest.partition("\t")
+                names[name[len(path) :].lstrip("/")] = fields.split(" ")[1]
+        return dict(zip(names, self.blobs(list(names.values())), strict=True))
+
+    def blobs(self, objects: Sequence[str]) -> list[bytes]:
+        """Return the bytes of files, by their hashes, in one process.
+
+        A text pipe would change line endings. Raises ExternalError where one can't be read.
+        """
+        if not objects:
+            return []
+        with tempfile.TemporaryFile() as wanted, tempfile.TemporaryFile() as answer:
+            wanted.write("".join(f"{one}\n" for one in objects).encode())
+            wanted.seek(0)
+            words: list[str | Path] = ["git", "-C", self.directory, "cat-file", "--batch"]
+            if process.pipe(words, stdin=wanted, stdout=answer, env=self.credentials.env):
+                raise ExternalError(f"git can't read the files of {self.directory}")
+            answer.seek(0)
+            found = []
+            for one in objects:
+                head = answer.readline().split()
+                if len(head) != 3:
+                    raise ExternalError(f"a file of {self.directory} can't be read (object {one})")
+                found.append(answer.read(int(head[2])))
+                answer.read(1)
+        return found
 
     def is_ancestor(self, ancestor: str, descendant: str) -> bool:
         """Whether `ancestor` is in the history of `descendant` (a commit is in its own)."""
         done = self.completed("merge-base", "--is-ancestor", ancestor, descendant, check=False)
+        if done.returncode not in (0, 1):
+            raise process.ProcessError(done)  # what can't be told is no "no"
         return done.returncode == 0
 
     def tags(self) -> list[Tag]:
@@ -237,6 +310,7 @@ class Git:
         done = self.completed("update-ref", "--stdin", input=orders, check=False)
         if done.returncode != 0:
             if retry.is_lost_race(done.stderr):
+                self._remove_stale_lock(done.stderr)
                 raise LostRace(done.stderr)
             raise process.ProcessError(done)
 
@@ -289,14 +363,17 @@ def until_won(attempt: Callable[[], T], what: str) -> T:
     """
     start = time.monotonic()
     number = 0
+    last: list[str] = []
     while number < retry.ATTEMPTS or time.monotonic() < start + retry.RACE_SECONDS:
         try:
             return attempt()
-        except LostRace:
+        except LostRace as error:
+            last = str(error).strip().splitlines()
             time.sleep(retry.pause(number, random.random()))  # noqa: S311 - jitter
         number += 1
+    told = f" (git said: {last[-1][:200]})" if last else ""
     raise RaceError(
-        f"{what}: other writers were first {number} times in a row",
+        f"{what}: other writers were first {number} times in a row{told}",
         fix="run the job again; if it happens often, look for a job that pushes in a loop",
     )
 

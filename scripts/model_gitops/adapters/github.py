@@ -11,6 +11,7 @@ from model_gitops import runner
 from model_gitops.errors import ExternalError, InputError
 
 if TYPE_CHECKING:
+    from github import GithubRetry
     from github.CommitComment import CommitComment
     from github.IssueComment import IssueComment
     from github.PullRequest import PullRequest as ApiPullRequest
@@ -21,7 +22,7 @@ WORKFLOW_BOT = "github-actions[bot]"
 
 _TIMEOUT_SECONDS = 30
 _ATTEMPTS = 6
-# A primary rate limit may last an hour; no job should sit that long.
+# A primary rate limit may last an hour; no job should sit that long, in one wait or in several.
 _LONGEST_WAIT_SECONDS = 900
 
 
@@ -125,11 +126,27 @@ class GitHub:
                     return _pull_request(found)
         return None
 
+    def open_pull_requests(self, base: str) -> list[PullRequest]:
+        """Return the open pull requests into branch `base`, oldest first."""
+        with self._errors("list pull requests", "pull-requests: read"):
+            listed = self._repository.get_pulls("open", base=base, sort="created", direction="asc")
+            return [_pull_request(found) for found in listed if found.base.ref == base]
+
     def pull_requests_of_commit(self, sha: str) -> list[PullRequest]:
         """Return the pull requests that commit `sha` is in, open ones first."""
         with self._errors(f"list the pull requests of commit {sha}", "pull-requests: read"):
             found = [_pull_request(pull) for pull in self._repository.get_commit(sha).get_pulls()]
         return sorted(found, key=lambda pull: pull.state != "open")
+
+    def approvals(self, number: int) -> tuple[str, ...]:
+        """Return who approves pull request `number`: whose last verdict is an approval, sorted."""
+        verdicts: dict[str, str] = {}
+        with self._errors(f"list the reviews of pull request {number}", "pull-requests: read"):
+            for review in self._repository.get_pull(number).get_reviews():
+                # A comment is no verdict. The account behind a review may have been deleted.
+                if review.user and review.state in ("APPROVED", "CHANGES_REQUESTED", "DISMISSED"):
+                    verdicts[review.user.login] = review.state
+        return tuple(sorted(login for login, state in verdicts.items() if state == "APPROVED"))
 
     def is_ancestor(self, ancestor: str, descendant: str) -> bool | None:
         """Whether commit `ancestor` is in the history of `descendant`; None where GitHub can't tell.
@@ -205,7 +222,7 @@ class GitHub:
     @property
     def _repository(self) -> Repository:
         if self._opened is None:
-            from github import Auth, Github, GithubRetry
+            from github import Auth, Github
 
             client = Github(
                 auth=Auth.Token(self._token),
@@ -218,7 +235,7 @@ class GitHub:
                 # (Retry-After, rate limits) is honoured by the retry.
                 seconds_between_requests=None,
                 seconds_between_writes=None,
-                retry=GithubRetry(
+                retry=_patient_retry(
                     total=_ATTEMPTS,
                     # What we send by PATCH may be sent twice; PyGithub's own list lacks it.
                     allowed_methods=["DELETE", "GET", "PATCH", "POST"],
@@ -266,6 +283,34 @@ class GitHub:
         if status == 422 and "already exists" in said:
             return AlreadyExistsError(text, status=status)
         return ApiError(text, status=status)
+
+
+def _patient_retry(**options: Any) -> GithubRetry:
+    """Return PyGithub's retry, with an end to what the server's Retry-After may make us wait."""
+    from github import GithubRetry
+    from urllib3.exceptions import MaxRetryError, ResponseError
+
+    class PatientRetry(GithubRetry):  # type: ignore[misc, unused-ignore]
+        def __init__(self, *, waited: float = 0.0, **kw: Any) -> None:
+            super().__init__(**kw)
+            self._waited = waited
+
+        def new(self, **kw: Any) -> Any:
+            return super().new(waited=self._waited, **kw)
+
+        def increment(self, *args: Any, **kw: Any) -> Any:
+            # Its own arguments are: method, url, response, …
+            response = kw.get("response") or (args[2] if len(args) > 2 else None)
+            asked = (self.get_retry_after(response) if response else None) or 0.0
+            waited = self._waited + asked
+            if response and waited > _LONGEST_WAIT_SECONDS:
+                text = f"too many {response.status} error responses: it asks to wait {asked:.0f} s"
+                raise MaxRetryError(kw["_pool"], str(args[1]), ResponseError(text))
+            following: Any = super().increment(*args, **kw)
+            following._waited = waited
+            return following
+
+    return PatientRetry(**options)
 
 
 def _cause(error: Exception) -> str:

@@ -23,3 +23,13 @@ def is_inside(path: Path, top: Path) -> bool:
         return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(top))
     except (OSError, ValueError):
         return False
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Write a file at once: after a full disk or a kill the old one is there, never a half."""
+    fresh = file.with_name(f".{file.name}.new")
+    try:
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(file)
+    finally:
+        fresh.unlink(missing_ok=True)

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import signal
 import subprocess
+import tempfile
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -27,6 +32,11 @@ _KEPT = re.compile(
     r"|UV_(DEFAULT_INDEX|INDEX|INDEX_URL|EXTRA_INDEX_URL|FIND_LINKS|OFFLINE|CACHE_DIR|SYSTEM_CERTS|NATIVE_TLS)"
 )
 
+# How long a process that is told to stop may take, to remove its lock files and its children.
+_GRACE_SECONDS = 5.0
+_LOOK_SECONDS = 0.2
+_NO_ROOM_BYTES = 64 * 1024
+
 
 class ProcessError(ExternalError):
     """A process that ended with a status other than 0."""
@@ -34,9 +44,14 @@ class ProcessError(ExternalError):
     def __init__(self, completed: Completed, *, fix: str = "") -> None:
         tail = "\n".join((completed.stderr or completed.stdout).strip().splitlines()[-20:])
         super().__init__(
-            f"`{completed.program}` failed with status {completed.returncode}: {tail}", fix=fix
+            f"`{completed.program}` failed with status {completed.returncode}: {tail}",
+            fix=fix or completed.fix,
         )
         self.completed = completed
+
+
+class TimedOutError(ExternalError):
+    """A process that took too long, or was silent for too long, and was stopped."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +62,7 @@ class Completed:
     returncode: int
     stdout: str
     stderr: str
+    fix: str = ""
 
     @property
     def program(self) -> str:
@@ -77,12 +93,15 @@ def run(
     timeout: float | None = 600,
     stream: bool = False,
     on_line: Callable[[str], None] | None = None,
+    patience: Callable[[], float | None] | None = None,
 ) -> Completed:
     """Run a program to its end.
 
     `env` is added to the inherited environment (see `environment`); `timeout` is in seconds;
-    `stream` copies the output to our stderr as it comes, `on_line` gets each line of it instead. Raises ProcessError for a status other
-    than 0 (unless `check` is false), ExternalError for a missing program or a timeout.
+    `stream` copies the output to our stderr as it comes, `on_line` gets each line of it instead,
+    and `patience` says how many seconds a streamed program may be silent now (None: for ever).
+    Raises ProcessError for a status other than 0 (unless `check` is false), ExternalError for a
+    missing program, TimedOutError for one that takes too long or is silent for too long.
     """
     words = tuple(str(arg) for arg in args)
     if any("\0" in word for word in words):
@@ -97,6 +116,9 @@ def run(
             stderr=subprocess.PIPE,
             encoding="utf-8",
             errors="replace",
+            # A session of its own: what it starts (git-remote-https, buildx) can be stopped with
+            # it, and nothing of it can wait for an answer from a terminal.
+            start_new_session=True,
         )
     except FileNotFoundError as error:
         if cwd is not None and not cwd.is_dir():
@@ -110,21 +132,42 @@ def run(
     with process:
         try:
             if stream or on_line:
-                stdout, stderr = _stream(process, input, timeout, on_line or _to_stderr)
+                stdout, stderr = _stream(process, input, timeout, on_line or _to_stderr, patience)
             else:
                 stdout, stderr = process.communicate(input, timeout)
         except subprocess.TimeoutExpired as error:
-            process.kill()
-            raise ExternalError(
-                f"`{words[0]}` did not end within {timeout:.0f} seconds and was stopped"
+            _stop(process)
+            shown = " ".join([Path(words[0]).name, *words[1:2]])
+            problem = "did not end within" if error.timeout == timeout else "said nothing for"
+            raise TimedOutError(
+                f"`{shown}` {problem} {error.timeout:.0f} seconds and was stopped"
             ) from error
         except BaseException:
-            process.kill()
+            _stop(process)
             raise
-    completed = Completed(words, process.returncode, stdout, stderr)
+    fix = _fix_for_disk(cwd) if process.returncode != 0 else ""
+    completed = Completed(words, process.returncode, stdout, stderr, fix)
     if check and completed.returncode != 0:
         raise ProcessError(completed)
     return completed
+
+
+def _fix_for_disk(cwd: Path | None) -> str:
+    """Name a disk without room: many programs say only that a file can't be written."""
+    with suppress(OSError):
+        for folder in (cwd or Path.cwd(), Path(tempfile.gettempdir())):
+            if shutil.disk_usage(folder).free < _NO_ROOM_BYTES:
+                return f"the disk of {folder} is full: make room, then run the job again"
+    return ""
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    """End a process and all that it started: politely, so that lock files go, then by force."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE_SECONDS)
 
 
 def _to_stderr(line: str) -> None:
@@ -137,12 +180,16 @@ def _stream(
     input: str | None,
     timeout: float | None,
     on_line: Callable[[str], None],
+    patience: Callable[[], float | None] | None,
 ) -> tuple[str, str]:
     """Collect both outputs, and hand them on line by line as they come."""
     collected: tuple[list[str], list[str]] = ([], [])
+    start = heard = time.monotonic()
 
     def copy(source: IO[str], lines: list[str]) -> None:
+        nonlocal heard
         for line in source:
+            heard = time.monotonic()
             lines.append(line)
             on_line(line)
 
@@ -157,7 +204,15 @@ def _stream(
     if input is not None and process.stdin is not None:
         process.stdin.write(input)
         process.stdin.close()
-    process.wait(timeout)
+    while process.poll() is None:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_LOOK_SECONDS)
+            break
+        now = time.monotonic()
+        silent = patience() if patience else None
+        for limit, since in ((timeout, start), (silent, heard)):
+            if limit is not None and now - since > limit:
+                raise subprocess.TimeoutExpired(process.args, limit)
     for thread in threads:
         thread.join()
     return "".join(collected[0]), "".join(collected[1])
@@ -189,13 +244,22 @@ def pipe(
     env: Mapping[str, str] | None = None,
     timeout: float | None = 600,
 ) -> int:
-    """Run a program on two binary files (such as a CGI program's) and return its status."""
-    return subprocess.run(
-        [str(arg) for arg in args],
-        env=environment(env),
-        stdin=stdin,
-        stdout=stdout,
-        stderr=subprocess.DEVNULL,
-        timeout=timeout,
-        check=False,
-    ).returncode
+    """Run a program on two binary files (such as a CGI program's) and return its status.
+
+    Raises ExternalError where it does not end.
+    """
+    words = [str(arg) for arg in args]
+    try:
+        return subprocess.run(
+            words,
+            env=environment(env),
+            stdin=stdin,
+            stdout=stdout,
+            stderr=subprocess.DEVNULL,
+            timeout=timeout,
+            check=False,
+        ).returncode
+    except subprocess.TimeoutExpired as error:
+        raise ExternalError(
+            f"`{words[0]}` did not end within {timeout:.0f} seconds and was stopped"
+        ) from error

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from model_gitops.adapters import git, process
+from model_gitops.adapters import git, process, scratch
 
 BRANCH = "model-gitops/reports"
 _REF = f"refs/heads/{BRANCH}"
@@ -24,9 +23,9 @@ def publish(url: str, token: str, files: Sequence[Path]) -> str:
     Files that are there already are not written again. The user's checkout is not touched. Raises
     ExternalError where the server refuses, RaceError where other writers always were first.
     """
-    with tempfile.TemporaryDirectory(prefix="model-gitops-reports-") as folder:
+    with scratch.folder("model-gitops-reports-") as folder:
         process.run(["git", "init", "--quiet", "--bare", folder])
-        repository = git.Git(Path(folder), git.token_credentials(url, token))
+        repository = git.Git(folder, git.token_credentials(url, token))
         return git.until_won(lambda: _attempt(repository, url, files), f"the branch {BRANCH}")
 
 

@@ -8,6 +8,8 @@ ATTEMPTS = 10
 # Whoever loses a race loses it to somebody who got further: with 50 writers ten attempts are too few
 # for the unluckiest, so it is time that ends a race.
 RACE_SECONDS = 300.0
+# A server that hangs takes its time limit at each attempt: after so long no further one is made.
+FAULT_SECONDS = 180.0
 _FIRST_SECONDS = 0.2
 _LONGEST_SECONDS = 20.0
 
@@ -18,6 +20,7 @@ _LOST_RACE = re.compile(
     r"|unable to create .*\.lock",
     re.IGNORECASE,
 )
+_LOCAL_LOCK = re.compile(r"unable to create '([^'\n]+\.lock)': File exists", re.IGNORECASE)
 _TRANSIENT = re.compile(
     r"returned error: (?:429|5\d\d)|HTTP (?:429|5\d\d)|timed out|timeout|early EOF|empty reply"
     r"|connection (?:was )?(?:reset|refused|closed|timed)|could not resolve host|remote end hung up"
@@ -34,6 +37,13 @@ def is_lost_race(message: str) -> bool:
 def is_transient(message: str) -> bool:
     """Whether git's message names a fault of the network or the server that may pass."""
     return _TRANSIENT.search(message) is not None
+
+
+def lock_file(message: str) -> str:
+    """Return the lock file of this machine that stood in git's way, or an empty string."""
+    own = "\n".join(line for line in message.splitlines() if not line.startswith("remote:"))
+    found = _LOCAL_LOCK.search(own)
+    return found.group(1) if found else ""
 
 
 def pause(attempt: int, jitter: float) -> float:
