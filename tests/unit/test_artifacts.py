@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from model_gitops.core import artifacts
+from model_gitops.core import artifacts, dvc_files
 from model_gitops.errors import InputError
 
 MD5 = "0123456789abcdef0123456789abcdef"
@@ -38,7 +38,7 @@ def test_a_subfolder_has_its_own_names_and_paths() -> None:
         "sub/dvc.lock": f"schema: '2.0'\nstages: {{t: {{outs: [{{path: a b.bin, md5: {MD5}}}]}}}}\n",
     }
     expected = artifacts.Artifact(
-        "sub:m", "sub/w/a b.bin", MD5, hash_name=artifacts.LEGACY_HASH, remote="r2"
+        "sub:m", "sub/w/a b.bin", MD5, hash_name=dvc_files.LEGACY_HASH, remote="r2"
     )
     for model, folder in [
         ("sub:m", ""),

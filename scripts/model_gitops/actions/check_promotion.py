@@ -10,7 +10,7 @@ from model_gitops.adapters import git, project
 from model_gitops.core import tags
 from model_gitops.core.markdown import code
 from model_gitops.errors import InputError
-from model_gitops.options import option
+from model_gitops.options import Config, option
 
 OUTPUTS = (
     "environment",
@@ -25,7 +25,7 @@ OUTPUTS = (
 
 
 def command(
-    config: Annotated[str, option("config", "The flow as data.")] = "promotion.yaml",
+    config: Config = "promotion.yaml",
     base_ref: Annotated[
         str, option("base-ref", "Branch that the change goes into. Default: from the event.")
     ] = "",

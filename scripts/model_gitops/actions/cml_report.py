@@ -112,7 +112,7 @@ def command(
         runner.notice(f"the comment would be too long; left out: {', '.join(dropped)[:1000]}")
     # Where pictures have no place on the server, they can still be seen next to the report's file.
     shown = markdown if link or publisher == "cml" else report.write(_beside(assets))[0]
-    file.write_text(shown, encoding="utf-8")
+    paths.write_whole(file, shown)
     runner.say(f"report: {file}")
     if pictures:
         runner.say(f"pictures: {assets}")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated
 
 from model_gitops import runner
 from model_gitops.adapters import dvc, git, paths, project_files
 from model_gitops.core import artifacts, tags
+from model_gitops.core.markdown import code
 from model_gitops.errors import InputError
 from model_gitops.options import existing_folder, lines, option, secret
 
@@ -74,8 +76,8 @@ def command(
     runner.write_outputs(
         {"path": path, "hash": artifact.hash, "size": str(size), "type": artifact.type}
     )
-    label = (artifact.name or artifact.path).replace("`", "'")
-    runner.write_summary(f"### {label}\n\nMD5 `{artifact.hash}`, {size:,} bytes, verified.\n")
+    label = artifact.name or artifact.path
+    runner.write_summary(f"### {code(label)}\n\nMD5 `{artifact.hash}`, {size:,} bytes, verified.\n")
 
 
 def _split(model: str, revision: str) -> tuple[str, str]:
@@ -143,6 +145,6 @@ def _settings(text: str) -> dict[str, str]:
 def _jobs(text: str) -> int | None:
     if not text:
         return None
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 1000:
+    if not re.fullmatch(r"0*(1000|[1-9][0-9]{0,2})", text[:100]) or len(text) > 100:
         raise InputError.of("jobs", text, "it is no number from 1 to 1000", fix="jobs: 4")
     return int(text)

@@ -10,13 +10,13 @@ from model_gitops.adapters import git, project
 from model_gitops.core import metrics, revision, tags
 from model_gitops.core.promotion import Promotion
 from model_gitops.errors import InputError, RefusedError
-from model_gitops.options import option
+from model_gitops.options import Config, option
 
 OUTPUTS = ("passed", "table")
 
 
 def command(
-    config: Annotated[str, option("config", "The flow as data.")] = "promotion.yaml",
+    config: Config = "promotion.yaml",
     baseline: Annotated[
         str,
         option(

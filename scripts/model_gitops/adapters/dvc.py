@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
+import random
+import re
 import shlex
 import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from model_gitops import runner
-from model_gitops.adapters import environment, paths
-from model_gitops.core import artifacts
+from model_gitops.adapters import environment, paths, scratch
+from model_gitops.core import artifacts, dvc_files, retry
 from model_gitops.errors import ExternalError, InputError
 
 _CHUNK = 1024 * 1024
+# DVC and the libraries of its remotes have attempts of their own for most faults.
+_ATTEMPTS = 4
+_DENIED = re.compile(r"\b40[13]\b|forbidden|denied|credential", re.IGNORECASE)
 # What DVC itself can't do without one more package: the scheme of a remote's URL → the extra.
 _EXTRAS = {
     "s3": "s3", "gs": "gs", "gcs": "gs", "azure": "azure", "abfs": "azure", "gdrive": "gdrive",
@@ -29,6 +35,10 @@ _EXTRAS = {
 
 class _CorruptError(Exception):
     """A file is not what its hash says; the argument says which."""
+
+
+class _UnreadableError(ExternalError):
+    """The remote did not give an object; it may do so another time."""
 
 
 class _MissingError(Exception):
@@ -115,40 +125,82 @@ def pull(
 
         def fetch(*hashes: str) -> None:
             wanted = [HashInfo(artifact.hash_name, value) for value in hashes]
-            if repo.cloud.transfer(source, cache, wanted, jobs=jobs).failed:
-                raise ExternalError(
-                    f"{artifact.path!r} can't be downloaded from the DVC remote {name!r};"
-                    " the lines above say why",
+            with _heard() as causes:
+                failed = repo.cloud.transfer(source, cache, wanted, jobs=jobs).failed
+            if failed:
+                why = causes[-1] if causes else "DVC gives no reason"
+                raise _UnreadableError(
+                    f"{artifact.path!r} can't be downloaded from {where}: {why}",
                     fix="run the job again, or look whether the credentials may read there",
                 )
 
+        def attempt() -> None:
+            try:
+                fetch(artifact.hash)
+                if artifact.is_folder:
+                    fetch(*_manifest(cache, artifact).values())
+                _place(cache, artifact, place)
+            except _MissingError as error:
+                # DVC takes a server that can't be reached for one that has nothing: ask once more.
+                if problem := _reading_error(source, str(error)):
+                    raise _UnreadableError(
+                        f"{where} can't be read: {problem}",
+                        fix="look whether this runner can reach it, and whether the credentials"
+                        " (`remote-config`, or the cloud's own variables) may read there",
+                    ) from error
+                raise ExternalError(
+                    f"{where} does not have {artifact.path!r}: no object {error}",
+                    fix=f"where the model was trained: dvc push --remote {name}"
+                    f" {shlex.quote(artifact.path)}",
+                ) from error
+
+        where = f"the DVC remote {name!r} ({_url(repo, name)})"
         try:
-            fetch(artifact.hash)
-            if artifact.is_folder:
-                fetch(*_manifest(cache, artifact).values())
-            _place(cache, artifact, place)
+            _again(attempt)
         except _CorruptError as error:
             raise ExternalError(
-                f"what the DVC remote {name!r} ({_url(repo, name)}) has of {artifact.path!r} is"
-                f" damaged: {error} is not what its hash says",
+                f"what {where} has of {artifact.path!r} is damaged: {error} is not what its hash"
+                " says",
                 fix=f"delete object {artifact.hash} in the remote, then, where the model was"
                 f" trained: dvc push --remote {name} {shlex.quote(artifact.path)}",
             ) from error
-        except _MissingError as error:
-            where = f"the DVC remote {name!r} ({_url(repo, name)})"
-            # DVC takes a server that can't be reached for one that has nothing: ask once more.
-            if problem := _reading_error(source, str(error)):
-                raise ExternalError(
-                    f"{where} can't be read: {problem}",
-                    fix="look whether this runner can reach it, and whether the credentials"
-                    " (`remote-config`, or the cloud's own variables) may read there",
-                ) from error
-            raise ExternalError(
-                f"{where} does not have {artifact.path!r}: no object {error}",
-                fix=f"where the model was trained: dvc push --remote {name}"
-                f" {shlex.quote(artifact.path)}",
-            ) from error
     return True
+
+
+def _again(attempt: Callable[[], None]) -> None:
+    """Call `attempt`, again after what may pass: DVC itself takes a limit (429) for the last word."""
+    start = time.monotonic()
+    for number in range(_ATTEMPTS):
+        try:
+            return attempt()
+        except _UnreadableError as error:
+            late = time.monotonic() - start > retry.FAULT_SECONDS
+            if number + 1 == _ATTEMPTS or late or _DENIED.search(error.message):
+                raise
+            runner.say(f"{error.message}: trying again")
+            time.sleep(retry.pause(number + 2, random.random()))  # noqa: S311 - jitter
+    return None
+
+
+@contextmanager
+def _heard() -> Iterator[list[str]]:
+    """Collect the reasons of failed downloads, which DVC tells nobody but its log."""
+    causes: list[str] = []
+
+    class Ear(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.exc_info and (cause := record.exc_info[1]) is not None:
+                said = str(cause).strip().splitlines()
+                causes.append(f"{type(cause).__name__}: {said[0] if said else ''}".rstrip(": "))
+
+    log, ear = logging.getLogger("dvc_data"), Ear()
+    propagates, log.propagate = log.propagate, False
+    log.addHandler(ear)
+    try:
+        yield causes
+    finally:
+        log.removeHandler(ear)
+        log.propagate = propagates
 
 
 @contextmanager
@@ -203,13 +255,13 @@ def _reading_error(source: Any, md5: str) -> str:
     try:
         with source.fs.open(source.oid_to_path(md5), "rb") as stream:
             stream.read(1)
+        return "it gives the object only when it is asked again"
     except Exception as error:
         # HTTP's library calls every failure "not found", and names the real one as its cause.
         reason = error.__cause__ if isinstance(error, FileNotFoundError) else error
         if reason is None or isinstance(reason, FileNotFoundError):
             return ""
         return "" if getattr(reason, "status", 0) == 404 else f"{type(reason).__name__}: {reason}"
-    return ""
 
 
 def _check_remote(repo: Any, name: str) -> None:
@@ -260,8 +312,8 @@ def _url(repo: Any, name: str) -> str:
 def _place(cache: Any, artifact: artifacts.Artifact, place: Path) -> None:
     """Copy the model out of the cache, verified, then put it in place with one rename."""
     place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".model-gitops-", dir=place.parent) as folder:
-        fresh = Path(folder) / "fresh"
+    with scratch.folder(".model-gitops-", place.parent) as folder:
+        fresh = folder / "fresh"
         if artifact.is_folder:
             fresh.mkdir()
             for path, md5 in _manifest(cache, artifact).items():
@@ -269,7 +321,7 @@ def _place(cache: Any, artifact: artifacts.Artifact, place: Path) -> None:
         else:
             _copy(cache, artifact.hash, fresh, artifact.hash_name)
         if place.is_dir() and not place.is_symlink():
-            place.rename(Path(folder) / "old")
+            place.rename(folder / "old")
         os.replace(fresh, place)  # noqa: PTH105 - one system call, for a file and for a folder
 
 
@@ -308,11 +360,11 @@ def _discard(file: Path, what: str) -> None:
 
 
 def _hash_of(file: Path, hash_name: str) -> str:
-    if hash_name == artifacts.LEGACY_HASH:
+    if hash_name == dvc_files.LEGACY_HASH:
         from dvc_data.hashfile.hash import file_md5
         from dvc_objects.fs.local import localfs
 
-        return str(file_md5(str(file), localfs, name=artifacts.LEGACY_HASH))
+        return str(file_md5(str(file), localfs, name=dvc_files.LEGACY_HASH))
     digest = hashlib.md5(usedforsecurity=False)
     with file.open("rb") as stream:
         while chunk := stream.read(_CHUNK):

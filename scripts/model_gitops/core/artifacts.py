@@ -8,15 +8,13 @@ import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from model_gitops.core import document
+from model_gitops.core import dvc_files
+from model_gitops.core.dvc_files import Project, Tracked
 from model_gitops.errors import InputError
 
 # `.dir`: the hash is that of a manifest, which lists a folder's files.
 _MD5 = re.compile(r"[0-9a-f]{32}(?:\.dir)?")
-# What DVC 2 wrote: an MD5 of the text with its line endings made Unix ones.
-LEGACY_HASH = "md5-dos2unix"
 
 
 @dataclass(frozen=True)
@@ -42,23 +40,6 @@ class Artifact:
         return self.hash.endswith(".dir")
 
 
-class _Project:
-    """The files, each parsed once and only when needed."""
-
-    def __init__(self, files: Mapping[str, str]) -> None:
-        self.files = files
-        self._parsed: dict[str, dict[str, Any]] = {}
-
-    def load(self, source: str) -> dict[str, Any]:
-        if source not in self._parsed:
-            data = document.load_yaml(self.files[source], source=source)
-            self._parsed[source] = data if isinstance(data, dict) else {}
-        return self._parsed[source]
-
-    def called(self, basename: str) -> list[str]:
-        return [path for path in self.files if posixpath.basename(path) == basename]
-
-
 @dataclass(frozen=True)
 class _Declared:
     name: str
@@ -72,7 +53,7 @@ def find(model: str, files: Mapping[str, str], *, folder: str = "") -> Artifact:
     `files`: path from the repository's top → text; read only where it is needed. `folder`: where
     plain names and paths start, from the top. Raises InputError, with the artifacts that there are.
     """
-    project = _Project(files)
+    project = Project(files)
     declared = list(_declared(project))
     wanted = (_full_name(model, folder), model)
     named = next((one for name in wanted for one in declared if one.name == name), None)
@@ -85,28 +66,26 @@ def find(model: str, files: Mapping[str, str], *, folder: str = "") -> Artifact:
     tracked = _tracked(path, project)
     if tracked is None:
         raise _not_found(model, path if named else "", declared, project)
-    entry, source, remote = tracked
-    value = str(entry.get("md5") or "")
-    if not _MD5.fullmatch(value):
+    entry, source = tracked
+    if not _MD5.fullmatch(entry.hash):
         raise InputError(
             f"{source} has no MD5 hash for {path!r}",
             fix="run `dvc repro` (or `dvc add`), commit what it writes, and `dvc push`",
         )
-    size = entry.get("size")
     return Artifact(
         name=name,
         path=path,
-        hash=value,
-        size=size if isinstance(size, int) else -1,
+        hash=entry.hash,
+        size=entry.size,
         type=kind,
-        hash_name="md5" if entry.get("hash") == "md5" else LEGACY_HASH,
-        remote=remote,
+        hash_name=entry.hash_name,
+        remote=entry.remote,
     )
 
 
 def names(files: Mapping[str, str]) -> list[str]:
     """Return the names of all artifacts, as GTO calls them, sorted."""
-    return sorted(one.name for one in _declared(_Project(files)))
+    return sorted(one.name for one in _declared(Project(files)))
 
 
 def is_file_hash(value: str) -> bool:
@@ -121,7 +100,7 @@ def manifest_hash(entries: Mapping[str, str]) -> str:
     return hashlib.md5(text, usedforsecurity=False).hexdigest() + ".dir"
 
 
-def _declared(project: _Project) -> Iterator[_Declared]:
+def _declared(project: Project) -> Iterator[_Declared]:
     """Go through the `artifacts:` of all dvc.yaml files, the one at the top first."""
     for source in sorted(project.called("dvc.yaml"), key=lambda path: (path.count("/"), path)):
         data = project.load(source)
@@ -145,55 +124,16 @@ def _declared(project: _Project) -> Iterator[_Declared]:
             yield _Declared(full, posixpath.normpath(where), kind if isinstance(kind, str) else "")
 
 
-def _tracked(path: str, project: _Project) -> tuple[dict[str, Any], str, str] | None:
-    """Return the entry of `path` in dvc.lock or a .dvc file, the file's name, and its own remote."""
-    for source in project.called("dvc.lock"):
-        for stage, entry in _lock_outs(project, source):
-            definition = _stage(project, source, stage)
-            wdir = definition.get("wdir")
-            where = wdir if isinstance(wdir, str) and "${" not in wdir else ""
-            base = posixpath.join(posixpath.dirname(source), where)
-            if posixpath.normpath(posixpath.join(base, str(entry.get("path")))) != path:
-                continue
-            for out in _dicts(definition.get("outs")):
-                flags = out.get(str(entry.get("path")))
-                if isinstance(flags, dict) and isinstance(flags.get("remote"), str):
-                    return entry, source, str(flags["remote"])
-            return entry, source, ""
-    # DVC names the file after what it tracks, unless it is told otherwise.
-    usual, basename = f"{path}.dvc", posixpath.basename(path)
-    others = (one for one in project.files if one.endswith(".dvc") and one != usual)
-    for source in (*([usual] if usual in project.files else []), *others):
-        if basename not in project.files[source]:
-            continue
-        data = project.load(source)
-        base = posixpath.join(posixpath.dirname(source), str(data.get("wdir") or ""))
-        for entry in _dicts(data.get("outs")):
-            if posixpath.normpath(posixpath.join(base, str(entry.get("path")))) == path:
-                return entry, source, str(entry.get("remote") or "")
-    return None
+def _tracked(path: str, project: Project) -> tuple[Tracked, str] | None:
+    """Return `path` as dvc.lock or a .dvc file has it, and that file's name."""
+    for stage in dvc_files.locked_stages(project):
+        for out in stage.outs:
+            if out.path == path:
+                return out, stage.source
+    return dvc_files.added(project, path)
 
 
-def _lock_outs(project: _Project, source: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    data = project.load(source)
-    stages = data.get("stages") if "schema" in data else data  # before DVC 2 it had no `stages:`
-    for stage, entry in stages.items() if isinstance(stages, dict) else ():
-        for out in _dicts(entry.get("outs") if isinstance(entry, dict) else None):
-            yield str(stage), out
-
-
-def _stage(project: _Project, lock: str, stage: str) -> dict[str, Any]:
-    """Return the definition, in dvc.yaml, of a stage of `lock`."""
-    definitions = posixpath.join(posixpath.dirname(lock), "dvc.yaml")
-    stages = project.load(definitions).get("stages") if definitions in project.files else None
-    # `foreach` and `matrix` stages are locked one by one, as `name@item`.
-    found = stages.get(stage.partition("@")[0]) if isinstance(stages, dict) else None
-    if isinstance(found, dict) and isinstance(found.get("do"), dict):
-        found = found["do"]
-    return found if isinstance(found, dict) else {}
-
-
-def _not_found(model: str, path: str, declared: list[_Declared], project: _Project) -> InputError:
+def _not_found(model: str, path: str, declared: list[_Declared], project: Project) -> InputError:
     known = ", ".join(repr(one.name) for one in declared) or "none"
     if not path:
         return InputError.of(
@@ -243,7 +183,3 @@ def _escapes(path: str) -> bool:
     return (
         posixpath.isabs(normal) or first in ("..", ".git", ".dvc") or "\0" in path or "\\" in path
     )
-
-
-def _dicts(value: Any) -> list[dict[str, Any]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []

@@ -6,8 +6,10 @@ from typing import Any
 
 from model_gitops.errors import InputError
 
-# A promotion.yaml has 1 kB, a dvc.lock of a large project 1 MB.
+# Of any file of a project that is read whole.
 LARGEST = 16 * 1024 * 1024
+# A promotion.yaml has 1 kB, a dvc.lock of a large project 1 MB. This much takes a minute or two.
+LARGEST_YAML = 4 * 1024 * 1024
 # An alias that is used again and again makes gigabytes of a few lines ("billion laughs").
 MOST_NODES = 1_000_000
 
@@ -21,8 +23,8 @@ def load_yaml(text: str, *, source: str) -> Any:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-    if len(text) > LARGEST:
-        raise InputError(f"{source} has {len(text)} characters: more than {LARGEST}")
+    if len(text) > LARGEST_YAML:
+        raise InputError(f"{source} has {len(text)} characters: more than {LARGEST_YAML}")
     try:
         data = YAML(typ="safe", pure=True).load(text)
     except MarkedYAMLError as error:

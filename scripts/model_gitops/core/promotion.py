@@ -65,7 +65,7 @@ class Promotion:
         branches = ", ".join(one.branch for one in self.environments)
         if target is None:
             raise RefusedError(
-                f"branch {base!r} is no environment's branch: these are {branches}",
+                f"branch {base!a} is no environment's branch: these are {branches}",
                 fix="open the pull request into one of these branches, or add the environment to "
                 "promotion.yaml",
             )
@@ -82,12 +82,17 @@ class Promotion:
         before = self.environments[place - 1]
         if head != before.branch:
             raise RefusedError(
-                f"the hop {head} → {base} is not allowed: {target.name} takes changes only from "
+                f"the hop {_shown(head)} → {base} is not allowed: {target.name} takes changes only from "
                 f"branch {before.branch!r} ({before.name})",
                 fix=f"merge into {before.branch!r} first, then open a pull request "
                 f"from {before.branch!r} into {base!r}",
             )
         return target
+
+
+def _shown(name: str) -> str:
+    """A letter that only looks like another one, or turns the line around, is shown by its number."""
+    return name if name.isascii() else ascii(name)
 
 
 def parse(document: object, *, source: str = "promotion.yaml") -> Promotion:

@@ -1,0 +1,156 @@
+"""DVC's own files: what dvc.yaml, dvc.lock and .dvc files say, with paths from the repository's top."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from model_gitops.core import document
+
+# What DVC 2 wrote: an MD5 of the text with its line endings made Unix ones.
+LEGACY_HASH = "md5-dos2unix"
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """A file or folder with the hash that DVC wrote for it. `path` is POSIX, from the top.
+
+    `hash` is an MD5 (ending in `.dir` for a folder), for what lies outside a checkout the ETag or
+    checksum of its server; empty where there is none. `size` is in bytes, -1 where it is not known.
+    """
+
+    path: str
+    hash: str
+    hash_name: str = "md5"
+    size: int = -1
+    remote: str = ""
+
+
+@dataclass(frozen=True)
+class LockedStage:
+    """A stage as dvc.lock has it: what it read, and what it made.
+
+    `params`: file (POSIX, from the top) → key → value. `definition` is the stage in dvc.yaml.
+    """
+
+    name: str
+    source: str
+    deps: tuple[Tracked, ...]
+    outs: tuple[Tracked, ...]
+    params: Mapping[str, Mapping[str, Any]]
+    definition: Mapping[str, Any]
+
+
+class Project:
+    """The files (path from the top → text), each parsed once and only when needed."""
+
+    def __init__(self, files: Mapping[str, str]) -> None:
+        self.files = files
+        self._parsed: dict[str, dict[str, Any]] = {}
+
+    def load(self, source: str) -> dict[str, Any]:
+        """Return the mapping in file `source`. Raises InputError where it is no YAML."""
+        if source not in self._parsed:
+            self._parsed[source] = _parsed(self.files[source], source)
+        return self._parsed[source]
+
+    def called(self, basename: str) -> list[str]:
+        """Return the paths of the files with this name."""
+        return [path for path in self.files if posixpath.basename(path) == basename]
+
+
+@lru_cache(maxsize=16)
+def _parsed(text: str, source: str) -> dict[str, Any]:
+    """Parse once what several commits have alike: a large dvc.lock takes seconds. Not to be changed."""
+    data = document.load_yaml(text, source=source)
+    return data if isinstance(data, dict) else {}
+
+
+def locked_stages(project: Project) -> Iterator[LockedStage]:
+    """Go through the stages of every dvc.lock."""
+    for source in project.called("dvc.lock"):
+        data = project.load(source)
+        stages = data.get("stages") if "schema" in data else data  # before DVC 2: no `stages:`
+        for name, entry in stages.items() if isinstance(stages, dict) else ():
+            if isinstance(entry, dict):
+                yield _locked(project, source, str(name), entry)
+
+
+def added(project: Project, path: str) -> tuple[Tracked, str] | None:
+    """Return `path` as a .dvc file tracks it, and that file's name; None where none does."""
+    # DVC names the file after what it tracks, unless it is told otherwise.
+    usual, basename = f"{path}.dvc", posixpath.basename(path)
+    others = (one for one in project.files if one.endswith(".dvc") and one != usual)
+    for source in (*([usual] if usual in project.files else []), *others):
+        if basename not in project.files[source]:
+            continue
+        data = project.load(source)
+        base = posixpath.join(posixpath.dirname(source), str(data.get("wdir") or ""))
+        for entry in dicts(data.get("outs")):
+            if (found := _tracked(entry, base)).path == path:
+                return found, source
+    return None
+
+
+def dicts(value: Any) -> list[dict[str, Any]]:
+    """Return the mappings in a list; an empty list for anything else."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _locked(project: Project, source: str, name: str, entry: Mapping[str, Any]) -> LockedStage:
+    definition = _definition(project, source, name)
+    wdir = definition.get("wdir")
+    where = wdir if isinstance(wdir, str) and "${" not in wdir else ""
+    base = posixpath.join(posixpath.dirname(source), where)
+    remotes: dict[str, str] = {}
+    for out in dicts(definition.get("outs")):
+        for path, flags in out.items():
+            if isinstance(flags, dict) and isinstance(flags.get("remote"), str):
+                remotes[str(path)] = flags["remote"]
+    params = entry.get("params")
+    return LockedStage(
+        name=name,
+        source=source,
+        deps=tuple(_tracked(one, base) for one in dicts(entry.get("deps"))),
+        outs=tuple(_tracked(one, base, remotes) for one in dicts(entry.get("outs"))),
+        params={
+            _full(str(file), base): values
+            for file, values in (params.items() if isinstance(params, dict) else ())
+            if isinstance(values, dict)
+        },
+        definition=definition,
+    )
+
+
+def _definition(project: Project, lock: str, stage: str) -> dict[str, Any]:
+    """Return the definition, in dvc.yaml, of a stage of `lock`."""
+    definitions = posixpath.join(posixpath.dirname(lock), "dvc.yaml")
+    stages = project.load(definitions).get("stages") if definitions in project.files else None
+    # `foreach` and `matrix` stages are locked one by one, as `name@item`.
+    found = stages.get(stage.partition("@")[0]) if isinstance(stages, dict) else None
+    if isinstance(found, dict) and isinstance(found.get("do"), dict):
+        found = found["do"]
+    return found if isinstance(found, dict) else {}
+
+
+def _tracked(
+    entry: Mapping[str, Any], base: str, remotes: Mapping[str, str] | None = None
+) -> Tracked:
+    path, size = str(entry.get("path")), entry.get("size")
+    value = next((entry[key] for key in ("md5", "etag", "checksum") if entry.get(key)), "")
+    remote = entry.get("remote") or (remotes or {}).get(path)
+    return Tracked(
+        path=_full(path, base),
+        hash=str(value),
+        hash_name="md5" if entry.get("hash") == "md5" else LEGACY_HASH,
+        size=size if isinstance(size, int) else -1,
+        remote=str(remote or ""),
+    )
+
+
+def _full(path: str, base: str) -> str:
+    # A URL (s3://…) is no path of this repository.
+    return path if "://" in path else posixpath.normpath(posixpath.join(base, path))
