@@ -188,7 +188,7 @@ def test_a_bump_is_a_small_diff_with_trailers(deploy: Work, source: Work, step: 
     assert diff(deploy) == [
         "-    newTag: v2", f"-    digest: {A}", "+    newTag: v3", f"+    digest: {B}",
     ]  # fmt: skip
-    assert "overlays/dev: pushed" in Path(os.environ["GITHUB_STEP_SUMMARY"]).read_text()
+    assert "`overlays/dev`: pushed" in Path(os.environ["GITHUB_STEP_SUMMARY"]).read_text()
 
 
 def test_the_second_run_does_nothing(deploy: Work, source: Work, step: Step) -> None:
@@ -443,10 +443,17 @@ def test_an_older_commit_does_not_replace_a_newer_one(
     deploy.pull()
     deploy.commit({f"{OVERLAY}/kustomization.yaml": deploy.text() + "# more\n", "x": "y"})
     assert step.run("sidecar=:old", sha=old)["operation"] == "superseded"
-    # A rollback says so; what follows it is a change like any other.
+    # A rollback says so. A rerun of what it took back is no deployment; a later commit is.
     back = step.run(f"diabetes=:old@{B}", sha=old, trailers="Rollback: true")
     assert back["operation"] == "pushed"
-    assert step.run(f"diabetes=:new@{A}", sha=new)["operation"] == "pushed"
+    assert f"\nRollback-From: {new}\n" in Git(deploy.remote).run(
+        "log", "-1", "--format=%B", back["commit"]
+    )
+    again = step.run(f"diabetes=:new@{A}", sha=new)
+    assert (again["operation"], again["commit"]) == ("superseded", back["commit"])
+    assert "rolled back" in capfd.readouterr().err
+    later = source.commit({"model.py": "3\n"})
+    assert step.run(f"diabetes=:later@{A}", sha=later)["operation"] == "pushed"
 
 
 def test_a_newer_commit_replaces_an_older_one(deploy: Work, source: Work, step: Step) -> None:

@@ -111,6 +111,30 @@ def test_the_incumbent_wins_only_as_a_descendant(answer: bool | None) -> None:
     assert found is answer
 
 
+def test_a_rollback_counts_as_what_it_took_back() -> None:
+    older, later = "d" * 40, "e" * 40
+    trailers = deployment.with_rollback(
+        (("Source-Repository", "a/b"), ("Source-Commit", older), ("Rollback", "true")),
+        Origin("a/b", OURS),
+    )
+    back = deployment.origin_of(
+        deployment.read_trailers(deployment.commit_message("x", "", trailers))
+    )
+    assert back == Origin("a/b", older, rolled_back=OURS)
+    assert deployment.is_superseded(Origin("a/b", OURS), back, ancestry({})) is True
+    known = ancestry({(later, OURS): False, (THEIRS, OURS): True})
+    assert deployment.is_superseded(Origin("a/b", later), back, known) is False
+    assert deployment.is_superseded(Origin("a/b", THEIRS), back, known) is True
+    # Going back further takes back the same commit; a trailer that is given is kept.
+    assert deployment.with_rollback((), back) == (("Rollback-From", OURS),)
+    assert deployment.with_rollback((("rollback-from", later),), back) == (
+        ("rollback-from", later),
+    )
+    # Without `Rollback: true` the trailer says nothing.
+    text = f"Source-Repository: a/b\nSource-Commit: {older}\nRollback-From: {OURS}"
+    assert deployment.origin_of(deployment.read_trailers(text)) == Origin("a/b", older)
+
+
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [

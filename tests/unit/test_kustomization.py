@@ -232,7 +232,7 @@ def test_a_number_is_read_as_it_is_written() -> None:
         ("", "is empty", ""),
         ("images: [\n", "not one valid YAML document", ""),
         ("images:\n- name: diabetes\n\tnewTag: v1\n", "line 3", ""),
-        ("a: 1\n---\nimages:\n- name: diabetes\n", "not one valid YAML document", ""),
+        ("a: 1\n---\nimages:\n- name: diabetes\n", "more than one YAML document", "leave one"),
         ("images:\n- name: diabetes\n  newTag: a\n  newTag: b\n", "has `newTag` twice", ""),
         (
             "x: &t v1\nimages:\n- name: diabetes\n  newTag: *t\n",

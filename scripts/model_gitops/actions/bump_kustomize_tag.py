@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 from model_gitops import runner
 from model_gitops.adapters import git, github, process
 from model_gitops.adapters.deploy_repository import (
+    Deployment,
     DeployRepository,
     KustomizationFile,
-    opened,
+    check_secrets,
+    connected,
 )
 from model_gitops.core import deployment, kustomization
 from model_gitops.core.deployment import Location, Origin, Trailers
 from model_gitops.core.kustomization import Image
+from model_gitops.core.markdown import code
 from model_gitops.errors import InputError
 from model_gitops.options import lines, option, secret
 
@@ -147,10 +149,8 @@ def command(
         source=_source(location, all_trailers, token, context),
     )
     with (
-        _credentials(location, token, ssh_key) as credentials,
-        opened(location.url, credentials) as deploy,
+        connected(location, token, ssh_key) as deploy,
         runner.group(f"Set the image in {wanted.path} of {location.url}"),
-        _explained(token, ssh_key),
     ):
         if mode == _PUSH:
             result = git.until_won(lambda: _push(deploy, wanted), f"push to {location.url}")
@@ -162,8 +162,9 @@ def command(
             )
     if result.operation == "superseded":
         runner.notice(
-            f"{wanted.path} runs an image from a later commit already (deploy commit"
-            f" {result.commit}); to go back on purpose give the trailer `Rollback: true`",
+            f"{wanted.path} runs an image from a later commit already, or was rolled back from one"
+            f" (deploy commit {result.commit}); to set this image on purpose give the trailer"
+            " `Rollback: true`",
             title="superseded",
         )
     runner.write_outputs(
@@ -198,6 +199,7 @@ def _push(deploy: DeployRepository, wanted: _Wanted) -> _Result:
         return _Result("none", state.tip, state)
     if newer := _newer(deploy, branch, state, wanted):
         return _Result("superseded", newer, state)
+    wanted = _taking_back(deploy, branch, state, wanted)
     commit = deploy.commit(state.tip, state.new_file, wanted.commit_message)
     deploy.push(commit, branch)
     return _Result("pushed", commit, state)
@@ -214,6 +216,7 @@ def _propose(
         return _Result("none", state.tip, state)
     if newer := _newer(deploy, base, state, wanted):
         return _Result("superseded", newer, state)
+    wanted = _taking_back(deploy, base, state, wanted)
 
     existing = deploy.refs(head).branches.get(head, "")
     open_one = api.find_pull_request(head, base)
@@ -290,13 +293,27 @@ def _newer(deploy: DeployRepository, branch: str, state: _State, wanted: _Wanted
     """Return the deploy commit whose image is from a later commit than ours, or an empty string."""
     if _origin_of(wanted.trailers) is None or _is_rollback(wanted.trailers):
         return ""
-    for before, after in zip(state.before, state.after, strict=True):
-        if before == after:
-            continue
-        found = deploy.last_change(branch, state.file, before)
-        if found and _is_superseded(wanted, deployment.origin_of(found.trailers)):
+    for found in _incumbents(deploy, branch, state):
+        if _is_superseded(wanted, deployment.origin_of(found.trailers)):
             return found.commit
     return ""
+
+
+def _taking_back(deploy: DeployRepository, branch: str, state: _State, wanted: _Wanted) -> _Wanted:
+    """Let a rollback say what it takes back, so that a rerun of that is no deployment."""
+    ours = _origin_of(wanted.trailers)
+    if ours is None or not _is_rollback(wanted.trailers):
+        return wanted
+    origins = (deployment.origin_of(one.trailers) for one in _incumbents(deploy, branch, state))
+    same = (one for one in origins if one and one.repository.lower() == ours.repository.lower())
+    return replace(wanted, trailers=deployment.with_rollback(wanted.trailers, next(same, None)))
+
+
+def _incumbents(deploy: DeployRepository, branch: str, state: _State) -> Iterator[Deployment]:
+    """Yield the commit behind each image that is to change, where history tells it."""
+    for before, after in zip(state.before, state.after, strict=True):
+        if before != after and (found := deploy.last_change(branch, state.file, before)):
+            yield found
 
 
 def _is_superseded(wanted: _Wanted, incumbent: Origin | None) -> bool:
@@ -308,7 +325,7 @@ def _is_superseded(wanted: _Wanted, incumbent: Origin | None) -> bool:
     )
     if answer is None and incumbent:
         runner.warning(
-            f"whether the incumbent's commit {incumbent.commit} is later than ours can't be told:"
+            f"whether the incumbent's commit {incumbent.reached} is later than ours can't be told:"
             " neither this checkout nor the token knows both. The image is set all the same; to be"
             " guarded give actions/checkout `fetch-depth: 0` and `persist-credentials: true`, or a"
             " token that may read the model repository"
@@ -365,19 +382,7 @@ def _is_rollback(trailers: Trailers) -> bool:
 def _check_secrets(
     location: Location, mode: str, token: str, ssh_key: str, server_url: str
 ) -> None:
-    if token and ssh_key:
-        raise InputError(
-            "inputs `token` and `ssh-key` are both given; one of them is enough",
-            fix="leave `ssh-key` out, or leave `token` out",
-        )
-    if token and location.scheme == "ssh":
-        problem = "`token` is for http and https; this URL is for ssh"
-        fix = f"repository: {location.slug or 'owner/name'}"
-        raise InputError.of("repository", location.url, problem, fix=fix)
-    if ssh_key and location.scheme in ("http", "https"):
-        problem = "`ssh-key` is for ssh; this URL is for http"
-        fix = f"repository: git@{location.host}:{location.slug}.git"
-        raise InputError.of("repository", location.url, problem, fix=fix)
+    check_secrets(location, token, ssh_key)
     if mode != _PULL_REQUEST:
         return
     if not location.slug or location.host.lower() != server_url.partition("://")[2].lower():
@@ -391,36 +396,10 @@ def _check_secrets(
         )
 
 
-@contextmanager
-def _credentials(location: Location, token: str, ssh_key: str) -> Iterator[git.Credentials]:
-    if ssh_key:
-        with git.ssh_credentials(ssh_key) as credentials:
-            yield credentials
-    else:
-        yield git.token_credentials(location.url, token)
-
-
-@contextmanager
-def _explained(token: str, ssh_key: str) -> Iterator[None]:
-    """Say so where nothing was given to prove who we are."""
-    try:
-        yield
-    except process.ProcessError as error:
-        said = error.completed.stderr.lower()
-        marks = ("could not read username", "authentication failed", "permission denied (publickey")
-        if token or ssh_key or not any(mark in said for mark in marks):
-            raise
-        raise InputError(
-            "inputs `token` and `ssh-key` are both empty, and the deploy repository asks who we are",
-            fix="token: ${{ secrets.DEPLOY_TOKEN }} (of a GitHub App: GITHUB_TOKEN can't write"
-            " another repository), or ssh-key: ${{ secrets.DEPLOY_KEY }}",
-        ) from error
-
-
 def _summary(wanted: _Wanted, result: _Result) -> str:
     if result.pull_request:
         where = f" ([pull request]({result.pull_request}))"
     else:
         where = f" (`{result.commit[:12]}`)"
     table = deployment.changes_table(result.state.before, result.state.after)
-    return f"### {wanted.path}: {result.operation}{where}\n\n{table}\n"
+    return f"### {code(wanted.path)}: {result.operation}{where}\n\n{table}\n"

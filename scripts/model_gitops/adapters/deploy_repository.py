@@ -6,20 +6,21 @@ has a say. History is fetched only as deep as a question needs.
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
-from model_gitops.adapters import git, process
+from model_gitops.adapters import git, process, scratch
 from model_gitops.core import deployment, kustomization
+from model_gitops.core.deployment import Location
 from model_gitops.errors import ExternalError, InputError
 
 # ext::, git:// and other helpers of git run programs, or prove nothing.
 _PROTOCOLS = "https:http:ssh:file"
 # How much history the guard against going back may look at: one commit tells as a rule.
 _DEPTHS = (1, 50, 500)
+# The same for who also asks how a commit got onto the branch.
+DEEPER = _DEPTHS[1:]
 _MOST_COMMITS = 50
 
 
@@ -160,14 +161,19 @@ class DeployRepository:
         self._git.completed("push", "--quiet", lease, "--", "origin", f":{ref}", check=False)
 
     def last_change(
-        self, branch: str, file: KustomizationFile, image: kustomization.Image
+        self,
+        branch: str,
+        file: KustomizationFile,
+        image: kustomization.Image,
+        *,
+        depths: Sequence[int] = _DEPTHS,
     ) -> Deployment | None:
         """Return the commit that gave `image` its present state on `branch`, or None.
 
         None means that it is further back than is looked. The cost does not grow with history: as
         a rule the tip, or the digest in a commit's trailers, tells.
         """
-        for depth in _DEPTHS:
+        for depth in depths:
             tip = self.fetch(branch, depth=depth)
             cut = self._cut_off()
             log = self._git.run(
@@ -181,13 +187,33 @@ class DeployRepository:
                     return Deployment(commit, trailers)
                 if commit in cut:
                     break
-                if self._image_at(f"{commit}~1", file.path, image.name) != image:
+                if self.image_at(f"{commit}~1", file.path, image.name) != image:
                     return Deployment(commit, trailers)
             else:
                 return None
         return None
 
-    def _image_at(self, commit: str, path: str, name: str) -> kustomization.Image | None:
+    def landed(self, branch_tip: str, commit: str) -> tuple[str, int]:
+        """Return the commit by which `commit` got onto the branch, and when (Unix seconds).
+
+        Of a merged pull request that is the merge. It looks as far as history was fetched.
+        """
+        later = self._git.run("rev-list", "--first-parent", "--reverse", f"{commit}..{branch_tip}")
+        arrived = commit
+        for one in later.split():
+            # As a rule the first answers: what came later stands on what is there.
+            if self._git.is_ancestor(commit, one):
+                first = self.parents(one)[0]
+                arrived = commit if self._git.is_ancestor(commit, first) else one
+                break
+        return arrived, int(self._git.run("log", "-1", "--format=%ct", arrived))
+
+    def is_merged(self, commit: str, branch_tip: str) -> bool:
+        """Whether `commit` is in the branch's history, as far as that was fetched."""
+        return self._git.is_ancestor(commit, branch_tip)
+
+    def image_at(self, commit: str, path: str, name: str) -> kustomization.Image | None:
+        """Return the entry `name` of the kustomization `path` at `commit`; None where it has none."""
         found = self._git.completed(
             "rev-parse", "--verify", "--quiet", f"{commit}:{path}", check=False
         )
@@ -228,30 +254,71 @@ class DeployRepository:
         return ""
 
     def _blob(self, sha: str) -> bytes:
-        """Return a file's bytes; a text pipe would change its line endings."""
-        with tempfile.TemporaryFile() as nothing, tempfile.TemporaryFile() as output:
-            status = process.pipe(
-                ["git", "-C", self._git.directory, "cat-file", "blob", sha],
-                stdin=nothing,
-                stdout=output,
-                env=self._git.credentials.env,
-            )
-            if status != 0:
-                raise ExternalError(f"a file of {self.url} can't be read (object {sha})")
-            output.seek(0)
-            return output.read()
+        """Return a file's bytes."""
+        self._git.remote("cat-file", "-s", sha)  # fetches what the clone left out
+        return self._git.blobs([sha])[0]
 
     def _cut_off(self) -> set[str]:
         file = self._git.directory / "shallow"
         return set(file.read_text(encoding="ascii").split()) if file.exists() else set()
 
 
+def check_secrets(location: Location, token: str, ssh_key: str) -> None:
+    """Refuse credentials that do not fit the place. Raises InputError."""
+    if token and ssh_key:
+        raise InputError(
+            "inputs `token` and `ssh-key` are both given; one of them is enough",
+            fix="leave `ssh-key` out, or leave `token` out",
+        )
+    if token and location.scheme == "ssh":
+        problem = "`token` is for http and https; this URL is for ssh"
+        fix = f"repository: {location.slug or 'owner/name'}"
+        raise InputError.of("repository", location.url, problem, fix=fix)
+    if ssh_key and location.scheme in ("http", "https"):
+        problem = "`ssh-key` is for ssh; this URL is for http"
+        fix = f"repository: git@{location.host}:{location.slug}.git"
+        raise InputError.of("repository", location.url, problem, fix=fix)
+
+
+@contextmanager
+def connected(location: Location, token: str, ssh_key: str) -> Iterator[DeployRepository]:
+    """Open the deploy repository with what proves who we are; say so where nothing was given."""
+    with _credentials(location, token, ssh_key) as credentials:
+        try:
+            with opened(location.url, credentials) as deploy:
+                yield deploy
+        except process.ProcessError as error:
+            said = error.completed.stderr.lower()
+            marks = (
+                "could not read username",
+                "authentication failed",
+                "permission denied (publickey",
+            )
+            if token or ssh_key or not any(mark in said for mark in marks):
+                raise
+            raise InputError(
+                "inputs `token` and `ssh-key` are both empty, and the deploy repository asks who we"
+                " are",
+                fix="token: ${{ secrets.DEPLOY_TOKEN }} (of a GitHub App: GITHUB_TOKEN can't write"
+                " another repository), or ssh-key: ${{ secrets.DEPLOY_KEY }}",
+            ) from error
+
+
+@contextmanager
+def _credentials(location: Location, token: str, ssh_key: str) -> Iterator[git.Credentials]:
+    if ssh_key:
+        with git.ssh_credentials(ssh_key) as credentials:
+            yield credentials
+    else:
+        yield git.token_credentials(location.url, token)
+
+
 @contextmanager
 def opened(url: str, credentials: git.Credentials) -> Iterator[DeployRepository]:
     """Make the temporary store for the repository at `url`; removed after."""
-    with tempfile.TemporaryDirectory(prefix="model-gitops-deploy-") as folder:
+    with scratch.folder("model-gitops-deploy-") as folder:
         limits = {"GIT_ALLOW_PROTOCOL": _PROTOCOLS}
-        store = git.Git(Path(folder), git.Credentials({**credentials.env, **limits}))
+        store = git.Git(folder, git.Credentials({**credentials.env, **limits}))
         store.run("init", "--quiet", "--bare", "--template=", ".")
         store.run("config", "remote.origin.url", url)
         store.run("config", "gc.auto", "0")

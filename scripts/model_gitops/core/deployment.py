@@ -31,7 +31,8 @@ def parse_images(lines: Iterable[str]) -> tuple[Image, ...]:
     """Parse lines `name=newname:tag@digest`, where parts may be left out. Raises InputError."""
     found: dict[str, Image] = {}
     for line in lines:
-        name, equals, reference = (part.strip() for part in line.partition("="))
+        # A space that is none (U+00A0, …) makes another name, and is refused as such.
+        name, equals, reference = (part.strip(" \t") for part in line.partition("="))
         if not equals or not name or not reference:
             raise InputError.of("images", line, "it is not `name=newname:tag@digest`", fix=_EXAMPLE)
         if name in found:
@@ -43,17 +44,14 @@ def parse_images(lines: Iterable[str]) -> tuple[Image, ...]:
 
 
 def _parse_reference(name: str, reference: str, line: str) -> Image:
-    rest, at, digest = reference.partition("@")
-    # The colon of a registry's port comes before a slash, the tag's does not.
-    head, colon, tag = rest.rpartition(":")
-    if not colon or "/" in tag:
-        head, colon, tag = rest, "", ""
-    if at and not images.is_digest(digest):
+    head, tag, digest = images.split_reference(reference)
+    has_tag = reference.partition("@")[0].removeprefix(head).startswith(":")
+    if "@" in reference and not images.is_digest(digest):
         problem = "a digest is `sha256:` and 64 lowercase hex digits"
         raise InputError.of("images", line, problem, fix=_EXAMPLE)
     try:
         new_name = images.check_name(head) if head else ""
-        tag = images.check_tag(tag) if colon else ""
+        tag = images.check_tag(tag) if has_tag else ""
     except InputError as error:
         problem = error.message.partition(": ")[2]
         raise InputError.of("images", line, problem, fix=_EXAMPLE) from error
@@ -73,9 +71,13 @@ def parse_trailers(lines: Iterable[str]) -> Trailers:
             raise InputError.of(
                 "trailers", line, "the value is too long, or holds a control character"
             )
-        if key.lower() == "source-commit" and value and not _COMMIT.fullmatch(value):
+        if (
+            key.lower() in ("source-commit", "rollback-from")
+            and value
+            and not _COMMIT.fullmatch(value)
+        ):
             problem = "a commit is given by its full hash, in lowercase"
-            raise InputError.of("trailers", line, problem, fix="Source-Commit: ${{ github.sha }}")
+            raise InputError.of("trailers", line, problem, fix=f"{key}: ${{{{ github.sha }}}}")
         if key.lower() == "rollback" and value not in ("", "true", "false"):
             problem = "it is neither `true` nor `false`"
             raise InputError.of("trailers", line, problem, fix="Rollback: true")
@@ -170,6 +172,18 @@ def locate(repository: str, *, server_url: str, ssh: bool = False) -> Location:
     return Location(repository, parts.scheme, host, _slug_of(parts.path))
 
 
+def server_of(origin: Location, *, server_url: str, api_url: str) -> tuple[str, str]:
+    """Return the server and its API, for a person at a clone of `origin`; else the defaults given.
+
+    GitHub Enterprise Server, and what speaks its API, has it below the server's own address.
+    """
+    if not origin.host or server_url.partition("://")[2].lower() == origin.host.lower():
+        return server_url, api_url
+    host = origin.host if origin.scheme in ("http", "https") else origin.host.partition(":")[0]
+    scheme = origin.scheme if origin.scheme in ("http", "https") else "https"
+    return f"{scheme}://{host}", f"{scheme}://{host}/api/v3"
+
+
 def is_slug(repository: str) -> bool:
     """Whether `repository` has the form `owner/name`."""
     return _SLUG.fullmatch(repository) is not None
@@ -185,10 +199,26 @@ def _slug_of(path: str) -> str:
 
 @dataclass(frozen=True)
 class Origin:
-    """The commit of the model repository that a deployment comes from."""
+    """The commit of the model repository that a deployment comes from.
+
+    `rolled_back` is the later commit that a rollback took back; empty for any other deployment.
+    """
 
     repository: str
     commit: str
+    rolled_back: str = ""
+
+    @property
+    def reached(self) -> str:
+        """The latest commit that the environment has seen: a rollback does not undo that."""
+        return self.rolled_back or self.commit
+
+
+def with_rollback(trailers: Trailers, incumbent: Origin | None) -> Trailers:
+    """Add to a rollback's trailers the commit that it takes back, unless they name one."""
+    if incumbent is None or any(key.lower() == "rollback-from" for key, _ in trailers):
+        return trailers
+    return (*trailers, ("Rollback-From", incumbent.reached))
 
 
 def read_trailers(message: str) -> dict[str, list[str]]:
@@ -209,7 +239,8 @@ def origin_of(trailers: Mapping[str, Sequence[str]]) -> Origin | None:
     commit = trailers.get("source-commit", [""])[-1]
     if not repository or not _COMMIT.fullmatch(commit):
         return None
-    return Origin(repository, commit)
+    rolled_back = trailers.get("rollback-from", [""])[-1] if is_rollback(trailers) else ""
+    return Origin(repository, commit, rolled_back if _COMMIT.fullmatch(rolled_back) else "")
 
 
 def is_rollback(trailers: Mapping[str, Sequence[str]]) -> bool:
@@ -224,6 +255,8 @@ def is_superseded(
 ) -> bool | None:
     """Whether the incumbent comes from a later commit of the same repository than ours.
 
+    An incumbent that is a rollback counts as the commit that it took back: running that commit's
+    workflow again must not undo what a person decided.
     `is_ancestor(ours, incumbent)` may answer None when it can't tell; so does this function.
     Histories that diverged (another branch, a force push) are no order: then ours is not superseded.
     """
@@ -231,7 +264,7 @@ def is_superseded(
         return False
     if ours.repository.lower() != incumbent.repository.lower():
         return False
-    return is_ancestor(ours.commit, incumbent.commit)
+    return ours.commit == incumbent.rolled_back or is_ancestor(ours.commit, incumbent.reached)
 
 
 # --- what people read --------------------------------------------------------------------------------

@@ -14,8 +14,8 @@ Node: TypeAlias = Any  # of ruamel.yaml, which types its attributes too loosely 
 
 FILE_NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 
-# Real ones have some kB; a parser for strangers' text needs some limit.
-_LARGEST = 2 * 1024 * 1024
+# Real ones have some kB; a parser for strangers' text needs some limit: this much takes 10 s.
+_LARGEST = 512 * 1024
 # The order in which kustomize itself writes these.
 _ORDER = ("name", "newName", "newTag", "digest")
 # Plain scalars that YAML 1.1 or 1.2, or Go's parser, reads as something other than a string.
@@ -27,8 +27,8 @@ _NOT_A_STRING = re.compile(
     _+""",
     re.IGNORECASE | re.VERBOSE,
 )
-# Tabs before a comment or at the end of a line are YAML, but not to ruamel.yaml.
-_TABS = re.compile(r"(?<=\S)[ \t]*\t[ \t]*(?=#|\r?$)", re.MULTILINE)
+# Tabs after a colon, before a comment or at the end of a line are YAML, but not to ruamel.yaml.
+_TABS = re.compile(r"(?<=\S)[ \t]*\t[ \t]*(?=#|\r?$)|(?<=\w:)[ \t]*\t[ \t]*(?=\S)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -94,10 +94,10 @@ def find(images: Sequence[Image], name: str, *, source: str) -> Image:
             "images", name, f"{source} has {len(found)} entries of this name",
             fix=f"leave one entry `name: {name}` in {source}",
         )  # fmt: skip
-    names = [image.name for image in images]
+    names = [image.name for image in images if image.name]
     if not names:
         raise InputError.of(
-            "images", name, f"{source} has no `images`",
+            "images", name, f"{source} has no `images` with a `name`",
             fix=f"add to {source}:\nimages:\n- name: {name}\n  newTag: none",
         )  # fmt: skip
     close = difflib.get_close_matches(name, names, n=1)
@@ -125,10 +125,12 @@ def edit(text: str, wanted: Iterable[Image], *, source: str) -> str:
         image = find(images, want.name, source=source)
         entry = parsed.entries[images.index(image)]
         after[image.name] = image.changed_to(want)
-        if after[image.name] != image:
+        if after[image.name] != image or not _reads_as_text(entry):
             splices += _Editor(old, entry, parsed.shared, source).splices(after[image.name])
+        _check_last(parsed, entry, after[image.name], source)
     new = old
-    for start, end, replacement in sorted(splices, key=lambda item: item[:2], reverse=True):
+    # From the end, so that positions hold; at one position the last comes last in the text.
+    for start, end, replacement in sorted(splices, key=lambda item: item[:2])[::-1]:
         new = new[:start] + replacement + new[end:]
     if new != old:
         _verify(parsed, new, after, source)
@@ -163,7 +165,7 @@ class _Editor:
                 if new:
                     missing.setdefault(anchor, []).append((key, new))
                 continue
-            if old != new:
+            if old != new or (new and not _is_string(pair.value)):
                 if id(pair.value) in self.shared:
                     raise self._refuse(f"shares the value of `{key}` by a YAML anchor")
                 found.append(self._replaced(pair, new) if new else self._removed(key))
@@ -184,13 +186,20 @@ class _Editor:
         if pair.value.style in ("|", ">"):
             raise self._refuse("writes a value as a block scalar")
         if not raw:  # `newTag:` and nothing more: the mark may be lines further on
-            colon = self.text.find(":", _span(pair.key)[1]) + 1
+            colon, _ = self._value_span(pair)
             return colon, colon, f" {self._spelled(new)}"
         properties = re.match(r"(?:[&!]\S*[ \t]+)+", raw)
         kept = properties.group() if properties else ""
         if pair.value.style in ("'", '"'):
             return start, end, f"{kept}{pair.value.style}{new}{pair.value.style}"
         return start, end, kept + self._spelled(new)
+
+    def _value_span(self, pair: _Pair) -> tuple[int, int]:
+        start, end = _span(pair.value)
+        if self.text[start:end]:
+            return start, end
+        colon = self.text.find(":", _span(pair.key)[1]) + 1
+        return colon, colon
 
     def _spelled(self, value: str, *, quote: bool = False) -> str:
         # In a flow mapping a colon in a plain scalar divides parsers.
@@ -200,8 +209,10 @@ class _Editor:
 
     def _inserted(self, after_key: str, keys: list[tuple[str, str]]) -> tuple[int, int, str]:
         pair = self.entry.pairs[after_key]
+        if id(pair.value) in self.shared:
+            raise self._refuse(f"shares the value of `{after_key}` by a YAML anchor")
         key_start, key_end = _span(pair.key)
-        value_start, value_end = _span(pair.value)
+        value_start, value_end = self._value_span(pair)
         line_start = self.text.rfind("\n", 0, key_start) + 1
         indent = self.text[line_start:key_start]
         if not self.flow:
@@ -271,7 +282,7 @@ def _parse(text: str, source: str) -> _Parsed:
     shared = _shared(root)
     if _kind(root) != "mapping":
         raise InputError(f"{source} is not a kustomization: it holds no mapping")
-    node = _pairs(root, source, "the top").get("images")
+    node = _pairs(root, source, "the top", ("images",)).get("images")
     if node is None or (_kind(node.value) == "scalar" and _text(node.value) == ""):
         return _Parsed(root, (), shared)
     if _kind(node.value) != "sequence":
@@ -280,7 +291,7 @@ def _parse(text: str, source: str) -> _Parsed:
     for number, item in enumerate(node.value.value, start=1):
         if _kind(item) != "mapping":
             raise InputError(f"{source}: entry {number} of `images` is not a mapping")
-        pairs = _pairs(item, source, f"entry {number} of `images`")
+        pairs = _pairs(item, source, f"entry {number} of `images`", _ORDER)
         values = {key: _text(pairs[key].value) if key in pairs else "" for key in _ORDER}
         image = Image(values["name"], values["newName"], values["newTag"], values["digest"])
         entries.append(_Entry(item, pairs, image))
@@ -296,7 +307,8 @@ def _compose(text: str, source: str) -> Node:
     if len(text) > _LARGEST:
         raise InputError(f"{source} has {len(text)} characters: more than {_LARGEST}")
     try:
-        root = YAML(typ="safe", pure=True).compose(_TABS.sub(lambda tabs: " " * len(tabs[0]), text))
+        spaced = _TABS.sub(lambda tabs: " " * len(tabs[0]), text)
+        documents = list(YAML(typ="safe", pure=True).compose_all(spaced))
     except MarkedYAMLError as error:
         problem_mark = error.problem_mark
         place = f", line {problem_mark.line + 1}" if problem_mark else ""
@@ -306,17 +318,32 @@ def _compose(text: str, source: str) -> Node:
         ) from error
     except (YAMLError, RecursionError, ValueError) as error:
         raise InputError(f"{source} is not valid YAML: {str(error)[:300]}") from error
-    if root is None:
+    if not documents:
         raise InputError(f"{source} is empty")
-    return root
+    # kustomize reads the first document; a `---` with nothing after it harms nobody.
+    for more in documents[1:]:
+        if _kind(more) != "scalar" or _text(more):
+            raise InputError(
+                f"{source}, line {more.start_mark.line + 1}: it holds more than one YAML document,"
+                " and kustomize reads only the first",
+                fix="leave one document",
+            )
+    return documents[0]
 
 
-def _pairs(node: Node, source: str, where: str) -> dict[str, _Pair]:
+def _pairs(node: Node, source: str, where: str, known: Sequence[str]) -> dict[str, _Pair]:
     found: dict[str, _Pair] = {}
     for key, value in node.value:
-        name = key.value if _kind(key) == "scalar" else ""
+        name = str(key.value) if _kind(key) == "scalar" else ""
         if name in found:
             raise InputError(f"{source}: {where} has `{name}` twice", fix="leave one of them out")
+        for one in known:
+            # kustomize takes `newtag` for `newTag`, and with both it may take the other one.
+            if name != one and name.lower() == one.lower():
+                raise InputError(
+                    f"{source}, line {key.start_mark.line + 1}: `{name}` is a misspelt `{one}`",
+                    fix=f"write `{one}`",
+                )
         found[name] = _Pair(key, value)
     return found
 
@@ -398,6 +425,26 @@ def _was_set(before: _Entry, now: _Entry, key: str) -> bool:
     if key not in now.pairs:
         return False
     return key not in before.pairs or _text(before.pairs[key].value) != _text(now.pairs[key].value)
+
+
+def _reads_as_text(entry: _Entry) -> bool:
+    """Whether kustomize reads what is set as text: at an unquoted `newTag: 1.10` it fails."""
+    return all(
+        _is_string(pair.value)
+        for key, pair in entry.pairs.items()
+        if key in _ORDER and _text(pair.value)
+    )
+
+
+def _check_last(parsed: _Parsed, entry: _Entry, after: Image, source: str) -> None:
+    """Refuse where a later entry changes the image again: entries are applied in their order."""
+    later = parsed.entries[parsed.entries.index(entry) + 1 :]
+    if any(after.new_name == one.image.name for one in later if after.new_name):
+        raise InputError.of(
+            "images", after.name,
+            f"a later entry of {source} is named {after.new_name}, and changes this image again",
+            fix=f"put the entry `name: {after.new_name}` before the entry `name: {after.name}`",
+        )  # fmt: skip
 
 
 def _is_string(node: Node) -> bool:
