@@ -1,6 +1,6 @@
 """Time each action as a process, beside the plain tools that do the same.
 
-usage: run.sh dev python benchmarks/run.py [NAME…]   (register, start-up, pull, report, bump)
+usage: run.sh dev python benchmarks/run.py [NAME…]   (register, start-up, pull, report, bump, image)
 Writes benchmarks/results.json when all run, and a Markdown table to stdout.
 """
 
@@ -328,12 +328,67 @@ def register(work: Path) -> list[Result]:
     return results
 
 
+def image(work: Path) -> list[Result]:
+    """The template's image, with a stand-in for the model, from an empty builder and reused.
+
+    The built side is what a runner without a cache does: pull the base image from a registry of this
+    machine, apt-get and pip from the network, push. No side is smoke-tested, which would only make the
+    built one longer.
+    """
+    sys.path.insert(0, str(ROOT / "scripts"))
+    from model_gitops.local import machine
+
+    checkout = work / "model"
+    shutil.copytree(ROOT / "templates/model", checkout, ignore=shutil.ignore_patterns(".venv"))
+    (checkout / "models").mkdir()
+    before = dict(os.environ)
+    try:
+        here = machine.start(work / "machine", ())
+        os.environ.update(machine.environment(here))
+        name = f"{here.registry.address}/acme/diabetes"
+
+        def hop(tag: str) -> tuple[Command, Path]:
+            given = ["--image", name, "--tag", tag, "--build-contexts", "model=models"]
+            given += ["--build-args", f"BASE_IMAGE={here.base_image}"]
+            return [RUN, "build-push-image", *given], checkout
+
+        def cold(number: int) -> list[tuple[Command, Path]]:
+            (checkout / "models/diabetes.onnx").write_bytes(random.Random(number).randbytes(50_000))
+            run(["docker", "buildx", "prune", "--all", "--force"], work)
+            return [hop(f"built{number}")]
+
+        result = compare(
+            "build-push-image, unchanged content",
+            "the same action, which builds with an empty cache",
+            cold,
+            lambda n: hop(f"reused{n}"),
+        )
+        inspect = ["docker", "buildx", "imagetools", "inspect"]
+        digests = [
+            [
+                line
+                for line in answer([*inspect, f"{name}:{side}{n}"], work).splitlines()
+                if line.startswith("Digest:")
+            ]
+            for n in range(3)
+            for side in ("built", "reused")
+        ]
+        expect(digests[::2] == digests[1::2], "each reused digest to be the built one's")
+        expect(len({str(one) for one in digests}) == 3, "three images that were built")
+        return [result]
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        machine.remove(work / "machine")
+
+
 BENCHMARKS: dict[str, Callable[[Path], list[Result]]] = {
     "register": register,
     "start-up": start_up,
     "pull": pull,
     "report": report,
     "bump": bump,
+    "image": image,
 }
 
 
@@ -354,7 +409,7 @@ def main() -> int:
     if unknown := set(names) - set(BENCHMARKS):
         print(f"no such benchmark: {unknown}; there are: {', '.join(BENCHMARKS)}", file=sys.stderr)
         return 2
-    for action in ("check-promotion", "dvc-pull-model", "cml-report"):
+    for action in ("check-promotion", "dvc-pull-model", "cml-report", "build-push-image"):
         run([RUN, action, "--help"], ROOT)
     for action in ("bump-kustomize-tag", "gto-register-stage"):
         run([RUN, action, "--help"], ROOT)

@@ -6,6 +6,7 @@ import hashlib
 import http.client
 import json
 import os
+import platform
 import re
 import shlex
 import shutil
@@ -17,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from model_gitops.adapters import process
+from model_gitops.adapters import docker, process
 from model_gitops.local.engine import Engine
 from model_gitops.local.registry import Registry
 
@@ -255,6 +256,173 @@ def test_what_is_ignored_is_no_content(project: Project) -> None:
     assert project.run(tag="other").outputs["operation"] == "built"
 
 
+@pytest.fixture
+def base(project: Project, base_image: str) -> Iterator[str]:
+    """A base image's tag of the test's own, so that it can be moved."""
+    reference = f"{project.registry}/{project.repository}/base:1"
+    move(reference, base_image)
+    yield reference
+
+
+def move(reference: str, to: str) -> None:
+    """Let a tag of the registry name another image, with the plain tools."""
+    words = ["imagetools", "create", "--prefer-index=false", f"--tag={reference}", to]
+    process.run(["docker", "buildx", *words])
+
+
+def other_image(project: Project, base_image: str) -> str:
+    """Push an image that differs from the base image by one label; return its reference."""
+    place = project.folder.parent / "other"
+    place.mkdir(exist_ok=True)
+    (place / "Dockerfile").write_text(f"FROM {base_image}\nLABEL other=1\n")
+    reference = f"{project.registry}/{project.repository}/other:1"
+    words = ["--provenance=false", "--output", f"type=image,name={reference},push=true"]
+    process.run(["docker", "buildx", "build", "--quiet", *words, str(place)])
+    return reference
+
+
+def test_a_base_tag_that_moves_is_other_content(
+    project: Project, buildkit: str, base: str, base_image: str
+) -> None:
+    given = {"build_args": f"BASE_IMAGE={base}"}
+    first = project.run(**given, tag="one")
+    assert project.run(**given, tag="two").outputs["digest"] == first.outputs["digest"]
+    move(base, other_image(project, base_image))
+    moved = project.run(**given, tag="three", smoke_test=SMOKE)
+    assert moved.status == 0, moved.log
+    assert moved.outputs["operation"] == "built"
+    assert moved.outputs["digest"] != first.outputs["digest"]
+    assert project.config("three")["config"]["Labels"]["other"] == "1"
+    move(base, base_image)
+    back = project.run(**given, tag="four")
+    assert (back.outputs["operation"], back.outputs["digest"]) == (
+        "reused",
+        first.outputs["digest"],
+    )
+
+
+def test_images_copied_mounted_and_named_count_too(
+    project: Project, buildkit: str, base: str, base_image: str
+) -> None:
+    other = other_image(project, base_image)
+    for number, (text, contexts) in enumerate(
+        (
+            (f"{DOCKERFILE}COPY --from={base} /etc/hostname /x\n", ""),
+            (f"{DOCKERFILE}RUN --mount=from={base},target=/base true\n", ""),
+            (f"{DOCKERFILE}COPY --from=named /etc/hostname /x\n", f"named=docker-image://{base}"),
+        )
+    ):
+        project.write("Dockerfile", text.replace("/etc/hostname", "/etc/passwd"))
+        move(base, base_image)
+        first = project.run(tag=f"{number}a", build_contexts=contexts)
+        assert first.outputs["operation"] == "built", first.log
+        again = project.run(tag=f"{number}b", build_contexts=contexts)
+        assert again.outputs["operation"] == "reused"
+        move(base, other)
+        moved = project.run(tag=f"{number}c", build_contexts=contexts)
+        assert moved.outputs["operation"] == "built", moved.log
+
+
+def test_a_digest_costs_no_look_up_and_an_unknown_base_no_failure(
+    project: Project, buildkit: str, base_image: str, argv: Path
+) -> None:
+    digest = process.run(["docker", "buildx", "imagetools", "inspect", base_image]).stdout
+    pinned = f"{base_image}@{re.findall('sha256:[0-9a-f]{64}', digest)[0]}"
+    assert project.run(build_args=f"BASE_IMAGE={pinned}").status == 0
+    assert base_image not in "\n".join(
+        line for line in argv.read_text().split("\n") if not line.startswith("--build-arg")
+    )
+    # Named, and not needed by the build: the registry has no such image.
+    missing = f"{project.registry}/no/such:1"
+    given = {"build_contexts": f"unused=docker-image://{missing}"}
+    result = project.run(**given, tag="other")
+    assert result.status == 0, result.log
+    assert f"no registry tells the digest of {missing}" in result.log
+    assert project.run(**given, tag="third").outputs["operation"] == "reused"
+
+
+def test_every_part_of_the_checkout_counts(project: Project) -> None:
+    """The real walk over the files: one change at a time, and back."""
+    project.write("Dockerfile", "FROM scratch AS one\nCOPY . /\nFROM one\n")
+    project.write(".dockerignore", "Dockerfile\nnotes\n")
+    project.write("named/a", "1")
+    (project.folder / "link").symlink_to("a")
+    server = project.folder / "server.py"
+    given = {"build_contexts": "named=named", "build_args": "A=1", "model_hash": "1"}
+
+    def run(**inputs: str) -> str:
+        result = project.run(**{**given, **inputs}, tag="t")
+        assert result.status == 0, result.log
+        return re.findall(r"content fingerprint: ([0-9a-f]{40})", result.log)[0]
+
+    seen = [run()]
+    project.write("notes", "ignored")
+    assert run(labels="a=1", secrets="a=b", model_version="v2", cache_from="type=local,src=/nowhere") == seen[0]  # fmt: skip
+    for inputs in ({"build_args": "A=2"}, {"model_hash": "2"}, {"target": "one"}):
+        seen.append(run(**inputs))
+    server.chmod(0o755)
+    seen.append(run())
+    project.write("server.py", SERVER + "#")
+    seen.append(run())
+    (project.folder / "link").unlink()
+    (project.folder / "link").symlink_to("b")
+    seen.append(run())
+    (project.folder / "empty").mkdir()
+    seen.append(run())
+    project.write("named/a", "2")
+    seen.append(run())
+    project.write(".dockerignore", "Dockerfile\nnotes\nserver.py\n.dockerignore\n")
+    seen.append(run())
+    project.write("Dockerfile", "FROM scratch AS one\nCOPY . /\nFROM one\n\n")
+    seen.append(run())
+    assert len(set(seen)) == len(seen), seen
+
+
+IGNORES = (
+    "*\n!src/keep.py\n",
+    "**/*.pyc\n!src/b.pyc\n",
+    "/src\n!src/deep/**\n",
+    "src/*\n!src/deep\nsrc/deep/[xy].txt\n",
+    "  # a comment\n#src\n\n./src/../notes\n**/deep/x.*\n",
+    "*/deep\nsr?/keep.py\n",
+    "**\n!**/*.py\n",
+    "*\n!src\nsrc/deep\n!src/deep/x.txt\n",
+    "*\n!s*c/d**/z.t?t\n",
+    "Dockerfile\n.dockerignore\nempty\nlink\n",
+)
+
+
+@pytest.mark.parametrize("patterns", IGNORES)
+def test_the_files_that_count_are_those_that_the_builder_gets(
+    project: Project, buildkit: str, tmp_path: Path, patterns: str
+) -> None:
+    for name in ("src/keep.py", "src/a.pyc", "src/b.pyc", "src/deep/x.txt", "src/deep/z.txt"):
+        project.write(name, name)
+    project.write("notes", "n")
+    (project.folder / "empty").mkdir()
+    (project.folder / "link").symlink_to("notes")
+    project.write("Dockerfile", "FROM scratch\nCOPY . /\n")
+    project.write(".dockerignore", patterns)
+    shutil.rmtree(project.folder / ".git")  # which the fingerprint leaves out in any case
+    out = tmp_path / "out"
+    words = ["--quiet", f"--output=type=local,dest={out}", str(project.folder)]
+    process.run(["docker", "buildx", "build", *words])
+    got = {str(path.relative_to(out)) for path in out.rglob("*") if not path.is_dir()}
+    counted = {one.path for one in docker.entries(project.folder) if one.kind != "folder"}
+    assert counted == got
+
+
+def test_a_later_version_does_not_change_the_image(project: Project) -> None:
+    first = project.run(tag="one", model="m", model_version="v1.0.0", labels="a=1")
+    later = project.run(tag="two", model="m", model_version="v1.0.1", labels="a=2")
+    assert (later.outputs["operation"], later.outputs["digest"]) == (
+        "reused",
+        first.outputs["digest"],
+    )
+    labels = project.config("two")["config"]["Labels"]
+    assert (labels["io.model-gitops.model.version"], labels["a"]) == ("v1.0.0", "1")
+
+
 def test_reuse_false_builds(project: Project) -> None:
     project.run()
     assert project.run(reuse="false").outputs["operation"] == "built"
@@ -381,6 +549,124 @@ def test_the_engines_own_builder(project: Project) -> None:
     )
     for tag in project.tags():
         process.run(["docker", "rmi", f"{project.image}:{tag}"])
+
+
+NATIVE, FOREIGN = (
+    ("arm64", "amd64") if platform.machine() in ("aarch64", "arm64") else ("amd64", "arm64")
+)
+# Nothing runs in the foreign platform's stage: there is no emulation here.
+TWO_PLATFORMS = f"""\
+ARG BASE_IMAGE=scratch
+FROM ${{BASE_IMAGE}} AS {NATIVE}
+RUN head -c 8 /dev/urandom > /random
+FROM scratch AS {FOREIGN}
+FROM ${{TARGETARCH}}
+COPY server.py /server.py
+CMD ["python3", "/server.py"]
+"""
+BOTH = f"linux/{NATIVE},linux/{FOREIGN}"
+SCANNER = """\
+import json, os, pathlib
+document = {"spdxVersion": "SPDX-2.3", "SPDXID": "SPDXRef-DOCUMENT", "name": "canary-sbom"}
+statement = {"_type": "https://in-toto.io/Statement/v0.1",
+             "predicateType": "https://spdx.dev/Document", "predicate": document}
+place = pathlib.Path(os.environ["BUILDKIT_SCAN_DESTINATION"])
+(place / "scan.spdx.json").write_text(json.dumps(statement))
+"""
+
+
+def test_two_platforms(project: Project, buildkit: str, argv: Path, tmp_path: Path) -> None:
+    # What buildx says of the image that is loaded for the smoke test, for a look from outside.
+    shim, real = tmp_path / "shim" / "docker", str(shutil.which("docker"))
+    shim.write_text(
+        f'#!/bin/sh\n{shlex.quote(real)} "$@"; status=$?\ncase "$*" in *--load*) for word; do\n'
+        f'case "$word" in --metadata-file=*) cp "${{word#*=}}" {shlex.quote(str(tmp_path))}/tested;;'
+        "esac; done;; esac\nexit $status\n"
+    )
+    project.write("Dockerfile", TWO_PLATFORMS)
+    given = {"provenance": "false", "smoke_test": SMOKE}
+    first = project.run(**given, platforms=BOTH, tag="one")
+    assert first.status == 0, first.log
+    index = json.loads(project.get("manifests/one")[2])
+    assert first.outputs["digest"] == project.digest("one")
+    found = {one["platform"]["architecture"]: one["digest"] for one in index["manifests"]}
+    assert set(found) == {NATIVE, FOREIGN}
+    for architecture, digest in found.items():
+        assert project.config(digest)["architecture"] == architecture
+    tested = json.loads((tmp_path / "tested").read_text())["containerimage.config.digest"]
+    native = json.loads(project.get(f"manifests/{found[NATIVE]}")[2])
+    assert native["config"]["digest"] == tested
+
+    again = project.run(**given, platforms=BOTH.replace(",", "\n"), tag="two")
+    assert (again.outputs["operation"], again.outputs["digest"]) == (
+        "reused",
+        first.outputs["digest"],
+    )
+    assert project.digest("two") == first.outputs["digest"]
+    one = project.run(**given, platforms=f"linux/{NATIVE}", tag="three")
+    assert (one.status, one.outputs["operation"]) == (0, "built"), one.log
+
+
+def test_attestations_are_made_and_stay(project: Project, buildkit: str, tmp_path: Path) -> None:
+    (tmp_path / "scanner").mkdir()
+    (tmp_path / "scanner" / "scan.py").write_text(SCANNER)
+    (tmp_path / "scanner" / "Dockerfile").write_text(
+        f'FROM {project.base_image}\nCOPY scan.py /scan.py\nENTRYPOINT ["python3", "/scan.py"]\n'
+    )
+    generator = f"{project.registry}/{project.repository}/scanner:1"
+    output = ["--provenance=false", "--output", f"type=image,name={generator},push=true"]
+    words = ["docker", "buildx", "build", "--quiet", *output, str(tmp_path / "scanner")]
+    process.run(words)
+    project.write("Dockerfile", TWO_PLATFORMS)
+    given = {
+        "platforms": BOTH, "provenance": "mode=max", "sbom": f"generator={generator}",
+        "smoke_test": SMOKE,
+    }  # fmt: skip
+    first = project.run(**given, tag="one")
+    assert first.status == 0, first.log
+    again = project.run(**given, tag="two")
+    assert again.outputs["operation"] == "reused"
+    assert again.outputs["digest"] == first.outputs["digest"] == project.digest("two")
+    index = json.loads(project.get("manifests/two")[2])
+    kind = "vnd.docker.reference.type"
+    images = [one["digest"] for one in index["manifests"] if kind not in one.get("annotations", {})]
+    notes = [one for one in index["manifests"] if kind in one.get("annotations", {})]
+    assert len(images) == 2
+    assert sorted(one["annotations"]["vnd.docker.reference.digest"] for one in notes) == sorted(
+        images
+    )
+    for one in notes:
+        layers = json.loads(project.get(f"manifests/{one['digest']}")[2])["layers"]
+        types = {layer["annotations"]["in-toto.io/predicate-type"]: layer for layer in layers}
+        assert any(name.startswith("https://slsa.dev/provenance/") for name in types)
+        sbom = project.get(f"blobs/{types['https://spdx.dev/Document']['digest']}")[2]
+        assert json.loads(sbom)["predicate"]["name"] == "canary-sbom"
+
+
+def test_a_registry_keeps_the_cache(project: Project, buildkit: str) -> None:
+    project.write("Dockerfile", DOCKERFILE + "RUN head -c 8 /dev/urandom > /random\n")
+    cache = f"type=registry,ref={project.image}/cache"
+    first = project.run(tag="one", cache_to=f"{cache},mode=max")
+    assert first.status == 0, first.log
+    layers = project.config("one")["rootfs"]["diff_ids"]
+    for cache_from, same in ((cache, True), ("", False)):
+        process.run(["docker", "buildx", "prune", "--all", "--force"])
+        again = project.run(tag="two", cache_from=cache_from, reuse="false")
+        assert again.outputs["operation"] == "built", again.log
+        assert (project.config("two")["rootfs"]["diff_ids"] == layers) is same
+
+
+@pytest.mark.parametrize(
+    "inputs", [{"platforms": BOTH}, {"provenance": "mode=max"}, {"sbom": "true"}]
+)
+def test_what_the_engines_own_builder_can_not_do(project: Project, inputs: dict[str, str]) -> None:
+    project.write("Dockerfile", TWO_PLATFORMS)
+    result = project.run(builder="default", **inputs)
+    if result.status == 0:
+        pytest.skip("this engine's own builder can do it")
+    assert (result.status, result.outputs) == (4, {})
+    assert "add a step docker/setup-buildx-action before this one" in result.log
+    assert project.tags() == []
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -19,6 +20,7 @@ CONTENT = image.Content(
     dockerfile=b"FROM scratch\n",
     build_args={"BASE_IMAGE": "python:3.12"},
     contexts={"model": [image.Entry("model.onnx", "file", "2" * 64)]},
+    images={"python:3.12": DIGEST},
     platforms=("linux/amd64",),
     model_hash="abc",
 )
@@ -159,7 +161,7 @@ def test_labels_name_the_model_and_the_users_win() -> None:
 
 def test_a_fingerprint_is_stable_and_of_the_content_alone() -> None:
     # The value is held: a changed recipe must come with a changed recipe number.
-    assert image.fingerprint(CONTENT) == "6909cab29bc0b410f0040d1cb77e3157547632d2"
+    assert image.fingerprint(CONTENT) == "3819ea4455f7c745d76c1e95eed749c5814708cc"
     shuffled = replace(CONTENT, files=[*CONTENT.files], build_args=dict(CONTENT.build_args))
     assert image.fingerprint(shuffled) == image.fingerprint(CONTENT)
 
@@ -177,13 +179,86 @@ def test_a_fingerprint_is_stable_and_of_the_content_alone() -> None:
         {"build_args": {}},
         {"contexts": {"model": [image.Entry("model.onnx", "file", "4" * 64)]}},
         {"contexts": {"model": "docker-image://x"}},
+        {"images": {"python:3.12": OTHER}},
+        {"images": {"python:3.12": ""}},
+        {"images": {"python:3.13": DIGEST}},
+        {"images": {}},
         {"platforms": ("linux/arm64",)},
+        {"platforms": ("linux/amd64", "linux/arm64")},
         {"model_hash": "abd"},
         {"attestations": ("mode=max", "")},
     ],
 )
 def test_each_part_of_the_content_counts(change: dict[str, object]) -> None:
     assert image.fingerprint(replace(CONTENT, **change)) != image.fingerprint(CONTENT)  # type: ignore[arg-type]
+
+
+SHORT = st.text(max_size=3)
+HASHES = st.sampled_from(["1" * 64, "2" * 64, ""])
+ENTRIES = st.lists(
+    st.builds(image.Entry, SHORT, st.sampled_from(["file", "exec", "link", "folder"]), HASHES),
+    max_size=3,
+    unique_by=lambda entry: entry.path,
+)
+CONTENTS = st.builds(
+    image.Content,
+    files=ENTRIES,
+    dockerfile=st.binary(max_size=3),
+    target=SHORT,
+    build_args=st.dictionaries(SHORT, SHORT, max_size=2),
+    contexts=st.dictionaries(SHORT, ENTRIES | SHORT, max_size=2),
+    images=st.dictionaries(SHORT, SHORT, max_size=2),
+    platforms=st.lists(SHORT, max_size=2, unique=True).map(tuple),
+    model_hash=SHORT,
+    attestations=st.tuples(SHORT, SHORT),
+)
+
+
+@given(CONTENTS, CONTENTS, st.sampled_from([one.name for one in fields(image.Content)]))
+def test_one_changed_ingredient_is_another_fingerprint(
+    one: image.Content, two: image.Content, ingredient: str
+) -> None:
+    """`one` with a single part of `two`: equal fingerprints if, and only if, the parts are equal."""
+
+    def plain(value: Any) -> Any:
+        # Of files and platforms the order does not count.
+        if isinstance(value, list):
+            return sorted(map(repr, value))
+        if isinstance(value, dict):
+            return {key: plain(inner) for key, inner in value.items()}
+        return value
+
+    changed = replace(one, **{ingredient: getattr(two, ingredient)})
+    before, after = plain(getattr(one, ingredient)), plain(getattr(two, ingredient))
+    if ingredient == "platforms":
+        before, after = sorted(before), sorted(after)
+    assert (image.fingerprint(changed) == image.fingerprint(one)) is (before == after)
+
+
+@pytest.mark.parametrize(
+    ("reference", "valid", "pinned"),
+    [
+        ("python", True, False),
+        ("python:3.12", True, False),
+        ("127.0.0.1:5000/a/b", True, False),
+        ("127.0.0.1:5000/a/b:c", True, False),
+        (f"python@{DIGEST}", True, True),
+        (f"127.0.0.1:5000/python:3.12@{DIGEST}", True, True),
+        ("python@sha256:1", False, False),
+        ("p:$V", False, False),
+        ("p:", False, False),
+        ("--help", False, False),
+        ("", False, False),
+    ],
+)
+def test_references_of_images(reference: str, valid: bool, pinned: bool) -> None:
+    assert image.is_reference_of_image(reference) is valid
+    assert image.is_pinned(reference) is pinned
+
+
+def test_the_digest_is_read_from_buildx() -> None:
+    assert image.digest_said(f"Name: a\nDigest:    {DIGEST}\n  Digest: {OTHER}\n") == DIGEST
+    assert image.digest_said("Name: a\n") == ""
 
 
 def test_no_value_can_pretend_to_be_two() -> None:
@@ -302,3 +377,26 @@ def test_the_fix_names_the_permission() -> None:
     fix = image.registry_fix("r.example/acme/x", "tag invalid: The image tag 'v1' is immutable")
     assert "does not let a tag move" in fix
     assert image.registry_fix("ghcr.io/acme/x", "something else") == ""
+
+
+PUSH_FAILED = "ERROR: failed to build: failed to solve: failed to push x: unexpected status from PUT request to http://x/v2/: "
+
+
+@pytest.mark.parametrize(
+    ("said", "passes"),
+    [
+        (f"{PUSH_FAILED}500 Internal Server Error", True),
+        (f"{PUSH_FAILED}429 Too Many Requests", True),
+        (f"{PUSH_FAILED}403 Forbidden", False),
+        # A command of the Dockerfile that speaks of a timeout is the user's own failure.
+        (
+            '#4 0.1 connection reset, timeout\nERROR: failed to solve: process "curl: timeout" did'
+            " not complete successfully: exit code: 28",
+            False,
+        ),
+        ("ERROR: failed to solve: ghcr.io/acme/base:9: not found", False),
+        ("connection refused", False),
+    ],
+)
+def test_which_failed_builds_are_tried_again(said: str, passes: bool) -> None:
+    assert image.is_passing_build_failure(said) is passes

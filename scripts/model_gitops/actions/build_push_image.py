@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import http.client
 import json
-import tempfile
 import time
 import uuid
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 from model_gitops import runner
-from model_gitops.adapters import docker, paths, process
+from model_gitops.adapters import docker, paths, process, scratch
+from model_gitops.core import dockerfile, smoke
 from model_gitops.core import image as images
-from model_gitops.core import smoke
 from model_gitops.errors import ExternalError, InputError, RefusedError
 from model_gitops.options import existing_folder, flag, lines, option, secret
 
@@ -81,7 +81,9 @@ def command(
         str,
         option("provenance", "Provenance attestation: true, false, mode=max. Default: buildx's."),
     ] = "",
-    sbom: Annotated[str, option("sbom", "SBOM attestation: true, false. Default: buildx's.")] = "",
+    sbom: Annotated[
+        str, option("sbom", "SBOM attestation: true, false, generator=IMAGE. Default: buildx's.")
+    ] = "",
     builder: Annotated[
         str, option("builder", "The buildx builder. Default: the current one.")
     ] = "",
@@ -133,7 +135,7 @@ def command(
         "labels", lines(labels), key=r"[^\s=]+", example="com.acme.team=ml"
     )
     folder = existing_folder("context", context or ".").resolve()
-    dockerfile = _dockerfile(file, folder)
+    build_file = _dockerfile(file, folder)
     wanted_platforms = images.parse_platforms(lines(platforms))
     test = _read_smoke_test(smoke_test) if smoke_test.strip() else None
     if len(builder.split()) > 1 or builder.startswith("-"):
@@ -143,18 +145,18 @@ def command(
     login_as = _login_name(username, password, push=push)
 
     with (
-        tempfile.TemporaryDirectory(
-            prefix="model-gitops-build-", dir=runner.temporary_folder()
-        ) as made,
-        docker.private_config(Path(made), images.registry_host(name)) as env,
+        scratch.folder("model-gitops-build-", runner.temporary_folder()) as made,
+        docker.private_config(made, images.registry_host(name)) as env,
     ):
-        scratch = Path(made)
         client = docker.Docker(env, builder, runner.say)
         described = client.describe_builder()
-        fingerprint = images.fingerprint(
-            images.Content(
-                files=docker.entries(folder, ignore_file=_ignore_file(dockerfile)),
-                dockerfile=dockerfile.read_bytes(),
+        if login_as:
+            client.login(images.registry_host(name), login_as, password)
+        fingerprint, pull = "", False
+        if push:
+            content = images.Content(
+                files=docker.entries(folder, ignore_file=_ignore_file(build_file)),
+                dockerfile=build_file.read_bytes(),
                 target=target,
                 build_args=arguments,
                 contexts={
@@ -165,15 +167,22 @@ def command(
                 model_hash=model_hash,
                 attestations=(provenance, sbom),
             )
-        )
-        runner.say(f"content fingerprint: {fingerprint}")
+            content = replace(content, images=_digests(client, content, described))
+            fingerprint = images.fingerprint(content)
+            runner.say(f"content fingerprint: {fingerprint}")
+            # The engine's own builder would take an older image of that tag that it has already.
+            pull = described.driver == "docker" and "" not in content.images.values()
         place = runner.context()
         job = _Job(
             name=name,
-            tags=tuple(dict.fromkeys([tag, *more, images.fingerprint_tag(fingerprint)])),
+            tags=tuple(
+                dict.fromkeys(
+                    [tag, *more, *([images.fingerprint_tag(fingerprint)] if fingerprint else [])]
+                )
+            ),
             build=images.Build(
                 context=str(folder),
-                file=str(dockerfile),
+                file=str(build_file),
                 target=target,
                 build_args=arguments,
                 contexts=contexts,
@@ -192,14 +201,13 @@ def command(
                 cache_from=lines(cache_from),
                 cache_to=lines(cache_to),
                 builder=builder,
+                pull=pull,
             ),
             secrets={f"BUILD_SECRET_{n}": value for n, value in enumerate(secret_values.values())},
             platforms=wanted_platforms,
             attestations=images.attestation_arguments(provenance, sbom),
             test=test,
         )
-        if login_as:
-            client.login(images.registry_host(name), login_as, password)
         found = _reuse(client, job, fingerprint) if reuse and push else None
         if found is not None:
             digest, operation, metadata = (
@@ -208,7 +216,7 @@ def command(
                 {"containerimage.digest": found.digest},
             )
         else:
-            digest, metadata = _build(client, job, described, scratch, push=push)
+            digest, metadata = _build(client, job, described, made, push=push)
             operation = "built"
 
     reference = f"{name}:{tag}@{digest}" if digest else f"{name}:{tag}"
@@ -314,8 +322,7 @@ def _login_name(username: str, password: str, *, push: bool) -> str:
         )
     if not password:
         return ""
-    sender = runner.context().event.get("sender")
-    name = username or (str(sender.get("login", "")) if isinstance(sender, dict) else "")
+    name = username or runner.context().sender
     if not name:
         raise InputError(
             "input `password` is given, and `username` is not", fix="username: ${{ github.actor }}"
@@ -324,6 +331,34 @@ def _login_name(username: str, password: str, *, push: bool) -> str:
 
 
 # --- the steps ------------------------------------------------------------------------------------
+
+
+def _digests(
+    client: docker.Docker, content: images.Content, builder: images.Builder
+) -> dict[str, str]:
+    """Return the digest of each image that the build takes from a registry by a tag."""
+    named = dockerfile.references(
+        content.dockerfile.decode("utf-8", errors="replace"),
+        target=content.target,
+        build_args=content.build_args,
+        contexts=content.contexts,
+        build_platform=builder.platform,
+        platforms=content.platforms,
+    )
+    scheme = "docker-image://"
+    named += [
+        place.removeprefix(scheme)
+        for place in content.contexts.values()
+        if isinstance(place, str) and place.startswith(scheme)
+    ]
+    # A digest in the text says all: it costs no look-up.
+    open_ones = sorted({one for one in named if not images.is_pinned(one)} - {dockerfile.SCRATCH})
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        found = list(pool.map(client.digest_of, open_ones))
+    for one, digest in zip(open_ones, found, strict=True):
+        if digest:
+            runner.say(f"{one} is {digest}")
+    return dict(zip(open_ones, found, strict=True))
 
 
 def _reuse(client: docker.Docker, job: _Job, fingerprint: str) -> images.Published | None:

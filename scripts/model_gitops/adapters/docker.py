@@ -20,12 +20,21 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from model_gitops.adapters import process
-from model_gitops.core import image, retry
+from model_gitops.core import dockerignore, image, retry
+from model_gitops.core.progress import Progress
 from model_gitops.core.smoke import Request, SmokeTest
 from model_gitops.errors import ExternalError, InputError
 
 # Enough for a registry's short fault; a build or a login that waits longer helps nobody.
 _ATTEMPTS = 5
+# A registry that takes longer for a look, a login or a tag has hung.
+_ANSWER_SECONDS: float = 120
+# An image goes through an engine's push, whose progress is not seen, as a whole.
+_PUSH_SECONDS: float = 3600
+# A build may take as long as its own commands do, which nobody but the job's `timeout-minutes`
+# knows. Only while all of it waits for a registry may it not be silent for ever; a large layer is
+# pushed in silence.
+_SILENT_SECONDS: float = 1800
 _LARGEST_ANSWER = 10 * 1024 * 1024
 _HUB = "https://index.docker.io/v1/"
 _INSPECT = '{"manifest":{{json .Manifest}},"image":{{json .Image}}}'
@@ -40,41 +49,53 @@ def entries(folder: Path, *, ignore_file: Path | None = None) -> list[image.Entr
     The folder's own `.git` is left out always: it differs in each checkout of the same commit.
     Raises InputError for a file that can't be read.
     """
-    from docker.utils.build import exclude_paths
-
     ignored = ignore_file or folder / ".dockerignore"
-    patterns: list[str] = []
-    if ignored.is_file():
-        lines = (line.strip() for line in ignored.read_text(encoding="utf-8-sig").splitlines())
-        patterns = [line for line in lines if line and not line.startswith("#")]
-    paths = sorted(exclude_paths(str(folder), [*patterns, ".git"]))
-    found: list[image.Entry] = []
-    folders: set[str] = set()
-    parents: set[str] = set()
-    for path in paths:
-        file = folder / path
-        parents.update(str(parent) for parent in Path(path).parents)
-        name = Path(path).as_posix()
-        try:
-            mode = file.lstat().st_mode
-            if stat.S_ISLNK(mode):
-                target = os.fsencode(file.readlink())
-                found.append(image.Entry(name, "link", hashlib.sha256(target).hexdigest()))
-            elif stat.S_ISREG(mode):
-                with file.open("rb") as stream:
-                    digest = hashlib.file_digest(stream, "sha256").hexdigest()
-                kind = "exec" if mode & stat.S_IXUSR else "file"
-                found.append(image.Entry(name, kind, digest))
-            elif stat.S_ISDIR(mode):
-                folders.add(path)
-        except OSError as error:
-            raise InputError(
-                f"the file {str(file)!r} of the build context can't be read: {error.strerror}",
-                fix="correct its permissions, or leave it out with a line in .dockerignore",
-            ) from error
-    # A folder with something in it follows from that; an empty one is content of its own.
-    found += [image.Entry(Path(path).as_posix(), "folder", "") for path in folders - parents]
-    return found
+    try:
+        text = ignored.read_text(encoding="utf-8-sig") if ignored.is_file() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        problem = f"the file {str(ignored)!r} can't be read: {error}"
+        raise InputError(problem, fix="write it as UTF-8") from error
+    return list(_entries(folder, "", [*dockerignore.parse(text), *dockerignore.parse(".git")]))
+
+
+def _entries(root: Path, inside: str, rules: Sequence[dockerignore.Rule]) -> Iterator[image.Entry]:
+    folder = root / inside
+    try:
+        found = sorted(os.scandir(folder), key=lambda one: one.name)
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+    for one in found:
+        path = f"{inside}/{one.name}".lstrip("/")
+        ignored = dockerignore.is_ignored(path, rules)
+        if one.is_dir(follow_symlinks=False):
+            if ignored and not dockerignore.may_hold(path, rules):
+                continue
+            held = list(_entries(root, path, rules))
+            yield from held
+            # A folder with something in it follows from that; an empty one is content of its own.
+            if not held and not ignored:
+                yield image.Entry(path, "folder", "")
+        elif not ignored:
+            file = root / path
+            try:
+                mode = file.lstat().st_mode
+                if stat.S_ISLNK(mode):
+                    target = os.fsencode(file.readlink())
+                    yield image.Entry(path, "link", hashlib.sha256(target).hexdigest())
+                elif stat.S_ISREG(mode):
+                    with file.open("rb") as stream:
+                        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+                    kind = "exec" if mode & stat.S_IXUSR else "file"
+                    yield image.Entry(path, kind, digest)
+            except OSError as error:
+                raise _unreadable(file, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> InputError:
+    return InputError(
+        f"the file {str(path)!r} of the build context can't be read: {error.strerror}",
+        fix="correct its permissions, or leave it out with a line in .dockerignore",
+    )
 
 
 # --- the command line -----------------------------------------------------------------------------
@@ -100,11 +121,7 @@ class Docker:
         said = done.stderr + done.stdout
         if done.returncode == 0:
             return image.parse_builder(done.stdout)
-        if "not a docker command" in said or "unknown command" in said or "unknown flag" in said:
-            raise ExternalError(
-                "docker has no `buildx` on this machine",
-                fix="apt-get install docker-buildx-plugin (or run docker/setup-buildx-action first)",
-            )
+        _require_buildx(said)
         if "no builder" in said:
             raise InputError.of(
                 "builder", self.builder or os.environ.get("BUILDX_BUILDER", ""), "buildx has no builder of that name",
@@ -119,13 +136,13 @@ class Docker:
 
         `env` holds the build's secrets. Raises ProcessError with what can be done about it.
         """
-        done = process.run(
-            ["docker", *arguments],
-            env={**_actions_cache(arguments), **self.env, **env},
-            check=False,
-            timeout=None,
-            stream=True,
-        )
+        for attempt in range(_ATTEMPTS):
+            done = self._build(arguments, {**_actions_cache(arguments), **self.env, **env})
+            # What was built and pushed already is not built and pushed again.
+            passing = done.returncode != 0 and image.is_passing_build_failure(done.stderr)
+            if not passing or attempt + 1 == _ATTEMPTS:
+                break
+            self._wait(attempt, done.stderr)
         if done.returncode != 0:
             raise process.ProcessError(done, fix=_build_fix(done.stderr, name))
         try:
@@ -134,20 +151,69 @@ class Docker:
             raise ExternalError(f"buildx wrote no metadata: {error}") from error
         return found if isinstance(found, dict) else {}
 
-    def inspect(self, reference: str) -> image.Published | None:
+    def _build(self, arguments: Sequence[str], env: Mapping[str, str]) -> process.Completed:
+        progress = Progress()
+
+        def hear(line: str) -> None:
+            progress.feed(line)
+            self.say(line.rstrip("\n"))
+
+        try:
+            return process.run(
+                ["docker", *arguments],
+                env=env,
+                check=False,
+                timeout=None,
+                on_line=hear,
+                patience=lambda: _SILENT_SECONDS if progress.waits else None,
+            )
+        except process.TimedOutError as error:
+            raise ExternalError(
+                f"the registry hangs: {error.message}, while the build waited for it",
+                fix="look at the registry's status page, then run the job again",
+            ) from error
+
+    def inspect(self, reference: str, *, hidden: bool = True) -> image.Published | None:
         """Return the image that a registry has under `reference`, or None.
 
-        None also where the registry hides it: many say `denied` for what does not exist, and the
-        push then tells the truth. Raises ProcessError where the registry can't be asked.
+        None also where the registry hides it (unless `hidden` is False): many say `denied` for what
+        does not exist, and the push then tells the truth. Raises ProcessError where the registry
+        can't be asked.
         """
         words = ["imagetools", "inspect", *self._on_builder(), f"--format={_INSPECT}", reference]
         done = self._again("buildx", *words)
         said = done.stderr + done.stdout
         if done.returncode == 0:
             return image.published(_json(done.stdout))
-        if image.is_not_found(said) or image.is_denied(said):
+        if image.is_not_found(said) or (hidden and image.is_denied(said)):
             return None
+        _require_buildx(said)
         raise process.ProcessError(done, fix=image.registry_fix(reference, said))
+
+    def digest_of(self, reference: str) -> str:
+        """Return the digest that a registry has under `reference`; "" where it can't be known.
+
+        An image only the engine has, one that these credentials don't show and a registry that is
+        away are no errors here: the build itself may know more.
+        """
+        if not image.is_reference_of_image(reference):
+            self.say(f"{reference!r} is no image's name: its text alone counts for the fingerprint")
+            return ""
+        # Without a format buildx reads one manifest, not those and the configs of all platforms.
+        words = ["imagetools", "inspect", *self._on_builder(), "--", reference]
+        try:
+            done = self._again("buildx", *words)
+        except ExternalError as error:
+            said, found = error.message, ""
+        else:
+            said, found = done.stderr + done.stdout, image.digest_said(done.stdout)
+            if done.returncode == 0 and found:
+                return found
+        self.say(
+            f"no registry tells the digest of {reference}, so its name alone counts for the"
+            f" fingerprint: {_last(said)}"
+        )
+        return ""
 
     def configs_of(self, name: str, digest: str) -> set[str]:
         """Return the config digests of the image `name@digest`, one a platform."""
@@ -181,7 +247,7 @@ class Docker:
     def push(self, references: Sequence[str]) -> None:
         """Push images from the engine's store. Raises ProcessError with the fix."""
         for reference in references:
-            done = self._again("push", "--quiet", "--", reference)
+            done = self._again("push", "--quiet", "--", reference, timeout=_PUSH_SECONDS)
             if done.returncode != 0:
                 raise process.ProcessError(
                     done, fix=image.registry_fix(reference, done.stderr + done.stdout)
@@ -232,20 +298,48 @@ class Docker:
         # The builder knows which registries are insecure or have mirrors.
         return [f"--builder={self.builder}"] if self.builder else []
 
-    def _run(self, *args: str, check: bool = True, input: str | None = None) -> process.Completed:
-        return process.run(["docker", *args], env=self.env, check=check, input=input)
+    def _run(
+        self,
+        *args: str,
+        check: bool = True,
+        input: str | None = None,
+        timeout: float | None = None,
+    ) -> process.Completed:
+        limit = timeout or _ANSWER_SECONDS
+        return process.run(["docker", *args], env=self.env, check=check, input=input, timeout=limit)
 
-    def _again(self, *args: str, input: str | None = None) -> process.Completed:
-        """Run docker against a registry, again after faults that may pass."""
+    def _again(
+        self, *args: str, input: str | None = None, timeout: float | None = None
+    ) -> process.Completed:
+        """Run docker against a registry, again after faults that may pass.
+
+        Raises ExternalError where it never answers.
+        """
+        start = time.monotonic()
         for attempt in range(_ATTEMPTS):
-            done = self._run(*args, check=False, input=input)
-            said = done.stderr + done.stdout
-            if done.returncode == 0 or image.is_not_found(said) or not image.is_transient(said):
-                break
-            if attempt + 1 < _ATTEMPTS:
-                self.say(f"the registry did not answer ({_last(said)}): trying again")
-                time.sleep(retry.pause(attempt + 1, random.random()))  # noqa: S311 - jitter
+            last = attempt + 1 == _ATTEMPTS
+            try:
+                done = self._run(*args, check=False, input=input, timeout=timeout)
+                said = done.stderr + done.stdout
+            except process.TimedOutError as error:
+                said = error.message
+                if last or time.monotonic() - start > retry.FAULT_SECONDS:
+                    raise ExternalError(
+                        f"the registry hangs: {said}",
+                        fix="look at the registry's status page, then run the job again",
+                    ) from error
+            else:
+                passing = image.is_transient(said) and not image.is_not_found(said)
+                if done.returncode == 0 or not passing or last:
+                    break
+            self._wait(attempt, said)
         return done
+
+    def _wait(self, attempt: int, said: str) -> None:
+        self.say(f"the registry did not answer ({_last(said)}): trying again")
+        # How long a limiter asks to wait docker does not tell: longer than for other faults.
+        step = attempt + (5 if image.is_limited(said) else 1)
+        time.sleep(retry.pause(step, random.random()))  # noqa: S311 - jitter
 
 
 @contextmanager
@@ -290,8 +384,12 @@ class Container:
         self._port = port
 
     def state(self) -> tuple[str, str]:
-        """Return (`running`, `exited`, …) and the image's HEALTHCHECK's word, or an empty string."""
-        self._container.reload()
+        """Return (`running`, `exited`, …) and the image's HEALTHCHECK's word, or an empty string.
+
+        Raises ExternalError where the engine does not answer any more.
+        """
+        with _engine_errors("say how the container is"):
+            self._container.reload()
         state = self._container.attrs["State"]
         if state["Status"] == "exited":
             return f"exited with status {state.get('ExitCode')}", ""
@@ -321,8 +419,9 @@ class Container:
             connection.close()
 
     def log(self) -> str:
-        """Return the last lines that the container wrote."""
-        raw: bytes = self._container.logs(tail=200)
+        """Return the last lines that the container wrote. Raises ExternalError as `state`."""
+        with _engine_errors("show the container's log"):
+            raw: bytes = self._container.logs(tail=200)
         return raw.decode("utf-8", errors="replace")
 
 
@@ -373,7 +472,7 @@ class Engine:
         """
         import docker
 
-        try:
+        with _engine_errors("make a container of the image"):
             container = self._client.containers.create(
                 reference,
                 list(test.command) or None,
@@ -387,25 +486,34 @@ class Engine:
                 # Loopback only, the engine chooses the port. A remote engine has another loopback.
                 ports={f"{test.port}/tcp": ("0.0.0.0" if self._remote else "127.0.0.1", None)},  # noqa: S104
             )
-        except docker.errors.DockerException as error:
-            raise ExternalError(
-                f"the engine can't make a container of the image: {error}"
-            ) from error
         try:
-            with suppress(docker.errors.APIError):
-                # A command that does not exist shows as `created` with an error: told by state().
+            # A command that does not exist shows as `created` with an error: told by state().
+            with _engine_errors("start the container"), suppress(docker.errors.APIError):
                 container.start()
             yield Container(container, self._remote or "127.0.0.1", test.port)
         finally:
-            with suppress(docker.errors.DockerException):
+            with suppress(ExternalError), _engine_errors("remove the container"):
                 container.remove(force=True, v=True)
 
     def remove_image(self, reference: str) -> None:
         """Remove a name, and the image if no other name holds it. Never fails."""
-        import docker
-
-        with suppress(docker.errors.DockerException):
+        with suppress(ExternalError), _engine_errors("remove the image"):
             self._client.images.remove(reference, force=False)
+
+
+@contextmanager
+def _engine_errors(doing: str) -> Iterator[None]:
+    """Turn what the SDK raises, also of an engine that has gone, into ExternalError."""
+    import docker
+    import requests
+
+    try:
+        yield
+    except (docker.errors.DockerException, requests.RequestException) as error:
+        raise ExternalError(
+            f"the Docker engine can't {doing}: {error}",
+            fix="look whether the engine still runs (docker version), and run the job again",
+        ) from error
 
 
 def _json(text: str) -> Any:
@@ -418,6 +526,15 @@ def _json(text: str) -> Any:
 def _last(said: str) -> str:
     lines = said.strip().splitlines()
     return lines[-1][:200] if lines else "no reason given"
+
+
+def _require_buildx(said: str) -> None:
+    """Raise ExternalError where docker's answer means that it knows no `buildx`."""
+    if any(text in said for text in ("not a docker command", "unknown command", "unknown flag")):
+        raise ExternalError(
+            "docker has no `buildx` on this machine",
+            fix="apt-get install docker-buildx-plugin (or run docker/setup-buildx-action first)",
+        )
 
 
 def _actions_cache(arguments: Sequence[str]) -> dict[str, str]:
@@ -435,7 +552,15 @@ def _build_fix(said: str, name: str) -> str:
             "this builder is too old for named build contexts: run docker/setup-buildx-action first"
         )
     if "ttestation" in tail and "not supported" in tail:
-        return "this builder makes no attestations: provenance: false, sbom: false, or use another `builder`"
+        return (
+            "the engine's own builder makes no attestations: add a step docker/setup-buildx-action"
+            " before this one, or give `provenance: false` and `sbom: false`"
+        )
+    if "ulti-platform build is not supported" in tail or "exporting manifest lists" in tail:
+        return (
+            "the engine's own builder makes one platform only: add a step docker/setup-buildx-action"
+            " before this one, or give its name as `builder`"
+        )
     if "failed to push" in tail or "failed to authorize" in tail or "push access" in tail:
         return image.registry_fix(name, tail)
     if "Cannot connect to the Docker daemon" in tail or "error during connect" in tail:

@@ -23,8 +23,9 @@ _LONGEST_NAME = 255
 # Our own labels. Keys are in reverse DNS, as OCI asks of everybody but itself.
 MODEL_LABELS = "io.model-gitops.model"
 FINGERPRINT_LABEL = "io.model-gitops.fingerprint"
+REVISION_LABEL = "org.opencontainers.image.revision"
 # Changes when the recipe of the fingerprint does: old images are then built anew, once.
-_RECIPE = "1"
+_RECIPE = "2"
 _FINGERPRINT_TAG = "fp-"
 
 _CONTEXT_SCHEMES = (
@@ -44,14 +45,14 @@ _CONTEXT_SCHEMES = (
 
 def check_name(value: str) -> str:
     """Return the image's name `[HOST[:PORT]/]PATH`, without tag. Raises InputError with the fix."""
-    if _NAME.fullmatch(value) and len(value) <= _LONGEST_NAME:
+    if is_name(value):
         return value
     if not value:
         raise InputError.of("image", value, "it is empty", fix="image: ghcr.io/OWNER/NAME")
     if len(value) > _LONGEST_NAME:
         raise InputError.of("image", value, f"a name has at most {_LONGEST_NAME} characters")
-    name, tag = _split_tag(value)
-    if tag and _NAME.fullmatch(name):
+    name, tag, digest = split_reference(value)
+    if (tag or digest) and _NAME.fullmatch(name):
         raise InputError.of(
             "image",
             value,
@@ -62,12 +63,19 @@ def check_name(value: str) -> str:
     raise InputError.of("image", value, problem, fix=f"image: {_mended_name(name)}")
 
 
-def _split_tag(value: str) -> tuple[str, str]:
-    name, _, digest = value.partition("@")
-    head, colon, tag = name.rpartition(":")
-    if colon and "/" not in tag:
-        return head, tag
-    return name, digest
+def is_name(value: str) -> bool:
+    """Whether `value` is an image's name, without tag or digest."""
+    return _NAME.fullmatch(value) is not None and len(value) <= _LONGEST_NAME
+
+
+def split_reference(value: str) -> tuple[str, str, str]:
+    """Split `name:tag@digest`; what is left out is empty. Nothing is checked."""
+    rest, _, digest = value.partition("@")
+    # The colon of a registry's port comes before a slash, the tag's does not.
+    head, colon, tag = rest.rpartition(":")
+    if not colon or "/" in tag:
+        return rest, "", digest
+    return head, tag, digest
 
 
 def _mended_name(value: str) -> str:
@@ -114,6 +122,22 @@ def check_tag(value: str, *, input_name: str = "tag") -> str:
 def is_digest(value: object) -> bool:
     """Whether `value` is a digest that can be pinned: `sha256:` and 64 hex digits."""
     return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
+
+
+def is_pinned(reference: str) -> bool:
+    """Whether a reference names its content by digest, so that no look-up can tell more."""
+    return _DIGEST.fullmatch(reference.rpartition("@")[2]) is not None
+
+
+def is_reference_of_image(value: str) -> bool:
+    """Whether `value` is an image's name, with a tag or a digest or both or neither."""
+    name, at, digest = value.partition("@")
+    head, colon, tag = name.rpartition(":")
+    if colon and "/" not in tag:
+        name = head
+        if not _TAG.fullmatch(tag):
+            return False
+    return _NAME.fullmatch(name) is not None and (not at or is_digest(digest))
 
 
 # --- inputs of several lines --------------------------------------------------------------------
@@ -188,7 +212,7 @@ def labels(
     ours = {
         "org.opencontainers.image.title": name.rpartition("/")[2],
         "org.opencontainers.image.version": model_version or tag,
-        "org.opencontainers.image.revision": revision,
+        REVISION_LABEL: revision,
         "org.opencontainers.image.source": source,
         f"{MODEL_LABELS}.name": model,
         f"{MODEL_LABELS}.version": model_version,
@@ -224,6 +248,8 @@ class Content:
     build_args: Mapping[str, str] = field(default_factory=dict)
     # Named contexts: a folder's entries, or the reference as it was given.
     contexts: Mapping[str, Sequence[Entry] | str] = field(default_factory=dict)
+    # The images that the build takes from registries → the digest, "" where it is not known.
+    images: Mapping[str, str] = field(default_factory=dict)
     platforms: Sequence[str] = ()
     model_hash: str = ""
     attestations: tuple[str, str] = ("", "")
@@ -242,6 +268,7 @@ def fingerprint(content: Content) -> str:
             name: value if isinstance(value, str) else _rows(value)
             for name, value in content.contexts.items()
         },
+        "images": dict(content.images),
         "platforms": sorted(content.platforms),
         "model-hash": content.model_hash,
         "attestations": list(content.attestations),
@@ -296,6 +323,12 @@ def published(inspected: Any) -> Published:
         image = next((one for _, one in sorted(image.items()) if isinstance(one, dict)), {})
     found = (image.get("config") or {}).get("Labels") or {}
     return Published(str(digest), {str(key): str(value) for key, value in found.items()})
+
+
+def digest_said(text: str) -> str:
+    """Return the digest that `imagetools inspect` prints, or an empty string."""
+    found = re.search(r"^Digest:\s*(sha256:[0-9a-f]{64})\s*$", text, re.MULTILINE)
+    return found.group(1) if found else ""
 
 
 def manifests_of(index: Any) -> list[str]:
@@ -366,6 +399,7 @@ class Build:
     cache_from: Sequence[str] = ()
     cache_to: Sequence[str] = ()
     builder: str = ""
+    pull: bool = False
 
 
 def build_arguments(
@@ -380,6 +414,7 @@ def build_arguments(
     """Return the words after `docker`. Every value is tied to its option by `=`: none can be one."""
     words = ["buildx", "build", "--progress=plain", f"--metadata-file={metadata_file}"]
     words += [f"--builder={build.builder}"] if build.builder else []
+    words += ["--pull"] if build.pull else []
     words += [f"--file={build.file}"]
     words += [f"--target={build.target}"] if build.target else []
     words += [f"--platform={','.join(platforms)}"] if platforms else []
@@ -441,6 +476,20 @@ def is_immutable(message: str) -> bool:
 def is_transient(message: str) -> bool:
     """Whether a registry's message names a fault that may pass."""
     return _TRANSIENT.search(message) is not None
+
+
+def is_limited(message: str) -> bool:
+    """Whether a registry's message says that too much was asked of it."""
+    return (
+        re.search(r"\b429\b|too many requests|TOOMANYREQUESTS", message, re.IGNORECASE) is not None
+    )
+
+
+def is_passing_build_failure(message: str) -> bool:
+    """Whether a build failed for a registry's fault that may pass, not for a command of its own."""
+    errors = [line for line in message.splitlines() if line.startswith("ERROR: ")]
+    last = errors[-1] if errors else ""
+    return is_transient(last) and not is_not_found(last) and "did not complete" not in last
 
 
 def registry_fix(name: str, message: str) -> str:

@@ -1,0 +1,78 @@
+"""The engine of a smoke test, by its SDK: what is said when it goes away in the middle."""
+
+from __future__ import annotations
+
+import http.client
+import shutil
+import socket
+import socketserver
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from model_gitops.adapters import docker
+from model_gitops.core.smoke import Request, SmokeTest
+from model_gitops.errors import ExternalError
+from model_gitops.local.engine import Engine
+
+pytestmark = pytest.mark.docker
+
+
+class Forwarder(socketserver.ThreadingTCPServer):
+    """Passes connections on to the engine's socket, until it is told that the engine has gone."""
+
+    daemon_threads = True
+    gone = False
+    socket_path = ""
+
+
+class _Forward(socketserver.BaseRequestHandler):
+    server: Forwarder
+
+    def handle(self) -> None:
+        with socket.socket(socket.AF_UNIX) as engine:
+            engine.connect(self.server.socket_path)
+            back = threading.Thread(target=self._copy, args=(engine, self.request), daemon=True)
+            back.start()
+            self._copy(self.request, engine)
+
+    def _copy(self, source: socket.socket, target: socket.socket) -> None:
+        while (data := source.recv(65536)) and not self.server.gone:
+            target.sendall(data)
+        for one in (source, target):
+            one.close()
+
+
+@pytest.fixture
+def forwarder(docker_engine: Engine) -> Iterator[Forwarder]:
+    with Forwarder(("127.0.0.1", 0), _Forward) as server:
+        server.socket_path = docker_engine.host.removeprefix("unix://")
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def test_an_engine_that_goes_away_is_said(
+    forwarder: Forwarder, docker_engine: Engine, base_image: str
+) -> None:
+    docker_engine.docker("pull", "--quiet", base_image)
+    engine = docker.Engine(f"tcp://127.0.0.1:{forwarder.server_address[1]}")
+    test = SmokeTest(command=("python3", "-m", "http.server", "8080"), port=8080)
+    name = ""
+    try:
+        with (
+            pytest.raises(ExternalError, match="the Docker engine can't say how the container is"),
+            engine.start(base_image, test) as container,
+        ):
+            assert container.state()[0] == "running"
+            name = str(container._container.id)
+            forwarder.gone = True
+            forwarder.server_close()
+            with pytest.raises((OSError, http.client.HTTPException)):
+                container.ask(Request(path="/nowhere", method="GET"), timeout=0.001)
+            container.state()
+    finally:
+        assert shutil.which("docker")
+        # It could not be removed by an engine that had gone.
+        docker_engine.docker("rm", "--force", name)
