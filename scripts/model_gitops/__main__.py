@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import io
 import signal
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from model_gitops import options, runner
-from model_gitops.errors import ActionError
+from model_gitops.errors import ActionError, ExternalError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +28,18 @@ ACTIONS = {
     "build-push-image": "Build, smoke-test and push the image that serves a model.",
     "bump-kustomize-tag": "Set the image in an overlay of the deploy repository.",
     "cml-report": "Report metrics, params and plots as one comment.",
+    "trace-model": "Say which data, code and approvals made what is live, and verify every link.",
+    "status": "Show what each environment runs, if all agrees, and what waits.",
+}
+# What fails for want of these is the runner's fault, and neither ours nor the user's.
+_NO_ROOM = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the disk may only be read",
+    errno.EIO: "the disk fails",
+    errno.ENOMEM: "the memory is used up",
+    errno.EMFILE: "too many files are open",
+    errno.ENFILE: "too many files are open",
 }
 ISSUES = "https://github.com/model-gitops/model-gitops/issues"
 LOCAL = "Run the whole flow on this machine, without GitHub."
@@ -83,6 +96,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         return 130
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            where = f" ({error.filename})" if error.filename else ""
+            runner.error(
+                f"{_NO_ROOM[error.errno]} on this runner{where}: {error.strerror}\n"
+                "Fix: make room, or set RUNNER_TEMP and TMPDIR to a disk that has some, and run the"
+                " job again",
+                title=args[0] if args and args[0] in ACTIONS else "",
+            )
+            return ExternalError.exit_code
         # Nothing should come here. A person sees one sentence, and we get what we need to mend it.
         with runner.group("traceback"):
             runner.say(traceback.format_exc())

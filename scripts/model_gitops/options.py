@@ -10,7 +10,7 @@ import typing
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import click
 
@@ -18,6 +18,8 @@ from model_gitops.errors import InputError
 
 # Beyond this an input is a mistake or an attack; the longest real one is a list of build arguments.
 LONGEST_INPUT = 256 * 1024
+# On a command line `--json` alone is `--json true`.
+_ALONE: dict[str, Any] = {"is_flag": False, "flag_value": "true"}
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,32 @@ def flag(name: str, description: str) -> Input:
 def secret(name: str, description: str) -> Input:
     """Declare a secret input: taken from the environment only, as argv can be read by anyone."""
     return Input(name, description, "secret")
+
+
+# Inputs that several actions take, in the same words.
+Config = Annotated[str, option("config", "The flow as data.")]
+DeployBranch = Annotated[
+    str,
+    option(
+        "deploy-branch",
+        "Branch that Argo CD reads. Default: the deploy repository's default branch.",
+    ),
+]
+DeployToken = Annotated[
+    str,
+    secret(
+        "token",
+        "Token that may read the deploy repository. Without one git's own credentials serve.",
+    ),
+]
+DeployKey = Annotated[str, secret("ssh-key", "Private deploy key, instead of `token`.")]
+RegistryUser = Annotated[
+    str, option("username", "Account for the registry. Default: who started the workflow.")
+]
+RegistryPassword = Annotated[
+    str,
+    secret("password", "Password or token for the registry. Without one docker's logins serve."),
+]
 
 
 def variable(name: str) -> str:
@@ -72,6 +100,7 @@ def click_options(function: Callable[..., None]) -> list[click.Parameter]:
             if one.kind == "flag"
             else default,
             show_default=bool(default) or one.kind == "flag",
+            **(_ALONE if one.kind == "flag" else {}),
             metavar={"flag": "true|false", "secret": f"({variable(one.name)})"}.get(
                 one.kind, "TEXT"
             ),

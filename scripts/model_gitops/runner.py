@@ -33,6 +33,12 @@ class Context:
     workspace: Path
 
     @property
+    def sender(self) -> str:
+        """The login of who started the workflow, or an empty string."""
+        found = self.event.get("sender")
+        return str(found.get("login", "")) if isinstance(found, Mapping) else ""
+
+    @property
     def pull_request(self) -> Mapping[str, Any]:
         """The event's pull request, or an empty mapping."""
         found = self.event.get("pull_request")
@@ -119,6 +125,16 @@ def write_outputs(outputs: Mapping[str, str]) -> None:
             file.write(f"{name}<<{delimiter}\n{value}\n{delimiter}\n")
     for name, value in outputs.items():
         say(f"{name}: {value}" if "\n" not in value else f"{name}: ({len(value)} characters)")
+
+
+def answer(outputs: Mapping[str, str], text: str) -> None:
+    """Give the result of a question: `text` to a person or a pipe, `outputs` to later steps."""
+    if os.environ.get("GITHUB_OUTPUT"):
+        say(text)
+        write_outputs(outputs)
+    else:
+        sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+        sys.stdout.flush()
 
 
 def write_summary(markdown: str) -> None:

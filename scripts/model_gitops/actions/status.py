@@ -1,0 +1,169 @@
+"""Show what each environment runs, if all agrees, and what waits."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+from model_gitops import runner
+from model_gitops.adapters import lineage as gather
+from model_gitops.adapters import project
+from model_gitops.core import lineage
+from model_gitops.core import status as view
+from model_gitops.core.promotion import Environment
+from model_gitops.core.status import Candidate, Status
+from model_gitops.errors import InputError, RefusedError
+from model_gitops.options import (
+    Config,
+    DeployBranch,
+    DeployKey,
+    DeployToken,
+    RegistryPassword,
+    RegistryUser,
+    flag,
+    option,
+    secret,
+)
+
+OUTPUTS = ("in-sync", "deployed", "table", "json")
+
+
+def command(
+    environment: Annotated[
+        str, option("environment", "Only this environment. Default: all of promotion.yaml.")
+    ] = "",
+    candidate: Annotated[
+        str,
+        option(
+            "candidate",
+            "Git revision to show beside what `environment` runs, such as HEAD in a pull request.",
+        ),
+    ] = "",
+    candidate_image: Annotated[
+        str, option("candidate-image", "The candidate's image, as build-push-image puts it out.")
+    ] = "",
+    check: Annotated[
+        bool, flag("check", "Whether an environment that is not in sync ends the step (code 3).")
+    ] = False,
+    config: Config = "promotion.yaml",
+    deploy_branch: DeployBranch = "",
+    token: DeployToken = "",
+    ssh_key: DeployKey = "",
+    source_token: Annotated[
+        str,
+        secret(
+            "source-token",
+            "Token that may read this repository's pull requests. Without one they are left out.",
+        ),
+    ] = "",
+    username: RegistryUser = "",
+    password: RegistryPassword = "",
+    as_json: Annotated[
+        bool, flag("json", "Print JSON instead of a table (its schema: status.schema.json).")
+    ] = False,
+) -> None:
+    """Ask overlays, tags, registry and pull requests, and show them in one view."""
+    promotion = project.read_promotion(Path(config))
+    names = ", ".join(one.name for one in promotion.environments)
+    if environment and environment not in [one.name for one in promotion.environments]:
+        raise InputError.of(
+            "environment", environment, f"{config} has no such environment; it has {names}",
+            fix=f"environment: {promotion.environments[0].name}",
+        )  # fmt: skip
+    if (candidate or candidate_image) and not environment:
+        raise InputError(
+            "input `candidate` is compared with one environment, and `environment` is empty",
+            fix=f"environment: one of {names}",
+        )
+    asked = promotion.environments
+    if environment:
+        place = [one.name for one in asked].index(environment)
+        # With the one before, whose version may wait; a comparison does not show that.
+        asked = asked[place if candidate or candidate_image else max(place - 1, 0) : place + 1]
+    credentials = gather.Credentials(token, ssh_key, source_token, username, password)
+    proposed: Candidate | None = None
+    with (
+        runner.group("Asking what runs where"),
+        gather.opened(
+            promotion, credentials, deploy_branch=deploy_branch, tolerant=True
+        ) as gatherer,
+    ):
+        found = [_status(gatherer, one) for one in asked]
+        if candidate or candidate_image:
+            proposed = _candidate(gatherer, candidate or "HEAD", candidate_image)
+    waiting = view.waiting(replace(promotion, environments=asked), found)
+    statuses = [
+        replace(one, waiting=more)
+        for one, more in zip(found, waiting, strict=True)
+        if environment in ("", one.environment)
+    ]
+    notes = [f"{end}: {why}" for end, why in gatherer.unasked.items()]
+    document = json.dumps(view.document(promotion.model, statuses), indent=2)
+    table = (
+        view.comparison(statuses[0], proposed, promotion, notes)
+        if proposed
+        else view.markdown(promotion.model, statuses, notes)
+    )
+    in_sync = all(one.in_sync for one in statuses)
+    runner.answer(
+        {
+            "in-sync": "true" if in_sync else "false",
+            "deployed": json.dumps([one.environment for one in statuses if one.trace]),
+            "table": table,
+            "json": document,
+        },
+        document if as_json else view.text(promotion.model, statuses, notes),
+    )
+    runner.write_summary(table)
+    if check and not in_sync:
+        wrong = [(one.environment, *problem) for one in statuses for problem in one.problems]
+        raise RefusedError(
+            f"{promotion.model} is not in sync: "
+            + "; ".join(f"{name}: {problem}" for name, problem, _ in wrong),
+            fix=next((fix for _, _, fix in wrong if fix), ""),
+        )
+
+
+def _status(gatherer: gather.Gatherer, environment: Environment) -> Status:
+    try:
+        trace = gatherer.environment(environment)
+    except lineage.NothingDeployed:
+        pulls = tuple(gatherer.open_pulls(environment))
+        return Status(environment.name, environment.branch, waiting=pulls)
+    except InputError as error:
+        # One overlay that can't be read must not hide the others.
+        return Status(environment.name, environment.branch, problem=error.message, fix=error.fix)
+    waiting = gatherer.open_pulls(environment)
+    if trace.deployed and trace.deployed.waiting:
+        proposed = trace.deployed.proposes("model") or trace.deployed.proposes("source-commit")[:12]
+        waiting.append(f"{proposed} in the deploy pull request")
+    known = trace.source if trace.source and trace.source.known else None
+    return Status(
+        environment.name,
+        environment.branch,
+        trace=trace,
+        links=lineage.check(trace),
+        metrics=gatherer.metrics(known.commit) if known else {},
+        waiting=tuple(waiting),
+    )
+
+
+def _candidate(gatherer: gather.Gatherer, revision: str, image: str) -> Candidate:
+    commit = gatherer.checkout.find_commit(revision)
+    if commit is None:
+        raise InputError.of(
+            "candidate", revision, "neither this checkout nor its remote has such a revision",
+            fix="candidate: HEAD",
+        )  # fmt: skip
+    model_hash = gatherer.model_hash(commit)
+    version = gatherer.version_of(model_hash)
+    return Candidate(
+        name=runner.context().head_ref or commit[:12],
+        commit=commit,
+        version=version.version if version else "",
+        model_hash=model_hash,
+        image=image,
+        metrics=gatherer.metrics(commit),
+    )

@@ -1,0 +1,131 @@
+"""Say which data, code and approvals made what is live, and verify every link."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+from model_gitops import runner
+from model_gitops.adapters import lineage as gather
+from model_gitops.adapters import project
+from model_gitops.core import image as images
+from model_gitops.core import lineage, lineage_report, revision
+from model_gitops.core.lineage import Trace
+from model_gitops.errors import InputError, RefusedError
+from model_gitops.options import (
+    Config,
+    DeployBranch,
+    DeployKey,
+    DeployToken,
+    RegistryPassword,
+    RegistryUser,
+    flag,
+    option,
+    secret,
+)
+
+OUTPUTS = (
+    "verified",
+    "version",
+    "image",
+    "digest",
+    "model-hash",
+    "source-commit",
+    "deploy-commit",
+    "table",
+    "json",
+)
+
+
+def command(
+    subject: Annotated[
+        str,
+        option(
+            "subject",
+            "What to trace: an environment (production), an image (name:tag@digest) or a version "
+            "(v1.2.3, name@v1.2.3, name#stage).",
+        ),
+    ] = "",
+    config: Config = "promotion.yaml",
+    deploy_branch: DeployBranch = "",
+    token: DeployToken = "",
+    ssh_key: DeployKey = "",
+    source_token: Annotated[
+        str,
+        secret(
+            "source-token",
+            "Token that may read this repository's pull requests: who approved. Without one that is"
+            " left out.",
+        ),
+    ] = "",
+    username: RegistryUser = "",
+    password: RegistryPassword = "",
+    as_json: Annotated[
+        bool, flag("json", "Print JSON instead of text (its schema: trace.schema.json).")
+    ] = False,
+) -> None:
+    """Walk the chain from the subject to the data, and end with exit code 3 where a link is broken."""
+    promotion = project.read_promotion(Path(config))
+    if not subject:
+        names = ", ".join(one.name for one in promotion.environments)
+        raise InputError.of(
+            "subject", subject, "it is empty",
+            fix=f"subject: one of {names}, an image (name:tag@digest) or a version (v1.2.3)",
+        )  # fmt: skip
+    credentials = gather.Credentials(token, ssh_key, source_token, username, password)
+    with (
+        runner.group(f"Tracing {subject}"),
+        gather.opened(promotion, credentials, deploy_branch=deploy_branch) as gatherer,
+    ):
+        trace = _trace(gatherer, subject)
+    links = lineage.check(trace)
+    wrong = lineage.broken(links)
+    document = json.dumps(lineage_report.document(trace, links), indent=2, sort_keys=False)
+    table = lineage_report.markdown(trace, links)
+    runner.answer(
+        {
+            "verified": "false" if wrong else "true",
+            "version": trace.version.version if trace.version else "",
+            "image": (trace.deployed.image.reference if trace.deployed else "")
+            or (trace.stored.reference if trace.stored else ""),
+            "digest": (trace.deployed.image.digest if trace.deployed else "")
+            or (trace.stored.digest if trace.stored else ""),
+            "model-hash": trace.source.model_hash if trace.source else "",
+            "source-commit": trace.source.commit if trace.source else "",
+            "deploy-commit": trace.deployed.commit if trace.deployed else "",
+            "table": table,
+            "json": document,
+        },
+        document if as_json else lineage_report.text(trace, links),
+    )
+    runner.write_summary(table)
+    if wrong:
+        first = next((link.fix for link in wrong if link.fix), "")
+        raise RefusedError(
+            f"the lineage of {subject} has {len(wrong)} broken link{'s' if len(wrong) > 1 else ''}: "
+            + "; ".join(link.sentence for link in wrong),
+            fix=first,
+        )
+
+
+def _trace(gatherer: gather.Gatherer, subject: str) -> Trace:
+    """Find out what `subject` names, and gather its lineage."""
+    promotion = gatherer.promotion
+    for environment in promotion.environments:
+        if environment.name == subject:
+            return gatherer.environment(environment)
+    if found := revision.find(gatherer.registry, promotion.model, subject):
+        return gatherer.version(found)
+    name, tag, digest = images.split_reference(subject)
+    if (tag or digest) and images.is_name(name):
+        return gatherer.image(name, tag, digest)
+    environments = ", ".join(one.name for one in promotion.environments)
+    versions = ", ".join(one.version for one in gatherer.registry.versions(promotion.model)[-10:])
+    raise InputError.of(
+        "subject",
+        subject,
+        f"it is no environment ({environments}), no version of {promotion.model}"
+        f" ({versions or 'none yet'}), and no image with a tag or digest",
+        fix=f"subject: {promotion.environments[-1].name}",
+    )

@@ -1,0 +1,535 @@
+"""Gathers the facts of a lineage from where each is kept: overlay, registry, tags, DVC files, API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from pathlib import Path
+
+from model_gitops import runner
+from model_gitops.adapters import docker, git, github, project, project_files, scratch
+from model_gitops.adapters.deploy_repository import (
+    DEEPER,
+    DeployRepository,
+    check_secrets,
+    connected,
+)
+from model_gitops.core import artifacts, deployment, kustomization, metrics, pipeline, tags
+from model_gitops.core import image as images
+from model_gitops.core.lineage import (
+    Deployed,
+    NothingDeployed,
+    Pull,
+    Registered,
+    Source,
+    Stored,
+    Trace,
+    pick,
+)
+from model_gitops.core.promotion import Environment, Promotion
+from model_gitops.errors import ExternalError, InputError
+
+
+@dataclass
+class Gatherer:
+    """Where the facts are. What is None can't be asked, and `unasked` says why, by the link's end.
+
+    `checkout` is of the model repository, `registry` its server's tags, and `branches` the
+    environments' branches as the server has them now (name → commit). Each place is asked once for
+    the same thing.
+    """
+
+    promotion: Promotion
+    checkout: git.Git
+    registry: tags.Registry
+    branches: Mapping[str, str]
+    deploy: DeployRepository
+    deploy_branch: str = ""
+    deploy_name: str = ""
+    store: docker.Docker | None = None
+    source_api: github.GitHub | None = None
+    deploy_api: github.GitHub | None = None
+    # Whether a registry that can't be asked leaves its links unknown, or is an error.
+    tolerant: bool = False
+    unasked: dict[str, str] = field(default_factory=dict)
+    _read: dict[str, Deployed] = field(default_factory=dict)
+    _found: dict[str, tuple[artifacts.Artifact | None, str]] = field(default_factory=dict)
+
+    def environment(self, environment: Environment) -> Trace:
+        """Walk from an environment's overlay to the data. Raises InputError for no such overlay."""
+        promotion = self.promotion
+        deployed = self._deployed(environment)
+        held = self.registry.stage(promotion.model, environment.name)
+        if not (deployed.image.digest or deployed.says("image-digest") or held):
+            raise NothingDeployed(
+                f"{environment.name} runs nothing yet: {deployed.path} of {deployed.repository} sets"
+                f" {deployed.image.reference}, which no deployment did, and no version holds the stage",
+                fix=f"merge a pull request into {environment.branch!r}: deploy.yml sets the image",
+            )
+        origin = deployed.origin
+        with ThreadPoolExecutor(2) as pool:
+            asked = pool.submit(self._stored, deployed.image)
+            source = self._source(origin.commit, environment.branch) if origin else None
+            stored = asked.result()
+        return self._complete(
+            Trace(
+                subject=environment.name,
+                model=promotion.model,
+                environment=environment.name,
+                deployed=deployed,
+                stored=stored,
+                source=source,
+                version=self._registered(deployed.says("model")),
+                held=held.version if held else "",
+                pull=self._pull(self.source_api, "pull request", source.commit, environment.branch)
+                if source
+                else None,
+                deploy_pull=self._pull(
+                    self.deploy_api, "deploy pull request", deployed.commit, deployed.branch
+                ),
+            )
+        )
+
+    def image(self, name: str, tag: str, digest: str) -> Trace:
+        """Walk from an image to the data, by the environment that runs it, if one does.
+
+        Raises InputError where the registry has no such image.
+        """
+        asked = kustomization.Image(name, "", tag, digest)
+        stored = self._stored(asked)
+        if stored is None or not (stored.digest or stored.tag_digest):
+            raise InputError.of(
+                "subject", asked.reference, "the registry has no such image, or does not show it",
+                fix="log in to the registry (`username`, `password`), or give another image",
+            )  # fmt: skip
+        found = digest or stored.tag_digest
+        if running := self._running(lambda one: one.image.digest == found, tag):
+            return replace(running, subject=asked.reference)
+        if not digest:
+            stored = self._stored(replace(asked, digest=found)) or stored
+        # A commit's hash as its tag: of a promoted image that is a later hop than it was built at.
+        commit = tag if self.checkout.commit_of(tag) == tag else stored.revision
+        source = self._source(commit) if commit else None
+        version = self.version_of(source.model_hash) if source else None
+        return self._loose(asked.reference, stored, source, version)
+
+    def version(self, version: tags.Version) -> Trace:
+        """Walk from a registered version to the data, by the environment that runs it, if one does."""
+        name = f"{version.model}@{version.version}"
+        if running := self._running(lambda one: one.says("model") == name, ""):
+            return replace(running, subject=name)
+        image = kustomization.Image(self.promotion.image, "", version.commit)
+        stored = self._stored(image)
+        if stored is not None:
+            known = stored.tag_digest
+            stored = self._stored(replace(image, digest=known)) if known else None
+        return self._loose(name, stored, self._source(version.commit), self._registered(name))
+
+    def _running(self, wanted: Callable[[Deployed], bool], tag: str) -> Trace | None:
+        """Return the trace of the environment that runs what is wanted: the furthest, or of `tag`."""
+        found: list[tuple[Environment, Deployed]] = []
+        for environment in self.promotion.environments:
+            with suppress(InputError):  # nobody can say what this one runs
+                deployed = self._deployed(environment)
+                if wanted(deployed):
+                    found.append((environment, deployed))
+        tagged = [pair for pair in found if pair[1].image.tag == tag]
+        for environment, _ in reversed(tagged or found):
+            return self.environment(environment)
+        return None
+
+    def _loose(
+        self,
+        subject: str,
+        stored: Stored | None,
+        source: Source | None,
+        version: Registered | None,
+    ) -> Trace:
+        """Return the lineage of what no environment runs."""
+        pull = self._pull(self.source_api, "pull request", source.commit, "") if source else None
+        return self._complete(
+            Trace(
+                subject,
+                self.promotion.model,
+                stored=stored,
+                source=source,
+                version=version,
+                pull=pull,
+            )
+        )
+
+    def _complete(self, trace: Trace) -> Trace:
+        """Add what follows from the rest: the commit the image was built from, and the recipe."""
+        built = (
+            self._source(trace.stored.revision) if trace.stored and trace.stored.revision else None
+        )
+        recipe = None
+        if trace.source and trace.source.model_path:
+            recipe = self._recipe(trace.source.commit)
+        return replace(trace, built=built, recipe=recipe, unasked=dict(self.unasked))
+
+    # --- the deploy repository --------------------------------------------------------------------
+
+    def _deployed(self, environment: Environment) -> Deployed:
+        if environment.name not in self._read:
+            self._read[environment.name] = self._read_overlay(environment)
+        return self._read[environment.name]
+
+    def _read_overlay(self, environment: Environment) -> Deployed:
+        deploy = self.deploy
+        path = self.promotion.deploy_path.replace("{environment}", environment.name)
+        folder = deployment.check_path(path)
+        branch = self.deploy_refs[0]
+        tip = deploy.fetch(branch, depth=DEEPER[0])
+        file = deploy.read_kustomization(tip, folder)
+        entries = kustomization.read(file.text, source=file.path)
+        promotion = self.promotion
+        entry = pick(entries, promotion.model, promotion.image, source=file.path)
+        found = deploy.last_change(branch, file, entry, depths=DEEPER)
+        waiting = self._waiting(folder, entry, branch)
+        if found and waiting.get("source-commit") == found.trailers.get("source-commit"):
+            waiting = {}  # merged as another commit, and the branch was left behind
+        if found is None:
+            return Deployed(self.deploy_name, branch, file.path, entry, waiting=waiting)
+        return Deployed(
+            repository=self.deploy_name,
+            branch=branch,
+            path=file.path,
+            image=entry,
+            commit=found.commit,
+            recorded=deploy.image_at(found.commit, file.path, entry.name),
+            trailers=found.trailers,
+            since=deploy.landed(tip, found.commit)[1],
+            waiting=waiting,
+        )
+
+    @cached_property
+    def deploy_refs(self) -> tuple[str, Mapping[str, str]]:
+        """The branch that is deployed from, and all branches of the deploy repository.
+
+        Raises InputError where it has no such branch.
+        """
+        refs = self.deploy.refs()
+        branch = self.deploy_branch or refs.default
+        if branch not in refs.branches:
+            names = ", ".join(sorted(refs.branches)[:20]) or "none: it is empty"
+            problem = f"{self.deploy.url} has no such branch; it has {names}"
+            raise InputError.of("deploy-branch", branch, problem, fix="deploy-branch: main")
+        return branch, refs.branches
+
+    def _waiting(
+        self, folder: str, entry: kustomization.Image, base: str
+    ) -> Mapping[str, Sequence[str]]:
+        """Return the trailers of our own pull request into the overlay; empty where none waits."""
+        branch = deployment.branch_name(folder, (entry,), base)
+        if branch not in self.deploy_refs[1]:
+            return {}
+        tip = self.deploy.fetch(branch)
+        if self.deploy.is_merged(tip, self.deploy_refs[1][base]):
+            return {}
+        return deployment.read_trailers(self.deploy.message(tip))
+
+    # --- the registry -------------------------------------------------------------------------------
+
+    def _stored(self, wanted: kustomization.Image) -> Stored | None:
+        # One that did not answer after retries is not asked again for each environment.
+        if self.store is None or "registry" in self.unasked:
+            return None
+        name = wanted.new_name or wanted.name
+        references = [
+            *([f"{name}@{wanted.digest}"] if wanted.digest else []),
+            *([f"{name}:{wanted.tag}"] if wanted.tag else []),
+        ]
+        ask = partial(self.store.inspect, hidden=False)
+        try:
+            with ThreadPoolExecutor(2) as pool:
+                answers = dict(zip(references, pool.map(ask, references), strict=True))
+        except ExternalError as error:
+            if not self.tolerant:
+                raise
+            self.unasked["registry"] = f"the registry can't be asked: {error.message}"
+            return None
+        pinned = answers.get(f"{name}@{wanted.digest}")
+        tagged = answers.get(f"{name}:{wanted.tag}")
+        found: images.Published | None = pinned or (None if wanted.digest else tagged)
+        return Stored(
+            name=name,
+            tag=wanted.tag,
+            digest=pinned.digest if pinned else "",
+            tag_digest=tagged.digest if tagged else "",
+            labels=found.labels if found else {},
+        )
+
+    # --- the model repository -----------------------------------------------------------------------
+
+    def _source(self, commit: str, branch: str = "") -> Source:
+        known = self.checkout.find_commit(commit) if commit else None
+        if known is None:
+            return Source(commit, known=False, branch=branch)
+        artifact, problem = self._artifact(commit)
+        tip = self.branches.get(branch, "") if branch else ""
+        tip_hash = ""
+        if tip and self.checkout.find_commit(tip):
+            there, _ = self._artifact(tip)
+            tip_hash = there.hash if there else ""
+        return Source(
+            commit=commit,
+            model_path=artifact.path if artifact else "",
+            model_hash=artifact.hash if artifact else "",
+            problem=problem,
+            branch=branch,
+            on_branch=self._on_branch(commit, tip) if branch else None,
+            tip=tip,
+            tip_hash=tip_hash,
+            edited=self._edited(commit),
+        )
+
+    def _on_branch(self, commit: str, tip: str) -> bool | None:
+        if not tip or not self.checkout.commit_of(tip):
+            return None
+        if self.checkout.is_ancestor(commit, tip):
+            return True
+        # Where history is cut off, "not an ancestor" may be wrong.
+        if not self.checkout.is_shallow():
+            return False
+        return self.source_api.is_ancestor(commit, tip) if self.source_api else None
+
+    def _edited(self, commit: str) -> tuple[str, ...]:
+        """Return DVC's files that this checkout, if it is at `commit`, has otherwise."""
+        if self.checkout.commit_of("HEAD") != commit:
+            return ()
+        done = self.checkout.completed(
+            "diff", "--name-only", "-z", "HEAD", "--",
+            ":(glob)**/dvc.lock", ":(glob)**/dvc.yaml", ":(glob)**/*.dvc",
+            check=False,
+        )  # fmt: skip
+        return tuple(name for name in done.stdout.split("\0") if name)
+
+    def _artifact(self, commit: str) -> tuple[artifacts.Artifact | None, str]:
+        """Return the model as `commit` has it, or None and why not."""
+        if commit not in self._found:
+            try:
+                files = project_files.at(self.checkout, commit)
+                self._found[commit] = artifacts.find(self.promotion.model, files), ""
+            except InputError as error:
+                self._found[commit] = None, f"at {commit[:12]}, {error.message}"
+        return self._found[commit]
+
+    def _recipe(self, commit: str) -> pipeline.Recipe:
+        files = project_files.at(self.checkout, commit)
+        model = artifacts.find(self.promotion.model, files)
+        try:
+            return pipeline.read(model, files, lambda path: self.checkout.contents_at(commit, path))
+        except InputError as error:
+            return pipeline.Recipe(problems=(f"at {commit[:12]}, {error.message}",))
+
+    def _registered(self, name: str) -> Registered | None:
+        """Return what the tags say of `model@version`; None for text of another form."""
+        parsed = tags.parse(name.replace(":", "="))
+        if parsed is None or parsed.action != "register":
+            return None
+        found = self.registry.version(parsed.model, parsed.version)
+        if found is None or not self.checkout.find_commit(found.commit):
+            return Registered(parsed.model, parsed.version, found.tag if found else "")
+        artifact, _ = self._artifact(found.commit)
+        value = artifact.hash if artifact else ""
+        return Registered(found.model, found.version, found.tag, found.commit, value)
+
+    def version_of(self, model_hash: str) -> Registered | None:
+        """Return the highest version that has this model, or None."""
+        model = self.promotion.model
+        versions = self.registry.versions(model)
+        commits = project_files.commits_with(
+            self.checkout, model_hash, [one.commit for one in versions]
+        )
+        for version in reversed(versions):
+            if model_hash and version.commit in commits:
+                found = self._registered(f"{model}@{version.version}")
+                if found and found.model_hash == model_hash:
+                    return found
+        return None
+
+    def model_hash(self, commit: str) -> str:
+        """Return the model's hash at `commit`, or an empty string."""
+        artifact, _ = self._artifact(commit)
+        return artifact.hash if artifact else ""
+
+    def metrics(self, commit: str) -> dict[str, float | None]:
+        """Return what the gate looks at, as `commit` has it: metric → value."""
+        found: dict[str, float | None] = {}
+        for rule in self.promotion.gate:
+            text = project.read_file(self.checkout, rule.file, commit)
+            try:
+                values = metrics.load(text, source=rule.file) if text is not None else {}
+            except InputError:
+                values = {}
+            found[rule.metric] = metrics.number(values.get(rule.key))
+        return found
+
+    # --- GitHub's API -------------------------------------------------------------------------------
+
+    def open_pulls(self, environment: Environment) -> list[str]:
+        """Return the open pull requests into the environment, each as a short sentence."""
+        if self.source_api is None:
+            return []
+        try:
+            found = self.source_api.open_pull_requests(environment.branch)
+        except github.ApiError as error:
+            self.unasked["pull request"] = error.message
+            return []
+        return [f"pull request #{one.number} ({one.head_ref} → {one.base_ref})" for one in found]
+
+    def _pull(self, api: github.GitHub | None, end: str, commit: str, base: str) -> Pull | None:
+        """Return the merged pull request that brought `commit` onto `base`, with its approvals."""
+        if api is None or not commit:
+            return None
+        try:
+            bases = [base] if base else [one.branch for one in self.promotion.environments]
+            for pull in _merged(api.pull_requests_of_commit(commit), bases):
+                return Pull(pull.number, pull.url, pull.base_ref, api.approvals(pull.number))
+        except github.ApiError as error:
+            self.unasked[end] = error.message
+        return None
+
+
+def _merged(pulls: Iterable[github.PullRequest], bases: Sequence[str]) -> list[github.PullRequest]:
+    return [pull for pull in pulls if pull.merged and pull.base_ref in bases]
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What proves who we are: to the deploy repository, the model's repository, the registry."""
+
+    token: str = ""
+    ssh_key: str = ""
+    source_token: str = ""
+    username: str = ""
+    password: str = ""
+
+
+@contextmanager
+def opened(
+    promotion: Promotion,
+    credentials: Credentials,
+    *,
+    deploy_branch: str = "",
+    tolerant: bool = False,
+) -> Iterator[Gatherer]:
+    """Open all places that the facts are in, for the model repository around us.
+
+    Raises InputError for credentials that do not fit, ExternalError where a place can't be reached.
+    """
+    for secret in (
+        credentials.token,
+        credentials.ssh_key,
+        credentials.source_token,
+        credentials.password,
+    ):
+        runner.mask(secret)
+    checkout = git.open_repository(Path.cwd())
+    registry, branches = _server_says(checkout, promotion)
+    place = _Place.of(checkout)
+    location = _deploy_location(promotion, place.server_url, credentials)
+    with (
+        connected(location, credentials.token, credentials.ssh_key) as deploy,
+        _registry_client(promotion, credentials) as store,
+    ):
+        unasked = {}
+        source_api = deploy_api = None
+        if credentials.source_token and deployment.is_slug(place.repository):
+            source_api = github.GitHub(
+                place.repository, credentials.source_token, api_url=place.api_url
+            )
+        else:
+            unasked["pull request"] = "without `source-token` nobody was asked who approved"
+        same_server = location.host.lower() == place.server_url.partition("://")[2].lower()
+        if credentials.token and same_server and deployment.is_slug(location.slug):
+            deploy_api = github.GitHub(location.slug, credentials.token, api_url=place.api_url)
+        gatherer = Gatherer(
+            promotion=promotion,
+            checkout=checkout,
+            registry=registry,
+            branches=branches,
+            deploy=deploy,
+            deploy_branch=deploy_branch,
+            deploy_name=location.slug or location.url,
+            store=store,
+            source_api=source_api,
+            deploy_api=deploy_api,
+            tolerant=tolerant,
+            unasked=unasked,
+        )
+        _ = gatherer.deploy_refs  # a wrong `deploy-branch` ends here, not as every overlay's fault
+        yield gatherer
+
+
+def _server_says(
+    checkout: git.Git, promotion: Promotion
+) -> tuple[tags.Registry, Mapping[str, str]]:
+    """Return the server's tags and branches: what only this clone has, or still has, says nothing."""
+    names = [one.branch for one in promotion.environments]
+    if not checkout.has_remote():
+        own = {name: checkout.commit_of(f"refs/heads/{name}") or "" for name in names}
+        return tags.Registry.read(checkout.tags()), own
+    checkout.refresh_tags()
+    refs = checkout.remote_refs("origin", "refs/tags/*", *(f"refs/heads/{name}" for name in names))
+    public = [tag for tag in checkout.tags() if f"refs/tags/{tag.name}" in refs]
+    heads = {name: refs[f"refs/heads/{name}"] for name in names if f"refs/heads/{name}" in refs}
+    return tags.Registry.read(public), heads
+
+
+@dataclass(frozen=True)
+class _Place:
+    """The model repository on its server: by the runner, else by the remote of the clone."""
+
+    repository: str
+    server_url: str
+    api_url: str
+
+    @classmethod
+    def of(cls, checkout: git.Git) -> _Place:
+        context = runner.context()
+        if context.repository:
+            return cls(context.repository, context.server_url, context.api_url)
+        try:
+            url = checkout.run("remote", "get-url", "origin", check=False).strip()
+            origin = deployment.locate(url, server_url=context.server_url)
+        except InputError:  # no remote, or one with a password in it
+            return cls("", context.server_url, context.api_url)
+        server, api = deployment.server_of(
+            origin, server_url=context.server_url, api_url=context.api_url
+        )
+        return cls(origin.slug, server, api)
+
+
+def _deploy_location(
+    promotion: Promotion, server_url: str, credentials: Credentials
+) -> deployment.Location:
+    if not promotion.deploy_repository:
+        raise InputError(
+            "promotion.yaml names no deploy repository, so nobody can say what is deployed",
+            fix="deploy: {repository: OWNER/NAME} in promotion.yaml",
+        )
+    location = deployment.locate(
+        promotion.deploy_repository, server_url=server_url, ssh=bool(credentials.ssh_key)
+    )
+    check_secrets(location, credentials.token, credentials.ssh_key)
+    return location
+
+
+@contextmanager
+def _registry_client(promotion: Promotion, credentials: Credentials) -> Iterator[docker.Docker]:
+    host = images.registry_host(promotion.image)
+    with (
+        scratch.folder("model-gitops-trace-", runner.temporary_folder()) as made,
+        docker.private_config(made, host) as env,
+    ):
+        client = docker.Docker(env, say=runner.say)
+        if credentials.password:
+            client.login(
+                host, credentials.username or runner.context().sender, credentials.password
+            )
+        yield client

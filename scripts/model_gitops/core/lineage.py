@@ -1,0 +1,476 @@
+"""Lineage: deploy commit, image, source commit, version, model, data, and whether each link holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from model_gitops.core import deployment
+from model_gitops.core.image import MODEL_LABELS, REVISION_LABEL
+from model_gitops.core.kustomization import Image
+from model_gitops.core.pipeline import Recipe
+from model_gitops.errors import InputError
+
+State = Literal["verified", "broken", "pending", "unknown"]
+
+
+# --- the facts, each from its own source ------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What an overlay sets, and the deploy commit that set it.
+
+    `recorded` is the image as that commit has it, None where no such commit is found. `since` is
+    when it landed on the branch, in Unix seconds. `waiting` are the trailers of our own pull request
+    that is not merged yet, empty where none is open.
+    """
+
+    repository: str
+    branch: str
+    path: str
+    image: Image
+    commit: str = ""
+    recorded: Image | None = None
+    trailers: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    since: int = 0
+    waiting: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def says(self, key: str) -> str:
+        """Return the last value of a trailer of the deploy commit, or an empty string."""
+        return (self.trailers.get(key) or [""])[-1]
+
+    def proposes(self, key: str) -> str:
+        """Return the last value of a trailer of the pull request that waits, or an empty string."""
+        return (self.waiting.get(key) or [""])[-1]
+
+    @property
+    def origin(self) -> deployment.Origin | None:
+        """Where the deploy commit says that the image comes from."""
+        return deployment.origin_of(self.trailers)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What the registry says of `name:tag@digest`; empty strings for what it does not have.
+
+    `digest` is that of the image asked for, `tag_digest` what its tag names now.
+    """
+
+    name: str
+    tag: str
+    digest: str
+    tag_digest: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def reference(self) -> str:
+        """The image as `name:tag@digest`."""
+        return Image(self.name, "", self.tag, self.digest).reference
+
+    @property
+    def model_hash(self) -> str:
+        """The model's hash that the image's label says."""
+        return self.labels.get(f"{MODEL_LABELS}.hash", "")
+
+    @property
+    def revision(self) -> str:
+        """The commit that the image was built from: of a promoted image an earlier hop's."""
+        return self.labels.get(REVISION_LABEL, "")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A commit of the model repository, and the model that its dvc.lock names.
+
+    `known` says whether the repository has the commit, `branch` is the environment's, `on_branch`
+    None where nobody can tell. `tip` and `tip_hash` are the branch's newest commit and its model.
+    `edited` are DVC's files that the checkout, which is at this commit, has otherwise.
+    """
+
+    commit: str
+    known: bool = True
+    model_path: str = ""
+    model_hash: str = ""
+    problem: str = ""
+    branch: str = ""
+    on_branch: bool | None = None
+    tip: str = ""
+    tip_hash: str = ""
+    edited: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A version as GTO's tags have it; `commit` is empty where there is no such version."""
+
+    model: str
+    version: str
+    tag: str = ""
+    commit: str = ""
+    model_hash: str = ""
+
+    @property
+    def name(self) -> str:
+        """The version as people write it: `diabetes@v1.2.3`."""
+        return f"{self.model}@{self.version}"
+
+
+@dataclass(frozen=True)
+class Pull:
+    """A merged pull request, and who approved it."""
+
+    number: int
+    url: str
+    base: str
+    approved_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Trace:
+    """All that was found about one subject: an environment, an image or a version.
+
+    What was not asked for, or has no place here, is None; `unasked` says why, by the link's end.
+    `held` is the version that the environment's stage holds, empty for none.
+    """
+
+    subject: str
+    model: str
+    environment: str = ""
+    deployed: Deployed | None = None
+    stored: Stored | None = None
+    built: Source | None = None
+    source: Source | None = None
+    version: Registered | None = None
+    held: str | None = None
+    recipe: Recipe | None = None
+    pull: Pull | None = None
+    deploy_pull: Pull | None = None
+    unasked: Mapping[str, str] = field(default_factory=dict)
+
+
+class NothingDeployed(InputError):
+    """An environment runs nothing yet: its first deployment is still to come."""
+
+
+# --- the links --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Link:
+    """One link of the chain: its two ends, what each says, and whether they agree."""
+
+    ends: tuple[str, str]
+    left: str
+    right: str
+    state: State
+    fix: str = ""
+
+    @property
+    def name(self) -> str:
+        """The link as people read it."""
+        return " → ".join(self.ends)
+
+    @property
+    def sentence(self) -> str:
+        """Both sides, in one sentence."""
+        return f"{self.name}: {self.left}, and {self.right}"
+
+
+def pick(images: Sequence[Image], model: str, name: str, *, source: str) -> Image:
+    """Return the overlay's entry for the model: of its name, else of the image `name`.
+
+    Raises InputError that lists the entries there are.
+    """
+    for found in (
+        [one for one in images if one.name == model],
+        [one for one in images if (one.new_name or one.name) == name],
+    ):
+        if len(found) == 1:
+            return found[0]
+    names = ", ".join(one.name for one in images) or "none"
+    raise InputError(
+        f"{source} has no one image for the model {model!r}: neither an entry of that name nor one"
+        f" with `newName: {name}`; its entries: {names}",
+        fix=f"add to {source}:\nimages:\n- name: {model}\n  newName: {name}\n  newTag: none",
+    )
+
+
+def check(trace: Trace) -> tuple[Link, ...]:
+    """Hold each fact against its neighbours. A link that nobody could ask about is `unknown`."""
+    return tuple(_links(trace))
+
+
+def broken(links: Sequence[Link]) -> tuple[Link, ...]:
+    """Return the links that do not hold."""
+    return tuple(link for link in links if link.state == "broken")
+
+
+def _links(trace: Trace) -> Iterator[Link]:
+    deployed, source, version = trace.deployed, trace.source, trace.version
+    if deployed is not None:
+        yield _overlay(deployed)
+    yield from _image(trace)
+    if deployed is not None and source is not None:
+        yield _origin(deployed, source)
+        yield _deployed_model(deployed, source)
+        if source.tip:
+            yield _branch(deployed, source)
+    if source is not None and source.edited:
+        yield _link(
+            ("checkout", "source commit"),
+            f"the checkout has edited {', '.join(source.edited)}",
+            f"commit {source.commit[:12]} has them otherwise",
+            False,
+            fix=f"git checkout -- {' '.join(source.edited)}",
+        )
+    if version is not None:
+        yield _version(trace, version, source)
+    if trace.environment and trace.held is not None:
+        yield _stage(trace)
+    if source is not None and source.known:
+        yield from _recipe(trace, source)
+    yield from _pulls(trace)
+
+
+def _overlay(deployed: Deployed) -> Link:
+    ends = ("overlay", "deploy commit")
+    left = f"{deployed.path} sets {deployed.image.reference}"
+    fix = (
+        "bump the image with bump-kustomize-tag (run the newest deploy workflow again), or revert"
+        f" the edit of {deployed.path}"
+    )
+    if deployed.recorded is None:
+        return _link(ends, left, "no deploy commit is found that set it", False, fix=fix)
+    digests = ", ".join(deployed.trailers.get("image-digest", ())) or "no Image-Digest"
+    right = f"commit {deployed.commit[:12]} set {deployed.recorded.reference} and says {digests}"
+    holds = (
+        bool(deployed.image.digest)
+        and deployed.recorded == deployed.image
+        and deployed.image.digest in deployed.trailers.get("image-digest", ())
+    )
+    return _link(ends, left, right, holds, fix=fix)
+
+
+def _image(trace: Trace) -> Iterator[Link]:
+    deployed, stored, source = trace.deployed, trace.stored, trace.source
+    ends = ("overlay" if deployed else "image", "registry")
+    if stored is None:
+        if deployed is not None:
+            left = f"{deployed.path} sets {deployed.image.reference}"
+            yield _link(
+                ends, left, trace.unasked.get("registry", "the registry was not asked"), None
+            )
+        return
+    yield _registry(ends, deployed, stored)
+    if not stored.digest:
+        return
+    label = f"the image's label says {stored.model_hash or 'nothing of a model'}"
+    if source is not None and source.known:
+        yield _same_model(("image", "model"), label, stored.model_hash, source)
+    ends, built = ("image", "build commit"), trace.built
+    if built is None:
+        yield _link(
+            ends, "the image has no revision label", "no commit is known", False,
+            fix="build the image with build-push-image, which labels it",
+        )  # fmt: skip
+    elif built.known:
+        yield _same_model(ends, label, stored.model_hash, built)
+    else:
+        right = "that commit is gone from the repository (a squashed branch that was deleted?)"
+        yield _link(ends, f"the image was built from {built.commit[:12]}", right, None)
+
+
+def _registry(ends: tuple[str, str], deployed: Deployed | None, stored: Stored) -> Link:
+    asked = deployed.image.digest if deployed else stored.digest
+    left = f"{deployed.path} pins {asked or 'no digest'}" if deployed else f"the image is {asked}"
+    if not stored.digest:
+        gone = f"the registry has no {stored.name}@{asked}, or does not show it"
+        return _link(
+            ends, left, gone if asked else "a tag alone may move", False,
+            fix="log in to the registry (`username`, `password`); is the image gone? Deploy again",
+        )  # fmt: skip
+    named = f"{stored.name}:{stored.tag}" if stored.tag else f"{stored.name}@{stored.digest}"
+    return _link(
+        ends,
+        left,
+        f"the registry's {named} is {(stored.tag_digest or 'not there') if stored.tag else 'there'}",
+        stored.digest == asked and (not stored.tag or stored.tag_digest == asked),
+        fix=f"find out who moved the tag; docker buildx imagetools create --prefer-index=false"
+        f" --tag {named} {stored.name}@{asked} gives it back",
+    )
+
+
+def _same_model(ends: tuple[str, str], left: str, found: str, source: Source) -> Link:
+    right = source.problem or (
+        f"dvc.lock of {source.commit[:12]} says {source.model_hash} for {source.model_path}"
+    )
+    return _link(
+        ends,
+        left,
+        right,
+        bool(found) and found == source.model_hash,
+        fix="deploy again from the commit that has the model, and find out which side was changed",
+    )
+
+
+def _origin(deployed: Deployed, source: Source) -> Link:
+    ends = ("deploy commit", "source commit")
+    left = f"commit {deployed.commit[:12]} says Source-Commit {source.commit[:12]}"
+    if not source.known:
+        return _link(
+            ends, left, "the model repository has no such commit", False,
+            fix="was history rewritten? Deploy again from a commit of the branch",
+        )  # fmt: skip
+    if source.on_branch is None:
+        return _link(
+            ends, left, f"whether it is on {source.branch} can't be told from this checkout", None
+        )
+    place = "is on" if source.on_branch else "is not on"
+    return _link(
+        ends,
+        left,
+        f"{source.commit[:12]} {place} branch {source.branch}",
+        source.on_branch,
+        fix=f"deploy again from {source.branch}; was its history rewritten?",
+    )
+
+
+def _deployed_model(deployed: Deployed, source: Source) -> Link:
+    said = deployed.says("model-hash")
+    if not said:
+        return _link(
+            ("deploy commit", "model"),
+            f"commit {deployed.commit[:12]} says no Model-Hash",
+            f"dvc.lock of {source.commit[:12]} says {source.model_hash or 'none'}",
+            None,
+        )
+    left = f"commit {deployed.commit[:12]} says Model-Hash {said}"
+    return _same_model(("deploy commit", "model"), left, said, source)
+
+
+def _branch(deployed: Deployed, source: Source) -> Link:
+    ends = ("branch", "source commit")
+    left = f"{source.branch} is at {source.tip[:12]} with model {source.tip_hash or 'unknown'}"
+    right = f"{source.commit[:12]} with model {source.model_hash or 'unknown'} is deployed"
+    if source.tip == source.commit:
+        return _link(ends, left, right, True)
+    origin = deployed.origin
+    if origin is not None and origin.rolled_back:
+        return Link(ends, left, f"{right}, by a rollback", "pending")
+    if source.tip_hash == source.model_hash:
+        return Link(ends, left, right, "pending", fix=_run_deploy(source))
+    if deployed.proposes("source-commit") == source.tip:
+        return Link(ends, left, f"{right}; the deploy pull request waits to be merged", "pending")
+    return _link(ends, left, right, False, fix=_run_deploy(source))
+
+
+def _run_deploy(source: Source) -> str:
+    return (
+        f"is deploy.yml of {source.tip[:12]} still running? Else run it again:"
+        f" gh run list --workflow deploy.yml --branch {source.branch}"
+    )
+
+
+def _version(trace: Trace, version: Registered, source: Source | None) -> Link:
+    ends = ("version", "model")
+    if not version.commit:
+        said = "the deploy commit says" if trace.deployed else "asked for is"
+        return _link(
+            ends, f"{said} {version.name}", "the registry has no such version", False,
+            fix=f"git push origin refs/tags/{version.tag or version.name}, from a clone that has it",
+        )  # fmt: skip
+    left = f"{version.tag} is at {version.commit[:12]} with model {version.model_hash or 'none'}"
+    if source is None:
+        return _link(ends, left, "no source commit is known", None)
+    if not source.known:
+        return _link(ends, left, f"{source.commit[:12]} is not in the repository", None)
+    right = source.problem or f"dvc.lock of {source.commit[:12]} says {source.model_hash}"
+    return _link(
+        ends,
+        left,
+        right,
+        bool(version.model_hash) and version.model_hash == source.model_hash,
+        fix=f"was the tag moved? `git reflog` of a clone, or the stage tags, tell where {version.tag}"
+        " was",
+    )
+
+
+def _stage(trace: Trace) -> Link:
+    ends = ("stage", "version")
+    left = f"{trace.model}#{trace.environment} holds {trace.held or 'no version'}"
+    if trace.version is None:
+        return _link(ends, left, "the deploy commit names no version", None)
+    version, deployed = trace.version, trace.deployed
+    right = f"{version.version} is deployed"
+    if (
+        trace.held != version.version
+        and deployed
+        and deployed.proposes("model") == (f"{trace.model}@{trace.held}")
+    ):
+        return Link(ends, left, f"{right}; the deploy pull request waits to be merged", "pending")
+    return _link(
+        ends,
+        left,
+        right,
+        trace.held == version.version,
+        fix=f"model-gitops gto-register-stage --model {trace.model} --version {version.version}"
+        f" --stage {trace.environment}, if what is deployed is right; else deploy the stage's version",
+    )
+
+
+def _recipe(trace: Trace, source: Source) -> Iterator[Link]:
+    ends, recipe = ("model", "data"), trace.recipe
+    left = f"dvc.lock of {source.commit[:12]} says how {source.model_hash or 'the model'} was made"
+    if recipe is None:
+        return
+    if recipe.problems:
+        for problem in recipe.problems:
+            said, _, found = problem.partition(", and ")
+            yield _link(
+                ends, said, found or "it can't be read", False,
+                fix="dvc repro, then commit dvc.lock: the files of this commit did not make this model",
+            )  # fmt: skip
+    elif recipe.checked:
+        yield _link(ends, left, f"{recipe.checked} hashes and params of the commit agree", True)
+    else:
+        yield _link(ends, left, "no stage of dvc.lock made it: nobody recorded its data", None)
+
+
+def _pulls(trace: Trace) -> Iterator[Link]:
+    for start, end, pull, base, commit in (
+        (
+            "source commit",
+            "pull request",
+            trace.pull,
+            trace.source.branch if trace.source else "",
+            trace.source.commit if trace.source else "",
+        ),
+        (
+            "deploy commit",
+            "deploy pull request",
+            trace.deploy_pull,
+            trace.deployed.branch if trace.deployed else "",
+            trace.deployed.commit if trace.deployed else "",
+        ),
+    ):
+        left = f"commit {commit[:12]} is on {base}" if base else f"commit {commit[:12]}"
+        if pull is not None:
+            approved = ", ".join(pull.approved_by) or "nobody"
+            right = f"#{pull.number} brought it there, approved by {approved}"
+            yield _link((start, end), left, right, True)
+        elif end in trace.unasked:
+            yield _link((start, end), left, trace.unasked[end], None)
+        elif trace.environment and commit and end == "pull request":
+            yield _link(
+                (start, end), left, "no merged pull request brought it there", False,
+                fix=f"protect {base}, so that pull requests are the only way in",
+            )  # fmt: skip
+
+
+def _link(
+    ends: tuple[str, str], left: str, right: str, holds: bool | None, *, fix: str = ""
+) -> Link:
+    state: State = "unknown" if holds is None else "verified" if holds else "broken"
+    return Link(ends, left, right, state, fix if state == "broken" else "")

@@ -1,0 +1,231 @@
+"""What made a model: data, code and params, as dvc.lock recorded them, held against Git's files."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from model_gitops.core import artifacts, document, dvc_files
+from model_gitops.core.dvc_files import LEGACY_HASH, LockedStage, Project, Tracked
+from model_gitops.errors import InputError
+
+# Git LFS keeps a pointer in place of a file: its content can't be held against a hash.
+_LFS = b"version https://git-lfs.github.com/spec/"
+
+# The files at or below a path (relative to it, "" for the file itself) → content, as Git has them
+# at the commit; None where Git has nothing there.
+Content = Callable[[str], Mapping[str, bytes] | None]
+
+
+@dataclass(frozen=True)
+class Ingredient:
+    """Something that went into a model. `data` is kept by DVC (or elsewhere), `code` by Git."""
+
+    path: str
+    hash: str
+    kind: Literal["data", "code"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model was made: the stages up to its own, and what they read.
+
+    `params`: file → key → value. `results` are the Git files that later stages wrote about the
+    model (metrics, plots). `problems` says, in sentences with both sides, where the files of the
+    commit contradict one another; `checked` counts what was compared.
+    """
+
+    stages: tuple[str, ...] = ()
+    ingredients: tuple[Ingredient, ...] = ()
+    params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    results: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    checked: int = 0
+
+    def of_kind(self, kind: Literal["data", "code"]) -> tuple[Ingredient, ...]:
+        """Return the ingredients of one kind, by path."""
+        return tuple(one for one in self.ingredients if one.kind == kind)
+
+
+def read(model: artifacts.Artifact, files: Mapping[str, str], content: Content) -> Recipe:
+    """Follow dvc.lock from `model` back to what it was made of, and check every step of the way.
+
+    `files` are DVC's (path from the top → text), `content` is asked for files that Git has. Raises
+    InputError for DVC files that can't be read.
+    """
+    return _Reader(Project(files), content).read(model)
+
+
+class _Reader:
+    def __init__(self, project: Project, content: Content) -> None:
+        self._project = project
+        self._content = content
+        self._stages = list(dvc_files.locked_stages(project))
+        self._problems: list[str] = []
+        self._checked = 0
+
+    def read(self, model: artifacts.Artifact) -> Recipe:
+        upstream = self._upstream(model.path)
+        ingredients: dict[str, Ingredient] = {}
+        params: dict[str, dict[str, Any]] = {}
+        for stage in upstream:
+            for dep in stage.deps:
+                ingredients[dep.path] = self._ingredient(stage, dep)
+            self._check_files(stage)
+            for file, values in stage.params.items():
+                params.setdefault(file, {}).update(values)
+        results: list[str] = []
+        for stage in self._stages:
+            used = next((dep for dep in stage.deps if dep.path == model.path), None)
+            if used is None:
+                continue
+            self._compare(
+                used.hash == model.hash,
+                f"{stage.source}: stage {stage.name} judged {used.path} with hash {used.hash},"
+                f" and the model's hash is {model.hash}",
+            )
+            for dep in stage.deps:
+                if dep is not used:
+                    self._ingredient(stage, dep)
+            results += self._check_files(stage)
+        return Recipe(
+            stages=tuple(stage.name for stage in upstream),
+            ingredients=tuple(ingredients[path] for path in sorted(ingredients)),
+            params=params,
+            results=tuple(sorted(results)),
+            problems=tuple(dict.fromkeys(self._problems)),
+            checked=self._checked,
+        )
+
+    def _upstream(self, path: str) -> list[LockedStage]:
+        """Return the stages that `path` depends on, the first to run first."""
+        found: list[LockedStage] = []
+        waiting = [path]
+        while waiting:
+            stage = self._producer(waiting.pop())
+            if stage is not None and stage not in found:
+                found.append(stage)
+                waiting += [dep.path for dep in stage.deps]
+        return found[::-1]
+
+    def _producer(self, path: str) -> LockedStage | None:
+        return next((one for one in self._stages if self._made(one, path)), None)
+
+    @staticmethod
+    def _made(stage: LockedStage, path: str) -> Tracked | None:
+        """Return the output of `stage` that is `path`, or that has or is part of it."""
+        for out in stage.outs:
+            if out.path == path or path.startswith(f"{out.path}/"):
+                return out
+            if out.path.startswith(f"{path}/"):
+                return out
+        return None
+
+    def _ingredient(self, stage: LockedStage, dep: Tracked) -> Ingredient:
+        if producer := self._producer(dep.path):
+            made = self._made(producer, dep.path)
+            if made and made.path == dep.path:
+                self._compare(
+                    made.hash == dep.hash,
+                    f"{stage.source}: stage {stage.name} read {dep.path} with hash {dep.hash},"
+                    f" and stage {producer.name} made it with hash {made.hash}",
+                )
+            return Ingredient(dep.path, dep.hash, "data")
+        if self._compare_with_git(stage, dep):
+            return Ingredient(dep.path, dep.hash, "code")
+        if (there := dvc_files.added(self._project, dep.path)) and there[0].hash:
+            self._compare(
+                there[0].hash == dep.hash,
+                f"{stage.source}: stage {stage.name} read {dep.path} with hash {dep.hash},"
+                f" and {there[1]} has hash {there[0].hash}",
+            )
+        return Ingredient(dep.path, dep.hash, "data")
+
+    def _check_files(self, stage: LockedStage) -> list[str]:
+        """Hold a stage's params and outputs against Git; return the outputs that Git has."""
+        for file, values in stage.params.items():
+            self._compare_params(stage, file, values)
+        return [out.path for out in stage.outs if self._compare_with_git(stage, out)]
+
+    def _compare_with_git(self, stage: LockedStage, tracked: Tracked) -> bool:
+        """Hold a file or folder against what Git has of it; False where Git has nothing."""
+        if "://" in tracked.path or not (found := self._content(tracked.path)):
+            return False
+        if tracked.hash and not any(data.startswith(_LFS) for data in found.values()):
+            hashes = _hashes(found, tracked)
+            self._compare(
+                tracked.hash in hashes,
+                f"{stage.source}: stage {stage.name} has {tracked.path} with hash {tracked.hash},"
+                f" and the commit's {tracked.path} has hash {hashes[0]}",
+            )
+        return True
+
+    def _compare_params(self, stage: LockedStage, file: str, values: Mapping[str, Any]) -> None:
+        found = self._content(file)
+        if not found or "" not in found or file.endswith(".py"):
+            return  # a file of variables in Python would have to be run
+        try:
+            data = _load(found[""].decode("utf-8", errors="replace"), file)
+        except InputError as error:
+            self._problems.append(error.message)
+            return
+        for key, value in values.items():
+            there = _value(data, key)
+            self._compare(
+                there == value,
+                f"{stage.source}: stage {stage.name} ran with {key} = {value!r} of {file},"
+                f" and the commit's {file} says {there!r}",
+            )
+
+    def _compare(self, equal: bool, problem: str) -> None:
+        self._checked += 1
+        if not equal:
+            self._problems.append(problem)
+
+
+def _hashes(found: Mapping[str, bytes], tracked: Tracked) -> list[str]:
+    """Return the hashes that DVC may have written for this content, the plain one first.
+
+    A checkout may have had other line endings than Git keeps.
+    """
+    plain = dict(found)
+    unix = {name: data.replace(b"\r\n", b"\n") for name, data in found.items()}
+    variants = [plain, unix]
+    if tracked.hash_name != LEGACY_HASH:
+        variants.append({name: data.replace(b"\n", b"\r\n") for name, data in unix.items()})
+    return [
+        _md5(files[""])
+        if "" in files
+        else artifacts.manifest_hash({name: _md5(data) for name, data in files.items()})
+        for files in variants
+    ]
+
+
+def _md5(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+def _load(text: str, file: str) -> Any:
+    if not file.endswith(".toml"):
+        return document.load_yaml(text, source=file)  # JSON is YAML
+    try:
+        return tomllib.loads(text)
+    except ValueError as error:
+        raise InputError(f"{file} can't be parsed: {error}") from error
+
+
+def _value(data: Any, key: str) -> Any:
+    """Return the value of a dotted key; None where there is none."""
+    if isinstance(data, dict) and key in data:
+        return data[key]
+    for part in key.split("."):
+        if isinstance(data, dict) and part in data:
+            data = data[part]
+        elif isinstance(data, list) and part.isdecimal() and int(part) < len(data):
+            data = data[int(part)]
+        else:
+            return None
+    return data

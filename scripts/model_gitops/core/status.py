@@ -1,0 +1,267 @@
+"""What each environment runs, in one view: version, metrics, image, since when, by which change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from model_gitops.core.lineage import Link, Trace, broken
+from model_gitops.core.lineage_report import iso, moment, plain, pull_data
+from model_gitops.core.markdown import code, escape
+from model_gitops.core.metrics import direction, format_number
+from model_gitops.core.promotion import Promotion
+
+# Metric, as promotion.yaml names it → value.
+Metrics = Mapping[str, float | None]
+
+_NOTHING = "–"
+
+
+@dataclass(frozen=True)
+class Status:
+    """One environment. `trace` is None where nothing runs, or where `problem` says why it is not known.
+
+    `waiting` says in short sentences what may come next.
+    """
+
+    environment: str
+    branch: str
+    trace: Trace | None = None
+    links: tuple[Link, ...] = ()
+    metrics: Metrics = field(default_factory=dict)
+    waiting: tuple[str, ...] = ()
+    problem: str = ""
+    fix: str = ""
+
+    @property
+    def in_sync(self) -> bool:
+        """Whether stage tag, overlay, image and branch agree, as far as they could be asked."""
+        return not (self.problem or broken(self.links))
+
+    @property
+    def version(self) -> str:
+        """The version that is deployed; where no deploy commit names one, the stage's."""
+        if self.trace is None:
+            return ""
+        named = self.trace.version.version if self.trace.version else ""
+        return named or self.trace.held or ""
+
+    @property
+    def reference(self) -> str:
+        """The image that the overlay sets, or an empty string."""
+        return self.trace.deployed.image.reference if self.trace and self.trace.deployed else ""
+
+    @property
+    def digest(self) -> str:
+        """The digest that the overlay pins, or an empty string."""
+        return self.trace.deployed.image.digest if self.trace and self.trace.deployed else ""
+
+    @property
+    def since(self) -> int:
+        """When it was deployed, in Unix seconds; 0 where nothing is."""
+        return self.trace.deployed.since if self.trace and self.trace.deployed else 0
+
+    @property
+    def problems(self) -> list[tuple[str, str]]:
+        """What is wrong, each with what to do."""
+        found = [(self.problem, self.fix)] if self.problem else []
+        return found + [(link.sentence, link.fix) for link in broken(self.links)]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What a pull request proposes for one environment."""
+
+    name: str
+    commit: str
+    version: str = ""
+    model_hash: str = ""
+    image: str = ""
+    metrics: Metrics = field(default_factory=dict)
+
+
+def waiting(promotion: Promotion, statuses: Sequence[Status]) -> list[tuple[str, ...]]:
+    """Return for each environment what the one before it runs and it does not."""
+    found: list[tuple[str, ...]] = []
+    for place, status in enumerate(statuses):
+        before = statuses[place - 1] if place else None
+        said = list(status.waiting)
+        if before and before.version and before.version != status.version:
+            into = promotion.environments[place].branch
+            said.insert(0, f"{before.version} of {before.environment} ({before.branch} → {into})")
+        found.append(tuple(said))
+    return found
+
+
+def text(model: str, statuses: Sequence[Status], notes: Sequence[str] = ()) -> str:
+    """Return the view for a terminal; `notes` say what could not be asked."""
+    names = _metric_names(statuses)
+    shown = [name.partition(":")[2] or name for name in names]
+    head = ["", "environment", "version", *shown, "image", "since", "by", "waiting"]
+    rows = [head]
+    for one in statuses:
+        values = [format_number(one.metrics.get(name)) for name in names]
+        mark = "✓" if one.in_sync else "✗"
+        rows.append(
+            [
+                mark, one.environment, one.version or _NOTHING, *values, _short(one.digest),
+                moment(one.since), _by(one), "; ".join(one.waiting) or _NOTHING,
+            ]
+        )  # fmt: skip
+    rows = [[plain(cell) for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    for one in statuses:
+        for problem, fix in one.problems:
+            lines += ["", f"✗ {plain(one.environment)}: {plain(problem)}"]
+            lines += [f"  Fix: {plain(fix)}"] if fix else []
+    lines += [*([""] if notes else []), *(f"? {plain(note)}" for note in notes)]
+    return "\n".join([plain(model), "", *lines]) + "\n"
+
+
+def markdown(model: str, statuses: Sequence[Status], notes: Sequence[str] = ()) -> str:
+    """Return the view as Markdown, for a step's summary; `notes` say what could not be asked."""
+    names = _metric_names(statuses)
+    shown = [escape(name.partition(":")[2] or name) for name in names]
+    head = ["", "environment", "version", *shown, "image", "since", "by", "waiting"]
+    rows = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    for one in statuses:
+        values = [format_number(one.metrics.get(name)) for name in names]
+        cells = [
+            "✅" if one.in_sync else "❌", escape(one.environment), escape(one.version or _NOTHING), *values,
+            _image(one.digest), moment(one.since), _by_link(one),
+            "<br>".join(escape(text) for text in one.waiting) or _NOTHING,
+        ]  # fmt: skip
+        rows.append(f"| {' | '.join(cells)} |")
+    head_line = f"### {escape(model)}: what runs where"
+    return "\n".join([head_line, "", *rows, "", *_to_do(statuses), *_said(notes)])
+
+
+def comparison(
+    status: Status, candidate: Candidate, promotion: Promotion, notes: Sequence[str] = ()
+) -> str:
+    """Return the incumbent of one environment beside the candidate, as Markdown.
+
+    `notes` say what could not be asked.
+    """
+    trace = status.trace
+    hash_now = trace.source.model_hash if trace and trace.source else ""
+    better = {rule.metric: rule.better for rule in promotion.gate}
+    rows = [
+        (
+            "version",
+            escape(status.version or _NOTHING),
+            escape(candidate.version or "not registered yet"),
+        ),
+        (
+            "model",
+            code(hash_now),
+            _same(code(candidate.model_hash), hash_now, candidate.model_hash),
+        ),
+    ]
+    for name in dict.fromkeys((*status.metrics, *candidate.metrics)):
+        old, new = status.metrics.get(name), candidate.metrics.get(name)
+        shown = format_number(new)
+        if old is not None and new is not None and old != new:
+            shown += f" {direction(new - old, better.get(name))}".rstrip()
+        rows.append((escape(name.partition(":")[2] or name), format_number(old), shown))
+    digest = candidate.image.partition("@")[2]
+    rows += [
+        ("image", _image(status.digest), _same(_image(digest), status.digest, digest)),
+        ("since", moment(status.since), _NOTHING),
+        ("by", _by_link(status), code(candidate.name)),
+        (
+            "in sync",
+            ("✅" if status.in_sync else "❌") if trace or status.problem else "",
+            _NOTHING,
+        ),
+    ]
+    rows = [row for row in rows if set(row[1:]) - {"", _NOTHING}]
+    lines = [f"| | {escape(status.environment)} now | candidate |", "|---|---|---|"]
+    lines += [f"| {name} | {now} | {then} |" for name, now, then in rows]
+    return "\n".join([*lines, "", *_to_do([status]), *_said(notes)])
+
+
+def document(model: str, statuses: Sequence[Status]) -> dict[str, Any]:
+    """Return the view as JSON data: its schema is status.schema.json."""
+    return {
+        "model": model,
+        "in_sync": all(one.in_sync for one in statuses),
+        "environments": [
+            {
+                "name": one.environment,
+                "branch": one.branch,
+                "in_sync": one.in_sync,
+                "version": one.version or None,
+                "stage_version": (one.trace.held or None) if one.trace else None,
+                "image": one.reference or None,
+                "digest": one.digest or None,
+                "since": iso(one.since),
+                "source_commit": one.trace.source.commit
+                if one.trace and one.trace.source
+                else None,
+                "deploy_commit": (one.trace.deployed.commit or None)
+                if one.trace and one.trace.deployed
+                else None,
+                "pull_request": pull_data(one.trace.pull if one.trace else None),
+                "deploy_pull_request": pull_data(one.trace.deploy_pull if one.trace else None),
+                "metrics": dict(one.metrics),
+                "waiting": list(one.waiting),
+                "problems": [
+                    {"problem": problem, "fix": fix or None} for problem, fix in one.problems
+                ],
+            }
+            for one in statuses
+        ],
+    }
+
+
+def _to_do(statuses: Sequence[Status]) -> list[str]:
+    lines: list[str] = []
+    for one in statuses:
+        for problem, fix in one.problems:
+            lines.append(f"- ❌ **{escape(one.environment)}**: {escape(problem, longest=500)}")
+            lines += [f"  What to run: {code(fix, longest=500)}"] if fix else []
+    return [*lines, ""] if lines else []
+
+
+def _said(notes: Sequence[str]) -> list[str]:
+    return [f"❔ {escape(note, longest=500)}\n" for note in notes]
+
+
+def _metric_names(statuses: Sequence[Status]) -> list[str]:
+    return list(dict.fromkeys(name for one in statuses for name in one.metrics))
+
+
+def _short(digest: str) -> str:
+    return digest.removeprefix("sha256:")[:12] or _NOTHING
+
+
+def _image(digest: str) -> str:
+    return code(_short(digest)) if digest else _NOTHING
+
+
+def _same(shown: str, now: str, then: str) -> str:
+    return f"{shown} (the same)" if now and now == then else shown
+
+
+def _by(status: Status) -> str:
+    pull = status.trace.pull if status.trace else None
+    if pull:
+        approved = f", approved by {', '.join(pull.approved_by)}" if pull.approved_by else ""
+        return f"#{pull.number}{approved}"
+    source = status.trace.source if status.trace else None
+    return source.commit[:12] if source else _NOTHING
+
+
+def _by_link(status: Status) -> str:
+    pull = status.trace.pull if status.trace else None
+    if pull and pull.url.startswith(("https://", "http://")):
+        approved = ", ".join(escape(login) for login in pull.approved_by)
+        return f"[#{pull.number}]({pull.url})" + (f", approved by {approved}" if approved else "")
+    by = _by(status)
+    return code(by) if by != _NOTHING else by
