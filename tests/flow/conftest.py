@@ -29,13 +29,30 @@ def parts(machine_state: Path, tmp_path_factory: pytest.TempPathFactory) -> Part
 
 
 @pytest.fixture(scope="session")
+def checkouts() -> list[tuple[str, bytes]]:
+    """The small files of the checkouts that the demo's runs left: (place, content)."""
+    return []
+
+
+@pytest.fixture(scope="session")
 def demo(
-    machine_state: Path, parts: Parts, tmp_path_factory: pytest.TempPathFactory
+    machine_state: Path,
+    parts: Parts,
+    tmp_path_factory: pytest.TempPathFactory,
+    checkouts: list[tuple[str, bytes]],
 ) -> Iterator[Demo]:
     """The demo, played to its end; every exchange with the forge held to GitHub's description."""
     folder = tmp_path_factory.mktemp("demo")
     flow = Flow(folder, parts)
     flow.forge.validator = OpenApi()
+
+    def keep(checkout: Path) -> None:
+        for path in checkout.rglob("*"):
+            if ".venv" not in path.parts and path.is_file() and path.stat().st_size < 1_000_000:
+                place = f"{checkout.name}/{path.relative_to(checkout)}"
+                checkouts.append((place, path.read_bytes()))
+
+    flow.on_end = keep
     played = Demo(folder, machine.start(machine_state), flow, time.monotonic())
     played.play()
     played.finish()

@@ -90,8 +90,86 @@ def test_kustomize_builds_what_the_registry_has(deploy: Path, result: Any, name:
     assert digest_of(result["registry"], MODEL, tag) == digest == environment["digest"]
 
 
+def kept(demo: Demo, name: str) -> Any:
+    return json.loads((demo.folder / name).read_text("utf-8"))
+
+
+def test_the_status_of_all_environments_is_one_image_in_sync(demo: Demo, result: Any) -> None:
+    status = kept(demo, "status.json")
+    assert status["in_sync"] is True
+    assert [one["name"] for one in status["environments"]] == list(ENVIRONMENTS)
+    for one in status["environments"]:
+        expected = result["environments"][one["name"]]
+        assert (one["version"], one["stage_version"]) == (expected["version"], expected["version"])
+        assert (one["image"], one["deploy_commit"]) == (
+            expected["image"],
+            expected["deploy_commit"],
+        )
+        assert one["metrics"]["eval/metrics.json:r2"] == expected["metrics"]["r2"]
+        assert one["problems"] == []
+    waiting = [one["waiting"] for one in status["environments"]]
+    assert waiting == [[f"pull request #4 ({WORSE} → main)"], [], []]
+
+
+def test_the_lineage_of_production_ends_with_its_data_every_link_verified(
+    demo: Demo, result: Any
+) -> None:
+    trace = kept(demo, "trace.json")
+    assert {link["state"] for link in trace["links"]} == {"verified"}
+    assert trace["verified"] is True
+    last = trace["links"][-1]
+    ends = [(link["from"], link["to"]) for link in trace["links"]]
+    assert ("model", "data") in ends, last
+    model = demo.folder / "git" / "model.git"
+    lock = yaml.safe_load(git(model, "show", "production:dvc.lock"))
+    (data,) = [one for one in lock["stages"]["prepare"]["outs"] if one["path"] == "data/train.csv"]
+    (trained,) = [
+        one for one in lock["stages"]["train"]["outs"] if one["path"] == "models/diabetes.onnx"
+    ]
+    assert trace["data"] == [{"path": "data/train.csv", "hash": data["md5"]}]
+    assert trace["source"]["model_hash"] == trained["md5"] == result["answer"]["model"]["hash"]
+    assert trace["source"]["commit"] == git(model, "rev-parse", "production")
+    assert trace["image"]["digest"] == result["environments"]["production"]["digest"]
+
+
+def test_the_lineage_says_who_approved(demo: Demo) -> None:
+    trace = kept(demo, "trace.json")
+    for pull, repository, number in (
+        (trace["pull_request"], MODEL, 3),
+        (trace["deployment"]["pull_request"], DEPLOY, 1),
+    ):
+        assert pull["approved_by"] == ["grace"]
+        assert pull["number"] == number
+        assert pull["url"] == f"{demo.flow.forge.url}/{repository}/pull/{number}"
+
+
+def test_the_page_draws_the_lineage_without_anything_from_elsewhere(demo: Demo) -> None:
+    page = (demo.folder / "index.html").read_text("utf-8")
+    picture = page[page.index("<svg") : page.index("</svg>")]
+    trace = kept(demo, "trace.json")
+    for text in ("approved by grace", trace["data"][0]["hash"][:12], "diabetes@v0.0.1"):
+        assert text in picture
+    assert "#cf222e" not in picture.partition("</defs>")[2]  # the red of a broken link
+    assert not re.search(r"<script|(src|href)=.?(https?:)?//", page)
+
+
 def test_production_runs_the_bits_that_dev_and_staging_ran(result: Any) -> None:
     assert len({result["environments"][name]["digest"] for name in ENVIRONMENTS}) == 1
+
+
+def test_an_accepted_experiment_is_built_once(demo: Demo, result: Any) -> None:
+    hops = [(one["environment"], one["workflow"], one["operation"]) for one in result["images"]]
+    assert hops == [
+        (name, workflow, "built" if (name, workflow) == ("dev", "promote.yml") else "reused")
+        for name in ENVIRONMENTS
+        for workflow in ("promote.yml", "deploy.yml")
+    ]
+    # The workflows' own logs: one that builds shows buildx's command, the others none.
+    logs = sorted((demo.folder / "runs").glob("*.log"))
+    built = [path.stem for path in logs if "docker buildx build: " in path.read_text("utf-8")]
+    reused = [path.stem for path in logs if "nothing is built" in path.read_text("utf-8")]
+    assert built == ["02-promote"]
+    assert reused[:5] == ["03-deploy", "04-promote", "05-deploy", "06-promote", "07-deploy"]
 
 
 def test_each_image_has_the_commit_of_its_hop(demo: Demo, result: Any) -> None:
@@ -164,6 +242,11 @@ def test_each_pull_request_has_one_report_with_pictures_that_show(demo: Demo, nu
     assert report.author == "github-actions[bot]"
     assert ("refuses" in report.body) == (number == 4)
     assert len(report.body) < 65536
+    # The incumbent beside the candidate, also where the gate refuses.
+    environment = {1: "dev", 2: "staging", 3: "production", 4: "dev"}[number]
+    assert f"| | {environment} now | candidate |" in report.body
+    version = "| version | v0.0.1 | v0.0.2 |" if number == 4 else "| version | – | v0.0.1 |"
+    assert version in report.body
     pictures = re.findall(rf"{re.escape(demo.flow.forge.url)}/[^\s\")]+\.png", report.body)
     assert pictures
     for picture in set(pictures):

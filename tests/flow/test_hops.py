@@ -54,3 +54,23 @@ def test_a_merge_of_a_repository_without_a_model_deploys_nothing(
     assert run.status == 0, run.errors
     assert "Bump the image in the deploy repository" not in {step for _, step, _ in run.steps}
     assert refs(flow) == before
+
+
+def test_a_report_says_when_the_deploy_repository_can_not_be_read(
+    new_flow: Callable[[], Flow],
+) -> None:
+    flow = new_flow()
+    del flow.tokens["DEPLOY_READ_TOKEN"]  # the secret is not set, and the repository is private
+
+    def break_the_project(folder: Path) -> None:  # what comes after is skipped: this is quick
+        (folder / "Makefile").write_text("env:\n\tfalse\n", "utf-8")
+
+    flow.commit("experiment/broken", break_the_project, "Break it")
+    number = flow.open_pull_request("experiment/broken", "main", "Break it")
+    run = flow.proposed(number)
+    assert run.failed_step == "Set up the project"
+    assert any("the deploy repository asks who we are" in text for text in run.errors)
+    (report,) = flow.comments(number)
+    assert "A check before the gate failed" in report
+    assert "What dev runs can not be said" in report
+    assert "DEPLOY_READ_TOKEN" in report

@@ -8,6 +8,7 @@ import shutil
 import socket
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,8 +53,9 @@ class Demo:
             number = self.flow.open_pull_request(head, base, f"Promote {head} to {environment}")
             self._promote(number, base, environment)
         for pull in self.flow.open_pulls(DEPLOY):
+            self.flow.approve(pull, DEPLOY)
             self.flow.merge(pull, DEPLOY)
-            _say(f"a person approved and merged pull request {pull} of {DEPLOY}")
+            _say(f"grace approved pull request {pull} of {DEPLOY}, ada merged it")
 
         number = self._experiment(WORSE, "a worse one")
         self._refuse(number, WORSE)
@@ -67,20 +69,22 @@ class Demo:
             "environments": environments,
             "reports": [str(path) for path in self.reports],
         }
-        _table(environments)
+        lineage = self._ask_what_is_live()
         request = act.ROOT / "templates" / "model" / "tests" / "smoke-request.json"
         answer = serving.ask(
             self.machine.engine, environments["production"]["image"], request.read_bytes()
         )
         _say(f"production answers a real request: {answer}")
-        page = report_pages.write_index(self.folder / "index.html", self.result, self.reports)
+        page = report_pages.write_index(
+            self.folder / "index.html", self.result, self.reports, lineage
+        )
         self.result["answer"] = answer
         (self.folder / "result.json").write_text(json.dumps(self.result, indent=2) + "\n", "utf-8")
         seconds = time.monotonic() - self.started
         _say(f"\ndone in {seconds // 60:.0f} min {seconds % 60:.0f} s")
         _say(f"  reports       {page}")
         _say(f"  repositories  {self.folder / 'git'}")
-        _say(f"  result        {self.folder / 'result.json'}")
+        _say(f"  result        {self.folder / 'result.json'}, trace.json, status.json")
         return self.result
 
     def _experiment(self, branch: str, kind: str) -> int:
@@ -102,11 +106,16 @@ class Demo:
 
     def _promote(self, number: int, base: str, environment: str) -> None:
         _say(f"promote.yml, for pull request {number} into {base}")
-        self._expect_success(self.flow.proposed(number))
+        proposed = self.flow.proposed(number)
+        self._expect_success(proposed)
+        self._keep_image(environment, "promote.yml", proposed)
         self._keep_report(number, environment)
+        self.flow.approve(number)
         self.flow.merge(number)
         _say(f"deploy.yml, for the merge of pull request {number} into {base}")
-        self._expect_success(self.flow.pushed(base, "deploy.yml"))
+        merged = self.flow.pushed(base, "deploy.yml")
+        self._expect_success(merged)
+        self._keep_image(environment, "deploy.yml", merged)
 
     def _refuse(self, number: int, branch: str) -> None:
         _say(f"promote.yml, for pull request {number} into main")
@@ -130,6 +139,17 @@ class Demo:
                 fix=f"read the newest log in {self.flow.root / 'runs'}",
             )
 
+    def _keep_image(self, environment: str, workflow: str, run: act.Run) -> None:
+        """Note whether a hop built its image or took the one that was there."""
+        (operation,) = (
+            outputs["operation"]
+            for outputs in run.outputs.values()
+            if outputs.get("operation") in ("built", "reused")
+        )
+        hop = {"environment": environment, "workflow": workflow, "operation": operation}
+        self.result.setdefault("images", []).append(hop)
+        _say(f"the image was {operation}")
+
     def _keep_report(self, number: int, name: str) -> None:
         comments = self.flow.comments(number)
         if not comments:
@@ -139,6 +159,17 @@ class Demo:
         path.write_text("\n\n".join(comments), encoding="utf-8")
         page = report_pages.write_report(path, self.flow.forge.url, self.flow.bare(MODEL))
         self.reports += [path, page]
+
+    def _ask_what_is_live(self) -> Any:
+        """Show status and lineage as a person in a clone sees them, and keep both as JSON."""
+        status, trace = ("status",), ("trace-model", "--subject", "production")
+        commands = (status, trace, (*status, "--json"), (*trace, "--json"))
+        with ThreadPoolExecutor() as pool:
+            answers = list(pool.map(lambda command: self.flow.ask(*command), commands))
+        _say("\n".join(answers[:2]))
+        for name, answer in zip(("status.json", "trace.json"), answers[2:], strict=True):
+            (self.folder / name).write_text(answer, encoding="utf-8")
+        return json.loads(answers[3])
 
     def _environment(self, name: str) -> dict[str, Any]:
         """Read one environment from its sources: the deploy repository, Git's tags, the registry."""
@@ -235,24 +266,6 @@ def _show_step(job: str, step: str, result: str) -> None:
     mark = {"success": "✓", "failure": "✗"}.get(result, "-")
     if result != "skipped":
         _say(f"  {mark} {step.partition('@')[0]}")
-
-
-def _table(environments: dict[str, Any]) -> None:
-    rows = [("environment", "version", "r2", "rmse", "image digest", "deploy commit")]
-    rows += [
-        (
-            name,
-            one["version"],
-            f"{one['metrics']['r2']:.4f}",
-            f"{one['metrics']['rmse']:.2f}",
-            one["digest"][:19],
-            one["deploy_commit"][:12],
-        )
-        for name, one in environments.items()
-    ]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        _say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)))
 
 
 def _say(text: str) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from model_gitops.adapters import process
 from model_gitops.adapters.git import Git, token_credentials
 from model_gitops.errors import ExternalError
 from model_gitops.local import act
@@ -16,12 +17,19 @@ from model_gitops.local.forge import Forge
 
 MODEL = "acme/diabetes"
 DEPLOY = "acme/diabetes-deploy"
+# The secrets of the model repository; no login is asked for by the registry, but one is given.
+SECRETS = ("DEPLOY_TOKEN", "DEPLOY_READ_TOKEN", "COMMIT_TOKEN", "REGISTRY_PASSWORD")
 # The person at the keyboard.
 PERSON = {
     f"GIT_{role}_{what}": value
     for role in ("AUTHOR", "COMMITTER")
     for what, value in (("NAME", "ada"), ("EMAIL", "ada@example.org"))
 }
+
+_OF_A_WORKFLOW = (
+    *("GITHUB_ACTIONS", "GITHUB_REPOSITORY", "GITHUB_SERVER_URL", "GITHUB_API_URL"),
+    *("GITHUB_EVENT_PATH", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"),
+)
 
 
 @dataclass
@@ -45,12 +53,13 @@ class Flow:
     """A model repository and its deploy repository, on a forge, with runs on demand.
 
     Everything lies below `root`: `git/`, `remote/`, `forge/`, `runs/`. `on_step` hears of each
-    step of a workflow that ends.
+    step of a workflow that ends, `on_end` of the checkout that a run leaves.
     """
 
     root: Path
     parts: Parts
     on_step: Callable[[str, str, str], None] = lambda job, step, result: None
+    on_end: Callable[[Path], None] = lambda checkout: None
     port: int = 0
     forge: Forge = field(init=False)
     tokens: dict[str, str] = field(init=False)
@@ -63,7 +72,7 @@ class Flow:
         self.forge.start()
         self.tokens = {
             name: secrets.token_hex(20)
-            for name in ("GITHUB_TOKEN", "DEPLOY_TOKEN", "FORK_TOKEN", "ada")
+            for name in ("GITHUB_TOKEN", *SECRETS, "FORK_TOKEN", "ada", "grace")
         }
         # As on GitHub: the job's token reaches its own repository only.
         self.forge.add_token(
@@ -72,6 +81,18 @@ class Flow:
         self.forge.add_token(
             self.tokens["DEPLOY_TOKEN"], "acme-deployer[bot]", repositories=[DEPLOY]
         )
+        self.forge.add_token(
+            self.tokens["DEPLOY_READ_TOKEN"],
+            "acme-auditor[bot]",
+            {"contents": "read", "pull_requests": "read"},
+            repositories=[DEPLOY],
+        )
+        self.forge.add_token(
+            self.tokens["COMMIT_TOKEN"],
+            "acme-committer[bot]",
+            {"contents": "write"},
+            repositories=[MODEL],
+        )
         # What GitHub gives the run of a fork's pull request.
         self.forge.add_token(
             self.tokens["FORK_TOKEN"],
@@ -79,7 +100,8 @@ class Flow:
             {"contents": "read"},
             repositories=[MODEL],
         )
-        self.forge.add_token(self.tokens["ada"], "ada")
+        for person in ("ada", "grace"):
+            self.forge.add_token(self.tokens[person], person)
 
     def stop(self) -> None:
         """Stop the forge; what it holds stays on disk."""
@@ -180,9 +202,37 @@ class Flow:
         event = self.forge.event("workflow_run", MODEL, run)
         return self._run(workflow, "workflow_run", event, "main", sparse=".github")
 
+    def scheduled(self, workflow: str) -> act.Run:
+        """Run `workflow` as its schedule does, on the default branch."""
+        event = self.forge.event("schedule", MODEL)
+        return self._run(workflow, "schedule", event, "main")
+
+    def ask(self, *command: str) -> str:
+        """Return what an action answers to a person in a clone, who may read everything."""
+        clone = self.clone(MODEL, "main", self.root / "new" / f"ask-{secrets.token_hex(4)}")
+        try:
+            done = process.run(
+                [act.ROOT / "scripts" / "run.sh", *command],
+                cwd=clone.directory,
+                env={
+                    **self.parts.environment,
+                    "MODEL_GITOPS_TOKEN": self.tokens["DEPLOY_READ_TOKEN"],
+                    "MODEL_GITOPS_SOURCE_TOKEN": self.tokens["ada"],
+                    # Where a workflow runs all this, it is not that workflow that asks.
+                    **dict.fromkeys(_OF_A_WORKFLOW, ""),
+                },
+            )
+        finally:
+            shutil.rmtree(clone.directory)
+        return done.stdout
+
     def open_pull_request(self, head: str, base: str, title: str) -> int:
         """Open a pull request in the model repository; return its number."""
         return int(self._repository(MODEL).create_pull(base=base, head=head, title=title).number)
+
+    def approve(self, number: int, repository: str = MODEL) -> None:
+        """Approve a pull request, as another person than the one who opened it."""
+        self._repository(repository, "grace").get_pull(number).create_review(event="APPROVE")
 
     def merge(self, number: int, repository: str = MODEL) -> str:
         """Merge a pull request as a person does, with a merge commit; return that commit."""
@@ -200,10 +250,10 @@ class Flow:
         issue = self._repository(MODEL).get_issue(number)
         return [comment.body for comment in issue.get_comments()]
 
-    def _repository(self, repository: str) -> Any:
+    def _repository(self, repository: str, person: str = "ada") -> Any:
         from github import Auth, Github
 
-        token = Auth.Token(self.tokens["ada"])
+        token = Auth.Token(self.tokens[person])
         return Github(auth=token, base_url=self.forge.api_url, retry=None).get_repo(repository)
 
     def _run(
@@ -219,12 +269,15 @@ class Flow:
     ) -> act.Run:
         self.runs += 1
         name = f"{self.runs:02}-{workflow.removesuffix('.yml')}"
-        checkout = self.clone(MODEL, at, self.root / "runs" / name, actor=actor)
+        trusted = actor == "GITHUB_TOKEN"
+        # As `token:` of actions/checkout says there.
+        holder = "COMMIT_TOKEN" if trusted and workflow == "experiment.yml" else actor
+        checkout = self.clone(MODEL, at, self.root / "runs" / name, actor=holder)
         if sparse:
             checkout.run("sparse-checkout", "set", "--no-cone", sparse)
         given = {"GITHUB_TOKEN": self.tokens[actor]}
-        if actor == "GITHUB_TOKEN":
-            given["DEPLOY_TOKEN"] = self.tokens["DEPLOY_TOKEN"]
+        if trusted:
+            given |= {secret: self.tokens[secret] for secret in SECRETS if secret in self.tokens}
         uploads = {"MODEL_GITOPS_ARTIFACTS": str(artifacts)} if artifacts else {}
         try:
             return act.run_workflow(
@@ -249,6 +302,7 @@ class Flow:
                 actions=self.parts.actions,
             )
         finally:
+            self.on_end(checkout.directory)
             shutil.rmtree(checkout.directory, ignore_errors=True)
 
     def _configure(self, folder: Path) -> None:

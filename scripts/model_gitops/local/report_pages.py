@@ -10,6 +10,7 @@ from typing import Any
 
 from model_gitops.adapters import process
 from model_gitops.adapters.git import Git
+from model_gitops.local import lineage_picture
 from model_gitops.local.forge import pages
 
 
@@ -48,8 +49,10 @@ def write_report(markdown: Path, server_url: str, repository: Git) -> Path:
     return page
 
 
-def write_index(file: Path, result: Mapping[str, Any], reports: Sequence[Path]) -> Path:
-    """Write the page that lists the environments and links the reports; return it."""
+def write_index(
+    file: Path, result: Mapping[str, Any], reports: Sequence[Path], lineage: Mapping[str, Any]
+) -> Path:
+    """Write the page that lists the environments, draws a lineage and links the reports."""
     environments = result["environments"]
     measured = list(next(iter(environments.values()))["metrics"])
     titles = ["environment", "version", *measured, "image digest", "deploy commit"]
@@ -71,7 +74,9 @@ def write_index(file: Path, result: Mapping[str, Any], reports: Sequence[Path]) 
         if path.suffix == ".html"
     )
     body = (
-        f"<h1>model-gitops demo</h1><table><tr>{head}</tr>{rows}</table><h2>Refused</h2><ul>{refused}</ul>"
+        f"<h1>model-gitops demo</h1><table><tr>{head}</tr>{rows}</table>"
+        f"<h2>Where production comes from</h2>{lineage_picture.draw(lineage)}"
+        f"<h2>Refused</h2><ul>{refused}</ul>"
         f"<h2>Reports</h2><ul>{links}</ul>"
     )
     file.write_bytes(pages.page("model-gitops demo", body))

@@ -94,6 +94,11 @@ def workflow_run(api: Api, repository: Repository, head: Repository, run: Run) -
     }
 
 
+def schedule(api: Api, repository: Repository) -> Json:
+    """Return the event of a workflow's schedule, which nobody sends."""
+    return {"schedule": "23 4 * * *", "repository": api.repo(repository)}
+
+
 def _commit(page: str, bare: Bare, commit: Commit) -> Json:
     base = commit.parents[0] if commit.parents else None
     changes = bare.changes(base, commit.sha) if base else []

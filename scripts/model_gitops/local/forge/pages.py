@@ -24,6 +24,7 @@ article>header{background:#f6f8fa;padding:.5rem 1rem;border-bottom:1px solid #d1
 article>div{padding:0 1rem}table{border-collapse:collapse}
 td,th{border:1px solid #d1d9e0;padding:.3rem .7rem}img{max-width:100%}
 code,pre{background:#f6f8fa;border-radius:4px;padding:.1rem .3rem}pre{padding:1rem;overflow:auto}
+code{overflow-wrap:anywhere}
 .state{color:#fff;border-radius:1rem;padding:.2rem .8rem;font-size:.9rem}
 .open{background:#1a7f37}.merged{background:#8250df}.closed{background:#cf222e}
 """

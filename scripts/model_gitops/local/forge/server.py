@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, Any, Literal, Protocol
+from typing import IO, Any, Literal, NoReturn, Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from model_gitops.adapters import process
@@ -62,6 +62,7 @@ class Fault:
     body: Any = None
     drop: Literal["", "before", "after"] = ""
     delay: float = 0
+    then: Callable[[], None] = lambda: None
 
 
 class _Server(ThreadingHTTPServer):
@@ -187,9 +188,13 @@ class Forge:
         *,
         when: Literal["before", "after"] = "before",
         times: int = 1,
+        then: Callable[[], None] = lambda: None,
     ) -> None:
-        """Cut the connection before the work is done, or after it and before the answer."""
-        self.faults.append(Fault(method, path, times, drop=when))
+        """Cut the connection before the work is done, or after it and before the answer.
+
+        `then` is called first, for a client that is to be dead when it happens.
+        """
+        self.faults.append(Fault(method, path, times, drop=when, then=then))
 
     def delay_next(self, method: str, path: str, seconds: float, *, times: int = 1) -> None:
         """Let the next matching requests wait."""
@@ -207,8 +212,8 @@ class Forge:
         after: str = "",
         sender: str = "",
     ) -> Json:
-        """Return a webhook payload: `pull_request` (number, action), `push` (branch, …), or
-        `workflow_run` (number).
+        """Return a webhook payload: `pull_request` (number, action), `push` (branch, …),
+        `workflow_run` (number) or `schedule`.
 
         Raises LookupError for an unknown repository, pull request or kind.
         """
@@ -229,7 +234,9 @@ class Forge:
             if kind == "push":
                 who = sender or repository.owner
                 return events.push(self.api, repository, branch, before, after, sender=who)
-            raise LookupError(f"no event {kind!r}: pull_request, push or workflow_run")
+            if kind == "schedule":
+                return events.schedule(self.api, repository)
+            raise LookupError(f"no event {kind!r}: pull_request, push, workflow_run or schedule")
 
     def requests(self) -> list[Json]:
         """Return the log: time, method, path, status and actor of every request."""
@@ -350,7 +357,7 @@ class _Handler(BaseHTTPRequestHandler):
                 if fault:
                     time.sleep(fault.delay)
                 if fault and fault.drop == "before":
-                    raise _Dropped
+                    self._drop(fault)
                 if fault and fault.status is not None:
                     default = {"message": http.client.responses.get(fault.status, "Error")}
                     shown = default if fault.body is None else fault.body
@@ -412,8 +419,12 @@ class _Handler(BaseHTTPRequestHandler):
             return self._json(ApiError(401, "Bad credentials").answer)
         answer = self.forge.call_api(self.command, path, query, body, token)
         if self.fault and self.fault.drop == "after":
-            raise _Dropped
+            self._drop(self.fault)
         return self._json(answer)
+
+    def _drop(self, fault: Fault) -> NoReturn:
+        fault.then()
+        raise _Dropped
 
     def _json(self, answer: Answer) -> None:
         body = answer.body
@@ -521,7 +532,7 @@ class _Handler(BaseHTTPRequestHandler):
                     if pulls.follow(repository, self.forge.state.find):
                         self.forge.state.save()
             if self.fault and self.fault.drop == "after":
-                raise _Dropped
+                self._drop(self.fault)
             output.seek(0)
             self._cgi(output)
 

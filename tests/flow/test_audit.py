@@ -1,0 +1,69 @@
+"""The nightly audit: green on what the flow left, red with the reason after tampering."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from model_gitops.adapters.git import Git
+from model_gitops.local.act import Run
+from model_gitops.local.demo import WORSE, Demo
+from model_gitops.local.flow import MODEL, PERSON, Flow
+
+STATUS = "Does each environment run what it should?"
+TRACE = "Where does production come from?"
+
+
+@pytest.fixture
+def bare(demo: Demo) -> Iterator[Git]:
+    """The demo's model repository, whose tags are put back after the test."""
+    found = demo.flow.bare(MODEL)
+    before = found.run("for-each-ref", "--format=%(objectname) %(refname)", "refs/tags")
+    yield found
+    for line in before.splitlines():
+        value, _, ref = line.partition(" ")
+        found.run("update-ref", ref, value)
+
+
+def results(run: Run) -> dict[str, str]:
+    return {step: result for _, step, result in run.steps}
+
+
+def test_the_audit_of_the_demo_is_green(demo: Demo) -> None:
+    run = demo.flow.scheduled("audit.yml")
+    assert run.status == 0, (run.failed_step, run.errors)
+    assert results(run)[STATUS] == results(run)[TRACE] == "success"
+    assert run.outputs[STATUS]["in-sync"] == "true"
+    assert json.loads(run.outputs[STATUS]["deployed"]) == ["dev", "staging", "production"]
+    assert run.outputs[TRACE]["verified"] == "true"
+
+
+def test_a_moved_stage_tag_turns_the_audit_red_and_is_named(demo: Demo, bare: Git) -> None:
+    (tag,) = bare.run("tag", "--list", "diabetes#production#*").split()
+    bare.run("tag", "--force", "-a", "-m", "mine", tag, WORSE, env=PERSON)
+    run = demo.flow.scheduled("audit.yml")
+    assert run.status != 0
+    # Both looked, whatever the first found.
+    assert results(run)[STATUS] == results(run)[TRACE] == "failure"
+    assert run.outputs[STATUS]["in-sync"] == "false"
+    for reason in run.errors[:2]:
+        assert "stage → version: diabetes#production holds v0.0.2, and v0.0.1 is deployed" in reason
+        assert "--version v0.0.1 --stage production" in reason  # what to run
+    table = run.outputs[STATUS]["table"]
+    assert [line[:15] for line in table.splitlines() if "| v0.0.1 |" in line] == [
+        "| ✅ | dev | v0.",
+        "| ✅ | staging |",
+        "| ❌ | productio",
+    ]
+
+
+def test_before_the_first_deployment_there_is_nothing_to_complain_of(
+    new_flow: Callable[[], Flow],
+) -> None:
+    flow = new_flow()
+    run = flow.scheduled("audit.yml")
+    assert run.status == 0, (run.failed_step, run.errors)
+    assert run.outputs[STATUS]["deployed"] == "[]"
+    assert TRACE not in results(run) or results(run)[TRACE] == "skipped"
