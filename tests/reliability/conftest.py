@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from model_gitops.adapters import process
 
 _LINES = pytest.StashKey[list[str]]()
 
@@ -15,6 +21,38 @@ def numbers(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Print a line of numbers at the end of the run."""
     lines = request.config.stash.setdefault(_LINES, [])
     return lines.append
+
+
+@pytest.fixture(scope="session")
+def survived(numbers: Callable[[str], None]) -> Iterator[Counter[str]]:
+    """Counts what was injected and survived: a test that fails adds nothing."""
+    counts: Counter[str] = Counter()
+    yield counts
+    parts = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
+    numbers(f"faults: {counts.total()} injected and survived: {parts}")
+
+
+@pytest.fixture
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of this machine's own workflow, git or action."""
+    for name in list(os.environ):
+        if name.startswith(("GITHUB_", "MODEL_GITOPS_", "GIT_")):
+            monkeypatch.delenv(name)
+    # A library's log handler of an earlier test may hold a stream that is closed.
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of one megabyte."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    options = ["-t", "tmpfs", "-o", "size=1m", "tmpfs"]
+    mounted = process.run(["mount", *options, place], check=False)
+    if mounted.returncode != 0:
+        pytest.skip("this account can't mount")
+    yield place
+    process.run(["umount", "--lazy", place])
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

@@ -17,23 +17,27 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from model_gitops import options
 from model_gitops.__main__ import ACTIONS, main
 from model_gitops.adapters import process
 from model_gitops.adapters.git import Git
+from model_gitops.adapters.github import GitHub
+from model_gitops.local.forge import Forge
 
 FULL = os.environ.get("MODEL_GITOPS_RELIABILITY") == "full"
 # (examples of inputs of an action, examples of documents of an action)
-MANY, MANY_DOCUMENTS = (1500, 500) if FULL else (45, 15)
+MANY, MANY_DOCUMENTS = (800, 150) if FULL else (45, 15)
 
 DIGEST = "sha256:" + "a" * 64
 DOCKER = f"""\
@@ -110,9 +114,12 @@ GOOD: dict[str, dict[str, str]] = {
     "bump-kustomize-tag": {
         "path": "overlays/dev",
         "images": f"m=ghcr.io/acme/m:v2@{DIGEST}",
-        "trailers": "Model: m@v0.0.1",
+        # Not the version that trace-model asks for: what a bump leaves is no whole lineage.
+        "trailers": "Model: m@v9.9.9",
     },
     "cml-report": {"base": "HEAD", "body": "body.md", "plots": "false", "title": "T"},
+    "trace-model": {"subject": "m@v0.0.1"},
+    "status": {"environment": "dev", "candidate": "HEAD"},
 }
 # Refs that a success may change: (repository, pattern).
 MAY_CHANGE: dict[str, list[tuple[str, str]]] = {
@@ -176,6 +183,9 @@ class Arena:
     started: list[list[str]] = field(default_factory=list)
     listening: bool = False
     runs: int = 0
+    # Nobody listens on this port: what reaches out fails at once.
+    server: str = "http://127.0.0.1:9"
+    api: str = "http://127.0.0.1:9/api"
 
     @property
     def work(self) -> Path:
@@ -202,7 +212,8 @@ class Arena:
             folders[:] = [
                 one
                 for one in folders
-                if one not in (".git", "remote.git", "deploy.git", "runner", "cache")
+                if one
+                not in (".git", "remote.git", "deploy.git", "runner", "runner-forge", "cache")
                 and f"{inner}/{one}" != "work/.dvc/tmp"
                 and inner != "home"
             ]
@@ -217,7 +228,13 @@ class Arena:
                 )
         return found
 
-    def run(self, action: str, given: Mapping[str, str]) -> Ended:
+    def run(
+        self,
+        action: str,
+        given: Mapping[str, str],
+        *,
+        may_change: Sequence[tuple[str, str]] | None = None,
+    ) -> Ended:
         """Run the action in this process, and hold it to the rules that always apply."""
         runner = self.top / "runner"
         shutil.rmtree(runner, ignore_errors=True)
@@ -236,9 +253,8 @@ class Arena:
             "GITHUB_EVENT_PATH": str(self.top / "event.json"),
             "GITHUB_EVENT_NAME": "pull_request",
             "GITHUB_REPOSITORY": "acme/m",
-            # Nobody listens on this port: what reaches out fails at once.
-            "GITHUB_SERVER_URL": "http://127.0.0.1:9",
-            "GITHUB_API_URL": "http://127.0.0.1:9/api",
+            "GITHUB_SERVER_URL": self.server,
+            "GITHUB_API_URL": self.api,
             "GITHUB_SHA": "2" * 40,
             "GITHUB_REF": "refs/pull/7/merge",
             "GITHUB_WORKSPACE": str(self.work),
@@ -268,12 +284,23 @@ class Arena:
         self.runs += 1
         log = "".join(one.buffer.getvalue().decode("utf-8", "replace") for one in (out, err))  # type: ignore[attr-defined]
         ended = self._ended(code, log, runner, module.OUTPUTS)
-        self._check_changes(action, ended, before_refs, before_files)
+        if may_change is None:
+            may_change = MAY_CHANGE.get(action, [])
+        allowed = may_change if ended.code == 0 else []
+        self._check_changes(action, ended, before_refs, before_files, allowed)
         self._check_programs()
         self._check_log(log, [given.get(name, "") for name in secrets])
         for text in (ended.summary, ended.report):
-            _check_markdown(text)
+            # The body is the workflow's own Markdown, and is passed on as it is.
+            _check_markdown(text.replace(self.body(given), ""))
         return ended
+
+    def body(self, given: Mapping[str, str]) -> str:
+        name = given.get("body", "")
+        if not name or _is_odd(name) or len(name) > 200 or not (self.work / name).is_file():
+            return "\0"
+        text = (self.work / name).read_bytes().decode("utf-8", "replace").strip()
+        return text or "\0"
 
     def _ended(self, code: int, log: str, runner: Path, names: tuple[str, ...]) -> Ended:
         assert code in (0, 2, 3, 4, 5), log[-3000:]
@@ -308,6 +335,7 @@ class Arena:
         ended: Ended,
         before_refs: Mapping[tuple[str, str], str],
         before_files: Mapping[str, Any],
+        allowed: Sequence[tuple[str, str]],
     ) -> None:
         after = self.refs()
         changed = {
@@ -315,7 +343,6 @@ class Arena:
             for ref in before_refs.keys() | after.keys()
             if before_refs.get(ref) != after.get(ref)
         }
-        allowed = MAY_CHANGE.get(action, []) if ended.code == 0 else []
         for name, ref in changed:
             is_head = ref == "HEAD" and name == "deploy.git"
             assert any(
@@ -373,6 +400,17 @@ def _check_markdown(text: str) -> None:
         assert markup not in bare, text[:2000]
 
 
+def _check_rendered(text: str) -> None:
+    """What a Markdown parser sees in it: no HTML, no picture, no link to elsewhere, no mention."""
+    for token in MarkdownIt("commonmark", {"html": True}).enable("table").parse(text):
+        assert token.type != "html_block", text
+        for part in token.children or []:
+            assert part.type not in ("html_inline", "image"), text
+            assert "evil.example" not in str(part.attrs.get("href", "")), text
+            if part.type == "text":
+                assert not re.search(r"(^|[^\w`])@\w|#\d|https?://|www\.", part.content), text
+
+
 @pytest.fixture(scope="module")
 def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
     top = tmp_path_factory.mktemp("arena")
@@ -408,6 +446,9 @@ def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
         patch.setattr(time, "sleep", lambda _seconds: None)
         for name in ("remote.git", "deploy.git"):
             process.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", top / name])
+        # What promotion.yaml names must be there for those who read it.
+        PROMOTION["deploy"]["repository"] = str(top / "deploy.git")
+        FILES["promotion.yaml"] = json.dumps(PROMOTION)
         deploy = clone(top, "deploy", {"overlays/dev/kustomization.yaml": KUSTOMIZATION})
         deploy.run("push", "--quiet", "origin", "HEAD:refs/heads/main")
         work = clone(top, "work", FILES, remote="remote")
@@ -479,6 +520,134 @@ def test_no_input_of_an_action_lets_anything_in(action: str, arena: Arena, numbe
     numbers(f"hostile inputs of {action}: {arena.runs} fuzzed, 0 failures")
 
 
+# What earlier runs of the long form found: an action, its inputs, and a file of the checkout.
+FOUND: list[tuple[str, dict[str, str], str, bytes]] = [
+    ("dvc-pull-model", {"jobs": "9" * 5000}, "", b""),
+    ("build-push-image", {}, ".dockerignore", b"\xff\xfe\x00"),
+    ("cml-report", {}, "body.md", b"<script>pwned()</script>"),
+    ("bump-kustomize-tag", {}, "kustomization.yaml", b"Images:\n- name: m\n"),
+    ("bump-kustomize-tag", {}, "kustomization.yaml", b"images:\n- name: m\n  newtag: v1\n"),
+    ("bump-kustomize-tag", {}, "kustomization.yaml", b"images:\n" + b"- name: x\n" * 60_000),
+]
+
+
+@pytest.mark.parametrize(("action", "inputs", "name", "content"), FOUND, ids=range(len(FOUND)))
+def test_what_was_found_once_stays_mended(
+    action: str, inputs: dict[str, str], name: str, content: bytes, arena: Arena
+) -> None:
+    with written(arena, action, name, content) if name else contextlib.nullcontext():
+        ended = arena.run(action, {**GOOD[action], **inputs})
+    assert ended.code == (0 if name == "body.md" else 2), ended.log
+
+
+def look_alikes(name: str) -> list[str]:
+    """Return names that look like `name`, or that a careless comparison takes for it."""
+    cyrillic = name.translate(str.maketrans("aeiopc", "\u0430\u0435\u0456\u043e\u0440\u0441"))
+    wide = "".join(chr(ord(letter) + 0xFEE0) for letter in name)
+    odd = [f"{name}\u200b", f"\ufeff{name}", f"{name[0]}\u00ad{name[1:]}", f"{name}\u0301"]
+    spaced = [f"{name}\u00a0", f"\u202e{name[::-1]}\u202c", f"{name}\u2028", name.upper()]
+    return [one for one in [cyrillic, wide, *odd, *spaced] if one != name]
+
+
+@pytest.mark.parametrize(
+    ("action", "name", "good", "pattern"),
+    [
+        ("check-promotion", "base-ref", "main", "{}"),
+        ("check-promotion", "head-ref", "main", "{}"),
+        ("dvc-pull-model", "model", "m", "{}"),
+        ("gto-register-stage", "model", "m", "{}"),
+        ("gto-register-stage", "stage", "dev", "{}"),
+        ("bump-kustomize-tag", "branch", "main", "{}"),
+        ("bump-kustomize-tag", "path", "overlays/dev", "{}"),
+        ("bump-kustomize-tag", "images", "m", "{}=:v2"),
+    ],
+)
+def test_a_look_alike_of_a_name_is_refused(
+    action: str, name: str, good: str, pattern: str, arena: Arena
+) -> None:
+    others = {"base-ref": "production", "head-ref": "main"} if name == "head-ref" else {}
+    for alike in look_alikes(good):
+        ended = arena.run(action, {**GOOD[action], **others, name: pattern.format(alike)})
+        assert ended.code in (2, 3), (ascii(alike), ended.log)
+        # What a person reads must show that it is another name.
+        if action == "check-promotion":
+            assert alike == alike.upper() or alike not in ended.log, ascii(alike)
+
+
+NAMES = [
+    "", "..", "../actions/check-promotion", "check-promotion/", "check-promotion local", "*", "-h", "--help", "dev\n::error::pwned",
+    "$(touch pwned)", "; touch pwned", "--extra=local", "\u0441heck-promotion", "a" * 10_000, "check-promotion]", "README.md",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES, ids=ascii)
+def test_the_shell_runs_what_is_an_action_and_nothing_else(name: str, tmp_path: Path) -> None:
+    script = Path(__file__).parents[2] / "scripts" / "run.sh"
+    done = process.run(
+        ["bash", script, name],
+        cwd=tmp_path,
+        env={"GITHUB_ACTIONS": "true", "RUNNER_TOOL_CACHE": str(tmp_path / "cache")},
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "pwned" not in done.stdout + done.stderr.replace(str(script), "")
+    assert list(tmp_path.iterdir()) == []
+
+
+class TestAPullRequestOfABump:
+    """Its title and body hold what strangers write: the message, trailers, names of images."""
+
+    TEXTS = (
+        "@octocat #1 https://evil.example",
+        "<script>pwned()</script><img src=x onerror=pwned()>",
+        "![x](https://evil.example/pwned.png) [y](https://evil.example)",
+        "` | </details> <!-- | **b** `@octocat`",
+        "a\r::set-output name=x::pwned",
+        "x" * 900,
+        "\u202epwned\u200b",
+    )
+
+    @pytest.mark.parametrize("text", TEXTS, ids=range(len(TEXTS)))
+    def test_shows_them_as_they_are(self, text: str, arena: Arena) -> None:
+        name = re.sub(r"[\s=]", "", text) if text.isprintable() else "m"
+        content = yaml.safe_dump({"images": [{"name": name, "newTag": text}]}).encode()
+        with (
+            Forge(arena.top / "runner-forge") as forge,
+            pytest.MonkeyPatch.context() as patch,
+            written(arena, "bump-kustomize-tag", "kustomization.yaml", content),
+        ):
+            forge.add_token("token", "deployer[bot]")
+            forge.add_repository("acme/deploy", arena.top / "deploy.git")
+            patch.setattr(arena, "server", forge.url)
+            patch.setattr(arena, "api", forge.api_url)
+            ended = arena.run(
+                "bump-kustomize-tag",
+                {
+                    **GOOD["bump-kustomize-tag"],
+                    "repository": "acme/deploy",
+                    "mode": "pull-request",
+                    "token": "token",
+                    "images": f"{name}=ghcr.io/acme/m:v2",
+                    "message": f"{text}\n\n{text}",
+                    "trailers": f"Model: {text.partition(chr(13))[0]}",
+                },
+                may_change=[
+                    ("deploy.git", r"refs/heads/model-gitops/bump-[a-z0-9-]+"),
+                    ("deploy.git", r"refs/pull/\d+/(head|merge)"),  # the server's own
+                ],
+            )
+            assert ended.outputs["operation"] == "opened", ended.log
+            pull = GitHub("acme/deploy", "token", api_url=forge.api_url)._repository.get_pull(
+                int(ended.outputs["pull-request"].rpartition("/")[2])
+            )
+            assert pull.title == pull.title.splitlines()[0]
+            assert len(pull.title) <= 200
+            _check_markdown(pull.body)
+            _check_rendered(pull.body)
+        shutil.rmtree(arena.top / "runner-forge")
+        Git(arena.top / "deploy.git").run("update-ref", "-d", f"refs/heads/{pull.head.ref}")
+
+
 # Which files of the checkout an action reads, with good content to start from.
 READS: dict[str, dict[str, Any]] = {
     "check-promotion": {"promotion.yaml": PROMOTION, "event.json": EVENT},
@@ -500,6 +669,17 @@ READS: dict[str, dict[str, Any]] = {
         "body.md": "x",
         "curve.csv": "x",
         "event.json": EVENT,
+    },
+    "trace-model": {
+        "promotion.yaml": PROMOTION,
+        "event.json": EVENT,
+        "kustomization.yaml": {"images": [{"name": "m", "newTag": "v1"}]},
+    },
+    "status": {
+        "promotion.yaml": PROMOTION,
+        "metrics.json": METRICS,
+        "event.json": EVENT,
+        "kustomization.yaml": {"images": [{"name": "m", "newTag": "v1"}]},
     },
 }
 LEAVES = st.one_of(
@@ -536,7 +716,8 @@ def structured(good: Any) -> st.SearchStrategy[bytes]:
 @contextlib.contextmanager
 def written(arena: Arena, action: str, name: str, content: bytes | Path) -> Iterator[None]:
     """Put hostile content where the action reads it, and all back after."""
-    if action == "bump-kustomize-tag":
+    in_deploy = name == "kustomization.yaml"
+    if in_deploy:
         git, file = Git(arena.top / "deploy"), arena.top / "deploy/overlays/dev/kustomization.yaml"
     else:
         git = Git(arena.work)
@@ -549,10 +730,10 @@ def written(arena: Arena, action: str, name: str, content: bytes | Path) -> Iter
     else:
         file.write_bytes(content)
     try:
-        if action in ("bump-kustomize-tag", "gto-register-stage"):
+        if in_deploy or action == "gto-register-stage":
             git.run("add", "--force", "--", str(file))
             git.run("commit", "--quiet", "--allow-empty", "-m", "hostile")
-        if action == "bump-kustomize-tag":
+        if in_deploy:
             git.run("push", "--quiet", "--force", "origin", "HEAD:refs/heads/main")
         yield
     finally:
@@ -560,7 +741,7 @@ def written(arena: Arena, action: str, name: str, content: bytes | Path) -> Iter
         if before is not None:
             file.write_bytes(before)
         git.run("reset", "--quiet", "--mixed", head)
-        if action == "bump-kustomize-tag":
+        if in_deploy:
             git.run("push", "--quiet", "--force", "origin", f"{head}:refs/heads/main")
 
 

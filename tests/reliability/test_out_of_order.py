@@ -130,7 +130,14 @@ def test_a_rerun_is_no_rollback_and_a_rollback_is_kept(
     assert team.deploy(bare, 1, "Rollback: true") == "pushed"
     assert team.running(bare) == 1
     assert team.deploy(bare, 1, "Rollback: true") == "none"
-    # What came before the rollback's target is still older; what comes after all is newer.
+    # What was taken back stays so when its workflow runs again, and what is older still is older.
+    assert team.deploy(bare, 2) == "superseded"
     assert team.deploy(bare, 0) == "superseded"
+    assert team.deploy(bare, 0, "Rollback: true") == "pushed"
+    assert team.deploy(bare, 2) == "superseded"
+    assert team.running(bare) == 0
+    # Back to it on purpose, and then what comes after all.
+    assert team.deploy(bare, 2, "Rollback: true") == "pushed"
+    assert team.deploy(bare, 1) == "superseded"
     assert team.deploy(bare, 3) == "pushed"
     assert team.running(bare) == 3

@@ -25,6 +25,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from canaries import forms, unpacked
 
 from model_gitops.adapters import process
 from model_gitops.adapters.git import Git
@@ -45,27 +46,6 @@ TALKING = {
     "git": ("fetch", "push", "ls-remote", "cat-file", "remote-http", "remote-https"),
     "docker": ("buildx build",),
 }
-
-
-def forms(secret: str) -> list[bytes]:
-    """Return the ways in which a secret may be spelled."""
-    plain = secret.encode()
-    found = [plain, quote(secret, safe="").encode(), plain[::-1], plain.hex().encode()]
-    for offset in range(3):
-        # What comes before it in the encoded text decides how it looks.
-        encoded = base64.b64encode(b"\0" * offset + plain)
-        found.append(encoded[(offset * 8 + 5) // 6 : len(encoded) - 4])
-    return found
-
-
-def unpacked(content: bytes) -> bytes:
-    """Return the content, with what gzip or git's objects hold inside."""
-    for unpack in (gzip.decompress, zlib.decompress):
-        try:
-            return content + unpack(content)
-        except (OSError, EOFError, zlib.error):
-            continue
-    return content
 
 
 @dataclass
@@ -396,6 +376,55 @@ def test_the_secrets_of_a_build(
     finally:
         server.remove()
     numbers("secrets: password and secrets of build-push-image: 3 planted, 0 found")
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("action", ["status", "trace-model"])
+def test_the_secrets_of_what_asks_what_is_live(
+    action: str,
+    spy: Spy,
+    forge: Forge,
+    tmp_path: Path,
+    docker_environment: Engine,
+    numbers: Any,
+) -> None:
+    (tmp_path / "htpasswd").write_text(f"ada:{HTPASSWD}\n")
+    server = Registry(spy.top / "registry")
+    address = server.start(htpasswd=tmp_path / "htpasswd")
+    promotion = {
+        "model": "m",
+        "image": f"{address}/acme/m",
+        "deploy": {"repository": "acme/deploy"},
+        "environments": [{"name": "dev", "branch": "main"}],
+    }
+    files = {
+        "promotion.yaml": json.dumps(promotion),
+        "dvc.yaml": "artifacts: {m: {path: m.bin}}\n",
+        "m.bin.dvc": f"outs:\n- {{path: m.bin, hash: md5, md5: {'a' * 32}}}\n",
+    }
+    work = repository(spy, "model", files)
+    work.run("tag", "--annotate", "-m", "x", "m@v1.0.0")
+    work.run("push", "--quiet", "origin", "m@v1.0.0")
+    repository(spy, "deploy", {"overlays/dev/kustomization.yaml": KUSTOMIZATION})
+    for name in ("deploy", "model"):
+        forge.add_repository(f"acme/{name}".replace("model", "m"), spy.top / f"{name}.git")
+    spy.env |= {name: os.environ[name] for name in ("DOCKER_CONFIG",) if name in os.environ}
+    asked = {"subject": "v1.0.0"} if action == "trace-model" else {}
+    given = {"token": CANARY, "source_token": CANARY, "username": "ada", "password": CANARY}
+    try:
+        done = spy.run(action, work.directory, **given, **asked)
+        assert done.code == 0, done.log
+        assert "m@v1.0.0" in done.outputs if asked else "in-sync" in done.outputs
+        spy.canaries.append(wrong := "canary-wrong-77ab")
+        for name in ("token", "password"):
+            refused = spy.run(action, work.directory, **{**given, name: wrong}, **asked)
+            assert refused.code == 4, refused.log
+        spy.wrap("ssh", 'echo "git@git.example: Permission denied (publickey)." >&2; exit 255')
+        key = {"ssh_key": f"-----BEGIN KEY-----\n{CANARY}\n-----END KEY-----", "token": ""}
+        assert spy.run(action, work.directory, **{**given, **key}, **asked).code == 4
+    finally:
+        server.remove()
+    numbers(f"secrets: token, ssh-key, source-token and password of {action}: 6 planted, 0 found")
 
 
 def test_the_search_finds_what_is_planted(spy: Spy) -> None:

@@ -95,9 +95,50 @@ SHAPES: dict[str, str] = {
     "unicode": "# Überlagerung 🚀 日本語\nresources: [pod.yaml]\nimages:\n- name: app # 🚀\n  newTag: v1 # é\n",
     "a suffix": "resources: [pod.yaml]\nimages:\n- name: app\n  newTag: v1\n  tagSuffix: -slim\n",
     "a component": "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nresources: [pod.yaml]\nimages:\n- name: app\n  newTag: v1\n",
+    "new name only": "resources: [pod.yaml]\nimages:\n- name: app\n  newName: ghcr.io/acme/app\n",
+    "an empty tag": "resources: [pod.yaml]\nimages:\n- name: app\n  newTag: \"\"\n",
+    "a tag for a pipeline to fill in": "resources: [pod.yaml]\nimages:\n- name: app\n  newTag: # set by CI\n# end\n",
+    "a tag with nothing after it": "resources: [pod.yaml]\nimages:\n- name: app\n  newTag:\n",
+    "a null tag": "resources: [pod.yaml]\nimages:\n- name: app\n  newTag: null # none yet\n",
+    "a date as a tag": "resources: [pod.yaml]\nimages:\n- name: app\n  newTag: 2024-01-01\n",
+    "comments between entries": "resources: [pod.yaml]\nimages:\n# one\n- name: busybox\n  newTag: \"1\"\n  # two\n\n# three\n"
+    "- name: app\n  newTag: v1\n\n# four\n- name: ghcr.io/acme/side\n  newTag: v2\n",
+    "entries that were commented out": "resources: [pod.yaml]\nimages:\n# - name: app\n#   newTag: v0\n- name: app\n  newTag: v1\n#  newTag: v3\n",
+    "a dash on a line of its own": "resources: [pod.yaml]\nimages:\n- # the model\n  name: app\n  newTag: v1\n",
+    "the tag first": f"resources: [pod.yaml]\nimages:\n- newTag: v1\n  name: app\n  digest: {A}\n",
+    "an anchor with no alias": "resources: [pod.yaml]\nimages:\n- name: app\n  newTag: &tag v1\n- &b\n  name: busybox\n  newTag: \"2\"\n",
+    "an anchor and a merge key elsewhere": "commonLabels: &l {a: b}\ncommonAnnotations:\n  <<: *l\n"
+    "resources: [pod.yaml]\nimages:\n- name: app\n  newTag: v1\n",
+    "a YAML directive": "%YAML 1.1\n---\nresources: [pod.yaml]\nimages:\n- name: app\n  newTag: v1\n",
+    "a byte order mark": "\ufeffresources: [pod.yaml]\r\nimages:\r\n- name: app\r\n  newTag: v1\r\n",
+    "an empty document after": "resources: [pod.yaml]\nimages:\n- name: app\n  newTag: v1\n---\n# nothing\n",
+    "tabs after colons": "resources: [pod.yaml]\nimages:\n- name:\tapp\n  newTag:\t v1\n",
+    "spaces before colons and at line ends": "resources : [pod.yaml]  \nimages :  \n- name : app  \n  newTag : v1  \n",
+    "aligned values": "resources: [pod.yaml]\nimages:\n- name:    app\n  newName: x/app\n  newTag:  v1\n",
+    "mixed line endings": "resources: [pod.yaml]\r\nimages:\r\n- name: app\n  newTag: v1\r\n",
+    "an explicit type": "resources: [pod.yaml]\nimages:\n- name: app\n  newTag: !!str 1.10\n",
+    "flow over lines": "resources: [pod.yaml]\nimages: [\n  {\n    name: app, # n\n    newTag: v1, # t\n  },\n]\n",
+    "json with tabs": '{\n\t"resources": [\n\t\t"pod.yaml"\n\t],\n\t"images": [\n\t\t{\n\t\t\t"name": "app",\n\t\t\t"newTag": "v1"\n\t\t}\n\t]\n}\n',
+    "escapes in quotes": 'resources: [pod.yaml]\n"im\\x61ges":\n- "name": "\\x61pp"\n  newTag: "v\\x31"\n',
+    "indented as a whole": "  resources: [pod.yaml]\n  images:\n  - name: app\n    newTag: v1\n",
+    "very long": "resources: [pod.yaml]\n" + "# a comment\n" * 2000 + "images:\n"
+    + "".join(f"- name: x{n}\n  newTag: v1\n" for n in range(200)) + "- name: app\n  newTag: v1\n",
     "custom resources": "resources: [pod.yaml, rollout.yaml, seldon.yaml]\nconfigurations: [images-config.yaml]\nimages:\n- name: app\n  newTag: v1\n",
 }  # fmt: skip
+# kustomize refuses these ("cannot unmarshal number into newTag") until the tag is quoted.
+UNQUOTED = ("1e3", "0123", "1.10", "true", "20240101", "0x1f", "12345e7")
 REFUSED: dict[str, str] = {
+    "a misspelt field": "images:\n- name: app\n  newtag: v1\n",
+    "a misspelt field beside the right one": "images:\n- name: app\n  newTag: v1\n  newtag: v1\n",
+    "a misspelt list": "Images:\n- name: app\n  newTag: v1\n",
+    "the list twice": "images:\n- name: app\n  newTag: v1\nimages:\n- name: app\n  newTag: v2\n",
+    "a later entry for the new name": "images:\n- name: app\n  newName: x/app\n- name: x/app\n  newTag: v7\n",
+    "an entry with a merge key": "x: &i {newTag: v1}\nimages:\n- name: app\n  <<: *i\n",
+    "a name by an alias": "x: &n app\nimages:\n- name: *n\n",
+    "a block scalar": "images:\n- name: app\n  newTag: >-\n    v1\n",
+    "a look-alike of the name": "images:\n- name: \u0430pp\n  newTag: v1\n",
+    "the spelling of old": "imageTags:\n- name: app\n  newTag: v1\n",
+    "a form feed": "# a\x0cb\nimages:\n- name: app\n  newTag: v1\n",
     "images absent": "resources: [pod.yaml]\n",
     "images empty": "resources: [pod.yaml]\nimages: []\n",
     "several documents": "resources: [pod.yaml]\n---\nimages:\n- name: app\n  newTag: v1\n",
@@ -117,7 +158,10 @@ WANTED = [
 
 
 def load(text: str) -> Any:
-    return list(YAML(typ="safe", pure=True).load_all(text.replace("\t#", " #")))
+    # The tabs of these shapes are YAML, but not to this parser.
+    return list(
+        YAML(typ="safe", pure=True).load_all(text.removeprefix("\ufeff").replace("\t", " "))
+    )
 
 
 def written(folder: Path, text: str, *, name: str = "kustomization.yaml") -> None:
@@ -154,8 +198,8 @@ def check_edit(text: str, wanted: Image) -> str:
     ):
         if value:
             entry[key] = value
-        else:
-            entry.pop(key, None)
+        elif entry.get(key):
+            entry.pop(key)
     assert load(new) == expected
     assert kustomization.edit(new, [wanted], source="x") == new
     check_lines(text, new)
@@ -216,6 +260,25 @@ def test_only_the_target_changes(shape: str, wanted: Image) -> None:
 def test_what_cannot_be_edited_is_refused(shape: str) -> None:
     with pytest.raises(InputError, match=r"kustomization\.yaml"):
         kustomization.edit(REFUSED[shape], [Image("app", tag="v2")], source="kustomization.yaml")
+
+
+@pytest.mark.parametrize("tag", UNQUOTED)
+def test_a_tag_that_kustomize_reads_as_no_text_is_quoted(
+    tag: str, tmp_path: Path, tools_on_path: None
+) -> None:
+    text = f"resources: [pod.yaml]\nimages:\n- name: app\n  newTag: {tag} # mine\n"
+    for wanted in (Image("app", tag="v2"), Image("app", tag=tag), Image("app", digest=B)):
+        written(tmp_path, new := kustomization.edit(text, [wanted], source="kustomization.yaml"))
+        assert Image("app", "", wanted.tag or tag, wanted.digest).reference in build(tmp_path)
+        assert kustomization.edit(new, [wanted], source="x") == new
+        assert [
+            line for line in new.splitlines() if "newTag" not in line and "digest" not in line
+        ] == [line for line in text.splitlines() if "newTag" not in line]
+
+
+def test_a_misspelt_field_would_win_over_the_right_one(tmp_path: Path, tools_on_path: None) -> None:
+    written(tmp_path, "resources: [pod.yaml]\nimages:\n- name: app\n  newTag: v2\n  newtag: v1\n")
+    assert "app:v1" in build(tmp_path), "this is why such a field is refused"
 
 
 @pytest.mark.parametrize("name", kustomization.FILE_NAMES)
