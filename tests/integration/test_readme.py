@@ -80,16 +80,18 @@ def test_the_template_names_the_schema_where_it_is() -> None:
 def test_the_readmes_commands_are_targets_and_actions() -> None:
     """`make demo` and `make test` are run by other tests; here: each command exists."""
     makefile = (ROOT / "Makefile").read_text("utf-8")
-    for text in blocks(ROOT / "README.md", "console"):
-        for line in text.splitlines():
-            words = shlex.split(line.removeprefix("$ "))
-            if words[0] == "make":
-                assert re.search(rf"^{words[1]}:", makefile, re.MULTILINE), line
-            else:
-                config = ["--config", str(ROOT / "templates" / "model" / "promotion.yaml")]
-                done = subprocess.run(
-                    [ROOT / words[0], *words[1:], *config],
-                    check=False, capture_output=True, text=True, cwd=ROOT,
-                )  # fmt: skip
-                assert done.returncode == 0, done.stderr
-                assert "environment=staging" in done.stdout
+    lines = [line for text in blocks(ROOT / "README.md", "console") for line in text.splitlines()]
+    for line in (line for line in lines if line.startswith("$ ")):
+        words = shlex.split(line.removeprefix("$ "))
+        if words[0] == "make":
+            assert re.search(rf"^{words[1]}:", makefile, re.MULTILINE), line
+            continue
+        config = ["--config", str(ROOT / "templates" / "model" / "promotion.yaml")]
+        # What is live is asked of a whole world: here the command only has to exist.
+        asks = words[1] in ("status", "trace-model")
+        done = subprocess.run(
+            [ROOT / words[0], *words[1:], *(["--help"] if asks else config)],
+            check=False, capture_output=True, text=True, cwd=ROOT,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert asks or "environment=staging" in done.stdout
