@@ -485,6 +485,49 @@ def test_a_failing_smoke_test_pushes_nothing(
     assert smoke_leftovers() == ""
 
 
+def test_a_reused_image_has_passed_the_smoke_test_that_is_asked_for(project: Project) -> None:
+    project.commit()
+    untested = project.run(tag="untested")
+    assert untested.outputs["operation"] == "built"
+
+    refused = project.run(tag="refused", smoke_test=SMOKE.replace("1.5", "7"))
+    assert refused.status == 3, refused.log
+    assert "$.predictions[0] is 1.5, not 7; no tag was written" in refused.log
+    assert project.digest("refused") is None
+
+    tested = project.run(tag="tested", smoke_test=SMOKE)
+    assert (tested.status, tested.outputs["operation"]) == (0, "reused"), tested.log
+    assert "it was built without this smoke test, so it is tested now" in tested.log
+    assert tested.outputs["digest"] == untested.outputs["digest"]
+    assert smoke_leftovers() == ""
+    digests = process.run(["docker", "images", "--digests", "--format={{.Digest}}"]).stdout
+    assert tested.outputs["digest"] not in digests
+
+    project.write("server.py", SERVER + "# more\n")
+    built = project.run(tag="built", smoke_test=SMOKE)
+    assert built.outputs["operation"] == "built"
+    again = project.run(tag="again", smoke_test=SMOKE)
+    assert again.outputs["operation"] == "reused"
+    assert "is tested now" not in again.log
+
+
+def test_what_a_killed_test_left_is_removed_by_a_later_one(project: Project) -> None:
+    def left(name: str, until: int) -> str:
+        label = f"--label=io.model-gitops.smoke-test.until={until}"
+        words = ["docker", "create", label, f"--name={name}", project.base_image, "true"]
+        return process.run(words).stdout.strip()
+
+    process.run(["docker", "pull", "--quiet", project.base_image])
+    project.commit()
+    old, running = left("left-old", 1), left("left-running", 4_000_000_000)
+    try:
+        assert project.run(smoke_test=SMOKE).status == 0
+        there = process.run(["docker", "ps", "-aq", "--no-trunc"]).stdout.split()
+        assert (old in there, running in there) == (False, True)
+    finally:
+        process.run(["docker", "rm", "--force", running])
+
+
 def test_the_log_of_a_failing_container_is_shown(project: Project) -> None:
     project.write("server.py", "import sys; sys.exit('no model here')")
     project.write("smoke.yaml", SMOKE)

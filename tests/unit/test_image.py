@@ -144,7 +144,7 @@ def test_labels_name_the_model_and_the_users_win() -> None:
     made = image.labels(
         name="ghcr.io/acme/diabetes", tag="t", revision="c0ffee", source="https://example.com/acme/m",
         model="diabetes", model_version="v1.2.3", model_hash="abc", fingerprint="f" * 40,
-        own={"org.opencontainers.image.title": "Mine", "com.acme.team": "ml"},
+        smoke_test="5" * 64, own={"org.opencontainers.image.title": "Mine", "com.acme.team": "ml"},
     )  # fmt: skip
     assert made == {
         "org.opencontainers.image.title": "Mine",
@@ -155,6 +155,7 @@ def test_labels_name_the_model_and_the_users_win() -> None:
         "io.model-gitops.model.version": "v1.2.3",
         "io.model-gitops.model.hash": "abc",
         "io.model-gitops.fingerprint": "f" * 40,
+        "io.model-gitops.smoke-test": "5" * 64,
         "com.acme.team": "ml",
     }
 

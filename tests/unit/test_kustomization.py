@@ -322,6 +322,9 @@ def test_everything_but_the_target_is_unchanged(
     try:
         new = edit(text, wanted)
     except InputError as error:
+        if "changes this image again" in str(error):
+            assert wanted.new_name in names[names.index(name) + 1 :]
+            return
         # The one shape that can't be cut without touching a comment: `- digest: … # comment`.
         assert "has a comment in the way of `digest`" in str(error)
         assert re.search(r"- digest: \S+ +#", text)

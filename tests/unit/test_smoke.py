@@ -134,3 +134,15 @@ def test_expected_answers(expect: smoke.Expect, body: bytes) -> None:
 )
 def test_other_answers(expect: smoke.Expect, status: int, body: bytes, says: str) -> None:
     assert says in "; ".join(smoke.compare(expect, status, body))
+
+
+def test_a_test_is_known_by_all_that_it_asks() -> None:
+    asked = smoke.parse("request: {path: /predict, json: {rows: [1]}}\nexpect: {json: {a: 1}}")
+    same = smoke.parse("expect: {json: {a: 1}}\nrequest: {json: {rows: [1]}, path: /predict}")
+    assert smoke.identity(asked) == smoke.identity(same)
+    for other in (
+        "request: {path: /predict, json: {rows: [1]}}\nexpect: {json: {a: 2}}",
+        "request: {path: /predict, json: {rows: [2]}}\nexpect: {json: {a: 1}}",
+        "request: {path: /predict, json: {rows: [1]}}\nexpect: {json: {a: 1}}\ntimeout: 5",
+    ):
+        assert smoke.identity(smoke.parse(other)) != smoke.identity(asked)

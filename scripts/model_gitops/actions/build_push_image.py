@@ -36,6 +36,8 @@ class _Job:
     platforms: tuple[str, ...]
     attestations: list[str]
     test: smoke.SmokeTest | None
+    # Of the test: what passed it carries it as a label.
+    test_identity: str
 
 
 def command(
@@ -173,6 +175,7 @@ def command(
             # The engine's own builder would take an older image of that tag that it has already.
             pull = described.driver == "docker" and "" not in content.images.values()
         place = runner.context()
+        test_identity = smoke.identity(test) if test is not None else ""
         job = _Job(
             name=name,
             tags=tuple(
@@ -196,6 +199,7 @@ def command(
                     model_version=model_version,
                     model_hash=model_hash,
                     fingerprint=fingerprint,
+                    smoke_test=test_identity,
                     own=own_labels,
                 ),
                 cache_from=lines(cache_from),
@@ -207,6 +211,7 @@ def command(
             platforms=wanted_platforms,
             attestations=images.attestation_arguments(provenance, sbom),
             test=test,
+            test_identity=test_identity,
         )
         found = _reuse(client, job, fingerprint) if reuse and push else None
         if found is not None:
@@ -370,6 +375,9 @@ def _reuse(client: docker.Docker, job: _Job, fingerprint: str) -> images.Publish
     if found is None:
         return None
     runner.say(f"{job.name}@{found.digest} has this content: nothing is built")
+    if job.test is not None and found.labels.get(images.SMOKE_TEST_LABEL) != job.test_identity:
+        runner.say("it was built without this smoke test, so it is tested now")
+        _test_published(client, job, job.test, f"{job.name}@{found.digest}")
     # A tag that is right already is left alone: an immutable one could not be written again.
     client.point(
         job.name,
@@ -383,7 +391,7 @@ def _build(
     client: docker.Docker, job: _Job, builder: images.Builder, scratch: Path, *, push: bool
 ) -> tuple[str, dict[str, Any]]:
     """Build, test, push; return the digest (empty if not pushed) and buildx's metadata."""
-    tested = _smoke_test(client, job, scratch) if job.test is not None else ""
+    tested = _smoke_test(client, job, job.test, scratch) if job.test is not None else ""
     if not push:
         # The test has built it all; without one the build itself is the test.
         metadata = _run_build(
@@ -457,14 +465,11 @@ def _same(tested: str, pushed: set[str]) -> None:
         )
 
 
-def _smoke_test(client: docker.Docker, job: _Job, scratch: Path) -> str:
-    """Build for the engine, start, ask; return the tested image's config digest.
+def _smoke_test(client: docker.Docker, job: _Job, test: smoke.SmokeTest, scratch: Path) -> str:
+    """Build for the engine and test; return the tested image's config digest.
 
     Raises RefusedError where the image does not answer as it should.
     """
-    test = job.test
-    if test is None:
-        raise AssertionError("called with a test")
     engine = docker.Engine(client.engine_host())
     platform = images.native_or_first(job.platforms, engine.platform)
     local = f"model-gitops-smoke:{uuid.uuid4().hex}"
@@ -475,21 +480,41 @@ def _smoke_test(client: docker.Docker, job: _Job, scratch: Path) -> str:
             cache_to=False, platforms=[platform] if platform else [],
         )  # fmt: skip
         config = images.tested_config(metadata, engine.image_id(local))
-        with engine.start(local, test) as container:
-            problem = _until_healthy(container, test) or _answers(container, test)
-            if problem:
-                with runner.group("log of the container"):
-                    runner.say(container.log() or "(the container wrote nothing)")
-                raise RefusedError(
-                    f"the smoke test failed: {problem}; nothing was pushed",
-                    fix="read the container's log above; the same test runs on your machine with `push: false`",
-                )
+        _try(engine, local, test, "nothing was pushed")
     finally:
         engine.remove_image(local)
+    return config
+
+
+def _test_published(
+    client: docker.Docker, job: _Job, test: smoke.SmokeTest, reference: str
+) -> None:
+    """Test an image that the registry has. Raises RefusedError as `_smoke_test`."""
+    engine = docker.Engine(client.engine_host())
+    had = engine.has_image(reference)
+    if not had:
+        client.pull(reference, images.native_or_first(job.platforms, engine.platform))
+    try:
+        _try(engine, reference, test, "no tag was written")
+    finally:
+        if not had:
+            engine.remove_image(reference)
+
+
+def _try(engine: docker.Engine, reference: str, test: smoke.SmokeTest, unchanged: str) -> None:
+    """Start an image that the engine has, and ask it. Raises RefusedError with what is wrong."""
+    with engine.start(reference, test) as container:
+        problem = _until_healthy(container, test) or _answers(container, test)
+        if problem:
+            with runner.group("log of the container"):
+                runner.say(container.log() or "(the container wrote nothing)")
+            raise RefusedError(
+                f"the smoke test failed: {problem}; {unchanged}",
+                fix="read the container's log above; the same test runs on your machine with `push: false`",
+            )
     runner.say(
         f"the smoke test passed: {max(len(test.requests), 1)} request(s) answered as expected"
     )
-    return config
 
 
 def _until_healthy(container: docker.Container, test: smoke.SmokeTest) -> str:
@@ -544,7 +569,5 @@ def _summary(reference: str, operation: str, job: _Job, *, pushed: bool) -> str:
     }
     test = "no smoke test"
     if job.test is not None:
-        test = (
-            "smoke-tested before the push" if operation == "built" else "tested when it was built"
-        )
+        test = "smoke-tested before the push" if operation == "built" else "passed this smoke test"
     return f"### {said[operation]}: `{reference}`\n\n{test}; tags: {', '.join(f'`{one}`' for one in job.tags)}\n"

@@ -29,12 +29,15 @@ from model_gitops.errors import ExternalError, InputError
 _ATTEMPTS = 5
 # A registry that takes longer for a look, a login or a tag has hung.
 _ANSWER_SECONDS: float = 120
-# An image goes through an engine's push, whose progress is not seen, as a whole.
-_PUSH_SECONDS: float = 3600
+# An image goes through an engine's push or pull, whose progress is not seen, as a whole.
+_TRANSFER_SECONDS: float = 3600
 # A build may take as long as its own commands do, which nobody but the job's `timeout-minutes`
 # knows. Only while all of it waits for a registry may it not be silent for ever; a large layer is
 # pushed in silence.
 _SILENT_SECONDS: float = 1800
+# On a container under test: when it can only be a leftover, in seconds since 1970.
+_UNTIL_LABEL = "io.model-gitops.smoke-test.until"
+_CLOCKS_DIFFER_SECONDS = 600
 _LARGEST_ANSWER = 10 * 1024 * 1024
 _HUB = "https://index.docker.io/v1/"
 _INSPECT = '{"manifest":{{json .Manifest}},"image":{{json .Image}}}'
@@ -244,10 +247,18 @@ class Docker:
                 done, fix=image.registry_fix(name, done.stderr + done.stdout)
             )
 
+    def pull(self, reference: str, platform: str) -> None:
+        """Pull an image into the engine's store. Raises ProcessError with the fix."""
+        words = ["--quiet", *([f"--platform={platform}"] if platform else []), "--", reference]
+        done = self._again("pull", *words, timeout=_TRANSFER_SECONDS)
+        if done.returncode != 0:
+            fix = "let the engine reach this registry, or build anew with `reuse: false`"
+            raise process.ProcessError(done, fix=fix)
+
     def push(self, references: Sequence[str]) -> None:
         """Push images from the engine's store. Raises ProcessError with the fix."""
         for reference in references:
-            done = self._again("push", "--quiet", "--", reference, timeout=_PUSH_SECONDS)
+            done = self._again("push", "--quiet", "--", reference, timeout=_TRANSFER_SECONDS)
             if done.returncode != 0:
                 raise process.ProcessError(
                     done, fix=image.registry_fix(reference, done.stderr + done.stdout)
@@ -464,6 +475,17 @@ class Engine:
                 fix="builder and engine must be on the same machine, see `docker buildx ls`",
             ) from error
 
+    def has_image(self, reference: str) -> bool:
+        """Whether the engine's store holds `reference`. Raises ExternalError as `state`."""
+        import docker
+
+        with _engine_errors("say which images it has"):
+            try:
+                self._client.images.get(reference)
+            except docker.errors.ImageNotFound:
+                return False
+        return True
+
     @contextmanager
     def start(self, reference: str, test: SmokeTest) -> Iterator[Container]:
         """Start an image without privileges, on a random port; remove the container after.
@@ -472,11 +494,13 @@ class Engine:
         """
         import docker
 
+        self._remove_leftovers()
         with _engine_errors("make a container of the image"):
             container = self._client.containers.create(
                 reference,
                 list(test.command) or None,
                 name=f"model-gitops-smoke-{uuid.uuid4().hex[:12]}",
+                labels={_UNTIL_LABEL: str(int(time.time() + _longest(test)))},
                 environment=dict(test.env),
                 read_only=test.read_only,
                 tmpfs=dict.fromkeys(test.tmpfs, "mode=1777"),
@@ -495,10 +519,24 @@ class Engine:
             with suppress(ExternalError), _engine_errors("remove the container"):
                 container.remove(force=True, v=True)
 
+    def _remove_leftovers(self) -> None:
+        """Remove the containers of tests that were killed: those past the end they could have."""
+        with suppress(ExternalError), _engine_errors("list its containers"):
+            for one in self._client.containers.list(all=True, filters={"label": _UNTIL_LABEL}):
+                until = one.labels.get(_UNTIL_LABEL, "")
+                if until.isdecimal() and int(until) < time.time():
+                    with suppress(ExternalError), _engine_errors("remove the container"):
+                        one.remove(force=True, v=True)
+
     def remove_image(self, reference: str) -> None:
         """Remove a name, and the image if no other name holds it. Never fails."""
         with suppress(ExternalError), _engine_errors("remove the image"):
             self._client.images.remove(reference, force=False)
+
+
+def _longest(test: SmokeTest) -> float:
+    """Return the seconds after which no container of this test can still be of use."""
+    return test.timeout * (len(test.requests) + 1) + _CLOCKS_DIFFER_SECONDS
 
 
 @contextmanager

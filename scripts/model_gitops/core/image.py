@@ -23,6 +23,7 @@ _LONGEST_NAME = 255
 # Our own labels. Keys are in reverse DNS, as OCI asks of everybody but itself.
 MODEL_LABELS = "io.model-gitops.model"
 FINGERPRINT_LABEL = "io.model-gitops.fingerprint"
+SMOKE_TEST_LABEL = "io.model-gitops.smoke-test"
 REVISION_LABEL = "org.opencontainers.image.revision"
 # Changes when the recipe of the fingerprint does: old images are then built anew, once.
 _RECIPE = "2"
@@ -203,6 +204,7 @@ def labels(
     model_version: str,
     model_hash: str,
     fingerprint: str,
+    smoke_test: str,
     own: Mapping[str, str],
 ) -> dict[str, str]:
     """Return an image's labels: OCI's, the model's, then the user's `own`, which win.
@@ -218,6 +220,7 @@ def labels(
         f"{MODEL_LABELS}.version": model_version,
         f"{MODEL_LABELS}.hash": model_hash,
         FINGERPRINT_LABEL: fingerprint,
+        SMOKE_TEST_LABEL: smoke_test,
     }
     return {**{key: value for key, value in ours.items() if value}, **own}
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
+import hashlib
 import json
 import math
 import re
@@ -97,6 +99,12 @@ def parse(text: str, *, source: str = "input `smoke-test`") -> SmokeTest:
         tmpfs=tuple(at.get("tmpfs", ["/tmp"], _are_folders, "a list of absolute paths")),  # noqa: S108
         command=tuple(at.get("command", [], _are_texts, "a list of words")),
     )
+
+
+def identity(test: SmokeTest) -> str:
+    """Return the SHA-256 of a test, bodies of its requests included: equal tests, equal values."""
+    text = json.dumps(dataclasses.asdict(test), sort_keys=True, default=repr)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def compare(expect: Expect, status: int, body: bytes) -> list[str]:
