@@ -29,8 +29,8 @@ LIB = artifacts.manifest_hash({"a.py": md5(b"a\n"), "b/c.py": md5(b"c\n")})
 RAW, TRAIN, MODEL = "1" * 32, "2" * 32, "3" * 32
 
 
-def out(path: str, value: str) -> dict[str, object]:
-    return {"path": path, "hash": "md5", "md5": value, "size": 1}
+def out(path: str, value: str, **more: object) -> dict[str, object]:
+    return {"path": path, "hash": "md5", "md5": value, "size": 1, **more}
 
 
 def lock() -> dict[str, dict[str, object]]:
@@ -44,7 +44,7 @@ def lock() -> dict[str, dict[str, object]]:
             "cmd": "x",
             "deps": [
                 out("data", f"{TRAIN}.dir"),
-                out("src/lib", LIB),
+                out("src/lib", LIB, nfiles=2),
                 out("src/train.py", md5(b"train\n")),
             ],
             "params": {"params.yaml": {"train.epochs": 60, "train.rates.1": 0.2, "seed": 4}},
@@ -59,12 +59,27 @@ def lock() -> dict[str, dict[str, object]]:
     }
 
 
+DEFINED = """\
+artifacts: {m: {path: m.bin}}
+stages:
+  prepare: {cmd: x, deps: [raw.csv, src/prepare.py], outs: [data]}
+  train: {cmd: x, deps: [data, src/lib, src/train.py], params: [seed, train], outs: [m.bin]}
+  evaluate: {cmd: x, deps: [m.bin], metrics: [{metrics.json: {cache: false}}]}
+  other: {cmd: x, deps: [src/train.py]}
+"""
+
+
 def read(
-    stages: dict[str, dict[str, object]], git: Mapping[str, bytes] = GIT, raw: str = RAW
+    stages: dict[str, dict[str, object]],
+    git: Mapping[str, bytes] = GIT,
+    raw: str = RAW,
+    dvc: str = DEFINED,
+    **more: str,
 ) -> pipeline.Recipe:
     files = {
-        "dvc.yaml": "artifacts: {m: {path: m.bin}}\n",
-        "dvc.lock": json.dumps({"schema": "2.0", "stages": stages}),
+        "dvc.yaml": dvc,
+        **more,
+        "dvc.lock": json.dumps({"schema": "2.0", "stages": stages}).replace("NaN", ".nan"),
         "raw.csv.dvc": f"outs:\n- {{path: raw.csv, md5: {raw}, hash: md5}}\n",
     }
 
@@ -92,7 +107,8 @@ def test_what_made_the_model() -> None:
     ]
     assert recipe.params == {"params.yaml": {"train.epochs": 60, "train.rates.1": 0.2, "seed": 4}}
     assert recipe.results == ("metrics.json",)
-    assert recipe.checked == 10
+    assert recipe.checked == 19
+    assert recipe.unchecked == ()
 
 
 @pytest.mark.parametrize(
@@ -157,7 +173,9 @@ def test_line_endings_and_lfs_pointers_are_no_contradiction() -> None:
     deps[1]["md5"] = md5(b"prepare\r\n")
     assert read(checkout).problems == ()
     pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
-    assert read(lock(), {**GIT, "src/train.py": pointer}).problems == ()
+    in_lfs = read(lock(), {**GIT, "src/train.py": pointer})
+    assert in_lfs.problems == ()
+    assert "src/train.py" in in_lfs.unchecked[0]
 
 
 def test_what_nobody_recorded_is_empty() -> None:
@@ -175,3 +193,90 @@ def test_sources_outside_the_checkout_have_their_servers_checksum() -> None:
         }
     }
     assert read(stages).ingredients == (Ingredient("s3://bucket/raw.csv", "abc", "data"),)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("train: {cmd: x", "train: {cmd: python evil.py", "the command 'x', and dvc.yaml says"),
+        ("data, src/lib", "data, src/evil.py, src/lib", "src/evil.py"),
+        ("outs: [m.bin]", "outs: [m.bin, n.bin]", "n.bin"),
+        ("deps: [m.bin]", "deps: [m.bin, labels.csv]", "labels.csv"),
+    ],
+)
+def test_a_stage_that_was_edited_after_its_run_is_named(old: str, new: str, said: str) -> None:
+    assert old in DEFINED
+    (problem,) = read(lock(), dvc=DEFINED.replace(old, new)).problems
+    assert said in problem
+
+
+def test_what_dvc_yaml_fills_in_is_not_compared_as_text() -> None:
+    filled = DEFINED.replace("{cmd: x, deps: [data", "{cmd: 'x ${a}', deps: ['${d}'")
+    assert read(lock(), dvc=filled).problems == ()
+
+
+def test_a_stage_that_dvc_yaml_has_no_more_made_nothing() -> None:
+    """DVC leaves a renamed stage in dvc.lock."""
+    stages = {"old": {**lock()["train"], "outs": [out("m.bin", "9" * 32)]}, **lock()}
+    assert read(stages).problems == ()
+    assert read(stages).stages == ("prepare", "train")
+
+
+def test_what_has_nothing_to_be_compared_with_is_said() -> None:
+    gone = {path: data for path, data in GIT.items() if path != "src/train.py"}
+    recipe = read(lock(), gone)
+    assert recipe.problems == ()
+    (said,) = recipe.unchecked
+    assert said.startswith("src/train.py, which neither Git nor DVC has")
+    python = lock()
+    python["train"]["params"] = {"conf.py": {"a": 1}}
+    assert "conf.py" in read(python, {**GIT, "conf.py": b"a = 2"}).unchecked[0]
+
+
+def test_params_of_a_file_that_is_gone_are_named() -> None:
+    gone = {path: data for path, data in GIT.items() if path != "params.yaml"}
+    (problem,) = read(lock(), gone).problems
+    assert "train.epochs, train.rates.1, seed of params.yaml" in problem
+
+
+def test_params_that_are_no_number_or_no_text_are_compared() -> None:
+    odd = lock()
+    odd["train"]["params"] = {"params.yaml": {"nan": float("nan"), "5": 1}}
+    git = {**GIT, "params.yaml": b"nan: .nan\n'5': 1\n"}
+    recipe = read(odd, git)
+    assert recipe.problems == ()
+
+
+def test_metrics_are_followed_through_stages_in_between() -> None:
+    far = lock()
+    far["predict"] = {"cmd": "x", "deps": [out("m.bin", MODEL)], "outs": [out("p.csv", "4" * 32)]}
+    far["evaluate"]["deps"] = [out("p.csv", "4" * 32)]
+    dvc = DEFINED.replace("evaluate: {cmd: x, deps: [m.bin]", "evaluate: {cmd: x, deps: [p.csv]")
+    dvc += "  predict: {cmd: x, deps: [m.bin], outs: [p.csv]}\n"
+    assert read(far, dvc=dvc).problems == ()
+    (problem,) = read(far, {**GIT, "metrics.json": b'{"r2": 0.99}\n'}, dvc=dvc).problems
+    assert "metrics.json" in problem
+
+
+def test_a_folder_may_have_held_what_git_ignores() -> None:
+    """`__pycache__` was there when DVC hashed it: then Git alone can't tell."""
+    deps = lock()
+    deps["train"]["deps"] = [out("data", f"{TRAIN}.dir"), out("src/lib", f"{'5' * 32}.dir", nfiles=3),
+                             out("src/train.py", md5(b"train\n"))]  # fmt: skip
+    recipe = read(deps)
+    assert recipe.problems == ()
+    assert recipe.unchecked[0].startswith("src/lib, which held other files too")
+
+
+def test_a_folder_may_hold_what_dvc_tracks() -> None:
+    """`dvc add src/lib/weights.bin` inside of a folder of code."""
+    pointer = "outs:\n- {path: weights.bin, md5: %s, hash: md5}\n" % ("7" * 32)
+    files = {"a.py": md5(b"a\n"), "b/c.py": md5(b"c\n"), "weights.bin": "7" * 32}
+    files["weights.bin.dvc"] = md5(pointer.encode())
+    deps = lock()
+    both = artifacts.manifest_hash(files)
+    deps["train"]["deps"] = [out("data", f"{TRAIN}.dir"), out("src/lib", both, nfiles=4),
+                             out("src/train.py", md5(b"train\n"))]  # fmt: skip
+    git = {**GIT, "src/lib/weights.bin.dvc": pointer.encode()}
+    recipe = read(deps, git, **{"src/lib/weights.bin.dvc": pointer})
+    assert (recipe.problems, recipe.unchecked) == ((), ())

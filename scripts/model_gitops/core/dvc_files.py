@@ -19,7 +19,8 @@ class Tracked:
     """A file or folder with the hash that DVC wrote for it. `path` is POSIX, from the top.
 
     `hash` is an MD5 (ending in `.dir` for a folder), for what lies outside a checkout the ETag or
-    checksum of its server; empty where there is none. `size` is in bytes, -1 where it is not known.
+    checksum of its server; empty where there is none. `size` is in bytes, and `files` the number of
+    files in a folder, each -1 where it is not known.
     """
 
     path: str
@@ -27,13 +28,15 @@ class Tracked:
     hash_name: str = "md5"
     size: int = -1
     remote: str = ""
+    files: int = -1
 
 
 @dataclass(frozen=True)
 class LockedStage:
     """A stage as dvc.lock has it: what it read, and what it made.
 
-    `params`: file (POSIX, from the top) → key → value. `definition` is the stage in dvc.yaml.
+    `params`: file (POSIX, from the top) → key → value. `definition` is the stage in dvc.yaml, empty
+    where it has none of that name, and `folder` where its paths start.
     """
 
     name: str
@@ -42,6 +45,8 @@ class LockedStage:
     outs: tuple[Tracked, ...]
     params: Mapping[str, Mapping[str, Any]]
     definition: Mapping[str, Any]
+    command: Any = None
+    folder: str = ""
 
 
 class Project:
@@ -70,13 +75,24 @@ def _parsed(text: str, source: str) -> dict[str, Any]:
 
 
 def locked_stages(project: Project) -> Iterator[LockedStage]:
-    """Go through the stages of every dvc.lock."""
+    """Go through the stages of every dvc.lock, but those that its dvc.yaml does not define any more."""
     for source in project.called("dvc.lock"):
         data = project.load(source)
         stages = data.get("stages") if "schema" in data else data  # before DVC 2: no `stages:`
         for name, entry in stages.items() if isinstance(stages, dict) else ():
-            if isinstance(entry, dict):
-                yield _locked(project, source, str(name), entry)
+            if isinstance(entry, dict) and (stage := _locked(project, source, str(name), entry)):
+                yield stage
+
+
+def below(project: Project, folder: str) -> Iterator[Tracked]:
+    """Go through what .dvc files track inside of `folder`."""
+    for source in project.files:
+        if source.endswith(".dvc"):
+            data = project.load(source)
+            base = posixpath.join(posixpath.dirname(source), str(data.get("wdir") or ""))
+            for entry in dicts(data.get("outs")):
+                if (found := _tracked(entry, base)).path.startswith(f"{folder}/"):
+                    yield found
 
 
 def added(project: Project, path: str) -> tuple[Tracked, str] | None:
@@ -100,8 +116,12 @@ def dicts(value: Any) -> list[dict[str, Any]]:
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
-def _locked(project: Project, source: str, name: str, entry: Mapping[str, Any]) -> LockedStage:
+def _locked(
+    project: Project, source: str, name: str, entry: Mapping[str, Any]
+) -> LockedStage | None:
     definition = _definition(project, source, name)
+    if definition is None:
+        return None
     wdir = definition.get("wdir")
     where = wdir if isinstance(wdir, str) and "${" not in wdir else ""
     base = posixpath.join(posixpath.dirname(source), where)
@@ -117,40 +137,46 @@ def _locked(project: Project, source: str, name: str, entry: Mapping[str, Any]) 
         deps=tuple(_tracked(one, base) for one in dicts(entry.get("deps"))),
         outs=tuple(_tracked(one, base, remotes) for one in dicts(entry.get("outs"))),
         params={
-            _full(str(file), base): values
+            full_path(str(file), base): values
             for file, values in (params.items() if isinstance(params, dict) else ())
             if isinstance(values, dict)
         },
         definition=definition,
+        command=entry.get("cmd"),
+        folder=base,
     )
 
 
-def _definition(project: Project, lock: str, stage: str) -> dict[str, Any]:
-    """Return the definition, in dvc.yaml, of a stage of `lock`."""
+def _definition(project: Project, lock: str, stage: str) -> dict[str, Any] | None:
+    """Return the definition, in dvc.yaml, of a stage of `lock`; None where DVC knows it no more."""
     definitions = posixpath.join(posixpath.dirname(lock), "dvc.yaml")
     stages = project.load(definitions).get("stages") if definitions in project.files else None
+    if not isinstance(stages, dict):
+        return {}
     # `foreach` and `matrix` stages are locked one by one, as `name@item`.
-    found = stages.get(stage.partition("@")[0]) if isinstance(stages, dict) else None
+    found = stages.get(stage.partition("@")[0])
     if isinstance(found, dict) and isinstance(found.get("do"), dict):
         found = found["do"]
-    return found if isinstance(found, dict) else {}
+    return found if isinstance(found, dict) else None
 
 
 def _tracked(
     entry: Mapping[str, Any], base: str, remotes: Mapping[str, str] | None = None
 ) -> Tracked:
-    path, size = str(entry.get("path")), entry.get("size")
+    path, size, files = str(entry.get("path")), entry.get("size"), entry.get("nfiles")
     value = next((entry[key] for key in ("md5", "etag", "checksum") if entry.get(key)), "")
     remote = entry.get("remote") or (remotes or {}).get(path)
     return Tracked(
-        path=_full(path, base),
+        path=full_path(path, base),
         hash=str(value),
         hash_name="md5" if entry.get("hash") == "md5" else LEGACY_HASH,
         size=size if isinstance(size, int) else -1,
         remote=str(remote or ""),
+        files=files if isinstance(files, int) else -1,
     )
 
 
-def _full(path: str, base: str) -> str:
+def full_path(path: str, base: str) -> str:
+    """Return a path of a DVC file, from the top; `base` is where that file's paths start."""
     # A URL (s3://…) is no path of this repository.
     return path if "://" in path else posixpath.normpath(posixpath.join(base, path))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -35,7 +35,8 @@ class Recipe:
 
     `params`: file → key → value. `results` are the Git files that later stages wrote about the
     model (metrics, plots). `problems` says, in sentences with both sides, where the files of the
-    commit contradict one another; `checked` counts what was compared.
+    commit contradict one another; `checked` counts what was compared, and `unchecked` says what
+    has nothing to be compared with.
     """
 
     stages: tuple[str, ...] = ()
@@ -44,6 +45,7 @@ class Recipe:
     results: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     checked: int = 0
+    unchecked: tuple[str, ...] = ()
 
     def of_kind(self, kind: Literal["data", "code"]) -> tuple[Ingredient, ...]:
         """Return the ingredients of one kind, by path."""
@@ -65,6 +67,7 @@ class _Reader:
         self._content = content
         self._stages = list(dvc_files.locked_stages(project))
         self._problems: list[str] = []
+        self._unchecked: list[str] = []
         self._checked = 0
 
     def read(self, model: artifacts.Artifact) -> Recipe:
@@ -74,23 +77,23 @@ class _Reader:
         for stage in upstream:
             for dep in stage.deps:
                 ingredients[dep.path] = self._ingredient(stage, dep)
-            self._check_files(stage)
+            self._check_stage(stage)
             for file, values in stage.params.items():
                 params.setdefault(file, {}).update(values)
         results: list[str] = []
-        for stage in self._stages:
-            used = next((dep for dep in stage.deps if dep.path == model.path), None)
-            if used is None:
+        for stage in self._downstream(model.path):
+            if stage in upstream:
                 continue
-            self._compare(
-                used.hash == model.hash,
-                f"{stage.source}: stage {stage.name} judged {used.path} with hash {used.hash},"
-                f" and the model's hash is {model.hash}",
-            )
             for dep in stage.deps:
-                if dep is not used:
+                if dep.path == model.path:
+                    self._compare(
+                        dep.hash == model.hash,
+                        f"{stage.source}: stage {stage.name} judged {dep.path} with hash {dep.hash},"
+                        f" and the model's hash is {model.hash}",
+                    )
+                else:
                     self._ingredient(stage, dep)
-            results += self._check_files(stage)
+            results += self._check_stage(stage)
         return Recipe(
             stages=tuple(stage.name for stage in upstream),
             ingredients=tuple(ingredients[path] for path in sorted(ingredients)),
@@ -98,6 +101,7 @@ class _Reader:
             results=tuple(sorted(results)),
             problems=tuple(dict.fromkeys(self._problems)),
             checked=self._checked,
+            unchecked=tuple(dict.fromkeys(self._unchecked)),
         )
 
     def _upstream(self, path: str) -> list[LockedStage]:
@@ -111,18 +115,25 @@ class _Reader:
                 waiting += [dep.path for dep in stage.deps]
         return found[::-1]
 
+    def _downstream(self, path: str) -> list[LockedStage]:
+        """Return the stages that read `path`, or what one that reads it made."""
+        found: list[LockedStage] = []
+        waiting = [path]
+        while waiting:
+            made = waiting.pop()
+            for stage in self._stages:
+                if stage not in found and any(_overlap(dep.path, made) for dep in stage.deps):
+                    found.append(stage)
+                    waiting += [out.path for out in stage.outs]
+        return found
+
     def _producer(self, path: str) -> LockedStage | None:
         return next((one for one in self._stages if self._made(one, path)), None)
 
     @staticmethod
     def _made(stage: LockedStage, path: str) -> Tracked | None:
         """Return the output of `stage` that is `path`, or that has or is part of it."""
-        for out in stage.outs:
-            if out.path == path or path.startswith(f"{out.path}/"):
-                return out
-            if out.path.startswith(f"{path}/"):
-                return out
-        return None
+        return next((out for out in stage.outs if _overlap(out.path, path)), None)
 
     def _ingredient(self, stage: LockedStage, dep: Tracked) -> Ingredient:
         if producer := self._producer(dep.path):
@@ -142,40 +153,71 @@ class _Reader:
                 f"{stage.source}: stage {stage.name} read {dep.path} with hash {dep.hash},"
                 f" and {there[1]} has hash {there[0].hash}",
             )
+        elif "://" not in dep.path:
+            self._unchecked.append(f"{dep.path}, which neither Git nor DVC has at this commit")
         return Ingredient(dep.path, dep.hash, "data")
 
-    def _check_files(self, stage: LockedStage) -> list[str]:
-        """Hold a stage's params and outputs against Git; return the outputs that Git has."""
+    def _check_stage(self, stage: LockedStage) -> list[str]:
+        """Hold a stage against dvc.yaml, and its params and outputs against Git.
+
+        Returns the outputs that Git has.
+        """
+        self._compare_definition(stage)
         for file, values in stage.params.items():
             self._compare_params(stage, file, values)
         return [out.path for out in stage.outs if self._compare_with_git(stage, out)]
+
+    def _compare_definition(self, stage: LockedStage) -> None:
+        """What dvc.yaml fills in from params (`${…}`) can't be compared as text."""
+        for what, defined, locked in _parts(stage):
+            self._compare(
+                defined == locked,
+                f"{stage.source}: stage {stage.name} ran with the {what} {_shown(locked)},"
+                f" and dvc.yaml says {_shown(defined)}",
+            )
 
     def _compare_with_git(self, stage: LockedStage, tracked: Tracked) -> bool:
         """Hold a file or folder against what Git has of it; False where Git has nothing."""
         if "://" in tracked.path or not (found := self._content(tracked.path)):
             return False
-        if tracked.hash and not any(data.startswith(_LFS) for data in found.values()):
-            hashes = _hashes(found, tracked)
-            self._compare(
-                tracked.hash in hashes,
-                f"{stage.source}: stage {stage.name} has {tracked.path} with hash {tracked.hash},"
-                f" and the commit's {tracked.path} has hash {hashes[0]}",
-            )
+        if not tracked.hash or any(data.startswith(_LFS) for data in found.values()):
+            self._unchecked.append(f"{tracked.path}, of which Git has no content here")
+            return True
+        hashes = self._hashes(found, tracked)
+        # A folder may have held what Git ignores, or DVC: then the hash says nothing of the rest.
+        if tracked.hash not in hashes and "" not in found and tracked.files != len(found):
+            self._unchecked.append(f"{tracked.path}, which held other files too when it was read")
+            return True
+        self._compare(
+            tracked.hash in hashes,
+            f"{stage.source}: stage {stage.name} has {tracked.path} with hash {tracked.hash},"
+            f" and the commit's {tracked.path} has hash {hashes[0]}",
+        )
         return True
 
     def _compare_params(self, stage: LockedStage, file: str, values: Mapping[str, Any]) -> None:
         found = self._content(file)
-        if not found or "" not in found or file.endswith(".py"):
-            return  # a file of variables in Python would have to be run
+        if not found or "" not in found:
+            if self._producer(file) is None:
+                self._compare(
+                    False,
+                    f"{stage.source}: stage {stage.name} ran with {', '.join(map(str, values))} of"
+                    f" {file}, and the commit has no such file",
+                )
+            return
+        if file.endswith(".py"):
+            self._unchecked.append(f"{file}, whose variables are not read: it would have to be run")
+            return
         try:
             data = _load(found[""].decode("utf-8", errors="replace"), file)
         except InputError as error:
-            self._problems.append(error.message)
+            self._problems.append(error.message)  # DVC could not have read it either
             return
         for key, value in values.items():
-            there = _value(data, key)
+            there = _value(data, str(key))
             self._compare(
-                there == value,
+                # As text, where the same value is not equal to itself: NaN.
+                there == value or repr(there) == repr(value),
                 f"{stage.source}: stage {stage.name} ran with {key} = {value!r} of {file},"
                 f" and the commit's {file} says {there!r}",
             )
@@ -185,23 +227,62 @@ class _Reader:
         if not equal:
             self._problems.append(problem)
 
+    def _hashes(self, found: Mapping[str, bytes], tracked: Tracked) -> list[str]:
+        """Return the hashes that DVC may have written for this content, the plain one first.
 
-def _hashes(found: Mapping[str, bytes], tracked: Tracked) -> list[str]:
-    """Return the hashes that DVC may have written for this content, the plain one first.
+        A checkout may have had other line endings than Git keeps, and in a folder what DVC tracks.
+        """
+        plain = dict(found)
+        unix = {name: data.replace(b"\r\n", b"\n") for name, data in found.items()}
+        variants = [plain, unix]
+        if tracked.hash_name != LEGACY_HASH:
+            variants.append({name: data.replace(b"\n", b"\r\n") for name, data in unix.items()})
+        if "" in found:
+            return [_md5(files[""]) for files in variants]
+        start = len(tracked.path) + 1
+        more = {
+            one.path[start:]: one.hash
+            for one in dvc_files.below(self._project, tracked.path)
+            if artifacts.is_file_hash(one.hash)
+        }
+        manifests = [{name: _md5(data) for name, data in files.items()} for files in variants]
+        return [
+            artifacts.manifest_hash(entries)
+            for one in manifests
+            for entries in ((one, {**one, **more}) if more else (one,))
+        ]
 
-    A checkout may have had other line endings than Git keeps.
-    """
-    plain = dict(found)
-    unix = {name: data.replace(b"\r\n", b"\n") for name, data in found.items()}
-    variants = [plain, unix]
-    if tracked.hash_name != LEGACY_HASH:
-        variants.append({name: data.replace(b"\n", b"\r\n") for name, data in unix.items()})
-    return [
-        _md5(files[""])
-        if "" in files
-        else artifacts.manifest_hash({name: _md5(data) for name, data in files.items()})
-        for files in variants
-    ]
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether two paths are the same, or one lies in the other."""
+    return one == other or one.startswith(f"{other}/") or other.startswith(f"{one}/")
+
+
+def _parts(stage: LockedStage) -> Iterator[tuple[str, Any, Any]]:
+    """Yield (what, as dvc.yaml has it, as dvc.lock has it) of a stage that dvc.yaml defines."""
+    definition = stage.definition
+    command = definition.get("cmd")
+    if command and stage.command and "${" not in str(command):
+        yield "command", command, stage.command
+    for what, keys, locked in (
+        ("dependencies", ("deps",), stage.deps),
+        ("outputs", ("outs", "metrics", "plots", "live"), stage.outs),
+    ):
+        named = [name for key in keys for name in _names(definition.get(key))]
+        if definition and "${" not in "".join((*named, str(definition.get("wdir")))):
+            defined = {dvc_files.full_path(name, stage.folder) for name in named}
+            yield what, sorted(defined), sorted({one.path for one in locked})
+
+
+def _names(value: Any) -> Iterator[str]:
+    """Yield the paths of a list in dvc.yaml: each is text, or a mapping with its options."""
+    for one in value if isinstance(value, list) else [value] if value else ():
+        yield from (str(name) for name in one) if isinstance(one, dict) else (str(one),)
+
+
+def _shown(value: Any) -> str:
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return repr(text)
 
 
 def _md5(data: bytes) -> str:
