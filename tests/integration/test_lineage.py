@@ -178,7 +178,9 @@ class World:
             },
         }
         return {
-            "dvc.yaml": "stages:\n  train: {cmd: x, deps: [data.csv, train.py], outs: [m.bin]}\n"
+            "dvc.yaml": "stages:\n  train: {cmd: x, deps: [data.csv, train.py], params: [train.epochs],"
+            " outs: [m.bin]}\n"
+            "  evaluate: {cmd: x, deps: [m.bin], metrics: [metrics.json]}\n"
             "artifacts:\n  diabetes: {path: m.bin, type: model}\n",
             "dvc.lock": json.dumps(lock, indent=1),
             "data.csv.dvc": f"outs:\n- {{path: data.csv, hash: md5, md5: {RAW}}}\n",
@@ -346,6 +348,7 @@ def test_an_environment_is_traced_to_its_data(whole: World, name: str) -> None:
         "overlay → registry",
         "image → model",
         "image → build commit",
+        "image → source commit",
         "deploy commit → source commit",
         "deploy commit → model",
         "branch → source commit",
@@ -383,7 +386,9 @@ def test_an_image_and_a_version_are_traced_by_what_runs_them(whole: World) -> No
     _, found = whole.trace(f"{whole.image}:{staging}")
     assert (found["environment"], found["verified"]) == ("staging", True)
     digest = found["image"]["digest"]
-    for subject in (f"{whole.image}@{digest}", "v0.0.1", "diabetes@v0.0.1", "diabetes#dev"):
+    _, found = whole.trace("diabetes#dev")
+    assert (found["environment"], found["verified"]) == ("dev", True)
+    for subject in (f"{whole.image}@{digest}", "v0.0.1", "diabetes@v0.0.1"):
         told, found = whole.trace(subject)
         assert told.code == 0, told.log
         assert (found["environment"], found["verified"]) == ("production", True)

@@ -45,6 +45,8 @@ TRACE = Trace(
     source=SOURCE,
     version=Registered("m", "v1.0.0", "m@v1.0.0", HEAD, HASH),
     held="v1.0.0",
+    held_hash=HASH,
+    image="r.example/m",
     recipe=Recipe(("train",), (Ingredient("d.csv", "e" * 32, "data"),), {"p.yaml": {"a": 1}}, checked=3),
     pull=Pull(7, "https://g.example/acme/m/pull/7", "main", ("grace",)),
 )  # fmt: skip
@@ -57,7 +59,7 @@ def states(trace: Trace) -> dict[str, str]:
 def test_a_whole_chain_holds() -> None:
     found = states(TRACE)
     assert set(found.values()) == {"verified"}
-    assert len(found) == 11
+    assert len(found) == 12
     assert lineage.broken(lineage.check(TRACE)) == ()
 
 
@@ -89,6 +91,119 @@ def test_a_newer_commit_of_the_same_model_is_pending() -> None:
     assert states(newer)["branch → source commit"] == "pending"
     other = replace(SOURCE, tip=TIP, tip_hash="f" * 32)
     assert states(replace(TRACE, source=other))["branch → source commit"] == "broken"
+
+
+def test_a_deployment_of_the_same_model_may_wait_but_not_for_ever() -> None:
+    newer = replace(TRACE, source=replace(SOURCE, tip=TIP, tip_age=lineage.PATIENCE + 1.0))
+    assert states(newer)["branch → source commit"] == "broken"
+    unknown = replace(SOURCE, tip=TIP, tip_hash="", model_hash="", problem="no dvc.lock")
+    assert states(replace(TRACE, source=unknown))["branch → source commit"] == "broken"
+    back = replace(SOURCE, tip=TIP, tip_hash="f" * 32, tip_taken_back=True)
+    assert states(replace(TRACE, source=back))["branch → source commit"] == "pending"
+
+
+def broken_by(**changes: object) -> set[str]:
+    """The links that break where facts of the deployment change."""
+    assert TRACE.deployed
+    trace = replace(TRACE, deployed=replace(TRACE.deployed, **changes))  # type: ignore[arg-type]
+    return {link.name for link in lineage.broken(lineage.check(trace))}
+
+
+def test_a_deploy_commit_that_says_nothing_of_its_source_is_no_deployment() -> None:
+    assert TRACE.deployed
+    only_digest = replace(TRACE.deployed, trailers={"image-digest": [DIGEST]})
+    trace = replace(TRACE, deployed=only_digest, source=None, version=None, pull=None, recipe=None)
+    links = {link.name: link for link in lineage.check(trace)}
+    assert links["deploy commit → source commit"].state == "broken"
+    assert "no Source-Repository and Source-Commit" in links["deploy commit → source commit"].left
+    assert links["stage → version"].state == "unknown"
+
+
+def test_without_a_version_the_stage_is_compared_by_its_model() -> None:
+    nameless = replace(TRACE, version=None)
+    assert states(nameless)["stage → version"] == "verified"
+    assert states(replace(nameless, held_hash="f" * 32))["stage → version"] == "broken"
+
+
+def test_the_image_is_the_one_of_the_source_commit() -> None:
+    assert broken_by(image=replace(IMAGE, tag=HEAD), recorded=replace(IMAGE, tag=HEAD)) == {
+        "image → source commit"
+    }
+    assert TRACE.deployed
+    release = replace(IMAGE, tag="v1")
+    deployed = replace(TRACE.deployed, image=release, recorded=release)
+    for tagged, state in ((DIGEST, "verified"), (OTHER, "broken"), ("", "unknown")):
+        trace = replace(TRACE, deployed=deployed, tagged=tagged)
+        assert states(trace)["image → source commit"] == state
+
+
+def test_what_kustomize_makes_of_the_entry_is_the_entry() -> None:
+    later = Image("r.example/m", "evil.example/m", "", OTHER)
+    assert broken_by(overruled=later) == {"overlay → rendered image"}
+    other = replace(IMAGE, new_name="evil.example/m")
+    assert broken_by(image=other, recorded=other) == {"overlay → promotion.yaml"}
+
+
+def test_production_takes_merged_pull_requests_only() -> None:
+    assert {link.name for link in lineage.broken(lineage.check(replace(TRACE, by_pull=True)))} == {
+        "deploy commit → deploy pull request"
+    }
+    unasked = {"deploy pull request": "no token"}
+    asked = replace(TRACE, by_pull=True, unasked=unasked)
+    assert states(asked)["deploy commit → deploy pull request"] == "unknown"
+
+
+def test_a_branch_that_the_server_has_not_is_named() -> None:
+    gone = replace(TRACE, source=replace(SOURCE, tip="", on_branch=False))
+    (link,) = lineage.broken(lineage.check(gone))
+    assert link.right == "the server has no branch main"
+
+
+def test_another_models_version_is_no_version() -> None:
+    trace = replace(TRACE, version=Registered("other", "v1.0.0", "other@v1.0.0", HEAD, HASH))
+    names = {link.name for link in lineage.broken(lineage.check(trace))}
+    assert names == {"version → model", "stage → version"}
+    assert TRACE.stored
+    labels = {**LABELS, "io.model-gitops.model.name": "other"}
+    foreign = replace(TRACE, stored=replace(TRACE.stored, labels=labels))
+    (link,) = lineage.broken(lineage.check(foreign))
+    assert link.left == "the image's label says model other"
+
+
+def test_a_stage_that_moves_while_a_pull_request_is_open_is_pending() -> None:
+    early = replace(TRACE, held="v2.0.0", moves_early=True)
+    assert states(early)["stage → version"] == "pending"
+    assert states(replace(early, moves_early=False))["stage → version"] == "broken"
+
+
+def test_a_registry_that_nobody_can_read_is_named() -> None:
+    torn = replace(TRACE, held="", held_problem="several versions at commit abc: v1, v2")
+    (link,) = lineage.broken(lineage.check(torn))
+    assert (link.name, link.right) == ("stage → version", torn.held_problem)
+
+
+def test_what_nobody_could_compare_is_said_beside_what_holds() -> None:
+    assert TRACE.recipe
+    trace = replace(TRACE, recipe=replace(TRACE.recipe, unchecked=("gone.py, which is gone",)))
+    found = [link for link in lineage.check(trace) if link.name == "model → data"]
+    assert [link.state for link in found] == ["verified", "unknown"]
+
+
+def test_a_commit_that_is_gone_is_named_once() -> None:
+    gone = replace(TRACE, source=Source(COMMIT, known=False, branch="main"), recipe=None)
+    (link,) = lineage.broken(lineage.check(gone))
+    assert link.right == "the model repository has no such commit"
+
+
+def test_data_of_any_kind_is_json() -> None:
+    assert TRACE.recipe
+    import datetime
+
+    odd = {"day": datetime.date(2024, 1, 2), "nan": float("nan"), 5: {"a", "b"}, "raw": b"x"}
+    trace = replace(TRACE, recipe=replace(TRACE.recipe, params={"p.yaml": odd}))
+    said = json.dumps(lineage_report.document(trace, lineage.check(trace)), allow_nan=False)
+    assert "2024-01-02" in said
+    assert lineage_report.text(trace, ())
 
 
 def test_a_link_names_both_sides_and_what_to_do() -> None:
@@ -173,6 +288,28 @@ def test_the_next_environment_waits_for_what_the_one_before_runs() -> None:
         (),
         ("v1.0.0 of dev (main → p)", "x"),
     ]
+
+
+def test_only_what_is_newer_waits() -> None:
+    promotion = Promotion(
+        "m", "r.example/m", (Environment("dev", "main"), Environment("prod", "p"))
+    )
+    assert TRACE.deployed
+    assert TRACE.version
+    other = replace(TRACE.deployed, image=replace(IMAGE, digest=OTHER))
+    dev, prod = (
+        Status("dev", "main", trace=TRACE),
+        Status("prod", "p", trace=replace(TRACE, deployed=other)),
+    )
+    # The same model with other code waits; an older version, after a rollback of dev, does not.
+    assert status.waiting(promotion, [dev, prod])[1] == (
+        f"v1.0.0 with the code of {COMMIT[:12]} of dev (main → p)",
+    )
+    newer = replace(TRACE, deployed=other, version=replace(TRACE.version, version="v1.10.0"))
+    assert status.waiting(promotion, [dev, Status("prod", "p", trace=newer)])[1] == ()
+    assert status.waiting(promotion, [Status("dev", "main", trace=newer), dev])[1] == (
+        "v1.10.0 of dev (main → p)",
+    )
 
 
 def test_a_candidate_is_better_or_worse_by_the_gates_direction() -> None:

@@ -99,7 +99,8 @@ def command(
         for one, more in zip(found, waiting, strict=True)
         if environment in ("", one.environment)
     ]
-    notes = [f"{end}: {why}" for end, why in gatherer.unasked.items()]
+    said = [*(one.trace.unasked for one in statuses if one.trace), gatherer.unasked]
+    notes = list(dict.fromkeys(f"{end}: {why}" for one in said for end, why in one.items()))
     document = json.dumps(view.document(promotion.model, statuses), indent=2)
     table = (
         view.comparison(statuses[0], proposed, promotion, notes)
@@ -129,16 +130,15 @@ def command(
 def _status(gatherer: gather.Gatherer, environment: Environment) -> Status:
     try:
         trace = gatherer.environment(environment)
-    except lineage.NothingDeployed:
-        pulls = tuple(gatherer.open_pulls(environment))
-        return Status(environment.name, environment.branch, waiting=pulls)
+    except lineage.NothingDeployed as nothing:
+        pulls = [*gatherer.open_pulls(environment), *filter(None, [nothing.waiting])]
+        return Status(environment.name, environment.branch, waiting=tuple(pulls))
     except InputError as error:
         # One overlay that can't be read must not hide the others.
         return Status(environment.name, environment.branch, problem=error.message, fix=error.fix)
     waiting = gatherer.open_pulls(environment)
     if trace.deployed and trace.deployed.waiting:
-        proposed = trace.deployed.proposes("model") or trace.deployed.proposes("source-commit")[:12]
-        waiting.append(f"{proposed} in the deploy pull request")
+        waiting.append(gather.proposal(trace.deployed))
     known = trace.source if trace.source and trace.source.known else None
     return Status(
         environment.name,

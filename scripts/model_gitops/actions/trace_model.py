@@ -81,7 +81,7 @@ def command(
         trace = _trace(gatherer, subject)
     links = lineage.check(trace)
     wrong = lineage.broken(links)
-    document = json.dumps(lineage_report.document(trace, links), indent=2, sort_keys=False)
+    document = json.dumps(lineage_report.document(trace, links), indent=2)
     table = lineage_report.markdown(trace, links)
     runner.answer(
         {
@@ -113,12 +113,14 @@ def _trace(gatherer: gather.Gatherer, subject: str) -> Trace:
     """Find out what `subject` names, and gather its lineage."""
     promotion = gatherer.promotion
     for environment in promotion.environments:
-        if environment.name == subject:
+        # A stage is what the tags say of an environment: the overlay is asked whether it agrees.
+        if subject in (environment.name, f"{promotion.model}#{environment.name}"):
             return gatherer.environment(environment)
-    if found := revision.find(gatherer.registry, promotion.model, subject):
+    found = revision.find(gatherer.registry, promotion.model, subject)
+    if found and found.model == promotion.model:
         return gatherer.version(found)
     name, tag, digest = images.split_reference(subject)
-    if (tag or digest) and images.is_name(name):
+    if (tag or digest) and images.is_reference_of_image(subject):
         return gatherer.image(name, tag, digest)
     environments = ", ".join(one.name for one in promotion.environments)
     versions = ", ".join(one.version for one in gatherer.registry.versions(promotion.model)[-10:])

@@ -198,6 +198,10 @@ class Git:
             return None
         return self.commit_of("FETCH_HEAD")
 
+    def made(self, commit: str) -> int:
+        """Return when `commit` was made, or merged, in Unix seconds."""
+        return int(self.run("log", "-1", "--format=%ct", commit))
+
     def file_at(self, commit: str, path: str) -> str | None:
         """Return the text of `path` (relative to the top, POSIX) at `commit`, or None."""
         found = self._again("cat-file", "blob", f"{commit}:{path}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -14,6 +16,7 @@ from model_gitops.adapters import docker, git, github, project, project_files, s
 from model_gitops.adapters.deploy_repository import (
     DEEPER,
     DeployRepository,
+    KustomizationFile,
     check_secrets,
     connected,
 )
@@ -32,10 +35,13 @@ from model_gitops.core.lineage import (
 from model_gitops.core.promotion import Environment, Promotion
 from model_gitops.errors import ExternalError, InputError
 
+_HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
 
 @dataclass
 class Gatherer:
-    """Where the facts are. What is None can't be asked, and `unasked` says why, by the link's end.
+    """Where the facts are. What is None can't be asked, and `unasked` says why, by the link's end;
+    each Trace says the same, and what could not be asked for it alone.
 
     `checkout` is of the model repository, `registry` its server's tags, and `branches` the
     environments' branches as the server has them now (name → commit). Each place is asked once for
@@ -55,24 +61,40 @@ class Gatherer:
     # Whether a registry that can't be asked leaves its links unknown, or is an error.
     tolerant: bool = False
     unasked: dict[str, str] = field(default_factory=dict)
+    _missing: dict[str, str] = field(default_factory=dict)
+    _silent: dict[str, str] = field(default_factory=dict)
     _read: dict[str, Deployed] = field(default_factory=dict)
     _found: dict[str, tuple[artifacts.Artifact | None, str]] = field(default_factory=dict)
 
     def environment(self, environment: Environment) -> Trace:
         """Walk from an environment's overlay to the data. Raises InputError for no such overlay."""
         promotion = self.promotion
+        self._missing = dict(self.unasked)
         deployed = self._deployed(environment)
-        held = self.registry.stage(promotion.model, environment.name)
-        if not (deployed.image.digest or deployed.says("image-digest") or held):
+        held, held_problem = self._held(environment)
+        if deployed.is_untouched and (deployed.waiting or not (held or held_problem)):
+            waits = ": its first deployment waits in a pull request" if deployed.waiting else ""
             raise NothingDeployed(
-                f"{environment.name} runs nothing yet: {deployed.path} of {deployed.repository} sets"
-                f" {deployed.image.reference}, which no deployment did, and no version holds the stage",
-                fix=f"merge a pull request into {environment.branch!r}: deploy.yml sets the image",
+                f"{environment.name} runs nothing yet{waits}: {deployed.path} of {deployed.repository}"
+                f" sets {deployed.image.reference}",
+                fix=f"merge the pull request into {deployed.repository}"
+                if waits
+                else f"merge a pull request into {environment.branch!r}: deploy.yml sets the image",
+                waiting=proposal(deployed),
+            )
+        by_pull = environment.deploy == "pull-request"
+        if by_pull and self.deploy_api is None:
+            self._missing["deploy pull request"] = (
+                "without `token` nobody was asked which pull request of the deploy repository it was"
             )
         origin = deployed.origin
         with ThreadPoolExecutor(2) as pool:
-            asked = pool.submit(self._stored, deployed.image)
-            source = self._source(origin.commit, environment.branch) if origin else None
+            asked = pool.submit(self._deployed_image, deployed)
+            source = (
+                self._source(origin.commit, environment.branch, taken_back=origin.rolled_back)
+                if origin
+                else None
+            )
             stored = asked.result()
         return self._complete(
             Trace(
@@ -84,6 +106,14 @@ class Gatherer:
                 source=source,
                 version=self._registered(deployed.says("model")),
                 held=held.version if held else "",
+                held_hash=held.model_hash if held else "",
+                held_problem=held_problem,
+                moves_early=bool(self.open_pulls(environment))
+                if promotion.stage_on == "pull_request"
+                else None,
+                image=promotion.image,
+                tagged=self._tagged(deployed, source),
+                by_pull=by_pull,
                 pull=self._pull(self.source_api, "pull request", source.commit, environment.branch)
                 if source
                 else None,
@@ -93,12 +123,36 @@ class Gatherer:
             )
         )
 
+    def _held(self, environment: Environment) -> tuple[Registered | None, str]:
+        """Return the version that the environment's stage holds, or None; and why it can't be said."""
+        model = self.promotion.model
+        try:
+            held = self.registry.stage(model, environment.name)
+        except InputError as error:
+            return None, error.message
+        return (self._registered(f"{model}@{held.version}") if held else None), ""
+
+    def _deployed_image(self, deployed: Deployed) -> Stored | None:
+        if deployed.name != self.promotion.image:
+            # Whoever edits an overlay must not choose the server that hears our login.
+            self._missing["registry"] = "only the image of promotion.yaml is asked for"
+            return None
+        return self._stored(deployed.image)
+
+    def _tagged(self, deployed: Deployed, source: Source | None) -> str:
+        """Return the digest that the source commit's own tag names, where the overlay has another."""
+        if source is None or not source.known or _HASH.fullmatch(deployed.image.tag):
+            return ""
+        found = self._stored(kustomization.Image(self.promotion.image, "", source.commit))
+        return found.tag_digest if found else ""
+
     def image(self, name: str, tag: str, digest: str) -> Trace:
         """Walk from an image to the data, by the environment that runs it, if one does.
 
         Raises InputError where the registry has no such image.
         """
         asked = kustomization.Image(name, "", tag, digest)
+        self._missing = dict(self.unasked)
         stored = self._stored(asked)
         if stored is None or not (stored.digest or stored.tag_digest):
             raise InputError.of(
@@ -119,6 +173,7 @@ class Gatherer:
     def version(self, version: tags.Version) -> Trace:
         """Walk from a registered version to the data, by the environment that runs it, if one does."""
         name = f"{version.model}@{version.version}"
+        self._missing = dict(self.unasked)
         if running := self._running(lambda one: one.says("model") == name, ""):
             return replace(running, subject=name)
         image = kustomization.Image(self.promotion.image, "", version.commit)
@@ -163,13 +218,13 @@ class Gatherer:
 
     def _complete(self, trace: Trace) -> Trace:
         """Add what follows from the rest: the commit the image was built from, and the recipe."""
-        built = (
-            self._source(trace.stored.revision) if trace.stored and trace.stored.revision else None
-        )
+        revision = trace.stored.revision if trace.stored else ""
+        # A branch's name would be compared with wherever that branch is today.
+        built = self._source(revision) if _HASH.fullmatch(revision) else None
         recipe = None
         if trace.source and trace.source.model_path:
             recipe = self._recipe(trace.source.commit)
-        return replace(trace, built=built, recipe=recipe, unasked=dict(self.unasked))
+        return replace(trace, built=built, recipe=recipe, unasked=dict(self._missing))
 
     # --- the deploy repository --------------------------------------------------------------------
 
@@ -188,12 +243,15 @@ class Gatherer:
         entries = kustomization.read(file.text, source=file.path)
         promotion = self.promotion
         entry = pick(entries, promotion.model, promotion.image, source=file.path)
+        overruled = kustomization.overruling(entries, entry)
         found = deploy.last_change(branch, file, entry, depths=DEEPER)
-        waiting = self._waiting(folder, entry, branch)
+        waiting = self._waiting(file, folder, entry, branch)
         if found and waiting.get("source-commit") == found.trailers.get("source-commit"):
             waiting = {}  # merged as another commit, and the branch was left behind
         if found is None:
-            return Deployed(self.deploy_name, branch, file.path, entry, waiting=waiting)
+            return Deployed(
+                self.deploy_name, branch, file.path, entry, waiting=waiting, overruled=overruled
+            )
         return Deployed(
             repository=self.deploy_name,
             branch=branch,
@@ -204,6 +262,7 @@ class Gatherer:
             trailers=found.trailers,
             since=deploy.landed(tip, found.commit)[1],
             waiting=waiting,
+            overruled=overruled,
         )
 
     @cached_property
@@ -221,28 +280,47 @@ class Gatherer:
         return branch, refs.branches
 
     def _waiting(
-        self, folder: str, entry: kustomization.Image, base: str
+        self, file: KustomizationFile, folder: str, entry: kustomization.Image, base: str
     ) -> Mapping[str, Sequence[str]]:
         """Return the trailers of our own pull request into the overlay; empty where none waits."""
-        branch = deployment.branch_name(folder, (entry,), base)
-        if branch not in self.deploy_refs[1]:
-            return {}
-        tip = self.deploy.fetch(branch)
-        if self.deploy.is_merged(tip, self.deploy_refs[1][base]):
-            return {}
-        return deployment.read_trailers(self.deploy.message(tip))
+        branches = self.deploy_refs[1]
+        for branch in branches:
+            # It may set other images of the folder too, which its name then says.
+            if not deployment.may_propose(branch, folder):
+                continue
+            tip = self.deploy.fetch(branch)
+            proposed = self.deploy.image_at(tip, file.path, entry.name)
+            if proposed in (None, entry) or self.deploy.is_merged(tip, branches[base]):
+                continue
+            if self._is_open(branch, base):
+                return deployment.read_trailers(self.deploy.message(tip))
+        return {}
+
+    def _is_open(self, branch: str, base: str) -> bool:
+        """Whether the branch's pull request is open; also where nobody can be asked."""
+        if self.deploy_api is None:
+            return True
+        try:
+            return self.deploy_api.find_pull_request(branch, base) is not None
+        except github.ApiError:
+            return True
 
     # --- the registry -------------------------------------------------------------------------------
 
     def _stored(self, wanted: kustomization.Image) -> Stored | None:
-        # One that did not answer after retries is not asked again for each environment.
-        if self.store is None or "registry" in self.unasked:
-            return None
         name = wanted.new_name or wanted.name
+        if self.store is None:
+            return None
+        host = images.registry_host(name)
+        if said := self._silent.get(host):  # not again for each environment
+            self._missing["registry"] = said
+            return None
         references = [
             *([f"{name}@{wanted.digest}"] if wanted.digest else []),
             *([f"{name}:{wanted.tag}"] if wanted.tag else []),
         ]
+        # No registry has an image whose name, tag or digest is none.
+        references = [one for one in references if images.is_reference_of_image(one)]
         ask = partial(self.store.inspect, hidden=False)
         try:
             with ThreadPoolExecutor(2) as pool:
@@ -250,7 +328,8 @@ class Gatherer:
         except ExternalError as error:
             if not self.tolerant:
                 raise
-            self.unasked["registry"] = f"the registry can't be asked: {error.message}"
+            self._silent[host] = f"the registry can't be asked: {error.message}"
+            self._missing["registry"] = self._silent[host]
             return None
         pinned = answers.get(f"{name}@{wanted.digest}")
         tagged = answers.get(f"{name}:{wanted.tag}")
@@ -265,16 +344,16 @@ class Gatherer:
 
     # --- the model repository -----------------------------------------------------------------------
 
-    def _source(self, commit: str, branch: str = "") -> Source:
-        known = self.checkout.find_commit(commit) if commit else None
-        if known is None:
+    def _source(self, commit: str, branch: str = "", *, taken_back: str = "") -> Source:
+        if not self._has(commit):
             return Source(commit, known=False, branch=branch)
         artifact, problem = self._artifact(commit)
-        tip = self.branches.get(branch, "") if branch else ""
-        tip_hash = ""
-        if tip and self.checkout.find_commit(tip):
+        tip = self.branches.get(branch, "")
+        tip_hash, tip_age = "", 0.0
+        if tip and self._has(tip):
             there, _ = self._artifact(tip)
             tip_hash = there.hash if there else ""
+            tip_age = time.time() - self.checkout.made(tip)
         return Source(
             commit=commit,
             model_path=artifact.path if artifact else "",
@@ -284,11 +363,27 @@ class Gatherer:
             on_branch=self._on_branch(commit, tip) if branch else None,
             tip=tip,
             tip_hash=tip_hash,
+            tip_age=tip_age,
+            tip_taken_back=self._is_taken_back(tip, taken_back),
             edited=self._edited(commit),
         )
 
+    def _has(self, commit: str) -> bool:
+        """Whether the repository has `commit`, a full hash; it is fetched where it must be."""
+        return bool(commit) and self.checkout.find_commit(commit) == commit
+
+    def _is_taken_back(self, tip: str, taken_back: str) -> bool:
+        """Whether the branch has nothing newer than what a rollback took back."""
+        if not tip or not taken_back:
+            return False
+        if tip == taken_back:
+            return True
+        return self._has(tip) and self._has(taken_back) and bool(self._on_branch(tip, taken_back))
+
     def _on_branch(self, commit: str, tip: str) -> bool | None:
-        if not tip or not self.checkout.commit_of(tip):
+        if not tip:
+            return False  # the server has no such branch
+        if not self.checkout.commit_of(tip):
             return None
         if self.checkout.is_ancestor(commit, tip):
             return True
@@ -331,6 +426,8 @@ class Gatherer:
         parsed = tags.parse(name.replace(":", "="))
         if parsed is None or parsed.action != "register":
             return None
+        if parsed.model != self.promotion.model:
+            return Registered(parsed.model, parsed.version)
         found = self.registry.version(parsed.model, parsed.version)
         if found is None or not self.checkout.find_commit(found.commit):
             return Registered(parsed.model, parsed.version, found.tag if found else "")
@@ -378,7 +475,7 @@ class Gatherer:
         try:
             found = self.source_api.open_pull_requests(environment.branch)
         except github.ApiError as error:
-            self.unasked["pull request"] = error.message
+            self.unasked["open pull requests"] = error.message
             return []
         return [f"pull request #{one.number} ({one.head_ref} → {one.base_ref})" for one in found]
 
@@ -391,8 +488,14 @@ class Gatherer:
             for pull in _merged(api.pull_requests_of_commit(commit), bases):
                 return Pull(pull.number, pull.url, pull.base_ref, api.approvals(pull.number))
         except github.ApiError as error:
-            self.unasked[end] = error.message
+            self._missing[end] = error.message
         return None
+
+
+def proposal(deployed: Deployed) -> str:
+    """Return what our own pull request would deploy, as a short phrase; empty where none waits."""
+    proposed = deployed.proposes("model") or deployed.proposes("source-commit")[:12]
+    return f"{proposed or 'an image'} in the deploy pull request" if deployed.waiting else ""
 
 
 def _merged(pulls: Iterable[github.PullRequest], bases: Sequence[str]) -> list[github.PullRequest]:

@@ -19,6 +19,8 @@ Trailers = tuple[tuple[str, str], ...]
 _EXAMPLE = "images: diabetes=ghcr.io/acme/diabetes:v1.2.3@sha256:…"
 _LONGEST_TRAILER = 1000
 _LONGEST_SUBJECT = 200
+# The branches of our pull requests.
+_OURS = "model-gitops/bump-"
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _SCP = re.compile(r"(?P<user>\w[\w.-]*)@(?P<host>\w[\w.-]*):(?P<path>[^/:].*)")
 _SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9_.-]+")
@@ -292,14 +294,17 @@ def commit_message(first_line: str, message: str, trailers: Trailers) -> str:
     return "\n\n".join(part for part in (first_line, body, block) if part) + "\n"
 
 
+def may_propose(branch: str, path: str) -> bool:
+    """Whether `branch` may be one of ours into folder `path`, of whichever images."""
+    return branch.startswith(f"{_OURS}{_slug(path)}")
+
+
 def branch_name(path: str, wanted: Sequence[Image], base: str) -> str:
     """Return the branch of the pull request: the same for the same images, folder and base."""
     names = sorted(image.name for image in wanted)
     key = "\0".join((base, path, *names))
-    slug = (
-        re.sub(r"[^a-z0-9]+", "-", f"{path}-{'-'.join(names)}".lower()).strip("-")[:60].strip("-")
-    )
-    return f"model-gitops/bump-{slug}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+    slug = _slug(f"{path}-{'-'.join(names)}")
+    return f"{_OURS}{slug}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
 
 
 def changes_table(before: Sequence[Image], after: Sequence[Image]) -> str:
@@ -351,6 +356,10 @@ def previous(before: Sequence[Image]) -> str:
     if len(before) == 1:
         return before[0].reference
     return "\n".join(f"{image.name}={image.reference}" for image in before)
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60].strip("-")
 
 
 def _one_line(text: str) -> str:

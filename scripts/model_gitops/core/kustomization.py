@@ -109,6 +109,12 @@ def find(images: Sequence[Image], name: str, *, source: str) -> Image:
     )
 
 
+def overruling(images: Sequence[Image], image: Image) -> Image | None:
+    """Return a later entry that changes `image` again: kustomize applies entries in their order."""
+    later = images[images.index(image) + 1 :]
+    return next((one for one in later if image.new_name and one.name == image.new_name), None)
+
+
 def edit(text: str, wanted: Iterable[Image], *, source: str) -> str:
     """Return `text` with the images changed as `wanted`, every other byte as it was.
 
@@ -437,9 +443,9 @@ def _reads_as_text(entry: _Entry) -> bool:
 
 
 def _check_last(parsed: _Parsed, entry: _Entry, after: Image, source: str) -> None:
-    """Refuse where a later entry changes the image again: entries are applied in their order."""
-    later = parsed.entries[parsed.entries.index(entry) + 1 :]
-    if any(after.new_name == one.image.name for one in later if after.new_name):
+    """Refuse where a later entry changes the image again."""
+    later = [one.image for one in parsed.entries[parsed.entries.index(entry) + 1 :]]
+    if overruling([after, *later], after):
         raise InputError.of(
             "images", after.name,
             f"a later entry of {source} is named {after.new_name}, and changes this image again",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -14,6 +15,13 @@ from model_gitops.errors import InputError
 
 State = Literal["verified", "broken", "pending", "unknown"]
 
+# How long a new commit of the same model may wait for its deployment, in seconds: a job may queue,
+# or wait for a person's approval.
+PATIENCE = 24 * 3600
+# Tags that stand in a new overlay until the first deployment.
+_PLACEHOLDERS = ("", "none", "not-deployed-yet")
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
 
 # --- the facts, each from its own source ------------------------------------------------------------
 
@@ -24,7 +32,8 @@ class Deployed:
 
     `recorded` is the image as that commit has it, None where no such commit is found. `since` is
     when it landed on the branch, in Unix seconds. `waiting` are the trailers of our own pull request
-    that is not merged yet, empty where none is open.
+    that is not merged yet, empty where none is open. `overruled` is a later entry of the overlay
+    that changes this image again.
     """
 
     repository: str
@@ -36,6 +45,18 @@ class Deployed:
     trailers: Mapping[str, Sequence[str]] = field(default_factory=dict)
     since: int = 0
     waiting: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    overruled: Image | None = None
+
+    @property
+    def name(self) -> str:
+        """The image's name, where it is pulled from."""
+        return self.image.new_name or self.image.name
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether the overlay is as a new one: it sets no image that could be pulled."""
+        placeholder = self.image.tag in _PLACEHOLDERS and not self.image.digest
+        return placeholder and not self.says("image-digest")
 
     def says(self, key: str) -> str:
         """Return the last value of a trailer of the deploy commit, or an empty string."""
@@ -75,6 +96,11 @@ class Stored:
         return self.labels.get(f"{MODEL_LABELS}.hash", "")
 
     @property
+    def model_name(self) -> str:
+        """The model's name that the image's label says."""
+        return self.labels.get(f"{MODEL_LABELS}.name", "")
+
+    @property
     def revision(self) -> str:
         """The commit that the image was built from: of a promoted image an earlier hop's."""
         return self.labels.get(REVISION_LABEL, "")
@@ -85,8 +111,10 @@ class Source:
     """A commit of the model repository, and the model that its dvc.lock names.
 
     `known` says whether the repository has the commit, `branch` is the environment's, `on_branch`
-    None where nobody can tell. `tip` and `tip_hash` are the branch's newest commit and its model.
-    `edited` are DVC's files that the checkout, which is at this commit, has otherwise.
+    None where nobody can tell. `tip` and `tip_hash` are the branch's newest commit and its model,
+    `tip_age` the seconds since it was made; `tip` is empty where the server has no such branch.
+    `tip_taken_back` says that a rollback took it back. `edited` are DVC's files that the checkout,
+    which is at this commit, has otherwise.
     """
 
     commit: str
@@ -98,6 +126,8 @@ class Source:
     on_branch: bool | None = None
     tip: str = ""
     tip_hash: str = ""
+    tip_age: float = 0
+    tip_taken_back: bool = False
     edited: tuple[str, ...] = ()
 
 
@@ -132,7 +162,11 @@ class Trace:
     """All that was found about one subject: an environment, an image or a version.
 
     What was not asked for, or has no place here, is None; `unasked` says why, by the link's end.
-    `held` is the version that the environment's stage holds, empty for none.
+    `held` is the version that the environment's stage holds, empty for none, `held_hash` its model
+    and `held_problem` why that can't be said. `moves_early` is whether pull requests are open that
+    move the stage before they merge, None where the rule is another. `image` is promotion.yaml's,
+    `tagged` the digest that its tag of the source commit names. `by_pull` says whether only a merged
+    pull request may deploy here.
     """
 
     subject: str
@@ -144,6 +178,12 @@ class Trace:
     source: Source | None = None
     version: Registered | None = None
     held: str | None = None
+    held_hash: str = ""
+    held_problem: str = ""
+    moves_early: bool | None = None
+    image: str = ""
+    tagged: str = ""
+    by_pull: bool = False
     recipe: Recipe | None = None
     pull: Pull | None = None
     deploy_pull: Pull | None = None
@@ -151,7 +191,11 @@ class Trace:
 
 
 class NothingDeployed(InputError):
-    """An environment runs nothing yet: its first deployment is still to come."""
+    """An environment runs nothing yet. `waiting` says what its first deployment would be."""
+
+    def __init__(self, message: str, *, fix: str = "", waiting: str = "") -> None:
+        super().__init__(message, fix=fix)
+        self.waiting = waiting
 
 
 # --- the links --------------------------------------------------------------------------------------
@@ -211,9 +255,12 @@ def _links(trace: Trace) -> Iterator[Link]:
     deployed, source, version = trace.deployed, trace.source, trace.version
     if deployed is not None:
         yield _overlay(deployed)
+        yield from _rendered(trace, deployed)
     yield from _image(trace)
-    if deployed is not None and source is not None:
+    if deployed is not None and (source is not None or deployed.recorded is not None):
         yield _origin(deployed, source)
+    if deployed is not None and source is not None and source.known:
+        yield _tagged(trace, deployed, source)
         yield _deployed_model(deployed, source)
         if source.tip:
             yield _branch(deployed, source)
@@ -225,7 +272,8 @@ def _links(trace: Trace) -> Iterator[Link]:
             False,
             fix=f"git checkout -- {' '.join(source.edited)}",
         )
-    if version is not None:
+    # Without a deployment the version was found by its model: to compare the two would say nothing.
+    if version is not None and deployed is not None:
         yield _version(trace, version, source)
     if trace.environment and trace.held is not None:
         yield _stage(trace)
@@ -253,6 +301,24 @@ def _overlay(deployed: Deployed) -> Link:
     return _link(ends, left, right, holds, fix=fix)
 
 
+def _rendered(trace: Trace, deployed: Deployed) -> Iterator[Link]:
+    """Yield what is wrong with the image that kustomize makes of the entry: nothing as a rule."""
+    left = f"{deployed.path} sets {deployed.image.reference}"
+    if deployed.overruled is not None:
+        yield _link(
+            ("overlay", "rendered image"),
+            left,
+            f"a later entry `name: {deployed.overruled.name}` makes it {deployed.overruled.reference}",
+            False,
+            fix=f"remove that entry from {deployed.path}, or put it before the other",
+        )
+    if trace.image and deployed.name != trace.image:
+        yield _link(
+            ("overlay", "promotion.yaml"), left, f"promotion.yaml says image: {trace.image}", False,
+            fix=f"newName: {trace.image} in {deployed.path}, or `image: {deployed.name}` in promotion.yaml",
+        )  # fmt: skip
+
+
 def _image(trace: Trace) -> Iterator[Link]:
     deployed, stored, source = trace.deployed, trace.stored, trace.source
     ends = ("overlay" if deployed else "image", "registry")
@@ -267,12 +333,19 @@ def _image(trace: Trace) -> Iterator[Link]:
     if not stored.digest:
         return
     label = f"the image's label says {stored.model_hash or 'nothing of a model'}"
+    if stored.model_name and stored.model_name != trace.model:
+        yield _link(
+            ("image", "model"), f"the image's label says model {stored.model_name}",
+            f"promotion.yaml says model: {trace.model}", False,
+            fix="deploy again from this repository, and find out who set another image",
+        )  # fmt: skip
     if source is not None and source.known:
         yield _same_model(("image", "model"), label, stored.model_hash, source)
     ends, built = ("image", "build commit"), trace.built
     if built is None:
+        said = repr(stored.revision) if stored.revision else "nothing"
         yield _link(
-            ends, "the image has no revision label", "no commit is known", False,
+            ends, f"the image's label says {said} of its revision", "that is no commit's hash", False,
             fix="build the image with build-push-image, which labels it",
         )  # fmt: skip
     elif built.known:
@@ -285,10 +358,12 @@ def _image(trace: Trace) -> Iterator[Link]:
 def _registry(ends: tuple[str, str], deployed: Deployed | None, stored: Stored) -> Link:
     asked = deployed.image.digest if deployed else stored.digest
     left = f"{deployed.path} pins {asked or 'no digest'}" if deployed else f"the image is {asked}"
+    if not asked:
+        fix = "deploy again with bump-kustomize-tag, which pins the digest"
+        return _link(ends, left, "a tag alone may move", False, fix=fix)
     if not stored.digest:
-        gone = f"the registry has no {stored.name}@{asked}, or does not show it"
         return _link(
-            ends, left, gone if asked else "a tag alone may move", False,
+            ends, left, f"the registry has no {stored.name}@{asked}, or does not show it", False,
             fix="log in to the registry (`username`, `password`); is the image gone? Deploy again",
         )  # fmt: skip
     named = f"{stored.name}:{stored.tag}" if stored.tag else f"{stored.name}@{stored.digest}"
@@ -315,13 +390,52 @@ def _same_model(ends: tuple[str, str], left: str, found: str, source: Source) ->
     )
 
 
-def _origin(deployed: Deployed, source: Source) -> Link:
+def _tagged(trace: Trace, deployed: Deployed, source: Source) -> Link:
+    """The image is the one that was made for the source commit: its tag is that commit's hash."""
+    ends, tag = ("image", "source commit"), deployed.image.tag
+    if _COMMIT.fullmatch(tag):
+        return _link(
+            ends,
+            f"{deployed.path} sets tag {tag}",
+            f"commit {deployed.commit[:12]} says Source-Commit {source.commit}",
+            tag == source.commit,
+            fix=f"deploy again from {source.branch or 'its branch'}, and find out which was changed",
+        )
+    named = f"{trace.image}:{source.commit}"
+    left = f"{deployed.path} pins {deployed.image.digest or 'no digest'}"
+    if not trace.tagged:
+        why = trace.unasked.get("registry") or f"the registry has no tag {named}"
+        return _link(ends, left, why, None)
+    return _link(
+        ends,
+        left,
+        f"the registry's {named} is {trace.tagged}",
+        trace.tagged == deployed.image.digest,
+        fix=f"deploy again from {source.branch or 'its branch'}, and find out which was changed",
+    )
+
+
+def _origin(deployed: Deployed, source: Source | None) -> Link:
     ends = ("deploy commit", "source commit")
+    if source is None:
+        return _link(
+            ends,
+            f"commit {deployed.commit[:12]} says no Source-Repository and Source-Commit",
+            "what it deploys can't be said",
+            False,
+            fix="deploy with bump-kustomize-tag: in a workflow of the model repository it writes these"
+            " trailers",
+        )
     left = f"commit {deployed.commit[:12]} says Source-Commit {source.commit[:12]}"
     if not source.known:
         return _link(
             ends, left, "the model repository has no such commit", False,
             fix="was history rewritten? Deploy again from a commit of the branch",
+        )  # fmt: skip
+    if not source.tip and source.on_branch is False:
+        return _link(
+            ends, left, f"the server has no branch {source.branch}", False,
+            fix=f"git push origin {source.commit}:refs/heads/{source.branch} gives it back",
         )  # fmt: skip
     if source.on_branch is None:
         return _link(
@@ -356,10 +470,10 @@ def _branch(deployed: Deployed, source: Source) -> Link:
     right = f"{source.commit[:12]} with model {source.model_hash or 'unknown'} is deployed"
     if source.tip == source.commit:
         return _link(ends, left, right, True)
-    origin = deployed.origin
-    if origin is not None and origin.rolled_back:
+    if source.tip_taken_back:
         return Link(ends, left, f"{right}, by a rollback", "pending")
-    if source.tip_hash == source.model_hash:
+    same = bool(source.model_hash) and source.tip_hash == source.model_hash
+    if same and source.tip_age < PATIENCE:
         return Link(ends, left, right, "pending", fix=_run_deploy(source))
     if deployed.proposes("source-commit") == source.tip:
         return Link(ends, left, f"{right}; the deploy pull request waits to be merged", "pending")
@@ -375,11 +489,15 @@ def _run_deploy(source: Source) -> str:
 
 def _version(trace: Trace, version: Registered, source: Source | None) -> Link:
     ends = ("version", "model")
-    if not version.commit:
-        said = "the deploy commit says" if trace.deployed else "asked for is"
+    if not version.commit and version.model == trace.model:
         return _link(
-            ends, f"{said} {version.name}", "the registry has no such version", False,
+            ends, f"the deploy commit says {version.name}", "the registry has no such version", False,
             fix=f"git push origin refs/tags/{version.tag or version.name}, from a clone that has it",
+        )  # fmt: skip
+    if version.model != trace.model:
+        return _link(
+            ends, f"the deploy commit says {version.name}", f"promotion.yaml says model: {trace.model}",
+            False, fix="deploy again from this repository, and find out who deployed another model",
         )  # fmt: skip
     left = f"{version.tag} is at {version.commit[:12]} with model {version.model_hash or 'none'}"
     if source is None:
@@ -398,26 +516,36 @@ def _version(trace: Trace, version: Registered, source: Source | None) -> Link:
 
 
 def _stage(trace: Trace) -> Link:
-    ends = ("stage", "version")
+    ends, version, deployed = ("stage", "version"), trace.version, trace.deployed
     left = f"{trace.model}#{trace.environment} holds {trace.held or 'no version'}"
-    if trace.version is None:
-        return _link(ends, left, "the deploy commit names no version", None)
-    version, deployed = trace.version, trace.deployed
-    right = f"{version.version} is deployed"
-    if (
-        trace.held != version.version
-        and deployed
-        and deployed.proposes("model") == (f"{trace.model}@{trace.held}")
-    ):
+    if trace.held_problem:
+        left = f"what {trace.model}#{trace.environment} holds can't be said"
+        return _link(ends, left, trace.held_problem, False, fix="delete the wrong tag of the two")
+    if version is None:
+        # A deployment by hand, or one without the trailer: the models can be compared all the same.
+        known = trace.source.model_hash if trace.source else ""
+        right = f"the deploy commit names no version; its model is {known or 'not known'}"
+        holds = trace.held_hash == known if known and trace.held_hash else None
+        return _link(ends, f"{left}, model {trace.held_hash or 'none'}", right, holds, fix=_ASSIGN)
+    right = f"{version.name} is deployed"
+    if trace.held == version.version and trace.model == version.model:
+        return _link(ends, left, right, True)
+    if deployed and deployed.proposes("model") == f"{trace.model}@{trace.held}":
         return Link(ends, left, f"{right}; the deploy pull request waits to be merged", "pending")
+    if trace.moves_early:
+        early = "`stage-on: pull_request` moves the stage while a pull request is open"
+        return Link(ends, left, f"{right}; {early}", "pending")
     return _link(
         ends,
         left,
         right,
-        trace.held == version.version,
+        False,
         fix=f"model-gitops gto-register-stage --model {trace.model} --version {version.version}"
         f" --stage {trace.environment}, if what is deployed is right; else deploy the stage's version",
     )
+
+
+_ASSIGN = "run deploy.yml of the environment's branch again: it deploys, and assigns the stage"
 
 
 def _recipe(trace: Trace, source: Source) -> Iterator[Link]:
@@ -434,8 +562,10 @@ def _recipe(trace: Trace, source: Source) -> Iterator[Link]:
             )  # fmt: skip
     elif recipe.checked:
         yield _link(ends, left, f"{recipe.checked} hashes and params of the commit agree", True)
-    else:
+    elif not recipe.unchecked:
         yield _link(ends, left, "no stage of dvc.lock made it: nobody recorded its data", None)
+    for what in recipe.unchecked:
+        yield _link(ends, left, f"nothing can be held against {what}", None)
 
 
 def _pulls(trace: Trace) -> Iterator[Link]:
@@ -466,6 +596,11 @@ def _pulls(trace: Trace) -> Iterator[Link]:
             yield _link(
                 (start, end), left, "no merged pull request brought it there", False,
                 fix=f"protect {base}, so that pull requests are the only way in",
+            )  # fmt: skip
+        elif trace.by_pull and commit and end == "deploy pull request":
+            yield _link(
+                (start, end), left, "promotion.yaml says deploy: pull-request, and none brought it there",
+                False, fix=f"protect {base} of the deploy repository, and deploy again",
             )  # fmt: skip
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -194,7 +195,7 @@ def document(trace: Trace, links: Sequence[Link]) -> dict[str, Any]:
         "code": [{"path": one.path, "hash": one.hash} for one in recipe.of_kind("code")]
         if recipe
         else [],
-        "params": {file: dict(values) for file, values in recipe.params.items()} if recipe else {},
+        "params": _plain_data(recipe.params) if recipe else {},
         "links": [
             {
                 "from": link.ends[0],
@@ -207,6 +208,17 @@ def document(trace: Trace, links: Sequence[Link]) -> dict[str, Any]:
             for link in links
         ],
     }
+
+
+def _plain_data(value: Any) -> Any:
+    """Return YAML's or TOML's data as JSON has it: a date, bytes or a number that is none as text."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain_data(one) for key, one in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain_data(one) for one in value]
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    return value if isinstance(value, float) and math.isfinite(value) else str(value)
 
 
 def _source_data(source: Source) -> dict[str, Any]:

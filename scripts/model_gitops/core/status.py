@@ -11,6 +11,7 @@ from model_gitops.core.lineage_report import iso, moment, plain, pull_data
 from model_gitops.core.markdown import code, escape
 from model_gitops.core.metrics import direction, format_number
 from model_gitops.core.promotion import Promotion
+from model_gitops.core.tags import precedence
 
 # Metric, as promotion.yaml names it → value.
 Metrics = Mapping[str, float | None]
@@ -87,11 +88,22 @@ def waiting(promotion: Promotion, statuses: Sequence[Status]) -> list[tuple[str,
     for place, status in enumerate(statuses):
         before = statuses[place - 1] if place else None
         said = list(status.waiting)
-        if before and before.version and before.version != status.version:
+        if before and (next_one := _next(before, status)):
             into = promotion.environments[place].branch
-            said.insert(0, f"{before.version} of {before.environment} ({before.branch} → {into})")
+            said.insert(0, f"{next_one} of {before.environment} ({before.branch} → {into})")
         found.append(tuple(said))
     return found
+
+
+def _next(before: Status, status: Status) -> str:
+    """Return what `before` runs that `status` could run next; empty where that is nothing newer."""
+    if not before.version or before.digest == status.digest:
+        return ""
+    if before.version != status.version:
+        older = status.version and precedence(before.version) < precedence(status.version)
+        return "" if older else before.version
+    commit = before.trace.source.commit[:12] if before.trace and before.trace.source else ""
+    return f"{before.version} with the code of {commit}" if commit else before.version
 
 
 def text(model: str, statuses: Sequence[Status], notes: Sequence[str] = ()) -> str:
