@@ -21,7 +21,7 @@ from pathlib import Path
 
 from model_gitops.adapters import process
 from model_gitops.errors import ExternalError
-from model_gitops.local import toolchain
+from model_gitops.local import runtime, toolchain
 from model_gitops.local.daemon import Daemon, birth, locked, remove_tree
 from model_gitops.runner import say
 
@@ -321,7 +321,8 @@ def _start(state: Path) -> Engine:
         "--group=root",
     ]
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "daemon-settings.json").write_text("{}\n", "utf-8")
+    settings = json.dumps(runtime.settings())
+    (folder / "daemon-settings.json").write_text(f"{settings}\n", "utf-8")
     say("starting a private Docker engine")
     try:
         daemon.start(arguments, lambda: _private(state) is not None, facts={"bridge": bridge})

@@ -96,6 +96,14 @@ TOOLS = {
             minimum=(0, 13),
             takes="2 minutes",
         ),
+        # The command line that a builder in a container is reached by: for its test only.
+        Tool(
+            "buildctl",
+            "v0.26.3",
+            "github.com/moby/buildkit/cmd/buildctl",
+            stamp="github.com/moby/buildkit/version.Version",
+            minimum=(0, 13),
+        ),
         Tool(
             "registry",
             "v3.0.0",
