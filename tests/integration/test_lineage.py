@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -196,16 +197,20 @@ class World:
             "org.opencontainers.image.revision": commit,
         }
 
-    def deploy(self, environment: str, commit: str, digest: str, **more: str) -> Told:
-        """What deploy.yml does for a merge, by the real actions: bump, then assign the stage."""
+    def deploy(
+        self, environment: str, commit: str, digest: str, *, merged: bool = True, **more: str
+    ) -> Told:
+        """What deploy.yml does for a merge: bump; production by a pull request, `merged` or not."""
+        by_pull = environment in ("production", "empty")
         self.work.run("checkout", "--quiet", "--detach", commit)
         told = self.run(
             "bump-kustomize-tag",
             repository=DEPLOY,
             path=f"overlays/{environment}",
-            images=f"diabetes={self.image}:{commit}@{digest}",
             token=TOKEN,
+            mode="pull-request" if by_pull else "push",
             **{
+                "images": f"diabetes={self.image}:{commit}@{digest}",
                 "trailers": f"Model: diabetes@{more.pop('version', 'v0.0.1')}\n"
                 f"Model-Hash: {more.pop('model_hash', HASHES['better'])}\n"
                 f"Source-Repository: {MODEL}\nSource-Commit: {commit}",
@@ -213,7 +218,14 @@ class World:
             },
         )
         assert told.code == 0, told.log
+        if by_pull and merged:
+            (pull,) = self.waiting()
+            merge(self, DEPLOY, pull.head_ref, "main", approve=False)
         return told
+
+    def waiting(self) -> list[Any]:
+        """The open pull requests of the deploy repository."""
+        return GitHub(DEPLOY, TOKEN, api_url=self.forge.api_url).open_pull_requests("main")
 
     def assign(self, stage: str, commit: str) -> None:
         self.work.run("checkout", "--quiet", "--detach", commit)
@@ -261,12 +273,14 @@ def _play(world: World) -> None:
     environments = [
         {"name": name, "branch": branch, "deploy": "push"} for name, branch in ENVIRONMENTS.items()
     ]
-    environments[-1]["deploy"] = "pull-request"
+    environments.append({"name": "empty", "branch": "empty"})
+    for one in environments[-2:]:
+        one["deploy"] = "pull-request"
     promotion = {
         "model": "diabetes",
         "image": world.image,
         "deploy": {"repository": DEPLOY},
-        "environments": [*environments, {"name": "empty", "branch": "empty"}],
+        "environments": environments,
         "gate": [{"metric": "metrics.json:r2", "better": "higher"}],
     }
     first = world.commit(work, {"promotion.yaml": json.dumps(promotion)}, "main")
@@ -277,7 +291,6 @@ def _play(world: World) -> None:
     digest = push_image(
         world.registry, world.image.partition("/")[2], head, world.labels(head, "better")
     )
-    api = GitHub(MODEL, TOKEN, api_url=world.forge.api_url)
     before = "experiment/better"
     for name, branch in ENVIRONMENTS.items():
         commit = merge(world, MODEL, before, branch, approve=True)
@@ -287,28 +300,26 @@ def _play(world: World) -> None:
         )
         assert again == digest
         world.assign(name, commit)
-        world.deploy(name, commit, digest, mode="pull-request" if name == "production" else "push")
+        world.deploy(name, commit, digest)
         before = branch
-    (pull,) = GitHub(DEPLOY, TOKEN, api_url=world.forge.api_url).open_pull_requests("main")
-    merge(world, DEPLOY, pull.head_ref, "main", approve=False)
-    assert api.open_pull_requests("main") == []
     work.run("fetch", "--quiet", "--tags", "origin")
+
+
+def api(repository: str, world: World, token: str = TOKEN) -> Any:
+    from github import Auth, Github
+
+    client = Github(auth=Auth.Token(token), base_url=world.forge.api_url, retry=None)
+    return client.get_repo(repository)
 
 
 def merge(world: World, repository: str, head: str, base: str, *, approve: bool) -> str:
     """Open a pull request (or take the open one), let another person approve it, and merge it."""
-    from github import Auth, Github
-
-    def of(token: str) -> Any:
-        client = Github(auth=Auth.Token(token), base_url=world.forge.api_url, retry=None)
-        return client.get_repo(repository)
-
-    pulls = of(TOKEN).get_pulls("open", base=base)
-    found = [pull for pull in pulls if pull.head.ref == head]
-    pull = found[0] if found else of(TOKEN).create_pull(base=base, head=head, title=head, body="")
+    ada, grace = api(repository, world), api(repository, world, "second-token")
+    found = [pull for pull in ada.get_pulls("open", base=base) if pull.head.ref == head]
+    pull = found[0] if found else ada.create_pull(base=base, head=head, title=head, body="")
     if approve:
-        of("second-token").get_pull(pull.number).create_review(event="APPROVE")
-    return str(of(TOKEN).get_pull(pull.number).merge(merge_method="merge").sha)
+        grace.get_pull(pull.number).create_review(event="APPROVE")
+    return str(ada.get_pull(pull.number).merge(merge_method="merge").sha)
 
 
 @pytest.fixture
@@ -446,22 +457,23 @@ def test_a_step_gets_outputs_and_a_summary(whole: World, tmp_path: Path) -> None
 # --- tampering -----------------------------------------------------------------------------------
 
 
-def edit_overlay(old: str, new: str) -> Callable[[World], None]:
-    def change(world: World) -> None:
-        git = world.clone(DEPLOY, "edit")
-        git.run("pull", "--quiet", "origin", "main")
-        path = "overlays/production/kustomization.yaml"
-        text = (git.directory / path).read_text("utf-8")
-        assert old.format(world=world) in text or old == "digest"
-        if old == "digest":
-            lines = [line for line in text.splitlines() if "digest:" not in line]
-            text = "\n".join(lines) + "\n"
-        else:
-            text = text.replace(old.format(world=world), new.format(world=world))
-        world.commit(git, {path: text}, "main")
-        shutil.rmtree(git.directory)
+def rewrite(
+    world: World, change: Callable[[str], str], environment: str = "production", message: str = "x"
+) -> None:
+    """Edit an overlay by hand, and push that."""
+    git = world.clone(DEPLOY, "edit")
+    git.run("pull", "--quiet", "origin", "main")
+    path = f"overlays/{environment}/kustomization.yaml"
+    text = (git.directory / path).read_text("utf-8")
+    assert change(text) != text
+    world.commit(git, {path: change(text)}, "main", message)
+    shutil.rmtree(git.directory)
 
-    return change
+
+def edit_overlay(old: str, new: str) -> Callable[[World], None]:
+    return lambda world: rewrite(
+        world, lambda text: re.sub(old.format(world=world), new.format(world=world), text)
+    )
 
 
 def other_digest(world: World) -> None:
@@ -544,6 +556,64 @@ def direct_push(world: World) -> None:
     world.deploy("production", commit, digest)
 
 
+def hand_made_deploy_commit(world: World) -> None:
+    """A commit that says the digest and nothing else, as ours do."""
+    head = world.work.commit_of("origin/experiment/better") or ""
+    name = world.image.partition("/")[2]
+    digest = push_image(world.registry, name, "hand", world.labels(head, "better"), salt="x")
+    rewrite(
+        world,
+        lambda text: re.sub(
+            "newTag: .*", "newTag: hand", re.sub("digest: .*", f"digest: {digest}", text)
+        ),
+        message=f"Deploy\n\nImage-Digest: {digest}",
+    )
+
+
+def later_entry(world: World) -> None:
+    """Kustomize applies the entries in their order: this one changes what ours set."""
+    entry = f"- name: {world.image}\n  newName: evil.example/x\n  digest: sha256:{'9' * 64}\n"
+    rewrite(world, lambda text: text + entry)
+
+
+def image_of_other_code(world: World) -> None:
+    """The model is the right one, and all else in the image is of another commit."""
+    commit = world.work.commit_of("origin/production") or ""
+    other = world.commit(world.work, {"app.py": "evil\n"}, "feature")
+    name = world.image.partition("/")[2]
+    digest = push_image(world.registry, name, other, world.labels(other, "better"), salt="x")
+    world.deploy("production", commit, digest, images=f"diabetes={world.image}:{other}@{digest}")
+
+
+def labelled_with_a_branch(world: World) -> None:
+    commit = world.work.commit_of("origin/production") or ""
+    name = world.image.partition("/")[2]
+    digest = push_image(world.registry, name, commit, world.labels("main", "better"))
+    world.deploy("production", commit, digest)
+
+
+def other_models_version(world: World) -> None:
+    commit = world.work.commit_of("origin/production") or ""
+    digest = push_image(
+        world.registry, world.image.partition("/")[2], commit, world.labels(commit, "better")
+    )
+    world.deploy(
+        "production", commit, digest,
+        trailers=f"Model: other@v0.0.1\nModel-Hash: {HASHES['better']}\n"
+        f"Source-Repository: {MODEL}\nSource-Commit: {commit}",
+    )  # fmt: skip
+
+
+def delete_branch(world: World) -> None:
+    Git(world.top / "model.git").run("update-ref", "-d", "refs/heads/production")
+
+
+def second_version_of_one_commit(world: World) -> None:
+    bare = Git(world.top / "model.git")
+    commit = bare.run("rev-parse", "diabetes@v0.0.1^{}").strip()
+    bare.run("tag", "--annotate", "-m", "x", "diabetes@v0.0.9", commit, env=PERSON)
+
+
 PERSON = {
     f"GIT_{role}_{what}": value
     for role in ("AUTHOR", "COMMITTER")
@@ -552,10 +622,10 @@ PERSON = {
 Tampering = Callable[[World], None]
 TAMPERED: dict[str, tuple[Tampering, set[str], str]] = {
     "retagged image": (retag, {"overlay → registry"}, "the registry's"),
-    "overlay with another digest": (other_digest, {"overlay → deploy commit", "overlay → registry"}, "says"),
-    "overlay without a digest": (edit_overlay("digest", ""), {"overlay → deploy commit", "overlay → registry"}, "no digest"),
-    "overlay with another tag": (edit_overlay("newTag: ", "newTag: x"), {"overlay → deploy commit", "overlay → registry"}, "sets"),
-    "overlay with another name": (edit_overlay("{world.image}", "{world.image}-evil"), {"overlay → deploy commit", "overlay → registry"}, "-evil"),
+    "overlay with another digest": (other_digest, {"overlay → deploy commit", "deploy commit → source commit", "deploy commit → deploy pull request", "overlay → registry"}, "says"),
+    "overlay without a digest": (edit_overlay(" *digest: .*\n", ""), {"overlay → deploy commit", "deploy commit → source commit", "deploy commit → deploy pull request", "overlay → registry"}, "no digest"),
+    "overlay with another tag": (edit_overlay("newTag: ", "newTag: x"), {"overlay → deploy commit", "deploy commit → source commit", "deploy commit → deploy pull request", "overlay → registry"}, "sets"),
+    "overlay with another name": (edit_overlay("{world.image}", "{world.image}-evil"), {"overlay → deploy commit", "deploy commit → source commit", "deploy commit → deploy pull request", "overlay → promotion.yaml"}, "-evil"),
     "moved version tag": (move_version_tag, {"version → model", "stage → version"}, HASHES["worse"]),
     "version tag moved to the same model": (move_version_tag_to_the_same_model, {"stage → version"}, "holds"),
     "deleted version tag": (delete_version_tag, {"version → model", "stage → version"}, "no such version"),
@@ -566,6 +636,13 @@ TAMPERED: dict[str, tuple[Tampering, set[str], str]] = {
     "edited dvc.lock, deployed": (deploy_a_contradictory_commit, {"model → data", "source commit → pull request"}, "e" * 32),
     "image of another model": (deploy_another_model_under_the_name, {"image → model", "image → build commit"}, HASHES["worse"]),
     "pushed without a pull request": (direct_push, {"source commit → pull request"}, "no merged pull request"),
+    "hand-made deploy commit": (hand_made_deploy_commit, {"deploy commit → source commit", "deploy commit → deploy pull request"}, "no Source-Repository"),
+    "later entry of the overlay": (later_entry, {"overlay → rendered image"}, "evil.example/x"),
+    "image of other code": (image_of_other_code, {"image → source commit"}, "sets tag"),
+    "image labelled with a branch": (labelled_with_a_branch, {"image → build commit"}, "'main'"),
+    "version of another model": (other_models_version, {"version → model", "stage → version"}, "other@v0.0.1"),
+    "deleted branch": (delete_branch, {"deploy commit → source commit"}, "the server has no branch production"),
+    "second version of one commit": (second_version_of_one_commit, {"stage → version"}, "several versions at commit"),
 }  # fmt: skip
 
 
@@ -626,9 +703,8 @@ def test_a_merge_that_is_not_deployed_yet_is_pending_in_its_pull_request(world: 
     assert links(found)["branch → source commit"] == "broken"
     assert "gh run list" in told.log
     world.deploy(
-        "production", commit, digest, mode="pull-request", model_hash=HASHES["worse"],
-        version="v0.0.2",
-    )  # fmt: skip
+        "production", commit, digest, merged=False, model_hash=HASHES["worse"], version="v0.0.2"
+    )
     world.assign("production", commit)
     told, found = world.trace("production")
     assert told.code == 0, told.log
@@ -637,6 +713,71 @@ def test_a_merge_that_is_not_deployed_yet_is_pending_in_its_pull_request(world: 
     _, view = world.status()
     production = next(one for one in view["environments"] if one["name"] == "production")
     assert production["waiting"] == ["diabetes@v0.0.2 in the deploy pull request"]
+    # Who closes it refuses the deployment: the branch is left, and nothing waits any more.
+    (pull,) = world.waiting()
+    api(DEPLOY, world).get_pull(pull.number).edit(state="closed")
+    told, found = world.trace("production")
+    broken = {name for name, state in links(found).items() if state == "broken"}
+    assert broken == {"branch → source commit", "stage → version"}
+
+
+def test_the_first_deployment_waits_in_its_pull_request(world: World) -> None:
+    commit = world.work.commit_of("origin/production") or ""
+    world.work.run("push", "--quiet", "origin", f"{commit}:refs/heads/empty")
+    _, found = world.trace("production")
+    world.deploy("empty", commit, found["image"]["digest"], merged=False)
+    world.assign("empty", commit)
+    told, _ = world.trace("empty")
+    assert told.code == 2
+    assert "runs nothing yet: its first deployment waits in a pull request" in told.log
+    told, view = world.status(check="true")
+    assert told.code == 0, told.log
+    assert view["environments"][-1]["waiting"][-1] == "diabetes@v0.0.1 in the deploy pull request"
+    (pull,) = world.waiting()
+    merge(world, DEPLOY, pull.head_ref, "main", approve=False)
+    told, found = world.trace("empty")
+    assert (told.code, set(links(found).values()) - {"verified"}) == (3, {"broken"})
+    assert links(found)["source commit → pull request"] == "broken", "the branch was pushed"
+
+
+def test_a_pull_request_may_set_other_images_too(world: World) -> None:
+    rewrite(world, lambda text: text + "- name: sidecar\n  newTag: v1\n")
+    world.work.run("checkout", "--quiet", "-B", "edit", "origin/production")
+    commit = world.commit(world.work, world.files("worse", 5), "production")
+    name = world.image.partition("/")[2]
+    digest = push_image(world.registry, name, commit, world.labels(commit, "worse"))
+    world.deploy(
+        "production", commit, digest, merged=False, model_hash=HASHES["worse"], version="v0.0.2",
+        images=f"diabetes={world.image}:{commit}@{digest}\nsidecar=:v2",
+    )  # fmt: skip
+    told, found = world.trace("production")
+    assert told.code == 0, told.log
+    assert links(found)["branch → source commit"] == "pending"
+
+
+def test_one_overlay_that_nobody_can_ask_for_hides_no_other(world: World) -> None:
+    retag(world)
+    rewrite(world, lambda text: re.sub("digest: .*", "digest: sha256:123", text), "dev")
+    told, view = world.status(check="true")
+    assert told.code == 3
+    dev, staging, production, _ = view["environments"]
+    assert (dev["in_sync"], staging["in_sync"], production["in_sync"]) == (False, True, False)
+    assert "overlay → registry" in production["problems"][0]["problem"]
+    told, found = world.trace("dev")
+    assert (told.code, links(found)["overlay → registry"]) == (3, "broken")
+
+
+def test_dates_in_params_are_no_bug(world: World) -> None:
+    files = world.files("worse", 60)
+    key = '"train.epochs": 60'
+    files["dvc.lock"] = files["dvc.lock"].replace(key, f'{key}, "until": 2024-01-31')
+    files["params.yaml"] += "until: 2024-01-31\n"
+    commit = world.commit(world.work, files, "dated")
+    world.assign("", commit)
+    version = world.work.run("tag", "--points-at", commit).strip()
+    told, found = world.trace(version)
+    assert told.code == 0, told.log
+    assert found["params"]["params.yaml"]["until"] == "2024-01-31"
 
 
 def test_what_only_this_clone_has_says_nothing(world: World) -> None:
@@ -661,18 +802,21 @@ def test_a_rollback_is_on_purpose(world: World) -> None:
     digest = push_image(world.registry, name, commit, world.labels(commit, "worse"))
     world.assign("production", commit)
     world.deploy("production", commit, digest, model_hash=HASHES["worse"], version="v0.0.2")
-    told = world.run(
-        "bump-kustomize-tag", repository=DEPLOY, path="overlays/production", token=TOKEN,
-        images=f"diabetes={world.image}:{older}@{old}",
+    world.deploy(
+        "production", older, old,
         trailers=f"Model: diabetes@v0.0.1\nModel-Hash: {HASHES['better']}\n"
         f"Source-Repository: {MODEL}\nSource-Commit: {older}\nRollback: true",
     )  # fmt: skip
-    assert told.code == 0, told.log
     world.assign("production", older)
     told, found = world.trace("production")
     assert told.code == 0, told.log
     assert links(found)["branch → source commit"] == "pending"
     assert found["version"]["name"] == "v0.0.1"
+    # What was merged after it and is not deployed has not been taken back.
+    world.work.run("checkout", "--quiet", "-B", "edit", "origin/production")
+    world.commit(world.work, {"model.txt": "x", **world.files("worse", 6)}, "production")
+    told, found = world.trace("production")
+    assert links(found)["branch → source commit"] == "broken"
 
 
 # --- errors --------------------------------------------------------------------------------------
@@ -684,6 +828,8 @@ def test_a_rollback_is_on_purpose(world: World) -> None:
         ("", 2, "subject: one of dev, staging, production, empty"),
         ("produktion", 2, "no environment (dev, staging, production, empty)"),
         ("v9.9.9", 2, "no version of diabetes (v0.0.1)"),
+        ("diabetes@v9.9.9", 2, "no version of diabetes (v0.0.1)"),
+        ("diabetes@sha256:123", 2, "no image with a tag or digest"),
         ("empty", 2, "empty runs nothing yet"),
         ("--upload-pack=x", 2, "no environment"),
         ("127.0.0.1:9/no/such:tag", 4, "127.0.0.1:9"),
@@ -741,15 +887,12 @@ def test_status_shows_every_environment(whole: World) -> None:
 def test_status_says_what_waits(world: World) -> None:
     worse = world.commit(world.work, world.files("worse", 5), "experiment/worse")
     world.assign("", worse)
-    api = GitHub(MODEL, TOKEN, api_url=world.forge.api_url)
-    pull = api.open_pull_request(head="experiment/worse", base="main", title="x", body="")
+    title = {"head": "experiment/worse", "base": "main", "title": "x", "body": ""}
+    pull = api(MODEL, world).create_pull(**title)
     _, found = world.status()
     dev = found["environments"][0]
     assert dev["waiting"] == [f"pull request #{pull.number} (experiment/worse → main)"]
-    from github import Auth, Github
-
-    client = Github(auth=Auth.Token(TOKEN), base_url=world.forge.api_url, retry=None)
-    client.get_repo(MODEL).get_pull(pull.number).edit(state="closed")
+    api(MODEL, world).get_pull(pull.number).edit(state="closed")
 
 
 def test_status_shows_the_incumbent_beside_the_candidate(world: World, tmp_path: Path) -> None:
