@@ -56,6 +56,23 @@ def test_a_merge_of_a_repository_without_a_model_deploys_nothing(
     assert refs(flow) == before
 
 
+def test_the_stage_may_move_on_the_pull_request(new_flow: Callable[[], Flow]) -> None:
+    flow = new_flow()
+
+    def move_early(folder: Path) -> None:
+        change(folder)
+        file = folder / "promotion.yaml"
+        file.write_text(file.read_text("utf-8") + 'stage-on: "pull_request"\n', "utf-8")
+
+    flow.commit("experiment/early", move_early, "Move the stage early")
+    assert flow.pushed("experiment/early", "experiment.yml").status == 0
+    number = flow.open_pull_request("experiment/early", "main", "Move the stage early")
+    run = flow.proposed(number)
+    assert run.status == 0, (run.failed_step, run.errors, run.log[-3000:])
+    assert run.outputs["Assign the stage"]["stage-tag"] == "diabetes#dev#1"
+    assert "refs/tags/diabetes#dev#1" in refs(flow)
+
+
 def test_a_report_says_when_the_deploy_repository_can_not_be_read(
     new_flow: Callable[[], Flow],
 ) -> None:
