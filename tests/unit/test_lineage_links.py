@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from model_gitops.core import lineage, lineage_report, status
+from model_gitops.core import links as links_of
 from model_gitops.core.kustomization import Image
 from model_gitops.core.lineage import Deployed, Pull, Registered, Source, Stored, Trace
 from model_gitops.core.pipeline import Ingredient, Recipe
@@ -53,14 +54,14 @@ TRACE = Trace(
 
 
 def states(trace: Trace) -> dict[str, str]:
-    return {link.name: link.state for link in lineage.check(trace)}
+    return {link.name: link.state for link in links_of.check(trace)}
 
 
 def test_a_whole_chain_holds() -> None:
     found = states(TRACE)
     assert set(found.values()) == {"verified"}
     assert len(found) == 12
-    assert lineage.broken(lineage.check(TRACE)) == ()
+    assert links_of.broken(links_of.check(TRACE)) == ()
 
 
 def test_what_was_not_asked_is_unknown_and_not_broken() -> None:
@@ -75,7 +76,7 @@ def test_what_was_not_asked_is_unknown_and_not_broken() -> None:
         "overlay → registry",
         "source commit → pull request",
     }
-    told = lineage_report.text(trace, lineage.check(trace))
+    told = lineage_report.text(trace, links_of.check(trace))
     assert "no docker" in told
     assert "no token" in told
 
@@ -94,7 +95,7 @@ def test_a_newer_commit_of_the_same_model_is_pending() -> None:
 
 
 def test_a_deployment_of_the_same_model_may_wait_but_not_for_ever() -> None:
-    newer = replace(TRACE, source=replace(SOURCE, tip=TIP, tip_age=lineage.PATIENCE + 1.0))
+    newer = replace(TRACE, source=replace(SOURCE, tip=TIP, tip_age=links_of.PATIENCE + 1.0))
     assert states(newer)["branch → source commit"] == "broken"
     unknown = replace(SOURCE, tip=TIP, tip_hash="", model_hash="", problem="no dvc.lock")
     assert states(replace(TRACE, source=unknown))["branch → source commit"] == "broken"
@@ -106,14 +107,14 @@ def broken_by(**changes: object) -> set[str]:
     """The links that break where facts of the deployment change."""
     assert TRACE.deployed
     trace = replace(TRACE, deployed=replace(TRACE.deployed, **changes))  # type: ignore[arg-type]
-    return {link.name for link in lineage.broken(lineage.check(trace))}
+    return {link.name for link in links_of.broken(links_of.check(trace))}
 
 
 def test_a_deploy_commit_that_says_nothing_of_its_source_is_no_deployment() -> None:
     assert TRACE.deployed
     only_digest = replace(TRACE.deployed, trailers={"image-digest": [DIGEST]})
     trace = replace(TRACE, deployed=only_digest, source=None, version=None, pull=None, recipe=None)
-    links = {link.name: link for link in lineage.check(trace)}
+    links = {link.name: link for link in links_of.check(trace)}
     assert links["deploy commit → source commit"].state == "broken"
     assert "no Source-Repository and Source-Commit" in links["deploy commit → source commit"].left
     assert links["stage → version"].state == "unknown"
@@ -145,9 +146,9 @@ def test_what_kustomize_makes_of_the_entry_is_the_entry() -> None:
 
 
 def test_production_takes_merged_pull_requests_only() -> None:
-    assert {link.name for link in lineage.broken(lineage.check(replace(TRACE, by_pull=True)))} == {
-        "deploy commit → deploy pull request"
-    }
+    assert {
+        link.name for link in links_of.broken(links_of.check(replace(TRACE, by_pull=True)))
+    } == {"deploy commit → deploy pull request"}
     unasked = {"deploy pull request": "no token"}
     asked = replace(TRACE, by_pull=True, unasked=unasked)
     assert states(asked)["deploy commit → deploy pull request"] == "unknown"
@@ -155,18 +156,18 @@ def test_production_takes_merged_pull_requests_only() -> None:
 
 def test_a_branch_that_the_server_has_not_is_named() -> None:
     gone = replace(TRACE, source=replace(SOURCE, tip="", on_branch=False))
-    (link,) = lineage.broken(lineage.check(gone))
+    (link,) = links_of.broken(links_of.check(gone))
     assert link.right == "the server has no branch main"
 
 
 def test_another_models_version_is_no_version() -> None:
     trace = replace(TRACE, version=Registered("other", "v1.0.0", "other@v1.0.0", HEAD, HASH))
-    names = {link.name for link in lineage.broken(lineage.check(trace))}
+    names = {link.name for link in links_of.broken(links_of.check(trace))}
     assert names == {"version → model", "stage → version"}
     assert TRACE.stored
     labels = {**LABELS, "io.model-gitops.model.name": "other"}
     foreign = replace(TRACE, stored=replace(TRACE.stored, labels=labels))
-    (link,) = lineage.broken(lineage.check(foreign))
+    (link,) = links_of.broken(links_of.check(foreign))
     assert link.left == "the image's label says model other"
 
 
@@ -178,20 +179,20 @@ def test_a_stage_that_moves_while_a_pull_request_is_open_is_pending() -> None:
 
 def test_a_registry_that_nobody_can_read_is_named() -> None:
     torn = replace(TRACE, held="", held_problem="several versions at commit abc: v1, v2")
-    (link,) = lineage.broken(lineage.check(torn))
+    (link,) = links_of.broken(links_of.check(torn))
     assert (link.name, link.right) == ("stage → version", torn.held_problem)
 
 
 def test_what_nobody_could_compare_is_said_beside_what_holds() -> None:
     assert TRACE.recipe
     trace = replace(TRACE, recipe=replace(TRACE.recipe, unchecked=("gone.py, which is gone",)))
-    found = [link for link in lineage.check(trace) if link.name == "model → data"]
+    found = [link for link in links_of.check(trace) if link.name == "model → data"]
     assert [link.state for link in found] == ["verified", "unknown"]
 
 
 def test_a_commit_that_is_gone_is_named_once() -> None:
     gone = replace(TRACE, source=Source(COMMIT, known=False, branch="main"), recipe=None)
-    (link,) = lineage.broken(lineage.check(gone))
+    (link,) = links_of.broken(links_of.check(gone))
     assert link.right == "the model repository has no such commit"
 
 
@@ -201,7 +202,7 @@ def test_data_of_any_kind_is_json() -> None:
 
     odd = {"day": datetime.date(2024, 1, 2), "nan": float("nan"), 5: {"a", "b"}, "raw": b"x"}
     trace = replace(TRACE, recipe=replace(TRACE.recipe, params={"p.yaml": odd}))
-    said = json.dumps(lineage_report.document(trace, lineage.check(trace)), allow_nan=False)
+    said = json.dumps(lineage_report.document(trace, links_of.check(trace)), allow_nan=False)
     assert "2024-01-02" in said
     assert lineage_report.text(trace, ())
 
@@ -209,7 +210,7 @@ def test_data_of_any_kind_is_json() -> None:
 def test_a_link_names_both_sides_and_what_to_do() -> None:
     assert TRACE.stored
     moved = replace(TRACE, stored=replace(TRACE.stored, tag_digest=OTHER))
-    (link,) = lineage.broken(lineage.check(moved))
+    (link,) = links_of.broken(links_of.check(moved))
     assert DIGEST in link.left
     assert OTHER in link.right
     assert f"--tag r.example/m:{COMMIT} r.example/m@{DIGEST}" in link.fix
@@ -245,7 +246,7 @@ def test_nothing_in_a_lineage_acts_as_markup() -> None:
             problems=(HOSTILE,),
         ),
     )
-    links = lineage.check(trace)
+    links = links_of.check(trace)
     graph = lineage_report.mermaid(trace, links)
     assert "`" not in graph
     for line in graph.splitlines():

@@ -12,6 +12,7 @@ from model_gitops.adapters import lineage as gather
 from model_gitops.adapters import project
 from model_gitops.core import lineage
 from model_gitops.core import status as view
+from model_gitops.core.links import check as check_links
 from model_gitops.core.promotion import Environment
 from model_gitops.core.status import Candidate, Status
 from model_gitops.errors import InputError, RefusedError
@@ -144,7 +145,7 @@ def _status(gatherer: gather.Gatherer, environment: Environment) -> Status:
         environment.name,
         environment.branch,
         trace=trace,
-        links=lineage.check(trace),
+        links=check_links(trace),
         metrics=gatherer.metrics(known.commit) if known else {},
         waiting=tuple(waiting),
     )

@@ -10,8 +10,9 @@ from model_gitops import runner
 from model_gitops.adapters import lineage as gather
 from model_gitops.adapters import project
 from model_gitops.core import image as images
-from model_gitops.core import lineage, lineage_report, revision
+from model_gitops.core import lineage_report, revision
 from model_gitops.core.lineage import Trace
+from model_gitops.core.links import broken, check
 from model_gitops.errors import InputError, RefusedError
 from model_gitops.options import (
     Config,
@@ -79,8 +80,8 @@ def command(
         gather.opened(promotion, credentials, deploy_branch=deploy_branch) as gatherer,
     ):
         trace = _trace(gatherer, subject)
-    links = lineage.check(trace)
-    wrong = lineage.broken(links)
+    links = check(trace)
+    wrong = broken(links)
     document = json.dumps(lineage_report.document(trace, links), indent=2)
     table = lineage_report.markdown(trace, links)
     runner.answer(

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from model_gitops.core.lineage import Link, Pull, Source, State, Trace, broken
+from model_gitops.core.lineage import Pull, Source, Trace
+from model_gitops.core.links import Link, State, broken
 from model_gitops.core.markdown import code, escape
 from model_gitops.core.metrics import flatten, format_number
 

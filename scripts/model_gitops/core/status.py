@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from model_gitops.core.lineage import Link, Trace, broken
+from model_gitops.core.lineage import Trace
 from model_gitops.core.lineage_report import iso, moment, plain, pull_data
+from model_gitops.core.links import Link, broken
 from model_gitops.core.markdown import code, escape
 from model_gitops.core.metrics import direction, format_number
 from model_gitops.core.promotion import Promotion
