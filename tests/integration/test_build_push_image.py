@@ -389,6 +389,11 @@ IGNORES = (
     "*\n!src\nsrc/deep\n!src/deep/x.txt\n",
     "*\n!s*c/d**/z.t?t\n",
     "Dockerfile\n.dockerignore\nempty\nlink\n",
+    "*\n!**.py\n",
+    "**.pyc\n!src/b**\n",
+    "src\n!src/keep.py\n**/src\n",
+    "src\n!src/deep\n*\n",
+    "src\n!src/keep.py\ns*\n",
 )
 
 

@@ -58,10 +58,12 @@ def entries(folder: Path, *, ignore_file: Path | None = None) -> list[image.Entr
     except (OSError, UnicodeDecodeError) as error:
         problem = f"the file {str(ignored)!r} can't be read: {error}"
         raise InputError(problem, fix="write it as UTF-8") from error
-    return list(_entries(folder, "", [*dockerignore.parse(text), *dockerignore.parse(".git")]))
+    return list(_entries(folder, "", dockerignore.parse(text), ()))
 
 
-def _entries(root: Path, inside: str, rules: Sequence[dockerignore.Rule]) -> Iterator[image.Entry]:
+def _entries(
+    root: Path, inside: str, rules: Sequence[dockerignore.Rule], parent: Sequence[bool]
+) -> Iterator[image.Entry]:
     folder = root / inside
     try:
         found = sorted(os.scandir(folder), key=lambda one: one.name)
@@ -69,11 +71,13 @@ def _entries(root: Path, inside: str, rules: Sequence[dockerignore.Rule]) -> Ite
         raise _unreadable(folder, error) from error
     for one in found:
         path = f"{inside}/{one.name}".lstrip("/")
-        ignored = dockerignore.is_ignored(path, rules)
+        if path == ".git":
+            continue
+        ignored, matched = dockerignore.decide(path, rules, parent)
         if one.is_dir(follow_symlinks=False):
             if ignored and not dockerignore.may_hold(path, rules):
                 continue
-            held = list(_entries(root, path, rules))
+            held = list(_entries(root, path, rules, matched))
             yield from held
             # A folder with something in it follows from that; an empty one is content of its own.
             if not held and not ignored:
