@@ -742,6 +742,30 @@ def test_a_login_leaves_no_trace(locked: Project, argv: Path, tmp_path: Path) ->
         assert found == ""
 
 
+def test_a_credential_helper_is_asked_where_no_password_is_given(
+    locked: Project, tmp_path: Path
+) -> None:
+    users, own = Path(os.environ["DOCKER_CONFIG"]), tmp_path / "docker"
+    own.mkdir()
+    for entry in users.iterdir():
+        if entry.name != "config.json":
+            (own / entry.name).symlink_to(entry)
+    (own / "config.json").write_text(json.dumps({"credHelpers": {locked.registry: "canary"}}))
+    helper = tmp_path / "helpers" / "docker-credential-canary"
+    helper.parent.mkdir()
+    helper.write_text(f'#!/bin/sh\necho \'{{"Username": "ada", "Secret": "{CANARY}"}}\'\n')
+    helper.chmod(0o755)
+    locked.env |= {
+        "DOCKER_CONFIG": str(own),
+        "PATH": f"{helper.parent}:{os.environ['PATH']}",
+    }
+    result = locked.run(tag="one")
+    assert result.status == 0, result.log
+    # A login is kept from the helper, which would store it.
+    helper.write_text("#!/bin/sh\necho asked >&2\nexit 1\n")
+    assert locked.run(tag="two", username="ada", password=CANARY).status == 0
+
+
 @pytest.mark.parametrize(
     ("inputs", "status", "says"),
     [

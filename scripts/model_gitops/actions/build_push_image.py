@@ -148,7 +148,7 @@ def command(
 
     with (
         scratch.folder("model-gitops-build-", runner.temporary_folder()) as made,
-        docker.private_config(made, images.registry_host(name)) as env,
+        docker.private_config(made, images.registry_host(name) if login_as else None) as env,
     ):
         client = docker.Docker(env, builder, runner.say)
         described = client.describe_builder()

@@ -358,11 +358,12 @@ class Docker:
 
 
 @contextmanager
-def private_config(parent: Path | None, host: str) -> Iterator[dict[str, str]]:
+def private_config(parent: Path | None, host: str | None) -> Iterator[dict[str, str]]:
     """Give docker a configuration of its own, for a login that leaves nothing behind.
 
-    It starts as the user's: logins, plugins, builders and contexts keep working. `host` is the
-    registry to log in to; its password goes into this folder, not into a credential store.
+    It starts as the user's: logins, credential helpers, plugins, builders and contexts keep working.
+    `host` is the registry to log in to (empty: Docker Hub), None without a login; its password goes
+    into this folder, not into a credential store.
     """
     own = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
     folder = Path(tempfile.mkdtemp(prefix="model-gitops-docker-", dir=parent))
@@ -377,7 +378,7 @@ def private_config(parent: Path | None, host: str) -> Iterator[dict[str, str]]:
         if not isinstance(config, dict):
             raise ExternalError(f"{own / 'config.json'} is not docker's configuration")
         helpers = config.get("credHelpers") or {}
-        if config.get("credsStore") or helpers:
+        if host is not None and (config.get("credsStore") or helpers):
             config["credHelpers"] = {**helpers, host or _HUB: ""}
         file = folder / "config.json"
         file.touch(mode=0o600)
