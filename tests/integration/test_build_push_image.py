@@ -655,6 +655,48 @@ def test_two_platforms(project: Project, buildkit: str, argv: Path, tmp_path: Pa
     assert (one.status, one.outputs["operation"]) == (0, "built"), one.log
 
 
+def fingerprint_of(result: Result) -> str:
+    assert result.status == 0, result.log
+    return re.findall(r"content fingerprint: ([0-9a-f]{40})", result.log)[0]
+
+
+def test_a_builder_that_was_not_started_is_started_for_its_platform(
+    project: Project, argv: Path, tmp_path: Path
+) -> None:
+    started = fingerprint_of(project.run(tag="one"))
+    assert "--bootstrap" not in argv.read_text()
+    # One that names its platforms only once it is started, or never.
+    shim, real = tmp_path / "shim" / "docker", shlex.quote(str(shutil.which("docker")))
+    text = (
+        f'#!/bin/sh\ncase "$*" in "buildx inspect --bootstrap"*) touch {shlex.quote(str(tmp_path))}/on;;'
+        f' "buildx inspect"*) {real} "$@" | grep -v Platforms; exit;; esac\nexec {real} "$@"\n'
+    )
+    shim.write_text(text)
+    assert fingerprint_of(project.run(tag="two")) == started
+    assert (tmp_path / "on").exists()
+    shim.write_text(text.replace(" --bootstrap", " nothing"))
+    result = project.run(tag="three")
+    assert (result.status, result.outputs) == (4, {}), result.log
+    assert "the builder names no platform" in result.log
+    assert project.run(tag="three", platforms=f"linux/{NATIVE}").status == 0
+
+
+def test_dockers_own_variable_for_the_platform_counts(project: Project) -> None:
+    project.write("Dockerfile", "FROM scratch\nCOPY server.py /\n")
+    native = project.run(tag="one")
+    project.env["DOCKER_DEFAULT_PLATFORM"] = f"linux/{FOREIGN}"
+    foreign = project.run(tag="two")
+    assert foreign.outputs["operation"] == "built", foreign.log
+    assert project.config("one")["architecture"] == NATIVE
+    assert project.config("two")["architecture"] == FOREIGN
+    assert fingerprint_of(native) != fingerprint_of(foreign)
+    assert fingerprint_of(project.run(tag="t", platforms=f"linux/{NATIVE}")) == fingerprint_of(
+        native
+    )
+    project.env["DOCKER_DEFAULT_PLATFORM"] = "arm"
+    assert "input `DOCKER_DEFAULT_PLATFORM`" in project.run().log
+
+
 def test_attestations_are_made_and_stay(project: Project, buildkit: str, tmp_path: Path) -> None:
     (tmp_path / "scanner").mkdir()
     (tmp_path / "scanner" / "scan.py").write_text(SCANNER)

@@ -138,7 +138,9 @@ def command(
     )
     folder = existing_folder("context", context or ".").resolve()
     build_file = _dockerfile(file, folder)
-    wanted_platforms = images.parse_platforms(lines(platforms))
+    wanted_platforms = images.parse_platforms(lines(platforms)) or images.parse_platforms(
+        [docker.default_platform()], source=docker.PLATFORM_VARIABLE
+    )
     test = _read_smoke_test(smoke_test) if smoke_test.strip() else None
     if len(builder.split()) > 1 or builder.startswith("-"):
         raise InputError.of(
@@ -152,6 +154,13 @@ def command(
     ):
         client = docker.Docker(env, builder, runner.say)
         described = client.describe_builder()
+        # Said to the build, so that what it makes is what the fingerprint says.
+        wanted_platforms = wanted_platforms or tuple(filter(None, [described.platform]))
+        if not wanted_platforms:
+            raise ExternalError(
+                f"the builder names no platform that it builds (its driver: {described.driver})",
+                fix="platforms: linux/amd64 (or look what is wrong: docker buildx inspect --bootstrap)",
+            )
         if login_as:
             client.login(images.registry_host(name), login_as, password)
         fingerprint, pull = "", False
@@ -165,7 +174,7 @@ def command(
                     key: value if images.is_reference(value) else docker.entries(Path(value))
                     for key, value in contexts.items()
                 },
-                platforms=wanted_platforms or (described.platform,),
+                platforms=wanted_platforms,
                 model_hash=model_hash,
                 attestations=(provenance, sbom),
             )

@@ -27,6 +27,8 @@ from model_gitops.errors import ExternalError, InputError
 
 # Enough for a registry's short fault; a build or a login that waits longer helps nobody.
 _ATTEMPTS = 5
+# A builder's image is pulled, or its pod waits for a node.
+_START_SECONDS: float = 600
 # A registry that takes longer for a look, a login or a tag has hung.
 _ANSWER_SECONDS: float = 120
 # An image goes through an engine's push or pull, whose progress is not seen, as a whole.
@@ -39,6 +41,7 @@ _SILENT_SECONDS: float = 1800
 _UNTIL_LABEL = "io.model-gitops.smoke-test.until"
 _CLOCKS_DIFFER_SECONDS = 600
 _LARGEST_ANSWER = 10 * 1024 * 1024
+PLATFORM_VARIABLE = "DOCKER_DEFAULT_PLATFORM"
 _HUB = "https://index.docker.io/v1/"
 _INSPECT = '{"manifest":{{json .Manifest}},"image":{{json .Image}}}'
 
@@ -105,6 +108,11 @@ def _unreadable(path: Path, error: OSError) -> InputError:
     )
 
 
+def default_platform() -> str:
+    """Return the platform that docker's own variable asks for, or an empty string."""
+    return os.environ.get(PLATFORM_VARIABLE, "")
+
+
 # --- the command line -----------------------------------------------------------------------------
 
 
@@ -122,12 +130,17 @@ class Docker:
 
         Raises ExternalError where docker or buildx is missing, InputError for an unknown builder.
         """
-        done = self._run(
-            "buildx", "inspect", *([self.builder] if self.builder else []), check=False
-        )
-        said = done.stderr + done.stdout
+        words, name = ["buildx", "inspect"], [self.builder] if self.builder else []
+        done = self._run(*words, *name, check=False)
         if done.returncode == 0:
-            return image.parse_builder(done.stdout)
+            found = image.parse_builder(done.stdout)
+            if found.platform:
+                return found
+            # One that was not started yet names none.
+            done = self._run(*words, "--bootstrap", *name, check=False, timeout=_START_SECONDS)
+            if done.returncode == 0:
+                return image.parse_builder(done.stdout)
+        said = done.stderr + done.stdout
         _require_buildx(said)
         if "no builder" in said:
             raise InputError.of(

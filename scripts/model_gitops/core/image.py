@@ -172,16 +172,13 @@ def parse_pairs(input_name: str, lines: Iterable[str], *, key: str, example: str
     return pairs
 
 
-def parse_platforms(lines: Iterable[str]) -> tuple[str, ...]:
+def parse_platforms(lines: Iterable[str], *, source: str = "platforms") -> tuple[str, ...]:
     """Parse platforms, one a line or separated by commas, such as `linux/amd64`."""
     found = [part.strip() for line in lines for part in line.split(",") if part.strip()]
     for platform in found:
         if not re.fullmatch(r"[a-z0-9]+/[a-z0-9_]+(?:/[a-z0-9]+)?", platform):
             raise InputError.of(
-                "platforms",
-                platform,
-                "this is no platform",
-                fix="platforms: linux/amd64,linux/arm64",
+                source, platform, "this is no platform", fix=f"{source}: linux/amd64,linux/arm64"
             )
     return tuple(dict.fromkeys(found))
 
@@ -381,7 +378,7 @@ class Builder:
 def parse_builder(text: str) -> Builder:
     """Read the text of `docker buildx inspect`."""
     driver = re.search(r"^Driver:\s*(\S+)", text, re.MULTILINE)
-    platforms = re.search(r"^\s*Platforms:\s*([a-z0-9/_]+)", text, re.MULTILINE)
+    platforms = re.search(r"^[ \t]*Platforms:[ \t]*([a-z0-9/_]+)", text, re.MULTILINE)
     return Builder(driver.group(1) if driver else "", platforms.group(1) if platforms else "")
 
 
