@@ -835,6 +835,17 @@ def test_a_build_secret_is_used_and_not_kept(project: Project, buildkit: str, ar
     process.run(["docker", "rmi", result.outputs["image"]])
 
 
+def test_a_secret_of_several_lines_is_refused_and_not_shown(project: Project) -> None:
+    project.env["GITHUB_ACTIONS"] = "true"
+    lines = ["{", f'"key": "{CANARY}==",', f"# {CANARY}#", "}"]
+    result = project.run(secrets="key=" + "\n".join(lines), tag="x")
+    assert (result.status, result.outputs) == (2, {}), result.log
+    masks = [line for line in result.log.splitlines() if line.startswith("::add-mask::")]
+    assert {line.removeprefix("::add-mask::") for line in masks} >= {"key={", *lines[:-1]}
+    assert CANARY not in "".join(line for line in result.log.splitlines() if line not in masks)
+    assert "input `secrets`: entry 2" in result.log
+
+
 @pytest.mark.parametrize(
     ("inputs", "says"),
     [

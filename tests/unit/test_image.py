@@ -118,11 +118,18 @@ def test_pairs_keep_all_of_the_value() -> None:
     }
 
 
-@pytest.mark.parametrize("line", ["hunter2-without-a-name", "bad name=hunter2", ",env=X=hunter2"])
-def test_a_bad_secret_line_does_not_show_its_value(line: str) -> None:
-    with pytest.raises(InputError) as caught:
-        image.parse_pairs("secrets", [line], key=r"[A-Za-z0-9_.-]+", example="TOKEN=…")
+@pytest.mark.parametrize(
+    "line",
+    ["hunter2-without-a-name", "bad name=hunter2", ",env=X=hunter2", "hunter2 base64=", "A=2"],
+)
+def test_a_bad_secret_line_shows_nothing_of_it(line: str) -> None:
+    with pytest.raises(InputError, match="entry 2") as caught:
+        image.parse_pairs(
+            "secrets", ["A=1", line], key=r"[A-Za-z0-9_.-]+", example="TOKEN=…", secret=True
+        )
+    assert line not in str(caught.value)
     assert "hunter2" not in str(caught.value)
+    assert "a value is one line" in caught.value.fix
 
 
 def test_a_name_that_is_given_twice_is_refused() -> None:

@@ -112,11 +112,17 @@ def command(
 ) -> None:
     """Look for an image of the same content; else build, test and push one. Put out its digest."""
     runner.mask(password)
+    # All of it before a message can show any: each line, and what follows each `=`.
+    runner.mask(secrets)
+    for line in lines(secrets):
+        runner.mask(line.partition("=")[2])
     secret_values = images.parse_pairs(
-        "secrets", lines(secrets), key=r"[A-Za-z0-9_.-]+", example="TOKEN=${{ secrets.TOKEN }}"
+        "secrets",
+        lines(secrets),
+        key=r"[A-Za-z0-9_.-]+",
+        example="TOKEN=${{ secrets.TOKEN }}",
+        secret=True,
     )
-    for value in secret_values.values():
-        runner.mask(value)
 
     name = images.check_name(image)
     revision = _commit()

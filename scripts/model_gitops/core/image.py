@@ -144,31 +144,35 @@ def is_reference_of_image(value: str) -> bool:
 # --- inputs of several lines --------------------------------------------------------------------
 
 
-def parse_pairs(input_name: str, lines: Iterable[str], *, key: str, example: str) -> dict[str, str]:
+def parse_pairs(
+    input_name: str, lines: Iterable[str], *, key: str, example: str, secret: bool = False
+) -> dict[str, str]:
     """Parse lines `key=value`; each key matches the pattern `key` and stands once.
 
-    Raises InputError naming the line.
+    Raises InputError naming the line. Of `secret` ones it shows no key either: a line that should
+    not be there is the second of a value.
     """
     pairs: dict[str, str] = {}
-    for line in lines:
+    for number, line in enumerate(lines, 1):
         name, equals, value = line.partition("=")
         # The value may be secret: a message shows the key only.
         if not equals:
+            problem, fix = "a line has no `=`", f"{input_name}: {example}"
+        elif not re.fullmatch(key, name):
+            problem, fix = "this is no name that can be used here", f"{input_name}: {example}"
+        elif name in pairs:
+            problem, fix = "it is given twice", "leave one of the lines out"
+        else:
+            pairs[name] = value
+            continue
+        if secret:
             raise InputError(
-                f"input `{input_name}`: a line has no `=`", fix=f"{input_name}: {example}"
+                f"input `{input_name}`: entry {number}: {problem}",
+                fix=f"{input_name}: {example} (a value is one line: encode a longer one, as by base64 -w0)",
             )
-        if not re.fullmatch(key, name):
-            raise InputError.of(
-                input_name,
-                name,
-                "this is no name that can be used here",
-                fix=f"{input_name}: {example}",
-            )
-        if name in pairs:
-            raise InputError.of(
-                input_name, name, "it is given twice", fix="leave one of the lines out"
-            )
-        pairs[name] = value
+        if not equals:
+            raise InputError(f"input `{input_name}`: {problem}", fix=fix)
+        raise InputError.of(input_name, name, problem, fix=fix)
     return pairs
 
 
