@@ -565,6 +565,44 @@ def test_only_the_tested_image_gets_a_tag(project: Project, buildkit: str, argv:
     assert project.tags() == []
 
 
+def test_of_two_jobs_that_build_the_same_content_the_first_wins(
+    project: Project, buildkit: str, base_image: str, argv: Path
+) -> None:
+    shim, real = Path(project.env["PATH"].split(":")[0]) / "docker", str(shutil.which("docker"))
+    other = f"{project.image}:other"
+    move(other, other_image(project, base_image))
+    # Another job gets there after this one's first look.
+    shim.write_text(
+        f'#!/bin/sh\ncase "$*" in *push-by-digest=true*) for word; do case "$word" in'
+        f" --label=io.model-gitops.fingerprint=*) {real} buildx imagetools create"
+        f" --prefer-index=false --tag={project.image}:fp-${{word##*=}} {other};; esac; done;;"
+        f' esac\nexec {real} "$@"\n'
+    )
+    result = project.run(tag="one", extra_tags="two")
+    assert (result.status, result.outputs["operation"]) == (0, "reused"), result.log
+    assert "another job built this content in the meantime" in result.log
+    digests = {project.digest(tag) for tag in project.tags()}
+    assert digests == {result.outputs["digest"], project.digest("other")}
+    assert len(project.tags()) == 4
+
+
+def test_an_older_image_of_the_same_content_does_not_move_the_fingerprint(
+    project: Project, buildkit: str
+) -> None:
+    project.write("Dockerfile", DOCKERFILE + "RUN head -c 8 /dev/urandom > /random\n")
+    old = project.run(tag="old")
+    process.run(["docker", "buildx", "prune", "--all", "--force"])
+    new = project.run(tag="new", reuse="false")
+    [fingerprint] = [tag for tag in project.tags() if tag.startswith("fp-")]
+    assert old.outputs["digest"] != new.outputs["digest"] == project.digest(fingerprint)
+    again = project.run(tag="old")
+    assert (again.outputs["operation"], again.outputs["digest"]) == (
+        "reused",
+        old.outputs["digest"],
+    )
+    assert project.digest(fingerprint) == new.outputs["digest"]
+
+
 def test_named_contexts(project: Project) -> None:
     project.write("Dockerfile", DOCKERFILE + "COPY --from=model /model.onnx /model.onnx\n")
     project.write("models of mine/model.onnx", "weights")

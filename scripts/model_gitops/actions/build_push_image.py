@@ -6,8 +6,9 @@ import http.client
 import json
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,10 +28,16 @@ _PROBE_SECONDS = 0.25
 
 @dataclass(frozen=True)
 class _Job:
-    """The inputs, validated. `tags` are all that are written, the commit's first."""
+    """The inputs, validated. `tags` are those asked for, the commit's first.
+
+    Without a push there is no fingerprint, and no tag of it.
+    """
 
     name: str
     tags: tuple[str, ...]
+    fingerprint: str
+    fingerprint_tag: str
+    reuse: bool
     build: images.Build
     secrets: dict[str, str]
     platforms: tuple[str, ...]
@@ -38,6 +45,20 @@ class _Job:
     test: smoke.SmokeTest | None
     # Of the test: what passed it carries it as a label.
     test_identity: str
+
+    @property
+    def all_tags(self) -> tuple[str, ...]:
+        """Those asked for, and the fingerprint's."""
+        return tuple(filter(None, (*self.tags, self.fingerprint_tag)))
+
+
+@dataclass(frozen=True)
+class _Result:
+    """What the registry has now under the tags; the digest is empty without a push."""
+
+    digest: str
+    operation: str
+    metadata: dict[str, Any]
 
 
 def command(
@@ -193,11 +214,10 @@ def command(
         test_identity = smoke.identity(test) if test is not None else ""
         job = _Job(
             name=name,
-            tags=tuple(
-                dict.fromkeys(
-                    [tag, *more, *([images.fingerprint_tag(fingerprint)] if fingerprint else [])]
-                )
-            ),
+            tags=tuple(dict.fromkeys([tag, *more])),
+            fingerprint=fingerprint,
+            fingerprint_tag=images.fingerprint_tag(fingerprint) if fingerprint else "",
+            reuse=reuse and push,
             build=images.Build(
                 context=str(folder),
                 file=str(build_file),
@@ -228,28 +248,20 @@ def command(
             test=test,
             test_identity=test_identity,
         )
-        found = _reuse(client, job, fingerprint) if reuse and push else None
-        if found is not None:
-            digest, operation, metadata = (
-                found.digest,
-                "reused",
-                {"containerimage.digest": found.digest},
-            )
-        else:
-            digest, metadata = _build(client, job, described, made, push=push)
-            operation = "built"
+        result = _reuse(client, job) if job.reuse else None
+        result = result or _build(client, job, described, made, push=push)
 
-    reference = f"{name}:{tag}@{digest}" if digest else f"{name}:{tag}"
+    reference = f"{name}:{tag}@{result.digest}" if result.digest else f"{name}:{tag}"
     runner.write_outputs(
         {
             "image": reference,
             "tag": tag,
-            "digest": digest,
-            "operation": operation,
-            "metadata": json.dumps(metadata, sort_keys=True, separators=(",", ":")),
+            "digest": result.digest,
+            "operation": result.operation,
+            "metadata": json.dumps(result.metadata, sort_keys=True, separators=(",", ":")),
         }
     )
-    runner.write_summary(_summary(reference, operation, job, pushed=push))
+    runner.write_summary(_summary(reference, result.operation, job, pushed=push))
 
 
 # --- inputs ---------------------------------------------------------------------------------------
@@ -381,38 +393,39 @@ def _digests(
     return dict(zip(open_ones, found, strict=True))
 
 
-def _reuse(client: docker.Docker, job: _Job, fingerprint: str) -> images.Published | None:
-    """Return the registry's image of this content, all tags set on it; None where it has none."""
-    current = {one: client.inspect(f"{job.name}:{one}") for one in job.tags}
-    found = images.reusable(
-        current[job.tags[0]], current[images.fingerprint_tag(fingerprint)], fingerprint
-    )
+def _reuse(client: docker.Docker, job: _Job) -> _Result | None:
+    """Take the registry's image of this content, all tags set on it; None where it has none."""
+    current = {one: client.inspect(f"{job.name}:{one}") for one in job.all_tags}
+    found = images.reusable(current[job.tags[0]], current[job.fingerprint_tag], job.fingerprint)
     if found is None:
         return None
     runner.say(f"{job.name}@{found.digest} has this content: nothing is built")
     if job.test is not None and found.labels.get(images.SMOKE_TEST_LABEL) != job.test_identity:
         runner.say("it was built without this smoke test, so it is tested now")
         _test_published(client, job, job.test, f"{job.name}@{found.digest}")
+    # Never moved: another job's image of this content may be live already.
+    if current[job.fingerprint_tag] is None:
+        with suppress(docker.TagTakenError):
+            client.point(job.name, [job.fingerprint_tag], found.digest)
     # A tag that is right already is left alone: an immutable one could not be written again.
-    client.point(
-        job.name,
-        [one for one, image in current.items() if image is None or image.digest != found.digest],
-        found.digest,
-    )
-    return found
+    moved = [
+        one for one in job.tags if (image := current[one]) is None or image.digest != found.digest
+    ]
+    client.point(job.name, moved, found.digest)
+    return _Result(found.digest, "reused", {"containerimage.digest": found.digest})
 
 
 def _build(
     client: docker.Docker, job: _Job, builder: images.Builder, scratch: Path, *, push: bool
-) -> tuple[str, dict[str, Any]]:
-    """Build, test, push; return the digest (empty if not pushed) and buildx's metadata."""
+) -> _Result:
+    """Build, test, push."""
     tested = _smoke_test(client, job, job.test, scratch) if job.test is not None else ""
     if not push:
         # The test has built it all; without one the build itself is the test.
         metadata = _run_build(
             client, job, scratch, ["--output=type=cacheonly"], job.attestations, cache_to=True
         )
-        return "", metadata
+        return _Result("", "built", metadata)
     if builder.driver == "docker":
         return _push_from_engine(client, job, scratch, tested)
     # Pushed by digest first: no tag names the image until it is known to be the tested one.
@@ -425,26 +438,54 @@ def _build(
         raise ExternalError(f"buildx named no digest for what it pushed: {str(metadata)[:300]}")
     if tested:
         _same(tested, client.configs_of(job.name, str(digest)))
-    client.point(job.name, job.tags, str(digest))
-    return str(digest), metadata
+    other = _write_tags(client, job, lambda tags: client.point(job.name, tags, str(digest)))
+    return other or _Result(str(digest), "built", metadata)
 
 
-def _push_from_engine(
-    client: docker.Docker, job: _Job, scratch: Path, tested: str
-) -> tuple[str, dict[str, Any]]:
+def _push_from_engine(client: docker.Docker, job: _Job, scratch: Path, tested: str) -> _Result:
     """Push with the engine's built-in builder, which can't push by digest: load, compare, push."""
-    references = [f"{job.name}:{one}" for one in job.tags]
-    output = ["--load", *(f"--tag={reference}" for reference in references)]
+    output = ["--load", *(f"--tag={job.name}:{one}" for one in job.all_tags)]
     metadata = _run_build(client, job, scratch, output, job.attestations, cache_to=True)
+    first = f"{job.name}:{job.tags[0]}"
     if tested:
         engine = docker.Engine(client.engine_host())
-        _same(tested, {images.tested_config(metadata, engine.image_id(references[0]))})
-    client.push(references)
-    found = client.inspect(references[0])
+        _same(tested, {images.tested_config(metadata, engine.image_id(first))})
+    other = _write_tags(
+        client, job, lambda tags: client.push([f"{job.name}:{one}" for one in tags])
+    )
+    if other is not None:
+        return other
+    found = client.inspect(first)
     if found is None:
-        raise ExternalError(f"{references[0]} was pushed, and the registry does not have it")
+        raise ExternalError(f"{first} was pushed, and the registry does not have it")
     # This builder calls the image's ID its digest; what can be pinned is the registry's.
-    return found.digest, {**metadata, "containerimage.digest": found.digest}
+    return _Result(found.digest, "built", {**metadata, "containerimage.digest": found.digest})
+
+
+def _write_tags(
+    client: docker.Docker, job: _Job, write: Callable[[Sequence[str]], None]
+) -> _Result | None:
+    """Let the tags name what was built; but where another job was faster, take its image.
+
+    The fingerprint's tag goes first: where it does not move, it decides between two jobs.
+    """
+    taken = job.reuse and client.inspect(f"{job.name}:{job.fingerprint_tag}") is not None
+    if not taken:
+        try:
+            write([job.fingerprint_tag])
+        except docker.TagTakenError:
+            if not job.reuse:
+                runner.say("the fingerprint's tag stays: this registry does not let it move")
+            taken = job.reuse
+    if not taken:
+        write(job.tags)
+        return None
+    runner.say("another job built this content in the meantime")
+    if (other := _reuse(client, job)) is None:
+        raise ExternalError(
+            f"the registry has lost {job.name}:{job.fingerprint_tag}", fix="run the job again"
+        )
+    return other
 
 
 def _run_build(
@@ -585,4 +626,4 @@ def _summary(reference: str, operation: str, job: _Job, *, pushed: bool) -> str:
     test = "no smoke test"
     if job.test is not None:
         test = "smoke-tested before the push" if operation == "built" else "passed this smoke test"
-    return f"### {said[operation]}: `{reference}`\n\n{test}; tags: {', '.join(f'`{one}`' for one in job.tags)}\n"
+    return f"### {said[operation]}: `{reference}`\n\n{test}; tags: {', '.join(f'`{one}`' for one in job.all_tags)}\n"

@@ -46,6 +46,10 @@ _HUB = "https://index.docker.io/v1/"
 _INSPECT = '{"manifest":{{json .Manifest}},"image":{{json .Image}}}'
 
 
+class TagTakenError(process.ProcessError):
+    """A tag names another image, and the registry does not let it move."""
+
+
 # --- what a build reads ---------------------------------------------------------------------------
 
 
@@ -245,7 +249,7 @@ class Docker:
     def point(self, name: str, tags: Sequence[str], digest: str) -> None:
         """Let `tags` name the image `name@digest`, in the registry, its digest unchanged.
 
-        Raises ProcessError with the fix where the registry refuses.
+        Raises TagTakenError or ProcessError, with the fix, where the registry refuses.
         """
         if not tags:
             return
@@ -260,9 +264,7 @@ class Docker:
         words += [f"--tag={name}:{tag}" for tag in tags]
         done = self._again("buildx", *words, "--", f"{name}@{digest}")
         if done.returncode != 0:
-            raise process.ProcessError(
-                done, fix=image.registry_fix(name, done.stderr + done.stdout)
-            )
+            raise _refused(done, name)
 
     def pull(self, reference: str, platform: str) -> None:
         """Pull an image into the engine's store. Raises ProcessError with the fix."""
@@ -273,13 +275,11 @@ class Docker:
             raise process.ProcessError(done, fix=fix)
 
     def push(self, references: Sequence[str]) -> None:
-        """Push images from the engine's store. Raises ProcessError with the fix."""
+        """Push images from the engine's store. Raises as `point`."""
         for reference in references:
             done = self._again("push", "--quiet", "--", reference, timeout=_TRANSFER_SECONDS)
             if done.returncode != 0:
-                raise process.ProcessError(
-                    done, fix=image.registry_fix(reference, done.stderr + done.stdout)
-                )
+                raise _refused(done, reference)
 
     def login(self, host: str, username: str, password: str) -> None:
         """Log in to a registry (empty: Docker Hub); the password goes by standard input.
@@ -577,6 +577,12 @@ def _json(text: str) -> Any:
         return json.loads(text)
     except ValueError as error:
         raise ExternalError(f"docker gave no JSON: {text[:300]!r}") from error
+
+
+def _refused(done: process.Completed, name: str) -> process.ProcessError:
+    said = done.stderr + done.stdout
+    kind = TagTakenError if image.is_immutable(said) else process.ProcessError
+    return kind(done, fix=image.registry_fix(name, said))
 
 
 def _last(said: str) -> str:
