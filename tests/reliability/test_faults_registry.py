@@ -153,6 +153,19 @@ def test_a_registry_that_stays_away_is_exit_4(
     survived["of registries"] += 1
 
 
+@pytest.mark.usefixtures("impatient")
+def test_a_tag_like_a_status_is_no_refusal(image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(docker, "_ATTEMPTS", 2)
+    image.step.inputs[variable("tag")] = "403"
+    first = image.step.run(monkeypatch)[1]
+    image.proxy.inject("HEAD|GET", "/manifests/403", status=500, times=100_000)
+    # Taken for a refusal, it would be "no such image", and the tag written anew.
+    image.proxy.requests.clear()
+    assert image.step.run(monkeypatch) == (4, {})
+    assert not any(method == "PUT" for method, _ in image.proxy.requests)
+    assert image.tags()["403"] == first["digest"]
+
+
 IMMUTABLE: dict[str, object] = {"status": 409, "times": 100_000}
 
 

@@ -387,6 +387,30 @@ def test_the_fix_names_the_permission() -> None:
     assert image.registry_fix("ghcr.io/acme/x", "something else") == ""
 
 
+@pytest.mark.parametrize("number", ["401", "403", "409", "429", "500"])
+def test_a_number_in_a_name_is_no_status(number: str) -> None:
+    reference = f"r.example:{number}/a-{number}/app:{number}"
+    said = (
+        f"ERROR: failed to resolve ref {reference}: unexpected status from HEAD request to"
+        f" https://r.example:{number}/v2/a-{number}/app/manifests/{number}: "
+    )
+    said = image.without_names(said, ["inspect", reference])
+    assert not image.is_denied(said)
+    assert not image.is_immutable(said)
+    assert not image.is_limited(said)
+    assert not image.is_transient(said)
+    assert image.is_denied(f"{said}403 Forbidden")
+    assert image.is_immutable(f"{said}409 Conflict")
+    assert image.is_limited(f"{said}429 Too Many Requests")
+    assert image.is_transient(f"{said}500 Internal Server Error")
+    assert image.is_not_found(image.without_names(f"ERROR: {reference}: not found", [reference]))
+
+
+def test_a_fault_that_passes_is_told_before_a_refusal() -> None:
+    said = "failed to authorize: unexpected status: 503 Service Unavailable: authorization failed"
+    assert "can be reached" in image.registry_fix("r.example/app", said)
+
+
 PUSH_FAILED = "ERROR: failed to build: failed to solve: failed to push x: unexpected status from PUT request to http://x/v2/: "
 
 

@@ -206,12 +206,13 @@ class Docker:
         """
         words = ["imagetools", "inspect", *self._on_builder(), f"--format={_INSPECT}", reference]
         done = self._again("buildx", *words)
-        said = done.stderr + done.stdout
         if done.returncode == 0:
             return image.published(_json(done.stdout))
-        if image.is_not_found(said) or (hidden and image.is_denied(said)):
+        said = _said(done)
+        denied = image.is_denied(said) and not image.is_transient(said)
+        if image.is_not_found(said) or (hidden and denied):
             return None
-        _require_buildx(said)
+        _require_buildx(done.stderr + done.stdout)
         raise process.ProcessError(done, fix=image.registry_fix(reference, said))
 
     def digest_of(self, reference: str) -> str:
@@ -318,7 +319,7 @@ class Docker:
             "buildx", "imagetools", "inspect", *self._on_builder(), "--raw", reference
         )
         if done.returncode != 0:
-            raise process.ProcessError(done, fix=image.registry_fix(reference, done.stderr))
+            raise process.ProcessError(done, fix=image.registry_fix(reference, _said(done)))
         found = _json(done.stdout)
         return found if isinstance(found, dict) else {}
 
@@ -348,7 +349,7 @@ class Docker:
             last = attempt + 1 == _ATTEMPTS
             try:
                 done = self._run(*args, check=False, input=input, timeout=timeout)
-                said = done.stderr + done.stdout
+                said = _said(done)
             except process.TimedOutError as error:
                 said = error.message
                 if last or time.monotonic() - start > retry.FAULT_SECONDS:
@@ -579,8 +580,14 @@ def _json(text: str) -> Any:
         raise ExternalError(f"docker gave no JSON: {text[:300]!r}") from error
 
 
+def _said(done: process.Completed) -> str:
+    """Return what docker said, less the names that it was asked about."""
+    names = (word.partition("=")[2] if word.startswith("-") else word for word in done.args)
+    return image.without_names(done.stderr + done.stdout, names)
+
+
 def _refused(done: process.Completed, name: str) -> process.ProcessError:
-    said = done.stderr + done.stdout
+    said = _said(done)
     kind = TagTakenError if image.is_immutable(said) else process.ProcessError
     return kind(done, fix=image.registry_fix(name, said))
 

@@ -444,14 +444,16 @@ _NOT_FOUND = re.compile(
     r": not found|manifest unknown|name unknown|NAME_UNKNOWN|MANIFEST_UNKNOWN|404 Not Found",
     re.IGNORECASE,
 )
+# A bare number may be a tag, a port or a count: a status stands by its word.
 _DENIED = re.compile(
-    r"\b40[13]\b|denied|unauthorized|authentication required|no basic auth|insufficient_scope"
+    r"status(?: code)?:? 40[13]\b|HTTP 40[13]\b|401 Unauthorized|403 Forbidden|denied|unauthorized"
+    r"|authentication required|no basic auth|insufficient_scope"
     r"|authorization failed|incorrect username or password",
     re.IGNORECASE,
 )
 _IMMUTABLE = re.compile(
     r"immutable|cannot be overwritten|can't be overwritten|already exists.*tag|tag.*already exists"
-    r"|\b409\b",
+    r"|status(?: code)?:? 409\b|HTTP 409\b|409 Conflict",
     re.IGNORECASE,
 )
 _TRANSIENT = re.compile(
@@ -460,6 +462,14 @@ _TRANSIENT = re.compile(
     r"|service unavailable|internal server error|network is unreachable",
     re.IGNORECASE,
 )
+
+
+def without_names(message: str, names: Iterable[str]) -> str:
+    """Return a registry's message without addresses and the names it is about: `app:403` is no status."""
+    for name in sorted(names, key=len, reverse=True):
+        if re.search("[:/@]", name):
+            message = message.replace(name, "")
+    return re.sub(r"https?://\S+", "", message)
 
 
 def is_not_found(message: str) -> bool:
@@ -485,7 +495,10 @@ def is_transient(message: str) -> bool:
 def is_limited(message: str) -> bool:
     """Whether a registry's message says that too much was asked of it."""
     return (
-        re.search(r"\b429\b|too many requests|TOOMANYREQUESTS", message, re.IGNORECASE) is not None
+        re.search(
+            r"status(?: code)?:? 429\b|too many requests|TOOMANYREQUESTS", message, re.IGNORECASE
+        )
+        is not None
     )
 
 
@@ -501,6 +514,8 @@ def registry_fix(name: str, message: str) -> str:
     host = registry_host(name) or "docker.io"
     if is_immutable(message):
         return f"{host} does not let a tag move: give another `tag`, or `reuse: true` with unchanged content"
+    if is_transient(message):
+        return f"check that {host} can be reached from this runner, and run the job again"
     if is_denied(message):
         hint = (
             " (on ghcr.io: `permissions: packages: write` in the job, and the repository must have"
@@ -509,6 +524,4 @@ def registry_fix(name: str, message: str) -> str:
         if host != "ghcr.io":
             hint = " (with GITHUB_TOKEN: `permissions: packages: write` in the job)"
         return f"give `username` and `password` of an account that may push to {name}{hint}"
-    if is_transient(message):
-        return f"check that {host} can be reached from this runner, and run the job again"
     return ""
