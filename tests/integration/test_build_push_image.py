@@ -341,6 +341,67 @@ def test_a_digest_costs_no_look_up_and_an_unknown_base_no_failure(
     assert project.run(**given, tag="third").outputs["operation"] == "reused"
 
 
+def test_a_base_that_moves_during_the_build_is_a_lost_race(
+    project: Project, buildkit: str, base: str, base_image: str, argv: Path
+) -> None:
+    shim, real = Path(project.env["PATH"].split(":")[0]) / "docker", str(shutil.which("docker"))
+    other = other_image(project, base_image)
+    shim.write_text(
+        f'#!/bin/sh\ncase "$*" in *push-by-digest=true*) {real} buildx imagetools create'
+        f' --prefer-index=false --tag={base} {other};; esac\nexec {real} "$@"\n'
+    )
+    result = project.run(build_args=f"BASE_IMAGE={base}", tag="one")
+    assert (result.status, result.outputs) == (5, {}), result.log
+    assert f"{base} moved while the image was built" in result.log
+    assert "one" not in project.tags()
+    again = project.run(build_args=f"BASE_IMAGE={base}", tag="one")
+    assert (again.status, again.outputs["operation"]) == (0, "built")
+
+
+def test_a_base_whose_registry_is_away_is_no_ground_for_reuse(project: Project) -> None:
+    given = {"build_contexts": "unused=docker-image://127.0.0.1:9/no/such:1"}
+    for tags in (["one"], ["one", "two"]):
+        result = project.run(**given, tag=tags[-1])
+        assert (result.status, result.outputs["operation"]) == (0, "built"), result.log
+        assert "which image 127.0.0.1:9/no/such:1 is, is not known now" in result.log
+        assert project.tags() == tags
+    assert "io.model-gitops.fingerprint" not in project.config("one")["config"]["Labels"]
+
+
+def test_the_engines_own_builder_may_take_an_image_that_only_it_has(project: Project) -> None:
+    local, own = "model-gitops-test-base:1", {"builder": "default", "provenance": "false"}
+    project.write("Dockerfile", "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nCOPY server.py /\n")
+    process.run(["docker", "pull", "--quiet", project.base_image])
+    # Which the engine has in another version than the registry.
+    known = f"{project.registry}/{project.repository}/known:1"
+    move(known, project.base_image)
+    project.write(
+        "Dockerfile",
+        (project.folder / "Dockerfile").read_text() + f"COPY --from={known} /etc/passwd /x\n",
+    )
+
+    def make(reference: str, text: str) -> None:
+        (project.folder.parent / "local").mkdir(exist_ok=True)
+        file = project.folder.parent / "local" / "Dockerfile"
+        file.write_text(f"FROM {project.base_image}\nLABEL a={text}\n")
+        words = ["buildx", "build", "--builder=default", "--quiet", f"--tag={reference}", "--load"]
+        process.run(["docker", *words, str(file.parent)])
+
+    try:
+        seen = []
+        for reference, text, operation in (
+            (local, "1", "built"), (local, "1", "reused"), (local, "2", "built"), (known, "3", "built"),
+        ):  # fmt: skip
+            make(reference, text)
+            result = project.run(**own, build_args=f"BASE_IMAGE={local}", tag="t")
+            assert (result.status, result.outputs["operation"]) == (0, operation), result.log
+            seen.append(project.config("t")["config"]["Labels"]["a"])
+        assert seen == ["1", "1", "2", "2"]
+    finally:
+        names = [local, known, *(f"{project.image}:{tag}" for tag in project.tags())]
+        process.run(["docker", "rmi", *names], check=False)
+
+
 def test_every_part_of_the_checkout_counts(project: Project) -> None:
     """The real walk over the files: one change at a time, and back."""
     project.write("Dockerfile", "FROM scratch AS one\nCOPY . /\nFROM one\n")

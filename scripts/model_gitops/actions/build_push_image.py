@@ -6,7 +6,7 @@ import http.client
 import json
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from model_gitops import runner
 from model_gitops.adapters import docker, paths, process, scratch
 from model_gitops.core import dockerfile, smoke
 from model_gitops.core import image as images
-from model_gitops.errors import ExternalError, InputError, RefusedError
+from model_gitops.errors import ExternalError, InputError, RaceError, RefusedError
 from model_gitops.options import existing_folder, flag, lines, option, secret
 
 OUTPUTS = ("image", "tag", "digest", "operation", "metadata")
@@ -27,10 +27,19 @@ _PROBE_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
+class _Bases:
+    """The images that a build takes by a tag → their digests; None where a registry is away."""
+
+    digests: Mapping[str, str | None]
+    # Whether the engine's own builder must ask the registries: else it takes what it has.
+    pull: bool
+
+
+@dataclass(frozen=True)
 class _Job:
     """The inputs, validated. `tags` are those asked for, the commit's first.
 
-    Without a push there is no fingerprint, and no tag of it.
+    Without a push, or where a base image is not known, there is no fingerprint, and no tag of it.
     """
 
     name: str
@@ -39,6 +48,8 @@ class _Job:
     fingerprint_tag: str
     reuse: bool
     build: images.Build
+    driver: str
+    bases: _Bases
     secrets: dict[str, str]
     platforms: tuple[str, ...]
     attestations: list[str]
@@ -190,7 +201,7 @@ def command(
             )
         if login_as:
             client.login(images.registry_host(name), login_as, password)
-        fingerprint, pull = "", False
+        fingerprint, bases = "", _Bases({}, pull=False)
         if push:
             content = images.Content(
                 files=docker.entries(folder, ignore_file=_ignore_file(build_file)),
@@ -205,11 +216,8 @@ def command(
                 model_hash=model_hash,
                 attestations=(provenance, sbom),
             )
-            content = replace(content, images=_digests(client, content, described))
-            fingerprint = images.fingerprint(content)
-            runner.say(f"content fingerprint: {fingerprint}")
-            # The engine's own builder would take an older image of that tag that it has already.
-            pull = described.driver == "docker" and "" not in content.images.values()
+            bases = _look_up(client, _open_references(content, described), described.driver)
+            fingerprint = _fingerprint(content, bases)
         place = runner.context()
         test_identity = smoke.identity(test) if test is not None else ""
         job = _Job(
@@ -217,7 +225,7 @@ def command(
             tags=tuple(dict.fromkeys([tag, *more])),
             fingerprint=fingerprint,
             fingerprint_tag=images.fingerprint_tag(fingerprint) if fingerprint else "",
-            reuse=reuse and push,
+            reuse=reuse and fingerprint != "",
             build=images.Build(
                 context=str(folder),
                 file=str(build_file),
@@ -240,8 +248,10 @@ def command(
                 cache_from=lines(cache_from),
                 cache_to=lines(cache_to),
                 builder=builder,
-                pull=pull,
+                pull=bases.pull,
             ),
+            driver=described.driver,
+            bases=bases,
             secrets={f"BUILD_SECRET_{n}": value for n, value in enumerate(secret_values.values())},
             platforms=wanted_platforms,
             attestations=images.attestation_arguments(provenance, sbom),
@@ -249,7 +259,7 @@ def command(
             test_identity=test_identity,
         )
         result = _reuse(client, job) if job.reuse else None
-        result = result or _build(client, job, described, made, push=push)
+        result = result or _build(client, job, made, push=push)
 
     reference = f"{name}:{tag}@{result.digest}" if result.digest else f"{name}:{tag}"
     runner.write_outputs(
@@ -365,10 +375,8 @@ def _login_name(username: str, password: str, *, push: bool) -> str:
 # --- the steps ------------------------------------------------------------------------------------
 
 
-def _digests(
-    client: docker.Docker, content: images.Content, builder: images.Builder
-) -> dict[str, str]:
-    """Return the digest of each image that the build takes from a registry by a tag."""
+def _open_references(content: images.Content, builder: images.Builder) -> list[str]:
+    """Return the images that the build takes by a tag: a digest in the text says all."""
     named = dockerfile.references(
         content.dockerfile.decode("utf-8", errors="replace"),
         target=content.target,
@@ -383,14 +391,33 @@ def _digests(
         for place in content.contexts.values()
         if isinstance(place, str) and place.startswith(scheme)
     ]
-    # A digest in the text says all: it costs no look-up.
-    open_ones = sorted({one for one in named if not images.is_pinned(one)} - {dockerfile.SCRATCH})
+    return sorted({one for one in named if not images.is_pinned(one)} - {dockerfile.SCRATCH})
+
+
+def _look_up(client: docker.Docker, references: Sequence[str], driver: str) -> _Bases:
     with ThreadPoolExecutor(max_workers=8) as pool:
-        found = list(pool.map(client.digest_of, open_ones))
-    for one, digest in zip(open_ones, found, strict=True):
-        if digest:
-            runner.say(f"{one} is {digest}")
-    return dict(zip(open_ones, found, strict=True))
+        found = dict(zip(references, pool.map(client.digest_of, references), strict=True))
+    pull = driver == "docker" and all(found.values())
+    if driver == "docker" and not pull:
+        # It can't ask for some of them, so it takes all that the engine has from there.
+        found = {one: client.local_id(one) or digest for one, digest in found.items()}
+    return _Bases(found, pull)
+
+
+def _fingerprint(content: images.Content, bases: _Bases) -> str:
+    """Return the content's fingerprint; empty where a part of the content can't be known now."""
+    for one, digest in bases.digests.items():
+        if digest is None:
+            runner.warning(
+                f"no image is reused, and this one will not be: which image {one} is, is not known now",
+                title="the registry of a base image is away",
+            )
+            return ""
+        runner.say(f"{one} is {digest or 'not known: its name alone counts for the fingerprint'}")
+    known = {one: digest or "" for one, digest in bases.digests.items()}
+    fingerprint = images.fingerprint(replace(content, images=known))
+    runner.say(f"content fingerprint: {fingerprint}")
+    return fingerprint
 
 
 def _reuse(client: docker.Docker, job: _Job) -> _Result | None:
@@ -415,9 +442,7 @@ def _reuse(client: docker.Docker, job: _Job) -> _Result | None:
     return _Result(found.digest, "reused", {"containerimage.digest": found.digest})
 
 
-def _build(
-    client: docker.Docker, job: _Job, builder: images.Builder, scratch: Path, *, push: bool
-) -> _Result:
+def _build(client: docker.Docker, job: _Job, scratch: Path, *, push: bool) -> _Result:
     """Build, test, push."""
     tested = _smoke_test(client, job, job.test, scratch) if job.test is not None else ""
     if not push:
@@ -426,7 +451,7 @@ def _build(
             client, job, scratch, ["--output=type=cacheonly"], job.attestations, cache_to=True
         )
         return _Result("", "built", metadata)
-    if builder.driver == "docker":
+    if job.driver == "docker":
         return _push_from_engine(client, job, scratch, tested)
     # Pushed by digest first: no tag names the image until it is known to be the tested one.
     output = (
@@ -470,7 +495,8 @@ def _write_tags(
     The fingerprint's tag goes first: where it does not move, it decides between two jobs.
     """
     taken = job.reuse and client.inspect(f"{job.name}:{job.fingerprint_tag}") is not None
-    if not taken:
+    if job.fingerprint_tag and not taken:
+        _same_bases(client, job)
         try:
             write([job.fingerprint_tag])
         except docker.TagTakenError:
@@ -486,6 +512,17 @@ def _write_tags(
             f"the registry has lost {job.name}:{job.fingerprint_tag}", fix="run the job again"
         )
     return other
+
+
+def _same_bases(client: docker.Docker, job: _Job) -> None:
+    """Raise RaceError where a tag moved between the look-up and the build: which image it took is open."""
+    now = _look_up(client, list(job.bases.digests), job.driver).digests
+    for one, digest in job.bases.digests.items():
+        if now[one] not in (digest, None):
+            raise RaceError(
+                f"{one} moved while the image was built ({digest} → {now[one]}), so no tag was written",
+                fix="run the job again; pin it by digest, so that it can't move",
+            )
 
 
 def _run_build(

@@ -27,6 +27,8 @@ from model_gitops.errors import ExternalError, InputError
 
 # Enough for a registry's short fault; a build or a login that waits longer helps nobody.
 _ATTEMPTS = 5
+# A look that can be done without, on a runner without a network, takes its whole time each.
+_LOOK_ATTEMPTS = 2
 # A builder's image is pulled, or its pod waits for a node.
 _START_SECONDS: float = 600
 # A registry that takes longer for a look, a login or a tag has hung.
@@ -215,11 +217,11 @@ class Docker:
         _require_buildx(done.stderr + done.stdout)
         raise process.ProcessError(done, fix=image.registry_fix(reference, said))
 
-    def digest_of(self, reference: str) -> str:
-        """Return the digest that a registry has under `reference`; "" where it can't be known.
+    def digest_of(self, reference: str) -> str | None:
+        """Return the digest that a registry has under `reference`; "" where there is none to be had.
 
-        An image only the engine has, one that these credentials don't show and a registry that is
-        away are no errors here: the build itself may know more.
+        None where the registry is away or fails: another time it may tell. An image only the engine
+        has, and one that these credentials don't show, are no errors: the build itself may know more.
         """
         if not image.is_reference_of_image(reference):
             self.say(f"{reference!r} is no image's name: its text alone counts for the fingerprint")
@@ -227,18 +229,24 @@ class Docker:
         # Without a format buildx reads one manifest, not those and the configs of all platforms.
         words = ["imagetools", "inspect", *self._on_builder(), "--", reference]
         try:
-            done = self._again("buildx", *words)
+            done = self._again("buildx", *words, attempts=_LOOK_ATTEMPTS)
         except ExternalError as error:
-            said, found = error.message, ""
-        else:
-            said, found = done.stderr + done.stdout, image.digest_said(done.stdout)
-            if done.returncode == 0 and found:
-                return found
+            self.say(f"no registry tells the digest of {reference} now: {error.message}")
+            return None
+        if done.returncode == 0 and (found := image.digest_said(done.stdout)):
+            return found
+        said = _said(done)
+        away = image.is_transient(said) and not image.is_not_found(said)
         self.say(
-            f"no registry tells the digest of {reference}, so its name alone counts for the"
-            f" fingerprint: {_last(said)}"
+            f"no registry tells the digest of {reference}{' now' if away else ''}:"
+            f" {_last(done.stderr + done.stdout)}"
         )
-        return ""
+        return None if away else ""
+
+    def local_id(self, reference: str) -> str:
+        """Return the ID of the engine's own image of that name; "" where it has none."""
+        done = self._run("image", "inspect", "--format={{.Id}}", "--", reference, check=False)
+        return done.stdout.strip() if done.returncode == 0 else ""
 
     def configs_of(self, name: str, digest: str) -> set[str]:
         """Return the config digests of the image `name@digest`, one a platform."""
@@ -338,15 +346,20 @@ class Docker:
         return process.run(["docker", *args], env=self.env, check=check, input=input, timeout=limit)
 
     def _again(
-        self, *args: str, input: str | None = None, timeout: float | None = None
+        self,
+        *args: str,
+        input: str | None = None,
+        timeout: float | None = None,
+        attempts: int | None = None,
     ) -> process.Completed:
         """Run docker against a registry, again after faults that may pass.
 
         Raises ExternalError where it never answers.
         """
         start = time.monotonic()
-        for attempt in range(_ATTEMPTS):
-            last = attempt + 1 == _ATTEMPTS
+        attempts = min(attempts or _ATTEMPTS, _ATTEMPTS)
+        for attempt in range(attempts):
+            last = attempt + 1 == attempts
             try:
                 done = self._run(*args, check=False, input=input, timeout=timeout)
                 said = _said(done)
