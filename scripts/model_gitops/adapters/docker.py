@@ -283,10 +283,19 @@ class Docker:
             fix = "let the engine reach this registry, or build anew with `reuse: false`"
             raise process.ProcessError(done, fix=fix)
 
-    def push(self, references: Sequence[str]) -> None:
-        """Push images from the engine's store. Raises as `point`."""
+    def push(self, local: str, references: Sequence[str]) -> None:
+        """Push the engine's image `local` under other names, which it has afterwards as before.
+
+        Raises as `point`.
+        """
         for reference in references:
-            done = self._again("push", "--quiet", "--", reference, timeout=_TRANSFER_SECONDS)
+            before = self.local_id(reference)
+            self._run("tag", local, reference)
+            try:
+                done = self._again("push", "--quiet", "--", reference, timeout=_TRANSFER_SECONDS)
+            finally:
+                undo = ["tag", before] if before else ["image", "rm"]
+                self._run(*undo, reference, check=False)
             if done.returncode != 0:
                 raise _refused(done, reference)
 
