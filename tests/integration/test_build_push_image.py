@@ -1029,6 +1029,17 @@ def test_a_registry_that_is_away(project: Project) -> None:
     assert "check that 127.0.0.1:9 can be reached" in result.log
 
 
+def test_a_buildx_that_is_too_old_is_said_before_the_build(project: Project, argv: Path) -> None:
+    shim, real = Path(project.env["PATH"].split(":")[0]) / "docker", str(shutil.which("docker"))
+    shim.write_text(
+        f'#!/bin/sh\ncase "$*" in *--help) {real} "$@" | grep -v -e --prefer-index; exit;;'
+        f' *" build "*) exit 9;; esac\nexec {real} "$@"\n'
+    )
+    result = project.run(tag="x")
+    assert (result.status, result.outputs) == (4, {}), result.log
+    assert "this buildx is older than v0.15.0: github.com/docker/buildx" in result.log
+
+
 def test_no_docker_is_one_clear_message(project: Project, tmp_path: Path) -> None:
     (tmp_path / "bare").mkdir()
     (tmp_path / "bare" / "git").symlink_to(str(shutil.which("git")))

@@ -53,6 +53,12 @@ def read(text: str, **options: Any) -> list[str]:
         ("FROM a\nONBUILD RUN <<EOF\nFROM b\nEOF", ["a"]),
         ("FROM python\nCOPY --from=docker.io/library/python:latest / /", ["python"]),
         ("FROM $", ["$"]),
+        # What BuildKit refuses, or Python's csv and json do, is no error of ours.
+        ("FROM a\nCOPY --from='b / /", ["'b / /", "a"]),
+        ('FROM a\nRUN --mount=from=b,"x y', ["a", "b"]),
+        ("FROM a\nRUN <<'EOF\nx", ["a"]),
+        ("FROM a\nRUN " + "[" * 100_000 + "<<EOF", ["a"]),
+        ("FROM a\nRUN --mount=" + "x" * 200_000 + " y", ["a", "x" * 200_000]),
     ],
 )
 def test_what_is_read_from_registries(text: str, found: list[str]) -> None:

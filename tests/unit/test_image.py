@@ -290,8 +290,9 @@ def test_published_reads_one_platform_and_many() -> None:
     one = {"manifest": {"digest": DIGEST}, "image": config}
     many = {"manifest": {"digest": DIGEST}, "image": {"linux/amd64": config, "linux/arm64": {}}}
     assert image.published(one) == image.published(many) == image.Published(DIGEST, {"a": "1"})
-    with pytest.raises(ExternalError):
-        image.published({"manifest": {}})
+    for wrong in ({"manifest": {}}, {"manifest": None}, None, []):
+        with pytest.raises(ExternalError):
+            image.published(wrong)
 
 
 def test_manifests_leave_out_attestations() -> None:

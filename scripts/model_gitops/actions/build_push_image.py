@@ -192,6 +192,8 @@ def command(
     ):
         client = docker.Docker(env, builder, runner.say)
         described = client.describe_builder()
+        if push:
+            client.require_imagetools()
         # Said to the build, so that what it makes is what the fingerprint says.
         wanted_platforms = wanted_platforms or tuple(filter(None, [described.platform]))
         if not wanted_platforms:

@@ -155,6 +155,16 @@ class Docker:
             )  # fmt: skip
         raise process.ProcessError(done)
 
+    def require_imagetools(self) -> None:
+        """Raise ExternalError where this buildx can't give an image another tag as it is."""
+        done = self._run("buildx", "imagetools", "create", "--help", check=False)
+        if "--prefer-index" not in done.stdout:
+            version = self._run("buildx", "version", check=False).stdout.strip()
+            raise ExternalError(
+                f"this buildx is older than v0.15.0: {version or 'it tells no version'}",
+                fix="apt-get install docker-buildx-plugin (or run docker/setup-buildx-action first)",
+            )
+
     def build(
         self, arguments: Sequence[str], metadata_file: Path, env: Mapping[str, str], name: str
     ) -> dict[str, Any]:

@@ -141,7 +141,7 @@ def _instruction(line: str, escape: str) -> Instruction | None:
         rest = rest[len(word) :].lstrip()
         if word == "--":
             break
-        flags.append(_expand(word, {}, escape, variables=False))
+        flags.append(_known(word, {}, escape, variables=False))
     return Instruction(name.lower(), flags, rest)
 
 
@@ -161,13 +161,13 @@ def _heredocs(instruction: Instruction) -> list[tuple[bool, str]]:
     if instruction.words.startswith("["):
         try:
             json.loads(instruction.words)
-        except ValueError:
+        except (ValueError, RecursionError):
             pass
         else:
             return []
     matches = (_HEREDOC.fullmatch(word) for word in _words(instruction.words, "\\"))
     return [
-        (one.group(1) == "-", _expand(one.group(2), {}, "\\", variables=False))
+        (one.group(1) == "-", _known(one.group(2), {}, "\\", variables=False))
         for one in matches
         if one is not None
     ]
@@ -196,9 +196,10 @@ def _stages(text: str, arguments: Mapping[str, str], given: Mapping[str, str]) -
     return stages
 
 
-def _known(word: str, values: Mapping[str, str], escape: str) -> str:
+def _known(word: str, values: Mapping[str, str], escape: str, *, variables: bool = True) -> str:
+    """Expand a word; one that can't be worked out stays as it is, and BuildKit says what is wrong."""
     try:
-        return _expand(word, values, escape)
+        return _expand(word, values, escape, variables=variables)
     except ValueError:
         return word
 
@@ -210,7 +211,11 @@ def _sources(instruction: Instruction) -> Iterator[str]:
         if key == "--from" and instruction.name == "copy":
             yield value
         if key == "--mount" and instruction.name == "run":
-            for part in next(csv.reader([value]), []):
+            try:
+                parts = next(csv.reader([value]), [])
+            except csv.Error:  # longer than Python reads
+                parts = [f"from={value}"]
+            for part in parts:
                 option, _, source = part.partition("=")
                 if option.strip().lower() == "from":
                     yield source

@@ -319,10 +319,11 @@ def published(inspected: Any) -> Published:
 
     Raises ExternalError for anything else.
     """
-    digest = inspected.get("manifest", {}).get("digest") if isinstance(inspected, dict) else None
+    said = inspected if isinstance(inspected, dict) else {}
+    digest = (said.get("manifest") or {}).get("digest")
     if not is_digest(digest):
         raise ExternalError(f"buildx gave no digest for an image: {str(inspected)[:300]}")
-    image = inspected.get("image") or {}
+    image = said.get("image") or {}
     if "config" not in image:  # several platforms: platform → image
         image = next((one for _, one in sorted(image.items()) if isinstance(one, dict)), {})
     found = (image.get("config") or {}).get("Labels") or {}
