@@ -422,6 +422,10 @@ def test_every_part_of_the_checkout_counts(project: Project) -> None:
         seen.append(run(**inputs))
     server.chmod(0o755)
     seen.append(run())
+    server.chmod(0o700)
+    assert run() == seen[-1], "another umask"
+    server.chmod(0o4755)
+    seen.append(run())
     project.write("server.py", SERVER + "#")
     seen.append(run())
     (project.folder / "link").unlink()
@@ -675,6 +679,41 @@ def test_named_contexts(project: Project) -> None:
     changed = project.run(build_contexts="model=models of mine", tag="t")
     assert changed.outputs["operation"] == "built"
     assert changed.outputs["digest"] != first.outputs["digest"]
+
+
+def test_an_oci_layout_counts_by_what_is_in_it(project: Project, buildkit: str) -> None:
+    project.write("Dockerfile", DOCKERFILE + "COPY --from=other /x /x\n")
+
+    def layout(text: str) -> None:
+        project.write("other/Dockerfile", "FROM scratch\nCOPY x /x\n")
+        project.write("other/x", text)
+        output = f"--output=type=oci,tar=false,dest={project.folder / 'layout'},name=x:v1"
+        words = ["--provenance=false", "--quiet", output, str(project.folder / "other")]
+        process.run(["docker", "buildx", "build", *words])
+
+    given = {"build_contexts": "other=oci-layout://layout:v1"}
+    missing = project.run(**given, tag="one")
+    assert (missing.status, "there is no OCI layout" in missing.log) == (2, True), missing.log
+    layout("1")
+    assert project.run(**given, tag="one").outputs["operation"] == "built"
+    assert project.run(**given, tag="two").outputs["operation"] == "reused"
+    shutil.rmtree(project.folder / "layout")
+    layout("2")
+    assert project.run(**given, tag="three").outputs["operation"] == "built"
+
+
+def test_a_git_folder_that_is_sent_and_does_not_count_is_warned_of(project: Project) -> None:
+    project.env["GITHUB_ACTIONS"] = "true"
+    warned = "::warning title=.git is sent to the builder"
+    assert warned not in project.run(tag="one").log
+    project.write(".dockerignore", "")
+    assert warned not in project.run(tag="one").log
+    project.write("Dockerfile", DOCKERFILE + "COPY . /all/\n")
+    result = project.run(tag="one")
+    assert result.status == 0
+    assert warned in result.log
+    project.write(".dockerignore", ".git\n")
+    assert warned not in project.run(tag="one").log
 
 
 def test_without_a_push_nothing_is_pushed(project: Project) -> None:

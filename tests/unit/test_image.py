@@ -147,6 +147,37 @@ def test_platforms_by_line_or_comma() -> None:
         image.parse_platforms(["amd64"])
 
 
+@pytest.mark.parametrize(
+    ("context", "folder", "rest"),
+    [
+        ("oci-layout://a/b", "a/b", ""),
+        ("oci-layout:///a:v1", "/a", ":v1"),
+        (f"oci-layout://a@{DIGEST}", "a", f"@{DIGEST}"),
+        ("docker-image://a:1", "", ""),
+        ("a/b", "", ""),
+    ],
+)
+def test_oci_layouts(context: str, folder: str, rest: str) -> None:
+    assert image.split_layout(context) == (folder, rest)
+
+
+@pytest.mark.parametrize(
+    ("context", "moves"),
+    [
+        ("https://example.com/a.git#main", True),
+        ("git@example.com:a/b.git", True),
+        ("https://example.com/a.tar", True),
+        (f"https://example.com/a.git#{'a' * 40}", False),
+        (f"https://example.com/a.git#{'a' * 40}:folder", False),
+        (f"https://example.com/a.git?ref=v1&checksum={'a' * 40}", False),
+        ("docker-image://a", False),
+        ("a/b", False),
+    ],
+)
+def test_which_build_contexts_may_move(context: str, moves: bool) -> None:
+    assert image.may_move(context) is moves
+
+
 def test_labels_name_the_model_and_the_users_win() -> None:
     made = image.labels(
         name="ghcr.io/acme/diabetes", tag="t", revision="c0ffee", source="https://example.com/acme/m",
@@ -169,7 +200,7 @@ def test_labels_name_the_model_and_the_users_win() -> None:
 
 def test_a_fingerprint_is_stable_and_of_the_content_alone() -> None:
     # The value is held: a changed recipe must come with a changed recipe number.
-    assert image.fingerprint(CONTENT) == "3819ea4455f7c745d76c1e95eed749c5814708cc"
+    assert image.fingerprint(CONTENT) == "61eb8ef58a30deaf1420eddc256789a79b2b7ebd"
     shuffled = replace(CONTENT, files=[*CONTENT.files], build_args=dict(CONTENT.build_args))
     assert image.fingerprint(shuffled) == image.fingerprint(CONTENT)
 
@@ -179,6 +210,7 @@ def test_a_fingerprint_is_stable_and_of_the_content_alone() -> None:
     [
         {"files": [image.Entry("app/server.py", "file", "3" * 64)]},
         {"files": [image.Entry("app/server.py", "exec", "1" * 64)]},
+        {"files": [image.Entry("app/server.py", "file4000", "1" * 64)]},
         {"files": [image.Entry("app/other.py", "file", "1" * 64)]},
         {"files": []},
         {"dockerfile": b"FROM scratch \n"},

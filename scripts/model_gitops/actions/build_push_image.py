@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import json
 import time
@@ -87,7 +88,13 @@ def command(
         str, option("file", "The Dockerfile. Default: `Dockerfile` in the context.")
     ] = "",
     target: Annotated[str, option("target", "Stage to build. Default: the last.")] = "",
-    build_args: Annotated[str, option("build-args", "Build arguments, lines `NAME=value`.")] = "",
+    build_args: Annotated[
+        str,
+        option(
+            "build-args",
+            "Build arguments, lines `NAME=value`. Nothing secret: they are in the image's history.",
+        ),
+    ] = "",
     build_contexts: Annotated[
         str,
         option(
@@ -210,14 +217,12 @@ def command(
                 dockerfile=build_file.read_bytes(),
                 target=target,
                 build_args=arguments,
-                contexts={
-                    key: value if images.is_reference(value) else docker.entries(Path(value))
-                    for key, value in contexts.items()
-                },
+                contexts={key: _context(key, value) for key, value in contexts.items()},
                 platforms=wanted_platforms,
                 model_hash=model_hash,
                 attestations=(provenance, sbom),
             )
+            _warn_of_git(content, folder, build_file)
             bases = _look_up(client, _open_references(content, described), described.driver)
             fingerprint = _fingerprint(content, bases)
         place = runner.context()
@@ -375,6 +380,31 @@ def _login_name(username: str, password: str, *, push: bool) -> str:
 
 
 # --- the steps ------------------------------------------------------------------------------------
+
+
+def _context(name: str, value: str) -> Sequence[images.Entry] | str:
+    """Return what of a named context counts."""
+    folder, rest = images.split_layout(value)
+    if folder:
+        index = hashlib.sha256(docker.layout(Path(folder))).hexdigest()
+        return [images.Entry(rest, "oci-layout", index)]
+    if not images.is_reference(value):
+        return docker.entries(Path(value))
+    if images.may_move(value):
+        runner.say(f"of the build context {name} its text alone counts: {value}")
+    return value
+
+
+def _warn_of_git(content: images.Content, folder: Path, build_file: Path) -> None:
+    text = content.dockerfile.decode("utf-8", errors="replace")
+    if dockerfile.takes_git(text) and docker.sends_git(
+        folder, ignore_file=_ignore_file(build_file)
+    ):
+        runner.warning(
+            "the build can take in the checkout's `.git`, which is no part of the fingerprint: an image"
+            " with another commit's would be reused. Add a line `.git` to .dockerignore",
+            title=".git is sent to the builder",
+        )
 
 
 def _open_references(content: images.Content, builder: images.Builder) -> list[str]:

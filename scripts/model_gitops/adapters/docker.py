@@ -61,13 +61,38 @@ def entries(folder: Path, *, ignore_file: Path | None = None) -> list[image.Entr
     The folder's own `.git` is left out always: it differs in each checkout of the same commit.
     Raises InputError for a file that can't be read.
     """
+    return list(_entries(folder, "", _rules(folder, ignore_file), ()))
+
+
+def sends_git(folder: Path, *, ignore_file: Path | None = None) -> bool:
+    """Whether the builder gets the folder's own `.git`, which `entries` leaves out."""
+    ignored, _ = dockerignore.decide(".git", _rules(folder, ignore_file))
+    return not ignored and (folder / ".git").exists()
+
+
+def layout(folder: Path) -> bytes:
+    """Return the index of an OCI layout, which names all that is in it by digest.
+
+    Raises InputError where there is none.
+    """
+    file = folder / "index.json"
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise InputError.of(
+            "build-contexts", f"oci-layout://{folder}", f"there is no OCI layout: {error.strerror}",
+            fix="give a folder that holds an index.json, as `--output type=oci,tar=false` writes it",
+        ) from error  # fmt: skip
+
+
+def _rules(folder: Path, ignore_file: Path | None) -> list[dockerignore.Rule]:
     ignored = ignore_file or folder / ".dockerignore"
     try:
         text = ignored.read_text(encoding="utf-8-sig") if ignored.is_file() else ""
     except (OSError, UnicodeDecodeError) as error:
         problem = f"the file {str(ignored)!r} can't be read: {error}"
         raise InputError(problem, fix="write it as UTF-8") from error
-    return list(_entries(folder, "", dockerignore.parse(text), ()))
+    return dockerignore.parse(text)
 
 
 def _entries(
@@ -102,6 +127,8 @@ def _entries(
                     with file.open("rb") as stream:
                         digest = hashlib.file_digest(stream, "sha256").hexdigest()
                     kind = "exec" if mode & stat.S_IXUSR else "file"
+                    # Bits that no umask and no checkout sets: setuid, setgid, sticky.
+                    kind += f"{mode & 0o7000:o}" if mode & 0o7000 else ""
                     yield image.Entry(path, kind, digest)
             except OSError as error:
                 raise _unreadable(file, error) from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import json
+import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from dataclasses import dataclass, field
 SCRATCH = "scratch"
 _DIRECTIVE = r"\s*{}\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(.+?)\s*"
 _HEREDOC = re.compile(r"\d*<<(-?)([^<]+)")
+# A name, from the start of its path, that may be `.git` or a folder with it.
+_GIT = re.compile(r"\.?\Z|[*?$\[]|\.git\b|\.g?i?[*?\[]")
 _HUB = re.compile(r"(?:(?:index\.)?docker\.io/)?(?:library/(?=[^/]+$))?(.+)", re.DOTALL)
 
 
@@ -62,6 +65,29 @@ def references(
             found.append(base)
     # python:3.12 and docker.io/library/python:3.12 are one image.
     return list({familiar(one): one for one in reversed(found)}.values())[::-1]
+
+
+def takes_git(text: str) -> bool:
+    """Whether a COPY, an ADD or a mount of the build context may take its `.git` in."""
+    return any(
+        _GIT.match(posixpath.normpath(source.strip("\"'")).lstrip("/"))
+        for one in instructions(text)
+        for source in _of_context(one)
+    )
+
+
+def _of_context(instruction: Instruction) -> Iterator[str]:
+    """Yield what an instruction takes from the build context."""
+    if instruction.name in ("copy", "add"):
+        if not any(flag.startswith("--from=") for flag in instruction.flags):
+            words = instruction.words.removeprefix("[").removesuffix("]").replace(",", " ")
+            yield from words.split()[:-1]
+        return
+    for flag in instruction.flags:
+        key, _, value = flag.partition("=")
+        options = dict(part.partition("=")[::2] for part in value.split(","))
+        if key == "--mount" and options.get("type", "bind") == "bind" and "from" not in options:
+            yield options.get("source", options.get("src", "."))
 
 
 def syntax(text: str, build_args: Mapping[str, str]) -> str:

@@ -26,7 +26,7 @@ FINGERPRINT_LABEL = "io.model-gitops.fingerprint"
 SMOKE_TEST_LABEL = "io.model-gitops.smoke-test"
 REVISION_LABEL = "org.opencontainers.image.revision"
 # Changes when the recipe of the fingerprint does: old images are then built anew, once.
-_RECIPE = "2"
+_RECIPE = "3"
 _FINGERPRINT_TAG = "fp-"
 
 _CONTEXT_SCHEMES = (
@@ -192,6 +192,23 @@ def is_reference(build_context: str) -> bool:
     return build_context.startswith(_CONTEXT_SCHEMES)
 
 
+def split_layout(build_context: str) -> tuple[str, str]:
+    """Split `oci-layout://FOLDER[:TAG][@DIGEST]` into the folder and the rest; both empty for others."""
+    scheme = "oci-layout://"
+    if not build_context.startswith(scheme):
+        return "", ""
+    place = build_context.removeprefix(scheme)
+    folder = re.split("[:@]", place, maxsplit=1)[0]
+    return folder, place.removeprefix(folder)
+
+
+def may_move(build_context: str) -> bool:
+    """Whether a named build context is of Git or a URL, and its text does not say which commit."""
+    kinds = ("https://", "http://", "git@", "git://", "ssh://")
+    commit = re.search(r"(?:#|[?&](?:checksum|commit)=)[0-9a-f]{40}\b", build_context)
+    return build_context.startswith(kinds) and commit is None
+
+
 # --- labels --------------------------------------------------------------------------------------
 
 
@@ -234,7 +251,8 @@ class Entry:
     """One file of a build context: POSIX path, kind (`file`, `exec`, `link`, `folder`), sha256.
 
     A link's hash is of its target's text; an empty folder has none. Owners and times don't count,
-    and of the mode only the executable bit, as in Git: two checkouts of one commit are equal.
+    and of the mode only the executable bit, as in Git: two checkouts of one commit are equal. What a
+    step set beyond that (setuid, setgid, sticky) is part of the kind: `file4000`.
     """
 
     path: str
