@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import http.client
 import json
-import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,15 +14,14 @@ from typing import Annotated, Any
 
 from model_gitops import runner
 from model_gitops.adapters import docker, paths, process, scratch
+from model_gitops.adapters.engine import Engine
+from model_gitops.adapters.smoke import try_image
 from model_gitops.core import dockerfile, smoke
 from model_gitops.core import image as images
-from model_gitops.errors import ExternalError, InputError, RaceError, RefusedError
+from model_gitops.errors import ExternalError, InputError, RaceError
 from model_gitops.options import existing_folder, flag, lines, option, secret
 
 OUTPUTS = ("image", "tag", "digest", "operation", "metadata")
-
-# Often enough to be quick, seldom enough to leave the processor to the model that loads.
-_PROBE_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
@@ -505,13 +502,13 @@ def _push_from_engine(client: docker.Docker, job: _Job, scratch: Path) -> _Resul
     What it says of that image depends on the engine's store (no config's digest of an index), so it
     could not be compared with another one.
     """
-    engine = docker.Engine(client.engine_host())
+    engine = Engine(client.engine_host())
     local = f"model-gitops-smoke:{uuid.uuid4().hex}"
     try:
         output = ["--load", f"--tag={local}"]
         metadata = _run_build(client, job, scratch, output, job.attestations, cache_to=True)
         if job.test is not None:
-            _try(engine, local, job.test, "nothing was pushed")
+            try_image(engine, local, job.test, "nothing was pushed")
         other = _write_tags(
             client, job, lambda tags: client.push(local, [f"{job.name}:{one}" for one in tags])
         )
@@ -603,7 +600,7 @@ def _smoke_test(client: docker.Docker, job: _Job, test: smoke.SmokeTest, scratch
 
     Raises RefusedError where the image does not answer as it should.
     """
-    engine = docker.Engine(client.engine_host())
+    engine = Engine(client.engine_host())
     platform = images.native_or_first(job.platforms, engine.platform)
     local = f"model-gitops-smoke:{uuid.uuid4().hex}"
     try:
@@ -613,7 +610,7 @@ def _smoke_test(client: docker.Docker, job: _Job, test: smoke.SmokeTest, scratch
             cache_to=False, platforms=[platform] if platform else [],
         )  # fmt: skip
         config = images.tested_config(metadata, engine.image_id(local))
-        _try(engine, local, test, "nothing was pushed")
+        try_image(engine, local, test, "nothing was pushed")
     finally:
         engine.remove_image(local)
     return config
@@ -623,76 +620,15 @@ def _test_published(
     client: docker.Docker, job: _Job, test: smoke.SmokeTest, reference: str
 ) -> None:
     """Test an image that the registry has. Raises RefusedError as `_smoke_test`."""
-    engine = docker.Engine(client.engine_host())
+    engine = Engine(client.engine_host())
     had = engine.has_image(reference)
     if not had:
         client.pull(reference, images.native_or_first(job.platforms, engine.platform))
     try:
-        _try(engine, reference, test, "no tag was written")
+        try_image(engine, reference, test, "no tag was written")
     finally:
         if not had:
             engine.remove_image(reference)
-
-
-def _try(engine: docker.Engine, reference: str, test: smoke.SmokeTest, unchanged: str) -> None:
-    """Start an image that the engine has, and ask it. Raises RefusedError with what is wrong."""
-    with engine.start(reference, test) as container:
-        problem = _until_healthy(container, test) or _answers(container, test)
-        if problem:
-            with runner.group("log of the container"):
-                runner.say(container.log() or "(the container wrote nothing)")
-            raise RefusedError(
-                f"the smoke test failed: {problem}; {unchanged}",
-                fix="read the container's log above; the same test runs on your machine with `push: false`",
-            )
-    runner.say(
-        f"the smoke test passed: {max(len(test.requests), 1)} request(s) answered as expected"
-    )
-
-
-def _until_healthy(container: docker.Container, test: smoke.SmokeTest) -> str:
-    """Wait for the image to be healthy; return what is wrong, or an empty string."""
-    probe = smoke.Request(path=test.health or "/")
-    deadline = time.monotonic() + test.timeout
-    last = "no answer"
-    while time.monotonic() < deadline:
-        state, health = container.state()
-        if state not in ("running", "restarting"):
-            return f"the container {state if state != 'created' else 'could not be started'}"
-        if not test.health and health:
-            if health == "healthy":
-                return ""
-            if health == "unhealthy":
-                return "its HEALTHCHECK says unhealthy"
-            last = f"its HEALTHCHECK says {health}"
-        else:
-            try:
-                status, _ = container.ask(probe, timeout=5)
-            except (OSError, http.client.HTTPException) as error:
-                last = str(error) or type(error).__name__
-            else:
-                # Without a health path any answer shows that the server is up.
-                if not test.health or 200 <= status < 300:
-                    return ""
-                last = f"status {status}"
-        time.sleep(_PROBE_SECONDS)
-    asked = f"{probe.path} on port {test.port}"
-    return f"not healthy after {test.timeout:.0f} seconds ({asked}: {last})"
-
-
-def _answers(container: docker.Container, test: smoke.SmokeTest) -> str:
-    """Send the requests in order; return what is wrong with the first bad answer, or nothing."""
-    for request in test.requests:
-        asked = f"{request.method} {request.path}"
-        try:
-            status, body = container.ask(request, timeout=test.timeout)
-        except (OSError, http.client.HTTPException) as error:
-            return f"{asked}: no answer ({error or type(error).__name__})"
-        if problems := smoke.compare(request.expect, status, body):
-            with runner.group(f"answer to {asked}"):
-                runner.say(body[:4096].decode("utf-8", errors="replace"))
-            return f"{asked}: {'; '.join(problems)}"
-    return ""
 
 
 def _summary(reference: str, operation: str, job: _Job, *, pushed: bool) -> str:
