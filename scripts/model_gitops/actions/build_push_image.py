@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,6 +25,35 @@ OUTPUTS = ("image", "tag", "digest", "operation", "metadata")
 
 
 @dataclass(frozen=True)
+class _Inputs:
+    """The inputs, read and checked. `tags` has the commit's first."""
+
+    secrets: dict[str, str] = field(repr=False)
+    name: str
+    revision: str
+    tags: tuple[str, ...]
+    build_args: dict[str, str]
+    contexts: dict[str, str]
+    labels: dict[str, str]
+    folder: Path
+    file: Path
+    target: str
+    platforms: tuple[str, ...]
+    test: smoke.SmokeTest | None
+    builder: str
+    login_as: str
+    password: str = field(repr=False)
+    cache_from: list[str]
+    cache_to: list[str]
+    attestations: tuple[str, str]
+    reuse: bool
+    push: bool
+    model: str
+    model_version: str
+    model_hash: str
+
+
+@dataclass(frozen=True)
 class _Bases:
     """The images that a build takes by a tag → their digests; None where a registry is away."""
 
@@ -35,7 +64,7 @@ class _Bases:
 
 @dataclass(frozen=True)
 class _Job:
-    """The inputs, validated. `tags` are those asked for, the commit's first.
+    """What is to be built, tested and pushed. `tags` are those asked for, the commit's first.
 
     Without a push, or where a base image is not known, there is no fingerprint, and no tag of it.
     """
@@ -148,137 +177,78 @@ def command(
 ) -> None:
     """Look for an image of the same content; else build, test and push one. Put out its digest."""
     runner.mask(password)
-    # All of it before a message can show any: each line, and what follows each `=`.
-    runner.mask(secrets)
-    for line in lines(secrets):
-        runner.mask(line.partition("=")[2])
-    secret_values = images.parse_pairs(
-        "secrets",
-        lines(secrets),
-        key=r"[A-Za-z0-9_.-]+",
-        example="TOKEN=${{ secrets.TOKEN }}",
-        secret=True,
-    )
-
-    name = images.check_name(image)
+    _mask_lines(secrets)
     revision = _commit()
-    if not tag and not revision:
-        raise InputError.of(
-            "tag", tag, "no commit is known here to take it from", fix="tag: v1.2.3"
-        )
-    tag = images.check_tag(tag or revision)
-    more = [images.check_tag(line, input_name="extra-tags") for line in lines(extra_tags)]
-    arguments = images.parse_pairs(
-        "build-args",
-        lines(build_args),
-        key=r"[A-Za-z_][A-Za-z0-9_.-]*",
-        example="BASE_IMAGE=python:3.12",
-    )
-    contexts = _named_contexts(build_contexts)
-    own_labels = images.parse_pairs(
-        "labels", lines(labels), key=r"[^\s=]+", example="com.acme.team=ml"
-    )
-    folder = existing_folder("context", context or ".").resolve()
-    build_file = _dockerfile(file, folder)
-    wanted_platforms = images.parse_platforms(lines(platforms)) or images.parse_platforms(
-        [docker.default_platform()], source=docker.PLATFORM_VARIABLE
-    )
-    test = _read_smoke_test(smoke_test) if smoke_test.strip() else None
-    if len(builder.split()) > 1 or builder.startswith("-"):
-        raise InputError.of(
-            "builder", builder, "this is no name of a builder", fix="builder: default"
-        )
-    login_as = _login_name(username, password, push=push)
-
-    with (
-        scratch.folder("model-gitops-build-", runner.temporary_folder()) as made,
-        docker.private_config(made, images.registry_host(name) if login_as else None) as env,
-    ):
-        client = docker.Docker(env, builder, runner.say)
-        described = client.describe_builder()
-        if push:
-            client.require_imagetools()
-        # Said to the build, so that what it makes is what the fingerprint says.
-        wanted_platforms = wanted_platforms or tuple(filter(None, [described.platform]))
-        if not wanted_platforms:
-            raise ExternalError(
-                f"the builder names no platform that it builds (its driver: {described.driver})",
-                fix="platforms: linux/amd64 (or look what is wrong: docker buildx inspect --bootstrap)",
-            )
-        if login_as:
-            client.login(images.registry_host(name), login_as, password)
-        fingerprint, bases = "", _Bases({}, pull=False)
-        if push:
-            content = images.Content(
-                files=docker.entries(folder, ignore_file=_ignore_file(build_file)),
-                dockerfile=build_file.read_bytes(),
-                target=target,
-                build_args=arguments,
-                contexts={key: _context(key, value) for key, value in contexts.items()},
-                platforms=wanted_platforms,
-                model_hash=model_hash,
-                attestations=(provenance, sbom),
-            )
-            _warn_of_git(content, folder, build_file)
-            bases = _look_up(client, _open_references(content, described), described.driver)
-            fingerprint = _fingerprint(content, bases)
-        place = runner.context()
-        test_identity = smoke.identity(test) if test is not None else ""
-        job = _Job(
-            name=name,
-            tags=tuple(dict.fromkeys([tag, *more])),
-            fingerprint=fingerprint,
-            fingerprint_tag=images.fingerprint_tag(fingerprint) if fingerprint else "",
-            reuse=reuse and fingerprint != "",
-            build=images.Build(
-                context=str(folder),
-                file=str(build_file),
-                target=target,
-                build_args=arguments,
-                contexts=contexts,
-                secrets={key: f"BUILD_SECRET_{n}" for n, key in enumerate(secret_values)},
-                labels=images.labels(
-                    name=name,
-                    tag=tag,
-                    revision=revision,
-                    source=f"{place.server_url}/{place.repository}" if place.repository else "",
-                    model=model,
-                    model_version=model_version,
-                    model_hash=model_hash,
-                    fingerprint=fingerprint,
-                    smoke_test=test_identity,
-                    own=own_labels,
-                ),
-                cache_from=lines(cache_from),
-                cache_to=lines(cache_to),
-                builder=builder,
-                pull=bases.pull,
-            ),
-            driver=described.driver,
-            bases=bases,
-            secrets={f"BUILD_SECRET_{n}": value for n, value in enumerate(secret_values.values())},
-            platforms=wanted_platforms,
-            attestations=images.attestation_arguments(provenance, sbom),
-            test=test,
-            test_identity=test_identity,
-        )
+    given = _Inputs(
+        secrets=images.parse_pairs(
+            "secrets", lines(secrets), key=r"[A-Za-z0-9_.-]+", example="TOKEN=${{ secrets.TOKEN }}",
+            secret=True,
+        ),
+        name=images.check_name(image),
+        revision=revision,
+        tags=_tags(tag or revision, lines(extra_tags)),
+        build_args=images.parse_pairs(
+            "build-args", lines(build_args), key=r"[A-Za-z_][A-Za-z0-9_.-]*",
+            example="BASE_IMAGE=python:3.12",
+        ),
+        contexts=_named_contexts(build_contexts),
+        labels=images.parse_pairs(
+            "labels", lines(labels), key=r"[^\s=]+", example="com.acme.team=ml"
+        ),
+        folder=existing_folder("context", context or ".").resolve(),
+        file=_dockerfile(file, existing_folder("context", context or ".").resolve()),
+        target=target,
+        platforms=_platforms(lines(platforms)),
+        test=_read_smoke_test(smoke_test) if smoke_test.strip() else None,
+        builder=_builder(builder),
+        login_as=_login_name(username, password, push=push),
+        password=password,
+        cache_from=lines(cache_from),
+        cache_to=lines(cache_to),
+        attestations=(provenance, sbom),
+        reuse=reuse,
+        push=push,
+        model=model,
+        model_version=model_version,
+        model_hash=model_hash,
+    )  # fmt: skip
+    with _session(given) as (client, scratch_folder):
+        job = _plan(client, given)
         result = _reuse(client, job) if job.reuse else None
-        result = result or _build(client, job, made, push=push)
-
-    reference = f"{name}:{tag}@{result.digest}" if result.digest else f"{name}:{tag}"
-    runner.write_outputs(
-        {
-            "image": reference,
-            "tag": tag,
-            "digest": result.digest,
-            "operation": result.operation,
-            "metadata": json.dumps(result.metadata, sort_keys=True, separators=(",", ":")),
-        }
-    )
-    runner.write_summary(_summary(reference, result.operation, job, pushed=push))
+        result = result or _build(client, job, scratch_folder, push=push)
+    _report(job, result, pushed=push)
 
 
 # --- inputs ---------------------------------------------------------------------------------------
+
+
+def _mask_lines(secrets: str) -> None:
+    """Mask all of it before a message can show any: each line, and what follows each `=`."""
+    runner.mask(secrets)
+    for line in lines(secrets):
+        runner.mask(line.partition("=")[2])
+
+
+def _tags(tag: str, more: Sequence[str]) -> tuple[str, ...]:
+    if not tag:
+        raise InputError.of(
+            "tag", tag, "no commit is known here to take it from", fix="tag: v1.2.3"
+        )
+    first = images.check_tag(tag)
+    checked = [images.check_tag(one, input_name="extra-tags") for one in more]
+    return tuple(dict.fromkeys([first, *checked]))
+
+
+def _platforms(asked: Sequence[str]) -> tuple[str, ...]:
+    return images.parse_platforms(asked) or images.parse_platforms(
+        [docker.default_platform()], source=docker.PLATFORM_VARIABLE
+    )
+
+
+def _builder(name: str) -> str:
+    if len(name.split()) > 1 or name.startswith("-"):
+        raise InputError.of("builder", name, "this is no name of a builder", fix="builder: default")
+    return name
 
 
 def _commit() -> str:
@@ -377,6 +347,98 @@ def _login_name(username: str, password: str, *, push: bool) -> str:
 
 
 # --- the steps ------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _session(given: _Inputs) -> Iterator[tuple[docker.Docker, Path]]:
+    """Give a docker command line with a configuration of its own, and a folder for a while."""
+    host = images.registry_host(given.name) if given.login_as else None
+    with (
+        scratch.folder("model-gitops-build-", runner.temporary_folder()) as made,
+        docker.private_config(made, host) as env,
+    ):
+        yield docker.Docker(env, given.builder, runner.say), made
+
+
+def _plan(client: docker.Docker, given: _Inputs) -> _Job:
+    """Ask the builder and the registries what the inputs leave open, and log in."""
+    builder = client.describe_builder()
+    if given.push:
+        client.require_imagetools()
+    # Said to the build, so that what it makes is what the fingerprint says.
+    platforms = given.platforms or tuple(filter(None, [builder.platform]))
+    if not platforms:
+        raise ExternalError(
+            f"the builder names no platform that it builds (its driver: {builder.driver})",
+            fix="platforms: linux/amd64 (or look what is wrong: docker buildx inspect --bootstrap)",
+        )
+    if given.login_as:
+        client.login(images.registry_host(given.name), given.login_as, given.password)
+    fingerprint, bases = "", _Bases({}, pull=False)
+    if given.push:
+        content = _content(given, platforms)
+        bases = _look_up(client, _open_references(content, builder), builder.driver)
+        fingerprint = _fingerprint(content, bases)
+    test_identity = smoke.identity(given.test) if given.test is not None else ""
+    return _Job(
+        name=given.name,
+        tags=given.tags,
+        fingerprint=fingerprint,
+        fingerprint_tag=images.fingerprint_tag(fingerprint) if fingerprint else "",
+        reuse=given.reuse and fingerprint != "",
+        build=images.Build(
+            context=str(given.folder),
+            file=str(given.file),
+            target=given.target,
+            build_args=given.build_args,
+            contexts=given.contexts,
+            secrets={key: f"BUILD_SECRET_{n}" for n, key in enumerate(given.secrets)},
+            labels=_labels(given, fingerprint, test_identity),
+            cache_from=given.cache_from,
+            cache_to=given.cache_to,
+            builder=given.builder,
+            pull=bases.pull,
+        ),
+        driver=builder.driver,
+        bases=bases,
+        secrets={f"BUILD_SECRET_{n}": value for n, value in enumerate(given.secrets.values())},
+        platforms=platforms,
+        attestations=images.attestation_arguments(*given.attestations),
+        test=given.test,
+        test_identity=test_identity,
+    )
+
+
+def _labels(given: _Inputs, fingerprint: str, test_identity: str) -> dict[str, str]:
+    place = runner.context()
+    return images.labels(
+        name=given.name,
+        tag=given.tags[0],
+        revision=given.revision,
+        source=f"{place.server_url}/{place.repository}" if place.repository else "",
+        model=given.model,
+        model_version=given.model_version,
+        model_hash=given.model_hash,
+        fingerprint=fingerprint,
+        smoke_test=test_identity,
+        own=given.labels,
+    )
+
+
+def _content(given: _Inputs, platforms: Sequence[str]) -> images.Content:
+    """Read all that the image is made of; the digests of its base images are open yet."""
+    content = images.Content(
+        files=docker.entries(given.folder, ignore_file=_ignore_file(given.file)),
+        dockerfile=given.file.read_bytes(),
+        target=given.target,
+        build_args=given.build_args,
+        contexts={key: _context(key, value) for key, value in given.contexts.items()},
+        platforms=platforms,
+        model_hash=given.model_hash,
+        attestations=given.attestations,
+    )
+    _warn_of_git(content, given.folder, given.file)
+    return content
 
 
 def _context(name: str, value: str) -> Sequence[images.Entry] | str:
@@ -629,6 +691,22 @@ def _test_published(
     finally:
         if not had:
             engine.remove_image(reference)
+
+
+def _report(job: _Job, result: _Result, *, pushed: bool) -> None:
+    reference = f"{job.name}:{job.tags[0]}"
+    if result.digest:
+        reference += f"@{result.digest}"
+    runner.write_outputs(
+        {
+            "image": reference,
+            "tag": job.tags[0],
+            "digest": result.digest,
+            "operation": result.operation,
+            "metadata": json.dumps(result.metadata, sort_keys=True, separators=(",", ":")),
+        }
+    )
+    runner.write_summary(_summary(reference, result.operation, job, pushed=pushed))
 
 
 def _summary(reference: str, operation: str, job: _Job, *, pushed: bool) -> str:
