@@ -1079,6 +1079,24 @@ def test_a_buildx_that_is_too_old_is_said_before_the_build(project: Project, arg
     assert "this buildx is older than v0.15.0: github.com/docker/buildx" in result.log
 
 
+def test_an_engine_that_does_not_run_is_said_before_the_build(project: Project) -> None:
+    project.env |= {
+        "DOCKER_HOST": f"unix://{project.folder}/none.sock",
+        "BUILDX_BUILDER": "default",
+    }
+    result = project.run(tag="x")
+    assert (result.status, result.outputs) == (4, {}), result.log
+    assert "start the Docker engine, or choose a `builder` that runs" in result.log
+
+
+def test_a_git_build_context_is_told_without_its_address(project: Project) -> None:
+    given = {"build_contexts": f"other=https://ada:{CANARY}@127.0.0.1:9/a.git#main"}
+    result = project.run(**given, tag="x", builder="default")
+    assert "the build context other counts by its text alone" in result.log
+    ours = [line for line in result.log.splitlines() if "other counts" in line]
+    assert CANARY not in "".join(ours)
+
+
 def test_no_docker_is_one_clear_message(project: Project, tmp_path: Path) -> None:
     (tmp_path / "bare").mkdir()
     (tmp_path / "bare" / "git").symlink_to(str(shutil.which("git")))

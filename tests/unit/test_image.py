@@ -349,6 +349,8 @@ def test_the_builder_is_read_from_buildx() -> None:
     text = "Name:  b\nDriver:        docker-container\n\nNodes:\nPlatforms: linux/arm64*, linux/amd64\n"
     assert image.parse_builder(text) == image.Builder("docker-container", "linux/arm64")
     assert image.parse_builder("") == image.Builder("", "")
+    away = "Name:   b\nDriver: \n\nError:  no engine answers\n\nNodes:\nPlatforms:\nlabels: x\n"
+    assert image.parse_builder(away) == image.Builder("", "", "no engine answers")
 
 
 @pytest.mark.parametrize(

@@ -369,8 +369,9 @@ def _plan(client: docker.Docker, given: _Inputs) -> _Job:
     platforms = given.platforms or tuple(filter(None, [builder.platform]))
     if not platforms:
         raise ExternalError(
-            f"the builder names no platform that it builds (its driver: {builder.driver})",
-            fix="platforms: linux/amd64 (or look what is wrong: docker buildx inspect --bootstrap)",
+            f"the builder names no platform that it builds: {builder.error or 'was it started?'}",
+            fix="start the Docker engine, or choose a `builder` that runs: docker buildx ls; or say which:"
+            " platforms: linux/amd64",
         )
     if given.login_as:
         client.login(images.registry_host(given.name), given.login_as, given.password)
@@ -450,7 +451,10 @@ def _context(name: str, value: str) -> Sequence[images.Entry] | str:
     if not images.is_reference(value):
         return docker.entries(Path(value))
     if images.may_move(value):
-        runner.say(f"of the build context {name} its text alone counts: {value}")
+        # Without the address, which may hold a password.
+        runner.say(
+            f"the build context {name} counts by its text alone: end it with #COMMIT to pin it"
+        )
     return value
 
 

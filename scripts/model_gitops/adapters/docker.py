@@ -172,7 +172,7 @@ class Docker:
                 "builder", self.builder or os.environ.get("BUILDX_BUILDER", ""), "buildx has no builder of that name",
                 fix="docker buildx ls shows the names; leave `builder` out for the current one",
             )  # fmt: skip
-        raise process.ProcessError(done)
+        raise process.ProcessError(done, fix=_build_fix(said, ""))
 
     def require_imagetools(self) -> None:
         """Raise ExternalError where this buildx can't give an image another tag as it is."""

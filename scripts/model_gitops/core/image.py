@@ -392,17 +392,19 @@ def native_or_first(platforms: Sequence[str], native: str) -> str:
 
 @dataclass(frozen=True)
 class Builder:
-    """What `docker buildx inspect` says: the driver, and the platform that it builds by default."""
+    """What `docker buildx inspect` says: the driver, the platform that it builds by default, what fails."""
 
     driver: str
     platform: str
+    error: str = ""
 
 
 def parse_builder(text: str) -> Builder:
     """Read the text of `docker buildx inspect`."""
-    driver = re.search(r"^Driver:\s*(\S+)", text, re.MULTILINE)
+    driver = re.search(r"^Driver:[ \t]*(\S+)", text, re.MULTILINE)
     platforms = re.search(r"^[ \t]*Platforms:[ \t]*([a-z0-9/_]+)", text, re.MULTILINE)
-    return Builder(driver.group(1) if driver else "", platforms.group(1) if platforms else "")
+    error = re.search(r"^[ \t]*Error:[ \t]*(.+)", text, re.MULTILINE)
+    return Builder(*(found.group(1) if found else "" for found in (driver, platforms, error)))
 
 
 # --- the build's arguments -----------------------------------------------------------------------
