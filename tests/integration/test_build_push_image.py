@@ -341,6 +341,66 @@ def test_a_digest_costs_no_look_up_and_an_unknown_base_no_failure(
     assert project.run(**given, tag="third").outputs["operation"] == "reused"
 
 
+def test_a_base_that_moves_during_the_build_is_a_lost_race(
+    project: Project, buildkit: str, base: str, base_image: str, argv: Path
+) -> None:
+    shim, real = Path(project.env["PATH"].split(":")[0]) / "docker", str(shutil.which("docker"))
+    other = other_image(project, base_image)
+    shim.write_text(
+        f'#!/bin/sh\ncase "$*" in *push-by-digest=true*) {real} buildx imagetools create'
+        f' --prefer-index=false --tag={base} {other};; esac\nexec {real} "$@"\n'
+    )
+    result = project.run(build_args=f"BASE_IMAGE={base}", tag="one")
+    assert (result.status, result.outputs) == (5, {}), result.log
+    assert f"{base} moved while the image was built" in result.log
+    assert "one" not in project.tags()
+    again = project.run(build_args=f"BASE_IMAGE={base}", tag="one")
+    assert (again.status, again.outputs["operation"]) == (0, "built")
+
+
+def test_a_base_whose_registry_is_away_is_no_ground_for_reuse(project: Project) -> None:
+    given = {"build_contexts": "unused=docker-image://127.0.0.1:9/no/such:1"}
+    for tags in (["one"], ["one", "two"]):
+        result = project.run(**given, tag=tags[-1])
+        assert (result.status, result.outputs["operation"]) == (0, "built"), result.log
+        assert "which image 127.0.0.1:9/no/such:1 is, is not known now" in result.log
+        assert project.tags() == tags
+    assert "io.model-gitops.fingerprint" not in project.config("one")["config"]["Labels"]
+
+
+def test_the_engines_own_builder_may_take_an_image_that_only_it_has(project: Project) -> None:
+    local, own = "model-gitops-test-base:1", {"builder": "default", "provenance": "false"}
+    project.write("Dockerfile", "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nCOPY server.py /\n")
+    process.run(["docker", "pull", "--quiet", project.base_image])
+    # Which the engine has in another version than the registry.
+    known = f"{project.registry}/{project.repository}/known:1"
+    move(known, project.base_image)
+    project.write(
+        "Dockerfile",
+        (project.folder / "Dockerfile").read_text() + f"COPY --from={known} /etc/passwd /x\n",
+    )
+
+    def make(reference: str, text: str) -> None:
+        (project.folder.parent / "local").mkdir(exist_ok=True)
+        file = project.folder.parent / "local" / "Dockerfile"
+        file.write_text(f"FROM {project.base_image}\nLABEL a={text}\n")
+        words = ["buildx", "build", "--builder=default", "--quiet", f"--tag={reference}", "--load"]
+        process.run(["docker", *words, str(file.parent)])
+
+    try:
+        seen = []
+        for reference, text, operation in (
+            (local, "1", "built"), (local, "1", "reused"), (local, "2", "built"), (known, "3", "built"),
+        ):  # fmt: skip
+            make(reference, text)
+            result = project.run(**own, build_args=f"BASE_IMAGE={local}", tag="t")
+            assert (result.status, result.outputs["operation"]) == (0, operation), result.log
+            seen.append(project.config("t")["config"]["Labels"]["a"])
+        assert seen == ["1", "1", "2", "2"]
+    finally:
+        process.run(["docker", "rmi", local, known], check=False)
+
+
 def test_every_part_of_the_checkout_counts(project: Project) -> None:
     """The real walk over the files: one change at a time, and back."""
     project.write("Dockerfile", "FROM scratch AS one\nCOPY . /\nFROM one\n")
@@ -361,6 +421,10 @@ def test_every_part_of_the_checkout_counts(project: Project) -> None:
     for inputs in ({"build_args": "A=2"}, {"model_hash": "2"}, {"target": "one"}):
         seen.append(run(**inputs))
     server.chmod(0o755)
+    seen.append(run())
+    server.chmod(0o700)
+    assert run() == seen[-1], "another umask"
+    server.chmod(0o4755)
     seen.append(run())
     project.write("server.py", SERVER + "#")
     seen.append(run())
@@ -389,6 +453,11 @@ IGNORES = (
     "*\n!src\nsrc/deep\n!src/deep/x.txt\n",
     "*\n!s*c/d**/z.t?t\n",
     "Dockerfile\n.dockerignore\nempty\nlink\n",
+    "*\n!**.py\n",
+    "**.pyc\n!src/b**\n",
+    "src\n!src/keep.py\n**/src\n",
+    "src\n!src/deep\n*\n",
+    "src\n!src/keep.py\ns*\n",
 )
 
 
@@ -560,6 +629,44 @@ def test_only_the_tested_image_gets_a_tag(project: Project, buildkit: str, argv:
     assert project.tags() == []
 
 
+def test_of_two_jobs_that_build_the_same_content_the_first_wins(
+    project: Project, buildkit: str, base_image: str, argv: Path
+) -> None:
+    shim, real = Path(project.env["PATH"].split(":")[0]) / "docker", str(shutil.which("docker"))
+    other = f"{project.image}:other"
+    move(other, other_image(project, base_image))
+    # Another job gets there after this one's first look.
+    shim.write_text(
+        f'#!/bin/sh\ncase "$*" in *push-by-digest=true*) for word; do case "$word" in'
+        f" --label=io.model-gitops.fingerprint=*) {real} buildx imagetools create"
+        f" --prefer-index=false --tag={project.image}:fp-${{word##*=}} {other};; esac; done;;"
+        f' esac\nexec {real} "$@"\n'
+    )
+    result = project.run(tag="one", extra_tags="two")
+    assert (result.status, result.outputs["operation"]) == (0, "reused"), result.log
+    assert "another job built this content in the meantime" in result.log
+    digests = {project.digest(tag) for tag in project.tags()}
+    assert digests == {result.outputs["digest"], project.digest("other")}
+    assert len(project.tags()) == 4
+
+
+def test_an_older_image_of_the_same_content_does_not_move_the_fingerprint(
+    project: Project, buildkit: str
+) -> None:
+    project.write("Dockerfile", DOCKERFILE + "RUN head -c 8 /dev/urandom > /random\n")
+    old = project.run(tag="old")
+    process.run(["docker", "buildx", "prune", "--all", "--force"])
+    new = project.run(tag="new", reuse="false")
+    [fingerprint] = [tag for tag in project.tags() if tag.startswith("fp-")]
+    assert old.outputs["digest"] != new.outputs["digest"] == project.digest(fingerprint)
+    again = project.run(tag="old")
+    assert (again.outputs["operation"], again.outputs["digest"]) == (
+        "reused",
+        old.outputs["digest"],
+    )
+    assert project.digest(fingerprint) == new.outputs["digest"]
+
+
 def test_named_contexts(project: Project) -> None:
     project.write("Dockerfile", DOCKERFILE + "COPY --from=model /model.onnx /model.onnx\n")
     project.write("models of mine/model.onnx", "weights")
@@ -574,6 +681,41 @@ def test_named_contexts(project: Project) -> None:
     assert changed.outputs["digest"] != first.outputs["digest"]
 
 
+def test_an_oci_layout_counts_by_what_is_in_it(project: Project, buildkit: str) -> None:
+    project.write("Dockerfile", DOCKERFILE + "COPY --from=other /x /x\n")
+
+    def layout(text: str) -> None:
+        project.write("other/Dockerfile", "FROM scratch\nCOPY x /x\n")
+        project.write("other/x", text)
+        output = f"--output=type=oci,tar=false,dest={project.folder / 'layout'},name=x:v1"
+        words = ["--provenance=false", "--quiet", output, str(project.folder / "other")]
+        process.run(["docker", "buildx", "build", *words])
+
+    given = {"build_contexts": "other=oci-layout://layout:v1"}
+    missing = project.run(**given, tag="one")
+    assert (missing.status, "there is no OCI layout" in missing.log) == (2, True), missing.log
+    layout("1")
+    assert project.run(**given, tag="one").outputs["operation"] == "built"
+    assert project.run(**given, tag="two").outputs["operation"] == "reused"
+    shutil.rmtree(project.folder / "layout")
+    layout("2")
+    assert project.run(**given, tag="three").outputs["operation"] == "built"
+
+
+def test_a_git_folder_that_is_sent_and_does_not_count_is_warned_of(project: Project) -> None:
+    project.env["GITHUB_ACTIONS"] = "true"
+    warned = "::warning title=.git is sent to the builder"
+    assert warned not in project.run(tag="one").log
+    project.write(".dockerignore", "")
+    assert warned not in project.run(tag="one").log
+    project.write("Dockerfile", DOCKERFILE + "COPY . /all/\n")
+    result = project.run(tag="one")
+    assert result.status == 0
+    assert warned in result.log
+    project.write(".dockerignore", ".git\n")
+    assert warned not in project.run(tag="one").log
+
+
 def test_without_a_push_nothing_is_pushed(project: Project) -> None:
     result = project.run(push="false", smoke_test=SMOKE, username="fork")
     assert result.status == 0, result.log
@@ -581,17 +723,34 @@ def test_without_a_push_nothing_is_pushed(project: Project) -> None:
     assert project.tags() == []
 
 
-def test_the_engines_own_builder(project: Project) -> None:
-    result = project.run(builder="default", smoke_test=SMOKE, provenance="false")
+def engine_images() -> list[str]:
+    words = ["images", "--digests", "--format={{.Repository}}:{{.Tag}}@{{.Digest}} {{.ID}}"]
+    return sorted(process.run(["docker", *words]).stdout.splitlines())
+
+
+def test_the_engines_own_builder(project: Project, argv: Path) -> None:
+    given = {"builder": "default", "smoke_test": SMOKE, "provenance": "false", "tag": "one"}
+    process.run(["docker", "pull", "--quiet", project.base_image])
+    mine = f"{project.image}:one"
+    process.run(["docker", "tag", project.base_image, mine])
+    before = engine_images()
+    result = project.run(**given, extra_tags="two")
     assert result.status == 0, result.log
-    assert project.digest(result.outputs["tag"]) == result.outputs["digest"]
-    again = project.run(builder="default", smoke_test=SMOKE, provenance="false")
+    assert project.digest("one") == project.digest("two") == result.outputs["digest"]
+    # Of an index a store of containerd's says no config's digest: what was tested is what is pushed.
+    assert argv.read_text().count("--load\n") == 1
+    assert argv.read_text().count("--metadata-file=") == 1
+    assert engine_images() == before
+    again = project.run(**given)
     assert (again.outputs["operation"], again.outputs["digest"]) == (
         "reused",
         result.outputs["digest"],
     )
-    for tag in project.tags():
-        process.run(["docker", "rmi", f"{project.image}:{tag}"])
+    failing = {**given, "tag": "three", "smoke_test": SMOKE.replace("1.5", "7"), "reuse": "false"}
+    assert project.run(**failing).status == 3
+    assert project.digest("three") is None
+    assert engine_images() == before
+    process.run(["docker", "rmi", mine])
 
 
 NATIVE, FOREIGN = (
@@ -648,6 +807,48 @@ def test_two_platforms(project: Project, buildkit: str, argv: Path, tmp_path: Pa
     assert project.digest("two") == first.outputs["digest"]
     one = project.run(**given, platforms=f"linux/{NATIVE}", tag="three")
     assert (one.status, one.outputs["operation"]) == (0, "built"), one.log
+
+
+def fingerprint_of(result: Result) -> str:
+    assert result.status == 0, result.log
+    return re.findall(r"content fingerprint: ([0-9a-f]{40})", result.log)[0]
+
+
+def test_a_builder_that_was_not_started_is_started_for_its_platform(
+    project: Project, argv: Path, tmp_path: Path
+) -> None:
+    started = fingerprint_of(project.run(tag="one"))
+    assert "--bootstrap" not in argv.read_text()
+    # One that names its platforms only once it is started, or never.
+    shim, real = tmp_path / "shim" / "docker", shlex.quote(str(shutil.which("docker")))
+    text = (
+        f'#!/bin/sh\ncase "$*" in "buildx inspect --bootstrap"*) touch {shlex.quote(str(tmp_path))}/on;;'
+        f' "buildx inspect"*) {real} "$@" | grep -v Platforms; exit;; esac\nexec {real} "$@"\n'
+    )
+    shim.write_text(text)
+    assert fingerprint_of(project.run(tag="two")) == started
+    assert (tmp_path / "on").exists()
+    shim.write_text(text.replace(" --bootstrap", " nothing"))
+    result = project.run(tag="three")
+    assert (result.status, result.outputs) == (4, {}), result.log
+    assert "the builder names no platform" in result.log
+    assert project.run(tag="three", platforms=f"linux/{NATIVE}").status == 0
+
+
+def test_dockers_own_variable_for_the_platform_counts(project: Project) -> None:
+    project.write("Dockerfile", "FROM scratch\nCOPY server.py /\n")
+    native = project.run(tag="one")
+    project.env["DOCKER_DEFAULT_PLATFORM"] = f"linux/{FOREIGN}"
+    foreign = project.run(tag="two")
+    assert foreign.outputs["operation"] == "built", foreign.log
+    assert project.config("one")["architecture"] == NATIVE
+    assert project.config("two")["architecture"] == FOREIGN
+    assert fingerprint_of(native) != fingerprint_of(foreign)
+    assert fingerprint_of(project.run(tag="t", platforms=f"linux/{NATIVE}")) == fingerprint_of(
+        native
+    )
+    project.env["DOCKER_DEFAULT_PLATFORM"] = "arm"
+    assert "input `DOCKER_DEFAULT_PLATFORM`" in project.run().log
 
 
 def test_attestations_are_made_and_stay(project: Project, buildkit: str, tmp_path: Path) -> None:
@@ -737,6 +938,30 @@ def test_a_login_leaves_no_trace(locked: Project, argv: Path, tmp_path: Path) ->
         assert found == ""
 
 
+def test_a_credential_helper_is_asked_where_no_password_is_given(
+    locked: Project, tmp_path: Path
+) -> None:
+    users, own = Path(os.environ["DOCKER_CONFIG"]), tmp_path / "docker"
+    own.mkdir()
+    for entry in users.iterdir():
+        if entry.name != "config.json":
+            (own / entry.name).symlink_to(entry)
+    (own / "config.json").write_text(json.dumps({"credHelpers": {locked.registry: "canary"}}))
+    helper = tmp_path / "helpers" / "docker-credential-canary"
+    helper.parent.mkdir()
+    helper.write_text(f'#!/bin/sh\necho \'{{"Username": "ada", "Secret": "{CANARY}"}}\'\n')
+    helper.chmod(0o755)
+    locked.env |= {
+        "DOCKER_CONFIG": str(own),
+        "PATH": f"{helper.parent}:{os.environ['PATH']}",
+    }
+    result = locked.run(tag="one")
+    assert result.status == 0, result.log
+    # A login is kept from the helper, which would store it.
+    helper.write_text("#!/bin/sh\necho asked >&2\nexit 1\n")
+    assert locked.run(tag="two", username="ada", password=CANARY).status == 0
+
+
 @pytest.mark.parametrize(
     ("inputs", "status", "says"),
     [
@@ -762,6 +987,17 @@ def test_a_build_secret_is_used_and_not_kept(project: Project, buildkit: str, ar
     shown = process.run(["docker", "run", "--rm", "--pull=always", result.outputs["image"]]).stdout
     assert shown.startswith(hashlib.sha256(CANARY.encode()).hexdigest())
     process.run(["docker", "rmi", result.outputs["image"]])
+
+
+def test_a_secret_of_several_lines_is_refused_and_not_shown(project: Project) -> None:
+    project.env["GITHUB_ACTIONS"] = "true"
+    lines = ["{", f'"key": "{CANARY}==",', f"# {CANARY}#", "}"]
+    result = project.run(secrets="key=" + "\n".join(lines), tag="x")
+    assert (result.status, result.outputs) == (2, {}), result.log
+    masks = [line for line in result.log.splitlines() if line.startswith("::add-mask::")]
+    assert {line.removeprefix("::add-mask::") for line in masks} >= {"key={", *lines[:-1]}
+    assert CANARY not in "".join(line for line in result.log.splitlines() if line not in masks)
+    assert "input `secrets`: entry 2" in result.log
 
 
 @pytest.mark.parametrize(
@@ -830,6 +1066,35 @@ def test_a_registry_that_is_away(project: Project) -> None:
     result = project.run(image="127.0.0.1:9/a/b")
     assert result.status == 4
     assert "check that 127.0.0.1:9 can be reached" in result.log
+
+
+def test_a_buildx_that_is_too_old_is_said_before_the_build(project: Project, argv: Path) -> None:
+    shim, real = Path(project.env["PATH"].split(":")[0]) / "docker", str(shutil.which("docker"))
+    shim.write_text(
+        f'#!/bin/sh\ncase "$*" in *--help) {real} "$@" | grep -v -e --prefer-index; exit;;'
+        f' *" build "*) exit 9;; esac\nexec {real} "$@"\n'
+    )
+    result = project.run(tag="x")
+    assert (result.status, result.outputs) == (4, {}), result.log
+    assert "this buildx is older than v0.15.0: github.com/docker/buildx" in result.log
+
+
+def test_an_engine_that_does_not_run_is_said_before_the_build(project: Project) -> None:
+    project.env |= {
+        "DOCKER_HOST": f"unix://{project.folder}/none.sock",
+        "BUILDX_BUILDER": "default",
+    }
+    result = project.run(tag="x")
+    assert (result.status, result.outputs) == (4, {}), result.log
+    assert "start the Docker engine, or choose a `builder` that runs" in result.log
+
+
+def test_a_git_build_context_is_told_without_its_address(project: Project) -> None:
+    given = {"build_contexts": f"other=https://ada:{CANARY}@127.0.0.1:9/a.git#main"}
+    result = project.run(**given, tag="x", builder="default")
+    assert "the build context other counts by its text alone" in result.log
+    ours = [line for line in result.log.splitlines() if "other counts" in line]
+    assert CANARY not in "".join(ours)
 
 
 def test_no_docker_is_one_clear_message(project: Project, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from model_gitops.adapters import docker
+from model_gitops.adapters import engine as adapter
 from model_gitops.core.smoke import Request, SmokeTest
 from model_gitops.errors import ExternalError
 from model_gitops.local.engine import Engine
@@ -57,7 +57,7 @@ def test_an_engine_that_goes_away_is_said(
     forwarder: Forwarder, docker_engine: Engine, base_image: str
 ) -> None:
     docker_engine.docker("pull", "--quiet", base_image)
-    engine = docker.Engine(f"tcp://127.0.0.1:{forwarder.server_address[1]}")
+    engine = adapter.Engine(f"tcp://127.0.0.1:{forwarder.server_address[1]}")
     test = SmokeTest(command=("python3", "-m", "http.server", "8080"), port=8080)
     name = ""
     try:

@@ -142,7 +142,7 @@ def test_a_registry_that_stays_away_is_exit_4(
         image.proxy.faults.clear()
         survived["of registries"] += 1
     # One tag is written, the other is not: the next run completes the same image.
-    image.proxy.inject("PUT", "/manifests/fp-", times=100_000, **KINDS[kind])
+    image.proxy.inject("PUT", r"/manifests/(?!sha256[:-]|fp-)", times=100_000, **KINDS[kind])
     assert image.step.run(monkeypatch)[0] == 4
     (one,) = image.tags().values()
     image.proxy.faults.clear()
@@ -151,6 +151,49 @@ def test_a_registry_that_stays_away_is_exit_4(
     assert len(image.tags()) == 2
     assert set(image.tags().values()) == {one}
     survived["of registries"] += 1
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_tag_like_a_status_is_no_refusal(image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(docker, "_ATTEMPTS", 2)
+    image.step.inputs[variable("tag")] = "403"
+    first = image.step.run(monkeypatch)[1]
+    image.proxy.inject("HEAD|GET", "/manifests/403", status=500, times=100_000)
+    # Taken for a refusal, it would be "no such image", and the tag written anew.
+    image.proxy.requests.clear()
+    assert image.step.run(monkeypatch) == (4, {})
+    assert not any(method == "PUT" for method, _ in image.proxy.requests)
+    assert image.tags()["403"] == first["digest"]
+
+
+IMMUTABLE: dict[str, object] = {"status": 409, "times": 100_000}
+
+
+def test_a_registry_whose_tags_are_immutable(
+    image: Image, monkeypatch: pytest.MonkeyPatch, capfd: Told, survived: Counter[str]
+) -> None:
+    # Another job writes the fingerprint between the look and the write.
+    first = image.step.run(monkeypatch)[1]
+    (fingerprint,) = (tag for tag in image.tags() if tag.startswith("fp-"))
+    image.new_commit()
+    image.proxy.inject("HEAD|GET", f"/manifests/{fingerprint}", status=404, times=2)
+    image.proxy.inject("PUT", "/manifests/fp-", **IMMUTABLE)
+    code, outputs = image.step.run(monkeypatch)
+    assert (code, outputs["operation"]) == (0, "reused")
+    assert outputs["digest"] == first["digest"]
+    assert 409 in [fault.status for fault in image.proxy.met]
+    assert "another job built this content in the meantime" in capfd.readouterr().err
+    assert set(image.tags().values()) == {first["digest"]}
+
+    # What is asked to be built anew is built, and found under its own tag.
+    image.git.run("commit", "--quiet", "--allow-empty", "-m", "nothing new")
+    image.step.inputs[variable("reuse")] = "false"
+    code, outputs = image.step.run(monkeypatch)
+    assert (code, outputs["operation"]) == (0, "built")
+    assert "the fingerprint's tag stays" in capfd.readouterr().err
+    assert image.tags()[fingerprint] == first["digest"]
+    assert image.tags()[outputs["tag"]] == outputs["digest"]
+    survived["of registries"] += 2
 
 
 @pytest.mark.usefixtures("impatient")

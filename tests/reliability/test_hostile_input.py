@@ -44,6 +44,7 @@ DOCKER = f"""\
 #!/bin/sh
 case "$1 $2 $3" in
 "buildx inspect"*) printf 'Name: x\\nDriver: docker-container\\nPlatforms: linux/amd64\\n';;
+"buildx imagetools create") echo --prefer-index;;
 "buildx imagetools inspect") echo 'ERROR: not found: not found' >&2; exit 1;;
 "buildx build"*) for word; do case $word in --metadata-file=*)
   printf '{{"containerimage.digest":"{DIGEST}"}}' > "${{word#*=}}";; esac; done;;

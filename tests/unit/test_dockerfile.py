@@ -53,6 +53,12 @@ def read(text: str, **options: Any) -> list[str]:
         ("FROM a\nONBUILD RUN <<EOF\nFROM b\nEOF", ["a"]),
         ("FROM python\nCOPY --from=docker.io/library/python:latest / /", ["python"]),
         ("FROM $", ["$"]),
+        # What BuildKit refuses, or Python's csv and json do, is no error of ours.
+        ("FROM a\nCOPY --from='b / /", ["'b / /", "a"]),
+        ('FROM a\nRUN --mount=from=b,"x y', ["a", "b"]),
+        ("FROM a\nRUN <<'EOF\nx", ["a"]),
+        ("FROM a\nRUN " + "[" * 100_000 + "<<EOF", ["a"]),
+        ("FROM a\nRUN --mount=" + "x" * 200_000 + " y", ["a", "x" * 200_000]),
     ],
 )
 def test_what_is_read_from_registries(text: str, found: list[str]) -> None:
@@ -177,3 +183,27 @@ def test_a_stage_that_names_itself_ends() -> None:
 @given(st.text(st.sampled_from("FROMAGfrom asx$${}:-'\"\\`#<\n=/%")), st.text(max_size=5))
 def test_any_text_is_read(text: str, target: str) -> None:
     assert isinstance(dockerfile.references(f"FROM x\n{text}", target=target), list)
+
+
+@pytest.mark.parametrize(
+    ("text", "takes"),
+    [
+        ("FROM a\nCOPY . .", True),
+        ("FROM a\nADD --chown=1 ./ /app", True),
+        ('FROM a\nCOPY ["/", "/app"]', True),
+        ("FROM a\nCOPY app .git /x/", True),
+        ("FROM a\nCOPY .git/HEAD /x", True),
+        ("FROM a\nCOPY * /x", True),
+        ("FROM a\nCOPY .g* $X /x", True),
+        ("FROM a\nRUN --mount=target=/src make", True),
+        ("FROM a\nRUN --mount=type=bind,source=.,target=/src make", True),
+        ("FROM a\nCOPY app requirements.txt /x/", False),
+        ("FROM a\nCOPY --from=b . .", False),
+        ("FROM a\nCOPY .github app/* /x/", False),
+        ("FROM a\nRUN --mount=type=cache,target=/c --mount=type=secret,id=x make", False),
+        ("FROM a\nRUN --mount=type=bind,source=requirements.txt,target=/r pip", False),
+        ("FROM a\nRUN --mount=from=b,target=/r pip", False),
+    ],
+)
+def test_what_may_take_the_checkouts_git_in(text: str, takes: bool) -> None:
+    assert dockerfile.takes_git(text) is takes

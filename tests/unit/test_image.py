@@ -118,11 +118,18 @@ def test_pairs_keep_all_of_the_value() -> None:
     }
 
 
-@pytest.mark.parametrize("line", ["hunter2-without-a-name", "bad name=hunter2", ",env=X=hunter2"])
-def test_a_bad_secret_line_does_not_show_its_value(line: str) -> None:
-    with pytest.raises(InputError) as caught:
-        image.parse_pairs("secrets", [line], key=r"[A-Za-z0-9_.-]+", example="TOKEN=…")
+@pytest.mark.parametrize(
+    "line",
+    ["hunter2-without-a-name", "bad name=hunter2", ",env=X=hunter2", "hunter2 base64=", "A=2"],
+)
+def test_a_bad_secret_line_shows_nothing_of_it(line: str) -> None:
+    with pytest.raises(InputError, match="entry 2") as caught:
+        image.parse_pairs(
+            "secrets", ["A=1", line], key=r"[A-Za-z0-9_.-]+", example="TOKEN=…", secret=True
+        )
+    assert line not in str(caught.value)
     assert "hunter2" not in str(caught.value)
+    assert "a value is one line" in caught.value.fix
 
 
 def test_a_name_that_is_given_twice_is_refused() -> None:
@@ -138,6 +145,37 @@ def test_platforms_by_line_or_comma() -> None:
     )
     with pytest.raises(InputError, match="this is no platform"):
         image.parse_platforms(["amd64"])
+
+
+@pytest.mark.parametrize(
+    ("context", "folder", "rest"),
+    [
+        ("oci-layout://a/b", "a/b", ""),
+        ("oci-layout:///a:v1", "/a", ":v1"),
+        (f"oci-layout://a@{DIGEST}", "a", f"@{DIGEST}"),
+        ("docker-image://a:1", "", ""),
+        ("a/b", "", ""),
+    ],
+)
+def test_oci_layouts(context: str, folder: str, rest: str) -> None:
+    assert image.split_layout(context) == (folder, rest)
+
+
+@pytest.mark.parametrize(
+    ("context", "moves"),
+    [
+        ("https://example.com/a.git#main", True),
+        ("git@example.com:a/b.git", True),
+        ("https://example.com/a.tar", True),
+        (f"https://example.com/a.git#{'a' * 40}", False),
+        (f"https://example.com/a.git#{'a' * 40}:folder", False),
+        (f"https://example.com/a.git?ref=v1&checksum={'a' * 40}", False),
+        ("docker-image://a", False),
+        ("a/b", False),
+    ],
+)
+def test_which_build_contexts_may_move(context: str, moves: bool) -> None:
+    assert image.may_move(context) is moves
 
 
 def test_labels_name_the_model_and_the_users_win() -> None:
@@ -162,7 +200,7 @@ def test_labels_name_the_model_and_the_users_win() -> None:
 
 def test_a_fingerprint_is_stable_and_of_the_content_alone() -> None:
     # The value is held: a changed recipe must come with a changed recipe number.
-    assert image.fingerprint(CONTENT) == "3819ea4455f7c745d76c1e95eed749c5814708cc"
+    assert image.fingerprint(CONTENT) == "61eb8ef58a30deaf1420eddc256789a79b2b7ebd"
     shuffled = replace(CONTENT, files=[*CONTENT.files], build_args=dict(CONTENT.build_args))
     assert image.fingerprint(shuffled) == image.fingerprint(CONTENT)
 
@@ -172,6 +210,7 @@ def test_a_fingerprint_is_stable_and_of_the_content_alone() -> None:
     [
         {"files": [image.Entry("app/server.py", "file", "3" * 64)]},
         {"files": [image.Entry("app/server.py", "exec", "1" * 64)]},
+        {"files": [image.Entry("app/server.py", "file4000", "1" * 64)]},
         {"files": [image.Entry("app/other.py", "file", "1" * 64)]},
         {"files": []},
         {"dockerfile": b"FROM scratch \n"},
@@ -283,8 +322,9 @@ def test_published_reads_one_platform_and_many() -> None:
     one = {"manifest": {"digest": DIGEST}, "image": config}
     many = {"manifest": {"digest": DIGEST}, "image": {"linux/amd64": config, "linux/arm64": {}}}
     assert image.published(one) == image.published(many) == image.Published(DIGEST, {"a": "1"})
-    with pytest.raises(ExternalError):
-        image.published({"manifest": {}})
+    for wrong in ({"manifest": {}}, {"manifest": None}, None, []):
+        with pytest.raises(ExternalError):
+            image.published(wrong)
 
 
 def test_manifests_leave_out_attestations() -> None:
@@ -309,6 +349,8 @@ def test_the_builder_is_read_from_buildx() -> None:
     text = "Name:  b\nDriver:        docker-container\n\nNodes:\nPlatforms: linux/arm64*, linux/amd64\n"
     assert image.parse_builder(text) == image.Builder("docker-container", "linux/arm64")
     assert image.parse_builder("") == image.Builder("", "")
+    away = "Name:   b\nDriver: \n\nError:  no engine answers\n\nNodes:\nPlatforms:\nlabels: x\n"
+    assert image.parse_builder(away) == image.Builder("", "", "no engine answers")
 
 
 @pytest.mark.parametrize(
@@ -378,6 +420,30 @@ def test_the_fix_names_the_permission() -> None:
     fix = image.registry_fix("r.example/acme/x", "tag invalid: The image tag 'v1' is immutable")
     assert "does not let a tag move" in fix
     assert image.registry_fix("ghcr.io/acme/x", "something else") == ""
+
+
+@pytest.mark.parametrize("number", ["401", "403", "409", "429", "500"])
+def test_a_number_in_a_name_is_no_status(number: str) -> None:
+    reference = f"r.example:{number}/a-{number}/app:{number}"
+    said = (
+        f"ERROR: failed to resolve ref {reference}: unexpected status from HEAD request to"
+        f" https://r.example:{number}/v2/a-{number}/app/manifests/{number}: "
+    )
+    said = image.without_names(said, ["inspect", reference])
+    assert not image.is_denied(said)
+    assert not image.is_immutable(said)
+    assert not image.is_limited(said)
+    assert not image.is_transient(said)
+    assert image.is_denied(f"{said}403 Forbidden")
+    assert image.is_immutable(f"{said}409 Conflict")
+    assert image.is_limited(f"{said}429 Too Many Requests")
+    assert image.is_transient(f"{said}500 Internal Server Error")
+    assert image.is_not_found(image.without_names(f"ERROR: {reference}: not found", [reference]))
+
+
+def test_a_fault_that_passes_is_told_before_a_refusal() -> None:
+    said = "failed to authorize: unexpected status: 503 Service Unavailable: authorization failed"
+    assert "can be reached" in image.registry_fix("r.example/app", said)
 
 
 PUSH_FAILED = "ERROR: failed to build: failed to solve: failed to push x: unexpected status from PUT request to http://x/v2/: "

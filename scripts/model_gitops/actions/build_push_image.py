@@ -2,42 +2,101 @@
 
 from __future__ import annotations
 
-import http.client
+import hashlib
 import json
-import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 from model_gitops import runner
 from model_gitops.adapters import docker, paths, process, scratch
+from model_gitops.adapters.engine import Engine
+from model_gitops.adapters.smoke import try_image
 from model_gitops.core import dockerfile, smoke
 from model_gitops.core import image as images
-from model_gitops.errors import ExternalError, InputError, RefusedError
+from model_gitops.errors import ExternalError, InputError, RaceError
 from model_gitops.options import existing_folder, flag, lines, option, secret
 
 OUTPUTS = ("image", "tag", "digest", "operation", "metadata")
 
-# Often enough to be quick, seldom enough to leave the processor to the model that loads.
-_PROBE_SECONDS = 0.25
+
+@dataclass(frozen=True)
+class _Inputs:
+    """The inputs, read and checked. `tags` has the commit's first."""
+
+    secrets: dict[str, str] = field(repr=False)
+    name: str
+    revision: str
+    tags: tuple[str, ...]
+    build_args: dict[str, str]
+    contexts: dict[str, str]
+    labels: dict[str, str]
+    folder: Path
+    file: Path
+    target: str
+    platforms: tuple[str, ...]
+    test: smoke.SmokeTest | None
+    builder: str
+    login_as: str
+    password: str = field(repr=False)
+    cache_from: list[str]
+    cache_to: list[str]
+    attestations: tuple[str, str]
+    reuse: bool
+    push: bool
+    model: str
+    model_version: str
+    model_hash: str
+
+
+@dataclass(frozen=True)
+class _Bases:
+    """The images that a build takes by a tag → their digests; None where a registry is away."""
+
+    digests: Mapping[str, str | None]
+    # Whether the engine's own builder must ask the registries: else it takes what it has.
+    pull: bool
 
 
 @dataclass(frozen=True)
 class _Job:
-    """The inputs, validated. `tags` are all that are written, the commit's first."""
+    """What is to be built, tested and pushed. `tags` are those asked for, the commit's first.
+
+    Without a push, or where a base image is not known, there is no fingerprint, and no tag of it.
+    """
 
     name: str
     tags: tuple[str, ...]
+    fingerprint: str
+    fingerprint_tag: str
+    reuse: bool
     build: images.Build
+    driver: str
+    bases: _Bases
     secrets: dict[str, str]
     platforms: tuple[str, ...]
     attestations: list[str]
     test: smoke.SmokeTest | None
     # Of the test: what passed it carries it as a label.
     test_identity: str
+
+    @property
+    def all_tags(self) -> tuple[str, ...]:
+        """Those asked for, and the fingerprint's."""
+        return tuple(filter(None, (*self.tags, self.fingerprint_tag)))
+
+
+@dataclass(frozen=True)
+class _Result:
+    """What the registry has now under the tags; the digest is empty without a push."""
+
+    digest: str
+    operation: str
+    metadata: dict[str, Any]
 
 
 def command(
@@ -55,7 +114,13 @@ def command(
         str, option("file", "The Dockerfile. Default: `Dockerfile` in the context.")
     ] = "",
     target: Annotated[str, option("target", "Stage to build. Default: the last.")] = "",
-    build_args: Annotated[str, option("build-args", "Build arguments, lines `NAME=value`.")] = "",
+    build_args: Annotated[
+        str,
+        option(
+            "build-args",
+            "Build arguments, lines `NAME=value`. Nothing secret: they are in the image's history.",
+        ),
+    ] = "",
     build_contexts: Annotated[
         str,
         option(
@@ -112,132 +177,78 @@ def command(
 ) -> None:
     """Look for an image of the same content; else build, test and push one. Put out its digest."""
     runner.mask(password)
-    secret_values = images.parse_pairs(
-        "secrets", lines(secrets), key=r"[A-Za-z0-9_.-]+", example="TOKEN=${{ secrets.TOKEN }}"
-    )
-    for value in secret_values.values():
-        runner.mask(value)
-
-    name = images.check_name(image)
+    _mask_lines(secrets)
     revision = _commit()
-    if not tag and not revision:
-        raise InputError.of(
-            "tag", tag, "no commit is known here to take it from", fix="tag: v1.2.3"
-        )
-    tag = images.check_tag(tag or revision)
-    more = [images.check_tag(line, input_name="extra-tags") for line in lines(extra_tags)]
-    arguments = images.parse_pairs(
-        "build-args",
-        lines(build_args),
-        key=r"[A-Za-z_][A-Za-z0-9_.-]*",
-        example="BASE_IMAGE=python:3.12",
-    )
-    contexts = _named_contexts(build_contexts)
-    own_labels = images.parse_pairs(
-        "labels", lines(labels), key=r"[^\s=]+", example="com.acme.team=ml"
-    )
-    folder = existing_folder("context", context or ".").resolve()
-    build_file = _dockerfile(file, folder)
-    wanted_platforms = images.parse_platforms(lines(platforms))
-    test = _read_smoke_test(smoke_test) if smoke_test.strip() else None
-    if len(builder.split()) > 1 or builder.startswith("-"):
-        raise InputError.of(
-            "builder", builder, "this is no name of a builder", fix="builder: default"
-        )
-    login_as = _login_name(username, password, push=push)
-
-    with (
-        scratch.folder("model-gitops-build-", runner.temporary_folder()) as made,
-        docker.private_config(made, images.registry_host(name)) as env,
-    ):
-        client = docker.Docker(env, builder, runner.say)
-        described = client.describe_builder()
-        if login_as:
-            client.login(images.registry_host(name), login_as, password)
-        fingerprint, pull = "", False
-        if push:
-            content = images.Content(
-                files=docker.entries(folder, ignore_file=_ignore_file(build_file)),
-                dockerfile=build_file.read_bytes(),
-                target=target,
-                build_args=arguments,
-                contexts={
-                    key: value if images.is_reference(value) else docker.entries(Path(value))
-                    for key, value in contexts.items()
-                },
-                platforms=wanted_platforms or (described.platform,),
-                model_hash=model_hash,
-                attestations=(provenance, sbom),
-            )
-            content = replace(content, images=_digests(client, content, described))
-            fingerprint = images.fingerprint(content)
-            runner.say(f"content fingerprint: {fingerprint}")
-            # The engine's own builder would take an older image of that tag that it has already.
-            pull = described.driver == "docker" and "" not in content.images.values()
-        place = runner.context()
-        test_identity = smoke.identity(test) if test is not None else ""
-        job = _Job(
-            name=name,
-            tags=tuple(
-                dict.fromkeys(
-                    [tag, *more, *([images.fingerprint_tag(fingerprint)] if fingerprint else [])]
-                )
-            ),
-            build=images.Build(
-                context=str(folder),
-                file=str(build_file),
-                target=target,
-                build_args=arguments,
-                contexts=contexts,
-                secrets={key: f"BUILD_SECRET_{n}" for n, key in enumerate(secret_values)},
-                labels=images.labels(
-                    name=name,
-                    tag=tag,
-                    revision=revision,
-                    source=f"{place.server_url}/{place.repository}" if place.repository else "",
-                    model=model,
-                    model_version=model_version,
-                    model_hash=model_hash,
-                    fingerprint=fingerprint,
-                    smoke_test=test_identity,
-                    own=own_labels,
-                ),
-                cache_from=lines(cache_from),
-                cache_to=lines(cache_to),
-                builder=builder,
-                pull=pull,
-            ),
-            secrets={f"BUILD_SECRET_{n}": value for n, value in enumerate(secret_values.values())},
-            platforms=wanted_platforms,
-            attestations=images.attestation_arguments(provenance, sbom),
-            test=test,
-            test_identity=test_identity,
-        )
-        found = _reuse(client, job, fingerprint) if reuse and push else None
-        if found is not None:
-            digest, operation, metadata = (
-                found.digest,
-                "reused",
-                {"containerimage.digest": found.digest},
-            )
-        else:
-            digest, metadata = _build(client, job, described, made, push=push)
-            operation = "built"
-
-    reference = f"{name}:{tag}@{digest}" if digest else f"{name}:{tag}"
-    runner.write_outputs(
-        {
-            "image": reference,
-            "tag": tag,
-            "digest": digest,
-            "operation": operation,
-            "metadata": json.dumps(metadata, sort_keys=True, separators=(",", ":")),
-        }
-    )
-    runner.write_summary(_summary(reference, operation, job, pushed=push))
+    given = _Inputs(
+        secrets=images.parse_pairs(
+            "secrets", lines(secrets), key=r"[A-Za-z0-9_.-]+", example="TOKEN=${{ secrets.TOKEN }}",
+            secret=True,
+        ),
+        name=images.check_name(image),
+        revision=revision,
+        tags=_tags(tag or revision, lines(extra_tags)),
+        build_args=images.parse_pairs(
+            "build-args", lines(build_args), key=r"[A-Za-z_][A-Za-z0-9_.-]*",
+            example="BASE_IMAGE=python:3.12",
+        ),
+        contexts=_named_contexts(build_contexts),
+        labels=images.parse_pairs(
+            "labels", lines(labels), key=r"[^\s=]+", example="com.acme.team=ml"
+        ),
+        folder=existing_folder("context", context or ".").resolve(),
+        file=_dockerfile(file, existing_folder("context", context or ".").resolve()),
+        target=target,
+        platforms=_platforms(lines(platforms)),
+        test=_read_smoke_test(smoke_test) if smoke_test.strip() else None,
+        builder=_builder(builder),
+        login_as=_login_name(username, password, push=push),
+        password=password,
+        cache_from=lines(cache_from),
+        cache_to=lines(cache_to),
+        attestations=(provenance, sbom),
+        reuse=reuse,
+        push=push,
+        model=model,
+        model_version=model_version,
+        model_hash=model_hash,
+    )  # fmt: skip
+    with _session(given) as (client, scratch_folder):
+        job = _plan(client, given)
+        result = _reuse(client, job) if job.reuse else None
+        result = result or _build(client, job, scratch_folder, push=push)
+    _report(job, result, pushed=push)
 
 
 # --- inputs ---------------------------------------------------------------------------------------
+
+
+def _mask_lines(secrets: str) -> None:
+    """Mask all of it before a message can show any: each line, and what follows each `=`."""
+    runner.mask(secrets)
+    for line in lines(secrets):
+        runner.mask(line.partition("=")[2])
+
+
+def _tags(tag: str, more: Sequence[str]) -> tuple[str, ...]:
+    if not tag:
+        raise InputError.of(
+            "tag", tag, "no commit is known here to take it from", fix="tag: v1.2.3"
+        )
+    first = images.check_tag(tag)
+    checked = [images.check_tag(one, input_name="extra-tags") for one in more]
+    return tuple(dict.fromkeys([first, *checked]))
+
+
+def _platforms(asked: Sequence[str]) -> tuple[str, ...]:
+    return images.parse_platforms(asked) or images.parse_platforms(
+        [docker.default_platform()], source=docker.PLATFORM_VARIABLE
+    )
+
+
+def _builder(name: str) -> str:
+    if len(name.split()) > 1 or name.startswith("-"):
+        raise InputError.of("builder", name, "this is no name of a builder", fix="builder: default")
+    return name
 
 
 def _commit() -> str:
@@ -338,10 +349,129 @@ def _login_name(username: str, password: str, *, push: bool) -> str:
 # --- the steps ------------------------------------------------------------------------------------
 
 
-def _digests(
-    client: docker.Docker, content: images.Content, builder: images.Builder
-) -> dict[str, str]:
-    """Return the digest of each image that the build takes from a registry by a tag."""
+@contextmanager
+def _session(given: _Inputs) -> Iterator[tuple[docker.Docker, Path]]:
+    """Give a docker command line with a configuration of its own, and a folder for a while."""
+    host = images.registry_host(given.name) if given.login_as else None
+    with (
+        scratch.folder("model-gitops-build-", runner.temporary_folder()) as made,
+        docker.private_config(made, host) as env,
+    ):
+        yield docker.Docker(env, given.builder, runner.say), made
+
+
+def _plan(client: docker.Docker, given: _Inputs) -> _Job:
+    """Ask the builder and the registries what the inputs leave open, and log in."""
+    builder = client.describe_builder()
+    if given.push:
+        client.require_imagetools()
+    # Said to the build, so that what it makes is what the fingerprint says.
+    platforms = given.platforms or tuple(filter(None, [builder.platform]))
+    if not platforms:
+        raise ExternalError(
+            f"the builder names no platform that it builds: {builder.error or 'was it started?'}",
+            fix="start the Docker engine, or choose a `builder` that runs: docker buildx ls; or say which:"
+            " platforms: linux/amd64",
+        )
+    if given.login_as:
+        client.login(images.registry_host(given.name), given.login_as, given.password)
+    fingerprint, bases = "", _Bases({}, pull=False)
+    if given.push:
+        content = _content(given, platforms)
+        bases = _look_up(client, _open_references(content, builder), builder.driver)
+        fingerprint = _fingerprint(content, bases)
+    test_identity = smoke.identity(given.test) if given.test is not None else ""
+    return _Job(
+        name=given.name,
+        tags=given.tags,
+        fingerprint=fingerprint,
+        fingerprint_tag=images.fingerprint_tag(fingerprint) if fingerprint else "",
+        reuse=given.reuse and fingerprint != "",
+        build=images.Build(
+            context=str(given.folder),
+            file=str(given.file),
+            target=given.target,
+            build_args=given.build_args,
+            contexts=given.contexts,
+            secrets={key: f"BUILD_SECRET_{n}" for n, key in enumerate(given.secrets)},
+            labels=_labels(given, fingerprint, test_identity),
+            cache_from=given.cache_from,
+            cache_to=given.cache_to,
+            builder=given.builder,
+            pull=bases.pull,
+        ),
+        driver=builder.driver,
+        bases=bases,
+        secrets={f"BUILD_SECRET_{n}": value for n, value in enumerate(given.secrets.values())},
+        platforms=platforms,
+        attestations=images.attestation_arguments(*given.attestations),
+        test=given.test,
+        test_identity=test_identity,
+    )
+
+
+def _labels(given: _Inputs, fingerprint: str, test_identity: str) -> dict[str, str]:
+    place = runner.context()
+    return images.labels(
+        name=given.name,
+        tag=given.tags[0],
+        revision=given.revision,
+        source=f"{place.server_url}/{place.repository}" if place.repository else "",
+        model=given.model,
+        model_version=given.model_version,
+        model_hash=given.model_hash,
+        fingerprint=fingerprint,
+        smoke_test=test_identity,
+        own=given.labels,
+    )
+
+
+def _content(given: _Inputs, platforms: Sequence[str]) -> images.Content:
+    """Read all that the image is made of; the digests of its base images are open yet."""
+    content = images.Content(
+        files=docker.entries(given.folder, ignore_file=_ignore_file(given.file)),
+        dockerfile=given.file.read_bytes(),
+        target=given.target,
+        build_args=given.build_args,
+        contexts={key: _context(key, value) for key, value in given.contexts.items()},
+        platforms=platforms,
+        model_hash=given.model_hash,
+        attestations=given.attestations,
+    )
+    _warn_of_git(content, given.folder, given.file)
+    return content
+
+
+def _context(name: str, value: str) -> Sequence[images.Entry] | str:
+    """Return what of a named context counts."""
+    folder, rest = images.split_layout(value)
+    if folder:
+        index = hashlib.sha256(docker.layout(Path(folder))).hexdigest()
+        return [images.Entry(rest, "oci-layout", index)]
+    if not images.is_reference(value):
+        return docker.entries(Path(value))
+    if images.may_move(value):
+        # Without the address, which may hold a password.
+        runner.say(
+            f"the build context {name} counts by its text alone: end it with #COMMIT to pin it"
+        )
+    return value
+
+
+def _warn_of_git(content: images.Content, folder: Path, build_file: Path) -> None:
+    text = content.dockerfile.decode("utf-8", errors="replace")
+    if dockerfile.takes_git(text) and docker.sends_git(
+        folder, ignore_file=_ignore_file(build_file)
+    ):
+        runner.warning(
+            "the build can take in the checkout's `.git`, which is no part of the fingerprint: an image"
+            " with another commit's would be reused. Add a line `.git` to .dockerignore",
+            title=".git is sent to the builder",
+        )
+
+
+def _open_references(content: images.Content, builder: images.Builder) -> list[str]:
+    """Return the images that the build takes by a tag: a digest in the text says all."""
     named = dockerfile.references(
         content.dockerfile.decode("utf-8", errors="replace"),
         target=content.target,
@@ -356,50 +486,68 @@ def _digests(
         for place in content.contexts.values()
         if isinstance(place, str) and place.startswith(scheme)
     ]
-    # A digest in the text says all: it costs no look-up.
-    open_ones = sorted({one for one in named if not images.is_pinned(one)} - {dockerfile.SCRATCH})
+    return sorted({one for one in named if not images.is_pinned(one)} - {dockerfile.SCRATCH})
+
+
+def _look_up(client: docker.Docker, references: Sequence[str], driver: str) -> _Bases:
     with ThreadPoolExecutor(max_workers=8) as pool:
-        found = list(pool.map(client.digest_of, open_ones))
-    for one, digest in zip(open_ones, found, strict=True):
-        if digest:
-            runner.say(f"{one} is {digest}")
-    return dict(zip(open_ones, found, strict=True))
+        found = dict(zip(references, pool.map(client.digest_of, references), strict=True))
+    pull = driver == "docker" and all(found.values())
+    if driver == "docker" and not pull:
+        # It can't ask for some of them, so it takes all that the engine has from there.
+        found = {one: client.local_id(one) or digest for one, digest in found.items()}
+    return _Bases(found, pull)
 
 
-def _reuse(client: docker.Docker, job: _Job, fingerprint: str) -> images.Published | None:
-    """Return the registry's image of this content, all tags set on it; None where it has none."""
-    current = {one: client.inspect(f"{job.name}:{one}") for one in job.tags}
-    found = images.reusable(
-        current[job.tags[0]], current[images.fingerprint_tag(fingerprint)], fingerprint
-    )
+def _fingerprint(content: images.Content, bases: _Bases) -> str:
+    """Return the content's fingerprint; empty where a part of the content can't be known now."""
+    for one, digest in bases.digests.items():
+        if digest is None:
+            runner.warning(
+                f"no image is reused, and this one will not be: which image {one} is, is not known now",
+                title="the registry of a base image is away",
+            )
+            return ""
+        runner.say(f"{one} is {digest or 'not known: its name alone counts for the fingerprint'}")
+    known = {one: digest or "" for one, digest in bases.digests.items()}
+    fingerprint = images.fingerprint(replace(content, images=known))
+    runner.say(f"content fingerprint: {fingerprint}")
+    return fingerprint
+
+
+def _reuse(client: docker.Docker, job: _Job) -> _Result | None:
+    """Take the registry's image of this content, all tags set on it; None where it has none."""
+    current = {one: client.inspect(f"{job.name}:{one}") for one in job.all_tags}
+    found = images.reusable(current[job.tags[0]], current[job.fingerprint_tag], job.fingerprint)
     if found is None:
         return None
     runner.say(f"{job.name}@{found.digest} has this content: nothing is built")
     if job.test is not None and found.labels.get(images.SMOKE_TEST_LABEL) != job.test_identity:
         runner.say("it was built without this smoke test, so it is tested now")
         _test_published(client, job, job.test, f"{job.name}@{found.digest}")
+    # Never moved: another job's image of this content may be live already.
+    if current[job.fingerprint_tag] is None:
+        with suppress(docker.TagTakenError):
+            client.point(job.name, [job.fingerprint_tag], found.digest)
     # A tag that is right already is left alone: an immutable one could not be written again.
-    client.point(
-        job.name,
-        [one for one, image in current.items() if image is None or image.digest != found.digest],
-        found.digest,
-    )
-    return found
+    moved = [
+        one for one in job.tags if (image := current[one]) is None or image.digest != found.digest
+    ]
+    client.point(job.name, moved, found.digest)
+    return _Result(found.digest, "reused", {"containerimage.digest": found.digest})
 
 
-def _build(
-    client: docker.Docker, job: _Job, builder: images.Builder, scratch: Path, *, push: bool
-) -> tuple[str, dict[str, Any]]:
-    """Build, test, push; return the digest (empty if not pushed) and buildx's metadata."""
+def _build(client: docker.Docker, job: _Job, scratch: Path, *, push: bool) -> _Result:
+    """Build, test, push."""
+    if push and job.driver == "docker":
+        return _push_from_engine(client, job, scratch)
     tested = _smoke_test(client, job, job.test, scratch) if job.test is not None else ""
     if not push:
         # The test has built it all; without one the build itself is the test.
         metadata = _run_build(
             client, job, scratch, ["--output=type=cacheonly"], job.attestations, cache_to=True
         )
-        return "", metadata
-    if builder.driver == "docker":
-        return _push_from_engine(client, job, scratch, tested)
+        return _Result("", "built", metadata)
     # Pushed by digest first: no tag names the image until it is known to be the tested one.
     output = (
         f"--output=type=image,name={job.name},push-by-digest=true,name-canonical=true,push=true"
@@ -410,26 +558,74 @@ def _build(
         raise ExternalError(f"buildx named no digest for what it pushed: {str(metadata)[:300]}")
     if tested:
         _same(tested, client.configs_of(job.name, str(digest)))
-    client.point(job.name, job.tags, str(digest))
-    return str(digest), metadata
+    other = _write_tags(client, job, lambda tags: client.point(job.name, tags, str(digest)))
+    return other or _Result(str(digest), "built", metadata)
 
 
-def _push_from_engine(
-    client: docker.Docker, job: _Job, scratch: Path, tested: str
-) -> tuple[str, dict[str, Any]]:
-    """Push with the engine's built-in builder, which can't push by digest: load, compare, push."""
-    references = [f"{job.name}:{one}" for one in job.tags]
-    output = ["--load", *(f"--tag={reference}" for reference in references)]
-    metadata = _run_build(client, job, scratch, output, job.attestations, cache_to=True)
-    if tested:
-        engine = docker.Engine(client.engine_host())
-        _same(tested, {images.tested_config(metadata, engine.image_id(references[0]))})
-    client.push(references)
-    found = client.inspect(references[0])
+def _push_from_engine(client: docker.Docker, job: _Job, scratch: Path) -> _Result:
+    """Push with the engine's own builder, which can't push by digest: load, test and push one image.
+
+    What it says of that image depends on the engine's store (no config's digest of an index), so it
+    could not be compared with another one.
+    """
+    engine = Engine(client.engine_host())
+    local = f"model-gitops-smoke:{uuid.uuid4().hex}"
+    try:
+        output = ["--load", f"--tag={local}"]
+        metadata = _run_build(client, job, scratch, output, job.attestations, cache_to=True)
+        if job.test is not None:
+            try_image(engine, local, job.test, "nothing was pushed")
+        other = _write_tags(
+            client, job, lambda tags: client.push(local, [f"{job.name}:{one}" for one in tags])
+        )
+    finally:
+        engine.remove_image(local)
+    if other is not None:
+        return other
+    first = f"{job.name}:{job.tags[0]}"
+    found = client.inspect(first)
     if found is None:
-        raise ExternalError(f"{references[0]} was pushed, and the registry does not have it")
+        raise ExternalError(f"{first} was pushed, and the registry does not have it")
     # This builder calls the image's ID its digest; what can be pinned is the registry's.
-    return found.digest, {**metadata, "containerimage.digest": found.digest}
+    return _Result(found.digest, "built", {**metadata, "containerimage.digest": found.digest})
+
+
+def _write_tags(
+    client: docker.Docker, job: _Job, write: Callable[[Sequence[str]], None]
+) -> _Result | None:
+    """Let the tags name what was built; but where another job was faster, take its image.
+
+    The fingerprint's tag goes first: where it does not move, it decides between two jobs.
+    """
+    taken = job.reuse and client.inspect(f"{job.name}:{job.fingerprint_tag}") is not None
+    if job.fingerprint_tag and not taken:
+        _same_bases(client, job)
+        try:
+            write([job.fingerprint_tag])
+        except docker.TagTakenError:
+            if not job.reuse:
+                runner.say("the fingerprint's tag stays: this registry does not let it move")
+            taken = job.reuse
+    if not taken:
+        write(job.tags)
+        return None
+    runner.say("another job built this content in the meantime")
+    if (other := _reuse(client, job)) is None:
+        raise ExternalError(
+            f"the registry has lost {job.name}:{job.fingerprint_tag}", fix="run the job again"
+        )
+    return other
+
+
+def _same_bases(client: docker.Docker, job: _Job) -> None:
+    """Raise RaceError where a tag moved between the look-up and the build: which image it took is open."""
+    now = _look_up(client, list(job.bases.digests), job.driver).digests
+    for one, digest in job.bases.digests.items():
+        if now[one] not in (digest, None):
+            raise RaceError(
+                f"{one} moved while the image was built ({digest} → {now[one]}), so no tag was written",
+                fix="run the job again; pin it by digest, so that it can't move",
+            )
 
 
 def _run_build(
@@ -470,7 +666,7 @@ def _smoke_test(client: docker.Docker, job: _Job, test: smoke.SmokeTest, scratch
 
     Raises RefusedError where the image does not answer as it should.
     """
-    engine = docker.Engine(client.engine_host())
+    engine = Engine(client.engine_host())
     platform = images.native_or_first(job.platforms, engine.platform)
     local = f"model-gitops-smoke:{uuid.uuid4().hex}"
     try:
@@ -480,7 +676,7 @@ def _smoke_test(client: docker.Docker, job: _Job, test: smoke.SmokeTest, scratch
             cache_to=False, platforms=[platform] if platform else [],
         )  # fmt: skip
         config = images.tested_config(metadata, engine.image_id(local))
-        _try(engine, local, test, "nothing was pushed")
+        try_image(engine, local, test, "nothing was pushed")
     finally:
         engine.remove_image(local)
     return config
@@ -490,76 +686,31 @@ def _test_published(
     client: docker.Docker, job: _Job, test: smoke.SmokeTest, reference: str
 ) -> None:
     """Test an image that the registry has. Raises RefusedError as `_smoke_test`."""
-    engine = docker.Engine(client.engine_host())
+    engine = Engine(client.engine_host())
     had = engine.has_image(reference)
     if not had:
         client.pull(reference, images.native_or_first(job.platforms, engine.platform))
     try:
-        _try(engine, reference, test, "no tag was written")
+        try_image(engine, reference, test, "no tag was written")
     finally:
         if not had:
             engine.remove_image(reference)
 
 
-def _try(engine: docker.Engine, reference: str, test: smoke.SmokeTest, unchanged: str) -> None:
-    """Start an image that the engine has, and ask it. Raises RefusedError with what is wrong."""
-    with engine.start(reference, test) as container:
-        problem = _until_healthy(container, test) or _answers(container, test)
-        if problem:
-            with runner.group("log of the container"):
-                runner.say(container.log() or "(the container wrote nothing)")
-            raise RefusedError(
-                f"the smoke test failed: {problem}; {unchanged}",
-                fix="read the container's log above; the same test runs on your machine with `push: false`",
-            )
-    runner.say(
-        f"the smoke test passed: {max(len(test.requests), 1)} request(s) answered as expected"
+def _report(job: _Job, result: _Result, *, pushed: bool) -> None:
+    reference = f"{job.name}:{job.tags[0]}"
+    if result.digest:
+        reference += f"@{result.digest}"
+    runner.write_outputs(
+        {
+            "image": reference,
+            "tag": job.tags[0],
+            "digest": result.digest,
+            "operation": result.operation,
+            "metadata": json.dumps(result.metadata, sort_keys=True, separators=(",", ":")),
+        }
     )
-
-
-def _until_healthy(container: docker.Container, test: smoke.SmokeTest) -> str:
-    """Wait for the image to be healthy; return what is wrong, or an empty string."""
-    probe = smoke.Request(path=test.health or "/")
-    deadline = time.monotonic() + test.timeout
-    last = "no answer"
-    while time.monotonic() < deadline:
-        state, health = container.state()
-        if state not in ("running", "restarting"):
-            return f"the container {state if state != 'created' else 'could not be started'}"
-        if not test.health and health:
-            if health == "healthy":
-                return ""
-            if health == "unhealthy":
-                return "its HEALTHCHECK says unhealthy"
-            last = f"its HEALTHCHECK says {health}"
-        else:
-            try:
-                status, _ = container.ask(probe, timeout=5)
-            except (OSError, http.client.HTTPException) as error:
-                last = str(error) or type(error).__name__
-            else:
-                # Without a health path any answer shows that the server is up.
-                if not test.health or 200 <= status < 300:
-                    return ""
-                last = f"status {status}"
-        time.sleep(_PROBE_SECONDS)
-    asked = f"{probe.path} on port {test.port}"
-    return f"not healthy after {test.timeout:.0f} seconds ({asked}: {last})"
-
-
-def _answers(container: docker.Container, test: smoke.SmokeTest) -> str:
-    """Send the requests in order; return what is wrong with the first bad answer, or nothing."""
-    for request in test.requests:
-        asked = f"{request.method} {request.path}"
-        try:
-            status, body = container.ask(request, timeout=test.timeout)
-        except (OSError, http.client.HTTPException) as error:
-            return f"{asked}: no answer ({error or type(error).__name__})"
-        if problems := smoke.compare(request.expect, status, body):
-            with runner.group(f"answer to {asked}"):
-                runner.say(body[:4096].decode("utf-8", errors="replace"))
-            return f"{asked}: {'; '.join(problems)}"
-    return ""
+    runner.write_summary(_summary(reference, result.operation, job, pushed=pushed))
 
 
 def _summary(reference: str, operation: str, job: _Job, *, pushed: bool) -> str:
@@ -570,4 +721,4 @@ def _summary(reference: str, operation: str, job: _Job, *, pushed: bool) -> str:
     test = "no smoke test"
     if job.test is not None:
         test = "smoke-tested before the push" if operation == "built" else "passed this smoke test"
-    return f"### {said[operation]}: `{reference}`\n\n{test}; tags: {', '.join(f'`{one}`' for one in job.tags)}\n"
+    return f"### {said[operation]}: `{reference}`\n\n{test}; tags: {', '.join(f'`{one}`' for one in job.all_tags)}\n"

@@ -1,9 +1,8 @@
-"""Docker: its command line (buildx, login, push) and, for a container under test, its SDK."""
+"""Docker's command line: buildx, login, push."""
 
 from __future__ import annotations
 
 import hashlib
-import http.client
 import json
 import os
 import random
@@ -11,22 +10,23 @@ import shutil
 import stat
 import tempfile
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from model_gitops.adapters import process
 from model_gitops.core import dockerignore, image, retry
 from model_gitops.core.progress import Progress
-from model_gitops.core.smoke import Request, SmokeTest
 from model_gitops.errors import ExternalError, InputError
 
 # Enough for a registry's short fault; a build or a login that waits longer helps nobody.
 _ATTEMPTS = 5
+# A look that can be done without, on a runner without a network, takes its whole time each.
+_LOOK_ATTEMPTS = 2
+# A builder's image is pulled, or its pod waits for a node.
+_START_SECONDS: float = 600
 # A registry that takes longer for a look, a login or a tag has hung.
 _ANSWER_SECONDS: float = 120
 # An image goes through an engine's push or pull, whose progress is not seen, as a whole.
@@ -35,12 +35,13 @@ _TRANSFER_SECONDS: float = 3600
 # knows. Only while all of it waits for a registry may it not be silent for ever; a large layer is
 # pushed in silence.
 _SILENT_SECONDS: float = 1800
-# On a container under test: when it can only be a leftover, in seconds since 1970.
-_UNTIL_LABEL = "io.model-gitops.smoke-test.until"
-_CLOCKS_DIFFER_SECONDS = 600
-_LARGEST_ANSWER = 10 * 1024 * 1024
+PLATFORM_VARIABLE = "DOCKER_DEFAULT_PLATFORM"
 _HUB = "https://index.docker.io/v1/"
 _INSPECT = '{"manifest":{{json .Manifest}},"image":{{json .Image}}}'
+
+
+class TagTakenError(process.ProcessError):
+    """A tag names another image, and the registry does not let it move."""
 
 
 # --- what a build reads ---------------------------------------------------------------------------
@@ -52,16 +53,43 @@ def entries(folder: Path, *, ignore_file: Path | None = None) -> list[image.Entr
     The folder's own `.git` is left out always: it differs in each checkout of the same commit.
     Raises InputError for a file that can't be read.
     """
+    return list(_entries(folder, "", _rules(folder, ignore_file), ()))
+
+
+def sends_git(folder: Path, *, ignore_file: Path | None = None) -> bool:
+    """Whether the builder gets the folder's own `.git`, which `entries` leaves out."""
+    ignored, _ = dockerignore.decide(".git", _rules(folder, ignore_file))
+    return not ignored and (folder / ".git").exists()
+
+
+def layout(folder: Path) -> bytes:
+    """Return the index of an OCI layout, which names all that is in it by digest.
+
+    Raises InputError where there is none.
+    """
+    file = folder / "index.json"
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise InputError.of(
+            "build-contexts", f"oci-layout://{folder}", f"there is no OCI layout: {error.strerror}",
+            fix="give a folder that holds an index.json, as `--output type=oci,tar=false` writes it",
+        ) from error  # fmt: skip
+
+
+def _rules(folder: Path, ignore_file: Path | None) -> list[dockerignore.Rule]:
     ignored = ignore_file or folder / ".dockerignore"
     try:
         text = ignored.read_text(encoding="utf-8-sig") if ignored.is_file() else ""
     except (OSError, UnicodeDecodeError) as error:
         problem = f"the file {str(ignored)!r} can't be read: {error}"
         raise InputError(problem, fix="write it as UTF-8") from error
-    return list(_entries(folder, "", [*dockerignore.parse(text), *dockerignore.parse(".git")]))
+    return dockerignore.parse(text)
 
 
-def _entries(root: Path, inside: str, rules: Sequence[dockerignore.Rule]) -> Iterator[image.Entry]:
+def _entries(
+    root: Path, inside: str, rules: Sequence[dockerignore.Rule], parent: Sequence[bool]
+) -> Iterator[image.Entry]:
     folder = root / inside
     try:
         found = sorted(os.scandir(folder), key=lambda one: one.name)
@@ -69,11 +97,13 @@ def _entries(root: Path, inside: str, rules: Sequence[dockerignore.Rule]) -> Ite
         raise _unreadable(folder, error) from error
     for one in found:
         path = f"{inside}/{one.name}".lstrip("/")
-        ignored = dockerignore.is_ignored(path, rules)
+        if path == ".git":
+            continue
+        ignored, matched = dockerignore.decide(path, rules, parent)
         if one.is_dir(follow_symlinks=False):
             if ignored and not dockerignore.may_hold(path, rules):
                 continue
-            held = list(_entries(root, path, rules))
+            held = list(_entries(root, path, rules, matched))
             yield from held
             # A folder with something in it follows from that; an empty one is content of its own.
             if not held and not ignored:
@@ -89,6 +119,8 @@ def _entries(root: Path, inside: str, rules: Sequence[dockerignore.Rule]) -> Ite
                     with file.open("rb") as stream:
                         digest = hashlib.file_digest(stream, "sha256").hexdigest()
                     kind = "exec" if mode & stat.S_IXUSR else "file"
+                    # Bits that no umask and no checkout sets: setuid, setgid, sticky.
+                    kind += f"{mode & 0o7000:o}" if mode & 0o7000 else ""
                     yield image.Entry(path, kind, digest)
             except OSError as error:
                 raise _unreadable(file, error) from error
@@ -99,6 +131,11 @@ def _unreadable(path: Path, error: OSError) -> InputError:
         f"the file {str(path)!r} of the build context can't be read: {error.strerror}",
         fix="correct its permissions, or leave it out with a line in .dockerignore",
     )
+
+
+def default_platform() -> str:
+    """Return the platform that docker's own variable asks for, or an empty string."""
+    return os.environ.get(PLATFORM_VARIABLE, "")
 
 
 # --- the command line -----------------------------------------------------------------------------
@@ -118,19 +155,34 @@ class Docker:
 
         Raises ExternalError where docker or buildx is missing, InputError for an unknown builder.
         """
-        done = self._run(
-            "buildx", "inspect", *([self.builder] if self.builder else []), check=False
-        )
-        said = done.stderr + done.stdout
+        words, name = ["buildx", "inspect"], [self.builder] if self.builder else []
+        done = self._run(*words, *name, check=False)
         if done.returncode == 0:
-            return image.parse_builder(done.stdout)
+            found = image.parse_builder(done.stdout)
+            if found.platform:
+                return found
+            # One that was not started yet names none.
+            done = self._run(*words, "--bootstrap", *name, check=False, timeout=_START_SECONDS)
+            if done.returncode == 0:
+                return image.parse_builder(done.stdout)
+        said = done.stderr + done.stdout
         _require_buildx(said)
         if "no builder" in said:
             raise InputError.of(
                 "builder", self.builder or os.environ.get("BUILDX_BUILDER", ""), "buildx has no builder of that name",
                 fix="docker buildx ls shows the names; leave `builder` out for the current one",
             )  # fmt: skip
-        raise process.ProcessError(done)
+        raise process.ProcessError(done, fix=_build_fix(said, ""))
+
+    def require_imagetools(self) -> None:
+        """Raise ExternalError where this buildx can't give an image another tag as it is."""
+        done = self._run("buildx", "imagetools", "create", "--help", check=False)
+        if "--prefer-index" not in done.stdout:
+            version = self._run("buildx", "version", check=False).stdout.strip()
+            raise ExternalError(
+                f"this buildx is older than v0.15.0: {version or 'it tells no version'}",
+                fix="apt-get install docker-buildx-plugin (or run docker/setup-buildx-action first)",
+            )
 
     def build(
         self, arguments: Sequence[str], metadata_file: Path, env: Mapping[str, str], name: str
@@ -185,19 +237,20 @@ class Docker:
         """
         words = ["imagetools", "inspect", *self._on_builder(), f"--format={_INSPECT}", reference]
         done = self._again("buildx", *words)
-        said = done.stderr + done.stdout
         if done.returncode == 0:
             return image.published(_json(done.stdout))
-        if image.is_not_found(said) or (hidden and image.is_denied(said)):
+        said = _said(done)
+        denied = image.is_denied(said) and not image.is_transient(said)
+        if image.is_not_found(said) or (hidden and denied):
             return None
-        _require_buildx(said)
+        _require_buildx(done.stderr + done.stdout)
         raise process.ProcessError(done, fix=image.registry_fix(reference, said))
 
-    def digest_of(self, reference: str) -> str:
-        """Return the digest that a registry has under `reference`; "" where it can't be known.
+    def digest_of(self, reference: str) -> str | None:
+        """Return the digest that a registry has under `reference`; "" where there is none to be had.
 
-        An image only the engine has, one that these credentials don't show and a registry that is
-        away are no errors here: the build itself may know more.
+        None where the registry is away or fails: another time it may tell. An image only the engine
+        has, and one that these credentials don't show, are no errors: the build itself may know more.
         """
         if not image.is_reference_of_image(reference):
             self.say(f"{reference!r} is no image's name: its text alone counts for the fingerprint")
@@ -205,18 +258,24 @@ class Docker:
         # Without a format buildx reads one manifest, not those and the configs of all platforms.
         words = ["imagetools", "inspect", *self._on_builder(), "--", reference]
         try:
-            done = self._again("buildx", *words)
+            done = self._again("buildx", *words, attempts=_LOOK_ATTEMPTS)
         except ExternalError as error:
-            said, found = error.message, ""
-        else:
-            said, found = done.stderr + done.stdout, image.digest_said(done.stdout)
-            if done.returncode == 0 and found:
-                return found
+            self.say(f"no registry tells the digest of {reference} now: {error.message}")
+            return None
+        if done.returncode == 0 and (found := image.digest_said(done.stdout)):
+            return found
+        said = _said(done)
+        away = image.is_transient(said) and not image.is_not_found(said)
         self.say(
-            f"no registry tells the digest of {reference}, so its name alone counts for the"
-            f" fingerprint: {_last(said)}"
+            f"no registry tells the digest of {reference}{' now' if away else ''}:"
+            f" {_last(done.stderr + done.stdout)}"
         )
-        return ""
+        return None if away else ""
+
+    def local_id(self, reference: str) -> str:
+        """Return the ID of the engine's own image of that name; "" where it has none."""
+        done = self._run("image", "inspect", "--format={{.Id}}", "--", reference, check=False)
+        return done.stdout.strip() if done.returncode == 0 else ""
 
     def configs_of(self, name: str, digest: str) -> set[str]:
         """Return the config digests of the image `name@digest`, one a platform."""
@@ -228,7 +287,7 @@ class Docker:
     def point(self, name: str, tags: Sequence[str], digest: str) -> None:
         """Let `tags` name the image `name@digest`, in the registry, its digest unchanged.
 
-        Raises ProcessError with the fix where the registry refuses.
+        Raises TagTakenError or ProcessError, with the fix, where the registry refuses.
         """
         if not tags:
             return
@@ -243,9 +302,7 @@ class Docker:
         words += [f"--tag={name}:{tag}" for tag in tags]
         done = self._again("buildx", *words, "--", f"{name}@{digest}")
         if done.returncode != 0:
-            raise process.ProcessError(
-                done, fix=image.registry_fix(name, done.stderr + done.stdout)
-            )
+            raise _refused(done, name)
 
     def pull(self, reference: str, platform: str) -> None:
         """Pull an image into the engine's store. Raises ProcessError with the fix."""
@@ -255,14 +312,21 @@ class Docker:
             fix = "let the engine reach this registry, or build anew with `reuse: false`"
             raise process.ProcessError(done, fix=fix)
 
-    def push(self, references: Sequence[str]) -> None:
-        """Push images from the engine's store. Raises ProcessError with the fix."""
+    def push(self, local: str, references: Sequence[str]) -> None:
+        """Push the engine's image `local` under other names, which it has afterwards as before.
+
+        Raises as `point`.
+        """
         for reference in references:
-            done = self._again("push", "--quiet", "--", reference, timeout=_TRANSFER_SECONDS)
+            before = self.local_id(reference)
+            self._run("tag", local, reference)
+            try:
+                done = self._again("push", "--quiet", "--", reference, timeout=_TRANSFER_SECONDS)
+            finally:
+                undo = ["tag", before] if before else ["image", "rm"]
+                self._run(*undo, reference, check=False)
             if done.returncode != 0:
-                raise process.ProcessError(
-                    done, fix=image.registry_fix(reference, done.stderr + done.stdout)
-                )
+                raise _refused(done, reference)
 
     def login(self, host: str, username: str, password: str) -> None:
         """Log in to a registry (empty: Docker Hub); the password goes by standard input.
@@ -301,7 +365,7 @@ class Docker:
             "buildx", "imagetools", "inspect", *self._on_builder(), "--raw", reference
         )
         if done.returncode != 0:
-            raise process.ProcessError(done, fix=image.registry_fix(reference, done.stderr))
+            raise process.ProcessError(done, fix=image.registry_fix(reference, _said(done)))
         found = _json(done.stdout)
         return found if isinstance(found, dict) else {}
 
@@ -320,18 +384,23 @@ class Docker:
         return process.run(["docker", *args], env=self.env, check=check, input=input, timeout=limit)
 
     def _again(
-        self, *args: str, input: str | None = None, timeout: float | None = None
+        self,
+        *args: str,
+        input: str | None = None,
+        timeout: float | None = None,
+        attempts: int | None = None,
     ) -> process.Completed:
         """Run docker against a registry, again after faults that may pass.
 
         Raises ExternalError where it never answers.
         """
         start = time.monotonic()
-        for attempt in range(_ATTEMPTS):
-            last = attempt + 1 == _ATTEMPTS
+        attempts = min(attempts or _ATTEMPTS, _ATTEMPTS)
+        for attempt in range(attempts):
+            last = attempt + 1 == attempts
             try:
                 done = self._run(*args, check=False, input=input, timeout=timeout)
-                said = done.stderr + done.stdout
+                said = _said(done)
             except process.TimedOutError as error:
                 said = error.message
                 if last or time.monotonic() - start > retry.FAULT_SECONDS:
@@ -354,11 +423,12 @@ class Docker:
 
 
 @contextmanager
-def private_config(parent: Path | None, host: str) -> Iterator[dict[str, str]]:
+def private_config(parent: Path | None, host: str | None) -> Iterator[dict[str, str]]:
     """Give docker a configuration of its own, for a login that leaves nothing behind.
 
-    It starts as the user's: logins, plugins, builders and contexts keep working. `host` is the
-    registry to log in to; its password goes into this folder, not into a credential store.
+    It starts as the user's: logins, credential helpers, plugins, builders and contexts keep working.
+    `host` is the registry to log in to (empty: Docker Hub), None without a login; its password goes
+    into this folder, not into a credential store.
     """
     own = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
     folder = Path(tempfile.mkdtemp(prefix="model-gitops-docker-", dir=parent))
@@ -373,7 +443,7 @@ def private_config(parent: Path | None, host: str) -> Iterator[dict[str, str]]:
         if not isinstance(config, dict):
             raise ExternalError(f"{own / 'config.json'} is not docker's configuration")
         helpers = config.get("credHelpers") or {}
-        if config.get("credsStore") or helpers:
+        if host is not None and (config.get("credsStore") or helpers):
             config["credHelpers"] = {**helpers, host or _HUB: ""}
         file = folder / "config.json"
         file.touch(mode=0o600)
@@ -383,182 +453,23 @@ def private_config(parent: Path | None, host: str) -> Iterator[dict[str, str]]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-# --- a container under test -----------------------------------------------------------------------
-
-
-class Container:
-    """A started container, shut in as production would: see `Engine.start`."""
-
-    def __init__(self, container: Any, host: str, port: int) -> None:
-        self._container = container
-        self._host = host
-        self._port = port
-
-    def state(self) -> tuple[str, str]:
-        """Return (`running`, `exited`, …) and the image's HEALTHCHECK's word, or an empty string.
-
-        Raises ExternalError where the engine does not answer any more.
-        """
-        with _engine_errors("say how the container is"):
-            self._container.reload()
-        state = self._container.attrs["State"]
-        if state["Status"] == "exited":
-            return f"exited with status {state.get('ExitCode')}", ""
-        return str(state["Status"]), str((state.get("Health") or {}).get("Status", ""))
-
-    def ask(self, request: Request, timeout: float) -> tuple[int, bytes]:
-        """Send `request`; return the status and body. Raises OSError or HTTPException."""
-        published = (self._container.attrs["NetworkSettings"]["Ports"] or {}).get(
-            f"{self._port}/tcp"
-        )
-        if not published:
-            self._container.reload()
-            published = (self._container.attrs["NetworkSettings"]["Ports"] or {}).get(
-                f"{self._port}/tcp"
-            )
-        if not published:
-            raise ConnectionError(f"port {self._port} is not published yet")
-        # No urllib: a proxy of the environment must not stand between us and the loopback.
-        connection = http.client.HTTPConnection(
-            self._host, int(published[0]["HostPort"]), timeout=timeout
-        )
-        try:
-            connection.request(request.method, request.path, request.body, dict(request.headers))
-            answer = connection.getresponse()
-            return answer.status, answer.read(_LARGEST_ANSWER)
-        finally:
-            connection.close()
-
-    def log(self) -> str:
-        """Return the last lines that the container wrote. Raises ExternalError as `state`."""
-        with _engine_errors("show the container's log"):
-            raw: bytes = self._container.logs(tail=200)
-        return raw.decode("utf-8", errors="replace")
-
-
-class Engine:
-    """The Docker engine, by its SDK."""
-
-    def __init__(self, host: str) -> None:
-        """Connect. Raises ExternalError where no engine answers."""
-        import docker
-        import requests
-
-        try:
-            # The SDK knows nothing of docker contexts, so it is told the address.
-            self._client: Any = docker.from_env(
-                environment={**os.environ, **({"DOCKER_HOST": host} if host else {})}
-            )
-            self._version = self._client.version()
-        except (docker.errors.DockerException, requests.RequestException) as error:
-            raise ExternalError(
-                f"no Docker engine answers, and the smoke test needs one: {error}",
-                fix="start the engine (systemctl start docker), or set DOCKER_HOST to its address",
-            ) from error
-        parts = urlsplit(host)
-        self._remote = parts.hostname if parts.scheme in ("tcp", "ssh") and parts.hostname else ""
-
-    @property
-    def platform(self) -> str:
-        """The engine's own platform, such as `linux/amd64`."""
-        return f"{self._version.get('Os', 'linux')}/{self._version.get('Arch', 'amd64')}"
-
-    def image_id(self, reference: str) -> str:
-        """Return the ID of a loaded image. Raises ExternalError where there is none."""
-        import docker
-
-        try:
-            return str(self._client.images.get(reference).id)
-        except docker.errors.DockerException as error:
-            raise ExternalError(
-                f"the builder did not load the image into the engine: {error}",
-                fix="builder and engine must be on the same machine, see `docker buildx ls`",
-            ) from error
-
-    def has_image(self, reference: str) -> bool:
-        """Whether the engine's store holds `reference`. Raises ExternalError as `state`."""
-        import docker
-
-        with _engine_errors("say which images it has"):
-            try:
-                self._client.images.get(reference)
-            except docker.errors.ImageNotFound:
-                return False
-        return True
-
-    @contextmanager
-    def start(self, reference: str, test: SmokeTest) -> Iterator[Container]:
-        """Start an image without privileges, on a random port; remove the container after.
-
-        Raises ExternalError where the engine can't start it.
-        """
-        import docker
-
-        self._remove_leftovers()
-        with _engine_errors("make a container of the image"):
-            container = self._client.containers.create(
-                reference,
-                list(test.command) or None,
-                name=f"model-gitops-smoke-{uuid.uuid4().hex[:12]}",
-                labels={_UNTIL_LABEL: str(int(time.time() + _longest(test)))},
-                environment=dict(test.env),
-                read_only=test.read_only,
-                tmpfs=dict.fromkeys(test.tmpfs, "mode=1777"),
-                cap_drop=["ALL"],
-                security_opt=["no-new-privileges"],
-                pids_limit=512,
-                # Loopback only, the engine chooses the port. A remote engine has another loopback.
-                ports={f"{test.port}/tcp": ("0.0.0.0" if self._remote else "127.0.0.1", None)},  # noqa: S104
-            )
-        try:
-            # A command that does not exist shows as `created` with an error: told by state().
-            with _engine_errors("start the container"), suppress(docker.errors.APIError):
-                container.start()
-            yield Container(container, self._remote or "127.0.0.1", test.port)
-        finally:
-            with suppress(ExternalError), _engine_errors("remove the container"):
-                container.remove(force=True, v=True)
-
-    def _remove_leftovers(self) -> None:
-        """Remove the containers of tests that were killed: those past the end they could have."""
-        with suppress(ExternalError), _engine_errors("list its containers"):
-            for one in self._client.containers.list(all=True, filters={"label": _UNTIL_LABEL}):
-                until = one.labels.get(_UNTIL_LABEL, "")
-                if until.isdecimal() and int(until) < time.time():
-                    with suppress(ExternalError), _engine_errors("remove the container"):
-                        one.remove(force=True, v=True)
-
-    def remove_image(self, reference: str) -> None:
-        """Remove a name, and the image if no other name holds it. Never fails."""
-        with suppress(ExternalError), _engine_errors("remove the image"):
-            self._client.images.remove(reference, force=False)
-
-
-def _longest(test: SmokeTest) -> float:
-    """Return the seconds after which no container of this test can still be of use."""
-    return test.timeout * (len(test.requests) + 1) + _CLOCKS_DIFFER_SECONDS
-
-
-@contextmanager
-def _engine_errors(doing: str) -> Iterator[None]:
-    """Turn what the SDK raises, also of an engine that has gone, into ExternalError."""
-    import docker
-    import requests
-
-    try:
-        yield
-    except (docker.errors.DockerException, requests.RequestException) as error:
-        raise ExternalError(
-            f"the Docker engine can't {doing}: {error}",
-            fix="look whether the engine still runs (docker version), and run the job again",
-        ) from error
-
-
 def _json(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
         raise ExternalError(f"docker gave no JSON: {text[:300]!r}") from error
+
+
+def _said(done: process.Completed) -> str:
+    """Return what docker said, less the names that it was asked about."""
+    names = (word.partition("=")[2] if word.startswith("-") else word for word in done.args)
+    return image.without_names(done.stderr + done.stdout, names)
+
+
+def _refused(done: process.Completed, name: str) -> process.ProcessError:
+    said = _said(done)
+    kind = TagTakenError if image.is_immutable(said) else process.ProcessError
+    return kind(done, fix=image.registry_fix(name, said))
 
 
 def _last(said: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import json
+import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from dataclasses import dataclass, field
 SCRATCH = "scratch"
 _DIRECTIVE = r"\s*{}\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(.+?)\s*"
 _HEREDOC = re.compile(r"\d*<<(-?)([^<]+)")
+# A name, from the start of its path, that may be `.git` or a folder with it.
+_GIT = re.compile(r"\.?\Z|[*?$\[]|\.git\b|\.g?i?[*?\[]")
 _HUB = re.compile(r"(?:(?:index\.)?docker\.io/)?(?:library/(?=[^/]+$))?(.+)", re.DOTALL)
 
 
@@ -62,6 +65,29 @@ def references(
             found.append(base)
     # python:3.12 and docker.io/library/python:3.12 are one image.
     return list({familiar(one): one for one in reversed(found)}.values())[::-1]
+
+
+def takes_git(text: str) -> bool:
+    """Whether a COPY, an ADD or a mount of the build context may take its `.git` in."""
+    return any(
+        _GIT.match(posixpath.normpath(source.strip("\"'")).lstrip("/"))
+        for one in instructions(text)
+        for source in _of_context(one)
+    )
+
+
+def _of_context(instruction: Instruction) -> Iterator[str]:
+    """Yield what an instruction takes from the build context."""
+    if instruction.name in ("copy", "add"):
+        if not any(flag.startswith("--from=") for flag in instruction.flags):
+            words = instruction.words.removeprefix("[").removesuffix("]").replace(",", " ")
+            yield from words.split()[:-1]
+        return
+    for flag in instruction.flags:
+        key, _, value = flag.partition("=")
+        options = dict(part.partition("=")[::2] for part in value.split(","))
+        if key == "--mount" and options.get("type", "bind") == "bind" and "from" not in options:
+            yield options.get("source", options.get("src", "."))
 
 
 def syntax(text: str, build_args: Mapping[str, str]) -> str:
@@ -141,7 +167,7 @@ def _instruction(line: str, escape: str) -> Instruction | None:
         rest = rest[len(word) :].lstrip()
         if word == "--":
             break
-        flags.append(_expand(word, {}, escape, variables=False))
+        flags.append(_known(word, {}, escape, variables=False))
     return Instruction(name.lower(), flags, rest)
 
 
@@ -161,13 +187,13 @@ def _heredocs(instruction: Instruction) -> list[tuple[bool, str]]:
     if instruction.words.startswith("["):
         try:
             json.loads(instruction.words)
-        except ValueError:
+        except (ValueError, RecursionError):
             pass
         else:
             return []
     matches = (_HEREDOC.fullmatch(word) for word in _words(instruction.words, "\\"))
     return [
-        (one.group(1) == "-", _expand(one.group(2), {}, "\\", variables=False))
+        (one.group(1) == "-", _known(one.group(2), {}, "\\", variables=False))
         for one in matches
         if one is not None
     ]
@@ -196,9 +222,10 @@ def _stages(text: str, arguments: Mapping[str, str], given: Mapping[str, str]) -
     return stages
 
 
-def _known(word: str, values: Mapping[str, str], escape: str) -> str:
+def _known(word: str, values: Mapping[str, str], escape: str, *, variables: bool = True) -> str:
+    """Expand a word; one that can't be worked out stays as it is, and BuildKit says what is wrong."""
     try:
-        return _expand(word, values, escape)
+        return _expand(word, values, escape, variables=variables)
     except ValueError:
         return word
 
@@ -210,7 +237,11 @@ def _sources(instruction: Instruction) -> Iterator[str]:
         if key == "--from" and instruction.name == "copy":
             yield value
         if key == "--mount" and instruction.name == "run":
-            for part in next(csv.reader([value]), []):
+            try:
+                parts = next(csv.reader([value]), [])
+            except csv.Error:  # longer than Python reads
+                parts = [f"from={value}"]
+            for part in parts:
                 option, _, source = part.partition("=")
                 if option.strip().lower() == "from":
                     yield source

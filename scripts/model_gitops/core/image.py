@@ -26,7 +26,7 @@ FINGERPRINT_LABEL = "io.model-gitops.fingerprint"
 SMOKE_TEST_LABEL = "io.model-gitops.smoke-test"
 REVISION_LABEL = "org.opencontainers.image.revision"
 # Changes when the recipe of the fingerprint does: old images are then built anew, once.
-_RECIPE = "2"
+_RECIPE = "3"
 _FINGERPRINT_TAG = "fp-"
 
 _CONTEXT_SCHEMES = (
@@ -144,44 +144,45 @@ def is_reference_of_image(value: str) -> bool:
 # --- inputs of several lines --------------------------------------------------------------------
 
 
-def parse_pairs(input_name: str, lines: Iterable[str], *, key: str, example: str) -> dict[str, str]:
+def parse_pairs(
+    input_name: str, lines: Iterable[str], *, key: str, example: str, secret: bool = False
+) -> dict[str, str]:
     """Parse lines `key=value`; each key matches the pattern `key` and stands once.
 
-    Raises InputError naming the line.
+    Raises InputError naming the line. Of `secret` ones it shows no key either: a line that should
+    not be there is the second of a value.
     """
     pairs: dict[str, str] = {}
-    for line in lines:
+    for number, line in enumerate(lines, 1):
         name, equals, value = line.partition("=")
         # The value may be secret: a message shows the key only.
         if not equals:
+            problem, fix = "a line has no `=`", f"{input_name}: {example}"
+        elif not re.fullmatch(key, name):
+            problem, fix = "this is no name that can be used here", f"{input_name}: {example}"
+        elif name in pairs:
+            problem, fix = "it is given twice", "leave one of the lines out"
+        else:
+            pairs[name] = value
+            continue
+        if secret:
             raise InputError(
-                f"input `{input_name}`: a line has no `=`", fix=f"{input_name}: {example}"
+                f"input `{input_name}`: entry {number}: {problem}",
+                fix=f"{input_name}: {example} (a value is one line: encode a longer one, as by base64 -w0)",
             )
-        if not re.fullmatch(key, name):
-            raise InputError.of(
-                input_name,
-                name,
-                "this is no name that can be used here",
-                fix=f"{input_name}: {example}",
-            )
-        if name in pairs:
-            raise InputError.of(
-                input_name, name, "it is given twice", fix="leave one of the lines out"
-            )
-        pairs[name] = value
+        if not equals:
+            raise InputError(f"input `{input_name}`: {problem}", fix=fix)
+        raise InputError.of(input_name, name, problem, fix=fix)
     return pairs
 
 
-def parse_platforms(lines: Iterable[str]) -> tuple[str, ...]:
+def parse_platforms(lines: Iterable[str], *, source: str = "platforms") -> tuple[str, ...]:
     """Parse platforms, one a line or separated by commas, such as `linux/amd64`."""
     found = [part.strip() for line in lines for part in line.split(",") if part.strip()]
     for platform in found:
         if not re.fullmatch(r"[a-z0-9]+/[a-z0-9_]+(?:/[a-z0-9]+)?", platform):
             raise InputError.of(
-                "platforms",
-                platform,
-                "this is no platform",
-                fix="platforms: linux/amd64,linux/arm64",
+                source, platform, "this is no platform", fix=f"{source}: linux/amd64,linux/arm64"
             )
     return tuple(dict.fromkeys(found))
 
@@ -189,6 +190,23 @@ def parse_platforms(lines: Iterable[str]) -> tuple[str, ...]:
 def is_reference(build_context: str) -> bool:
     """Whether a named build context is a reference (image, Git, URL), not a folder here."""
     return build_context.startswith(_CONTEXT_SCHEMES)
+
+
+def split_layout(build_context: str) -> tuple[str, str]:
+    """Split `oci-layout://FOLDER[:TAG][@DIGEST]` into the folder and the rest; both empty for others."""
+    scheme = "oci-layout://"
+    if not build_context.startswith(scheme):
+        return "", ""
+    place = build_context.removeprefix(scheme)
+    folder = re.split("[:@]", place, maxsplit=1)[0]
+    return folder, place.removeprefix(folder)
+
+
+def may_move(build_context: str) -> bool:
+    """Whether a named build context is of Git or a URL, and its text does not say which commit."""
+    kinds = ("https://", "http://", "git@", "git://", "ssh://")
+    commit = re.search(r"(?:#|[?&](?:checksum|commit)=)[0-9a-f]{40}\b", build_context)
+    return build_context.startswith(kinds) and commit is None
 
 
 # --- labels --------------------------------------------------------------------------------------
@@ -233,7 +251,8 @@ class Entry:
     """One file of a build context: POSIX path, kind (`file`, `exec`, `link`, `folder`), sha256.
 
     A link's hash is of its target's text; an empty folder has none. Owners and times don't count,
-    and of the mode only the executable bit, as in Git: two checkouts of one commit are equal.
+    and of the mode only the executable bit, as in Git: two checkouts of one commit are equal. What a
+    step set beyond that (setuid, setgid, sticky) is part of the kind: `file4000`.
     """
 
     path: str
@@ -318,10 +337,11 @@ def published(inspected: Any) -> Published:
 
     Raises ExternalError for anything else.
     """
-    digest = inspected.get("manifest", {}).get("digest") if isinstance(inspected, dict) else None
+    said = inspected if isinstance(inspected, dict) else {}
+    digest = (said.get("manifest") or {}).get("digest")
     if not is_digest(digest):
         raise ExternalError(f"buildx gave no digest for an image: {str(inspected)[:300]}")
-    image = inspected.get("image") or {}
+    image = said.get("image") or {}
     if "config" not in image:  # several platforms: platform → image
         image = next((one for _, one in sorted(image.items()) if isinstance(one, dict)), {})
     found = (image.get("config") or {}).get("Labels") or {}
@@ -372,17 +392,19 @@ def native_or_first(platforms: Sequence[str], native: str) -> str:
 
 @dataclass(frozen=True)
 class Builder:
-    """What `docker buildx inspect` says: the driver, and the platform that it builds by default."""
+    """What `docker buildx inspect` says: the driver, the platform that it builds by default, what fails."""
 
     driver: str
     platform: str
+    error: str = ""
 
 
 def parse_builder(text: str) -> Builder:
     """Read the text of `docker buildx inspect`."""
-    driver = re.search(r"^Driver:\s*(\S+)", text, re.MULTILINE)
-    platforms = re.search(r"^\s*Platforms:\s*([a-z0-9/_]+)", text, re.MULTILINE)
-    return Builder(driver.group(1) if driver else "", platforms.group(1) if platforms else "")
+    driver = re.search(r"^Driver:[ \t]*(\S+)", text, re.MULTILINE)
+    platforms = re.search(r"^[ \t]*Platforms:[ \t]*([a-z0-9/_]+)", text, re.MULTILINE)
+    error = re.search(r"^[ \t]*Error:[ \t]*(.+)", text, re.MULTILINE)
+    return Builder(*(found.group(1) if found else "" for found in (driver, platforms, error)))
 
 
 # --- the build's arguments -----------------------------------------------------------------------
@@ -443,14 +465,16 @@ _NOT_FOUND = re.compile(
     r": not found|manifest unknown|name unknown|NAME_UNKNOWN|MANIFEST_UNKNOWN|404 Not Found",
     re.IGNORECASE,
 )
+# A bare number may be a tag, a port or a count: a status stands by its word.
 _DENIED = re.compile(
-    r"\b40[13]\b|denied|unauthorized|authentication required|no basic auth|insufficient_scope"
+    r"status(?: code)?:? 40[13]\b|HTTP 40[13]\b|401 Unauthorized|403 Forbidden|denied|unauthorized"
+    r"|authentication required|no basic auth|insufficient_scope"
     r"|authorization failed|incorrect username or password",
     re.IGNORECASE,
 )
 _IMMUTABLE = re.compile(
     r"immutable|cannot be overwritten|can't be overwritten|already exists.*tag|tag.*already exists"
-    r"|\b409\b",
+    r"|status(?: code)?:? 409\b|HTTP 409\b|409 Conflict",
     re.IGNORECASE,
 )
 _TRANSIENT = re.compile(
@@ -459,6 +483,14 @@ _TRANSIENT = re.compile(
     r"|service unavailable|internal server error|network is unreachable",
     re.IGNORECASE,
 )
+
+
+def without_names(message: str, names: Iterable[str]) -> str:
+    """Return a registry's message without addresses and the names it is about: `app:403` is no status."""
+    for name in sorted(names, key=len, reverse=True):
+        if re.search("[:/@]", name):
+            message = message.replace(name, "")
+    return re.sub(r"https?://\S+", "", message)
 
 
 def is_not_found(message: str) -> bool:
@@ -484,7 +516,10 @@ def is_transient(message: str) -> bool:
 def is_limited(message: str) -> bool:
     """Whether a registry's message says that too much was asked of it."""
     return (
-        re.search(r"\b429\b|too many requests|TOOMANYREQUESTS", message, re.IGNORECASE) is not None
+        re.search(
+            r"status(?: code)?:? 429\b|too many requests|TOOMANYREQUESTS", message, re.IGNORECASE
+        )
+        is not None
     )
 
 
@@ -500,6 +535,8 @@ def registry_fix(name: str, message: str) -> str:
     host = registry_host(name) or "docker.io"
     if is_immutable(message):
         return f"{host} does not let a tag move: give another `tag`, or `reuse: true` with unchanged content"
+    if is_transient(message):
+        return f"check that {host} can be reached from this runner, and run the job again"
     if is_denied(message):
         hint = (
             " (on ghcr.io: `permissions: packages: write` in the job, and the repository must have"
@@ -508,6 +545,4 @@ def registry_fix(name: str, message: str) -> str:
         if host != "ghcr.io":
             hint = " (with GITHUB_TOKEN: `permissions: packages: write` in the job)"
         return f"give `username` and `password` of an account that may push to {name}{hint}"
-    if is_transient(message):
-        return f"check that {host} can be reached from this runner, and run the job again"
     return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import enum
 import hashlib
 import json
 import math
@@ -20,13 +21,19 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _TOLERANCE = 1e-6
 
 
+class Unset(enum.Enum):
+    """What is not asked for: null is a value that can be expected."""
+
+    UNSET = "unset"
+
+
 @dataclass(frozen=True)
 class Expect:
     """What an answer must be. `json` is the whole body, `json_contains` a part of it."""
 
     status: int = 200
-    json: Any = None
-    json_contains: Any = None
+    json: Any = Unset.UNSET
+    json_contains: Any = Unset.UNSET
     body_contains: str = ""
     body_matches: str = ""
 
@@ -117,15 +124,15 @@ def compare(expect: Expect, status: int, body: bytes) -> list[str]:
         problems.append(f"the body does not contain {expect.body_contains!r}")
     if expect.body_matches and not re.search(expect.body_matches, text):
         problems.append(f"the body does not match /{expect.body_matches}/")
-    if expect.json is not None or expect.json_contains is not None:
+    if (expect.json, expect.json_contains) != (Unset.UNSET, Unset.UNSET):
         try:
             data = json.loads(text)
         except (ValueError, RecursionError):
             problems.append("the body is not JSON")
         else:
-            if expect.json is not None:
+            if expect.json is not Unset.UNSET:
                 problems += _differences(expect.json, data, "$", whole=True)
-            if expect.json_contains is not None:
+            if expect.json_contains is not Unset.UNSET:
                 problems += _differences(expect.json_contains, data, "$", whole=False)
     return problems
 
@@ -156,7 +163,10 @@ def _equal(wanted: Any, found: Any) -> bool:
     if isinstance(wanted, bool) or isinstance(found, bool):
         return wanted is found
     if isinstance(wanted, int | float) and isinstance(found, int | float):
-        return math.isclose(wanted, found, rel_tol=_TOLERANCE, abs_tol=1e-9)
+        try:
+            return math.isclose(wanted, found, rel_tol=_TOLERANCE, abs_tol=1e-9)
+        except OverflowError:  # an integer that no float can hold
+            return wanted == found
     return type(wanted) is type(found) and bool(wanted == found)
 
 
@@ -209,8 +219,8 @@ def _expect(data: Any, source: str) -> Expect:
         raise at.wrong("body-matches", f"it is no regular expression: {error}") from error
     return Expect(
         status=at.get("status", 200, _is_status, "a number from 100 to 599"),
-        json=at.data.get("json"),
-        json_contains=at.data.get("json-contains"),
+        json=at.data.get("json", Unset.UNSET),
+        json_contains=at.data.get("json-contains", Unset.UNSET),
         body_contains=at.get("body-contains", "", lambda value: isinstance(value, str), "text"),
         body_matches=pattern,
     )
