@@ -85,6 +85,11 @@ def test_any_branch_names_give_an_environment_or_a_refusal(base: str, head: str)
         (("model: diabetes", "model: '../x'"), "no name that GTO accepts"),
         (("model: diabetes", "model: [a]"), "is not of type 'string'"),
         (("gate:", "gate: ["), "not valid YAML: line"),
+        (("name: staging", 'name: "staging\\n"'), "control character"),
+        (("model: diabetes", 'model: "diabetes\\n"'), "control character"),
+        (("gate:", "gate: !!bool x\nmore:"), "not valid YAML: KeyError"),
+        (("gate:", "gate: !!int ''\nmore:"), "not valid YAML: IndexError"),
+        (("gate:", "gate: !!float ''\nmore:"), "not valid YAML: IndexError"),
     ],
 )
 def test_a_wrong_file_is_named_with_its_fault(change: tuple[str, str], says: str) -> None:

@@ -420,7 +420,9 @@ def _fix_for(said: str) -> str:
     lowered = said.lower()
     if "exists; cannot create" in lowered or "refname conflict" in lowered:
         return "a ref stands where a folder of refs must be: give another name, or remove that ref"
-    if "unable to create" in lowered:  # a file of this machine or the server's, and no token's matter
+    if (
+        "unable to create" in lowered
+    ):  # a file of this machine or the server's, and no token's matter
         return "look at that file's folder: who may write it, and whether its disk has room"
     if any(text in lowered for text in ("403", "permission", "denied", "protected branch")):
         return (

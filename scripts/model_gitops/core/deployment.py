@@ -19,6 +19,11 @@ Trailers = tuple[tuple[str, str], ...]
 _EXAMPLE = "images: diabetes=ghcr.io/acme/diabetes:v1.2.3@sha256:…"
 _LONGEST_TRAILER = 1000
 _LONGEST_SUBJECT = 200
+# What decides something when a commit is read again, by lowercase key.
+_OURS = frozenset(
+    "model model-version model-hash source-repository source-commit image-digest rollback"
+    " rollback-from".split()
+)
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _SCP = re.compile(r"(?P<user>\w[\w.-]*)@(?P<host>\w[\w.-]*):(?P<path>[^/:].*)")
 _SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9_.-]+")
@@ -286,10 +291,17 @@ def subject(message: str, wanted: Sequence[Image], path: str, trailers: Trailers
 
 
 def commit_message(first_line: str, message: str, trailers: Trailers) -> str:
-    """Return the whole commit message; the trailers are its last paragraph."""
+    """Return the whole commit message; the trailers are its last paragraph.
+
+    A line of the text that would be read as one of ours (`Rollback: true`) is set in by a space.
+    """
     body = "\n".join(message.strip().splitlines()[1:]).strip()
+    text = "\n\n".join(part for part in (first_line, body) if part)
+    lines = (
+        f" {line}" if _OURS.intersection(read_trailers(line)) else line for line in text.split("\n")
+    )
     block = "\n".join(f"{key}: {value}" for key, value in trailers)
-    return "\n\n".join(part for part in (first_line, body, block) if part) + "\n"
+    return "\n\n".join(part for part in ("\n".join(lines), block) if part) + "\n"
 
 
 def branch_name(path: str, wanted: Sequence[Image], base: str) -> str:
