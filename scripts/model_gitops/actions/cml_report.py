@@ -185,8 +185,7 @@ def _read_body(body: str) -> tuple[str, Path]:
         return "", Path.cwd()
     path = Path(body)
     try:
-        with path.open("rb") as stream:
-            content = stream.read(LARGEST_BODY + 1)
+        content = paths.read_bounded(path, LARGEST_BODY)
     except OSError as error:
         problem = f"the file can't be read: {error.strerror}"
         fix = "write the Markdown file in a step before this one, or leave `body` out"

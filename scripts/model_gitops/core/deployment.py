@@ -21,8 +21,16 @@ _LONGEST_TRAILER = 1000
 _LONGEST_SUBJECT = 200
 # What decides something when a commit is read again, by lowercase key.
 _OURS = frozenset(
-    "model model-version model-hash source-repository source-commit image-digest rollback"
-    " rollback-from".split()
+    [
+        "model",
+        "model-version",
+        "model-hash",
+        "source-repository",
+        "source-commit",
+        "image-digest",
+        "rollback",
+        "rollback-from",
+    ]
 )
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _SCP = re.compile(r"(?P<user>\w[\w.-]*)@(?P<host>\w[\w.-]*):(?P<path>[^/:].*)")
