@@ -18,6 +18,7 @@ from model_gitops.__main__ import main
 from model_gitops.adapters import process
 from model_gitops.adapters.git import Git
 from model_gitops.adapters.github import GitHub
+from model_gitops.core import retry
 from model_gitops.local.forge import Forge
 from model_gitops.local.forge.openapi import strict_forge
 from model_gitops.options import variable
@@ -716,6 +717,45 @@ def test_the_api_knows_which_commit_is_later(
     assert step.run(f"diabetes=:old@{B}", sha=old, **inputs)["operation"] == "superseded"
     later = source.commit({"model.py": "3\n"})
     assert step.run(f"diabetes=:later@{C}", sha=later, **inputs)["operation"] == "pushed"
+
+
+def test_who_can_not_be_asked_now_is_asked_again_or_nothing_is_set(
+    deploy: Work,
+    source: Work,
+    step: Step,
+    forge: Forge,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """The guard does not fail open: neither where the API is down, nor where the server is."""
+    monkeypatch.setattr("urllib3.util.retry.Retry.sleep", lambda self, response=None: None)
+    monkeypatch.setattr(retry, "pause", lambda attempt, jitter: 0.0)
+    forge.add_repository(SOURCE, source.remote)
+    old = source.pull()
+    process.run(["git", "clone", "--quiet", source.remote.as_uri(), tmp_path / "behind"])
+    inputs = {"repository": DEPLOY, "token": BOT}
+    step.run(f"diabetes=:new@{A}", sha=source.commit({"model.py": "2\n"}), **inputs)
+    before = deploy.state()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    forge.fail_next("GET", "/compare/", 502, times=1000)
+    assert step.run(f"diabetes=:old@{B}", sha=old, code=4, **inputs) == {}
+    assert "compare two commits" in capfd.readouterr().err
+    forge.faults.clear()
+    # The answer that it does not know the commit, or that the token can't see it, is an answer.
+    for status in (403, 404, 422):
+        forge.fail_next(
+            "GET", "/compare/", status, body={"message": "no", "documentation_url": "x"}
+        )
+        assert GitHub(SOURCE, BOT, api_url=forge.api_url).is_ancestor(old, "HEAD") is None
+    # Without the API the checkout asks its server, which is not there.
+    checkout = Git(tmp_path / "behind")
+    checkout.run("remote", "set-url", "origin", "http://127.0.0.1:1/x.git")
+    monkeypatch.chdir(checkout.directory)
+    assert step.run(f"diabetes=:old@{B}", sha=old, code=4) == {}
+    assert "127.0.0.1 port 1" in capfd.readouterr().err
+    assert deploy.state() == before
 
 
 # --- the adapter's comments, which cml-report uses -----------------------------------------------------

@@ -56,6 +56,20 @@ def test_a_branch_that_only_the_remote_has_is_found(
     assert repository.find_commit("--upload-pack=touch pwned") is None
 
 
+def test_a_server_that_is_not_there_is_no_missing_revision(
+    upstream: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[int] = []
+    monkeypatch.setattr(retry, "pause", lambda attempt, jitter: pauses.append(attempt) or 0.0)
+    process.run(["git", "clone", "--quiet", upstream.as_uri(), tmp_path / "checkout"])
+    repository = git.Git(tmp_path / "checkout")
+    # Nobody listens at port 1.
+    repository.run("remote", "set-url", "origin", "http://127.0.0.1:1/x.git")
+    with pytest.raises(process.ProcessError, match="127.0.0.1 port 1"):
+        repository.find_commit("staging")
+    assert len(pauses) == retry.ATTEMPTS - 1
+
+
 def test_only_git_s_own_old_locks_are_removed(upstream: Path, tmp_path: Path) -> None:
     work = tmp_path / "work"
     git.Git(upstream).run("worktree", "add", "--quiet", "--detach", str(work))

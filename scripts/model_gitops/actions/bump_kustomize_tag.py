@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 from model_gitops import runner
-from model_gitops.adapters import git, github, process
+from model_gitops.adapters import git, github
 from model_gitops.adapters.deploy_repository import (
     Deployment,
     DeployRepository,
@@ -334,7 +334,10 @@ def _is_superseded(wanted: _Wanted, incumbent: Origin | None) -> bool:
 
 
 def _is_ancestor(ours: str, incumbent: str, api: github.GitHub | None) -> bool | None:
-    """Ask the checkout around us, then GitHub, then fetch what the checkout lacks."""
+    """Ask the checkout around us, then GitHub, then fetch what the checkout lacks.
+
+    None where nobody knows both commits. Raises ExternalError where somebody could not be asked.
+    """
     source = _checkout(ours)
     shallow = source is not None and source.is_shallow()
     if source and source.commit_of(incumbent):
@@ -347,13 +350,7 @@ def _is_ancestor(ours: str, incumbent: str, api: github.GitHub | None) -> bool |
         return answer
     if source is None or not source.has_remote():
         return None
-    depth = ["--unshallow"] if shallow else []
-    try:
-        source.remote(
-            "fetch", "--quiet", "--no-tags", "--no-recurse-submodules", *depth,
-            "--", "origin", incumbent,
-        )  # fmt: skip
-    except (process.ProcessError, git.LostRace):
+    if not source.try_fetch(incumbent, *(["--unshallow"] if shallow else [])):
         return None
     return source.is_ancestor(ours, incumbent)
 

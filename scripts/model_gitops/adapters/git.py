@@ -188,7 +188,7 @@ class Git:
     def find_commit(self, revision: str) -> str | None:
         """Return the commit of `revision`, of the remote's branch of that name, or fetched; or None.
 
-        A shallow checkout has only its own branch, and stays shallow.
+        Raises ProcessError where the remote could not be asked. A shallow checkout has only its own branch, and stays shallow.
         """
         for name in (revision, f"origin/{revision}"):
             if commit := self.commit_of(name):
@@ -196,15 +196,24 @@ class Git:
         takes = self.completed("check-ref-format", f"refs/heads/{revision}", check=False)
         if revision.startswith("-") or takes.returncode != 0 or not self.has_remote():
             return None
-        depth = self.flat_depth()
+        found = self.try_fetch(revision, *self.flat_depth())
+        return self.commit_of("FETCH_HEAD") if found else None
+
+    def try_fetch(self, refspec: str, *depth: str) -> bool:
+        """Fetch what the remote may not have, or not give us, and return whether it did.
+
+        Raises ProcessError where the remote could not be asked: that is no "no".
+        """
         try:
             self.remote(
                 "fetch", "--quiet", "--no-tags", "--no-recurse-submodules", *depth,
-                "--", "origin", revision,
+                "--", "origin", refspec,
             )  # fmt: skip
-        except (process.ProcessError, LostRace):
-            return None
-        return self.commit_of("FETCH_HEAD")
+        except process.ProcessError as error:
+            if retry.is_transient(error.completed.stderr):
+                raise
+            return False
+        return True
 
     def file_at(self, commit: str, path: str) -> str | None:
         """Return the text of `path` (relative to the top, POSIX) at `commit`, or None."""
