@@ -65,7 +65,7 @@ def test_a_server_that_is_not_there_is_no_missing_revision(
     repository = git.Git(tmp_path / "checkout")
     # Nobody listens at port 1.
     repository.run("remote", "set-url", "origin", "http://127.0.0.1:1/x.git")
-    with pytest.raises(process.ProcessError, match="127.0.0.1 port 1"):
+    with pytest.raises(process.ProcessError, match=r"127\.0\.0\.1 port 1"):
         repository.find_commit("staging")
     assert len(pauses) == retry.ATTEMPTS - 1
 

@@ -66,5 +66,5 @@ def test_a_promotion_yaml_without_end_is_bad_input(
 
 
 def test_a_body_without_end_is_bad_input(no_file: Path) -> None:
-    with pytest.raises(InputError, match="input `body` .*no file"):
+    with pytest.raises(InputError, match=r"input `body` .*no file"):
         _read_body(str(no_file))
