@@ -346,6 +346,22 @@ def test_a_protected_branch_is_told(
     assert deploy.state() == before
 
 
+def test_no_hook_of_the_account_runs(
+    step: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hooks, log = tmp_path / "hooks", tmp_path / "log"
+    hooks.mkdir()
+    for name in ("pre-push", "reference-transaction", "post-index-change"):
+        (hooks / name).write_text(f"#!/bin/sh\necho $0 in $(pwd) >> '{log}'\n")
+        (hooks / name).chmod(0o755)
+    settings = tmp_path / "gitconfig"
+    settings.write_text(f"[core]\n\thooksPath = {hooks}\n")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
+    assert step.run("diabetes=:v2")["operation"] == "pushed"
+    # The remote is on this machine, and has the account's settings too.
+    assert {line.rpartition("/")[2] for line in log.read_text().splitlines()} == {"deploy.git"}
+
+
 def test_no_temporary_files_are_left(
     step: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
