@@ -371,5 +371,6 @@ def opened(url: str, credentials: git.Credentials) -> Iterator[DeployRepository]
         store.run("init", "--quiet", "--bare", "--template=", ".")
         store.run("config", "remote.origin.url", url)
         store.run("config", "gc.auto", "0")
-        store.run("config", "core.hooksPath", "/dev/null")  # the account's own hooks are not for us
+        # The account's own hooks are not for us.
+        store.run("config", "core.hooksPath", "/dev/null")
         yield DeployRepository(store, url)

@@ -188,7 +188,8 @@ class Git:
     def find_commit(self, revision: str) -> str | None:
         """Return the commit of `revision`, of the remote's branch of that name, or fetched; or None.
 
-        Raises ProcessError where the remote could not be asked. A shallow checkout has only its own branch, and stays shallow.
+        A shallow checkout has only its own branch, and stays shallow. Raises ProcessError where the
+        remote could not be asked.
         """
         for name in (revision, f"origin/{revision}"):
             if commit := self.commit_of(name):
@@ -429,9 +430,8 @@ def _fix_for(said: str) -> str:
     lowered = said.lower()
     if "exists; cannot create" in lowered or "refname conflict" in lowered:
         return "a ref stands where a folder of refs must be: give another name, or remove that ref"
-    if (
-        "unable to create" in lowered
-    ):  # a file of this machine or the server's, and no token's matter
+    # A file of this machine, or the server's: no token's matter.
+    if "unable to create" in lowered:
         return "look at that file's folder: who may write it, and whether its disk has room"
     if any(text in lowered for text in ("403", "permission", "denied", "protected branch")):
         return (
