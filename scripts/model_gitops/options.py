@@ -129,6 +129,9 @@ def lines(value: str) -> list[str]:
 def _check(one: Input) -> Callable[[click.Context, click.Parameter, str], str | bool]:
     def check(context: click.Context, parameter: click.Parameter, value: str) -> str | bool:
         source = context.get_parameter_source(str(parameter.name))
+        if one.kind == "secret":
+            # A library may start a program with our whole environment (boto3's credential_process).
+            os.environ.pop(variable(one.name), None)
         if any("\ud800" <= character <= "\udfff" for character in value):
             # Bytes that are no UTF-8 arrive so, and could not be printed. The value may be secret.
             raise InputError(f"input `{one.name}` is not UTF-8", fix="write it as UTF-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import uuid
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,10 @@ from model_gitops.errors import InputError
 
 # A step summary may hold 1 MiB; GitHub shows none of a larger one.
 SUMMARY_LIMIT = 1024 * 1024
+# A terminal's sequences whole, then every other control character but tab and newline.
+_CONTROL = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b\n]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
+)
 
 
 @dataclass(frozen=True)
@@ -154,11 +159,12 @@ def write_summary(markdown: str) -> None:
 
 def say(text: str) -> None:
     """Print progress for a person. What comes from outside can't act as a workflow command."""
+    text = _plain(text)
     if in_workflow():
-        # The runner reads `::command::` and `##[command]` at the start of a line.
+        # The runner reads `::command::` at the start of a line, and `##[command]` anywhere in it.
         text = "\n".join(
-            f"\u200b{line}" if line.lstrip().startswith(("::", "##[")) else line
-            for line in text.replace("\r", "\n").split("\n")
+            f"\u200b{line}" if line.lstrip().startswith("::") else line
+            for line in text.replace("##[", "##\u200b[").split("\n")
         )
     print(text, file=sys.stderr, flush=True)
 
@@ -204,11 +210,17 @@ def group(title: str) -> Iterator[None]:
 
 
 def _annotate(level: str, text: str, title: str) -> None:
+    text = _plain(text)
     if not in_workflow():
         print(f"{level}: {text}", file=sys.stderr, flush=True)
         return
     properties = f" title={_escape(title, of_property=True)}" if title else ""
     print(f"::{level}{properties}::{_escape(text)}", flush=True)
+
+
+def _plain(text: str) -> str:
+    """Leave out what steers a terminal: colours, titles, a cleared screen."""
+    return _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def _escape(text: str, *, of_property: bool = False) -> str:

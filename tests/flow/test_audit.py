@@ -49,7 +49,10 @@ def test_a_moved_stage_tag_turns_the_audit_red_and_is_named(demo: Demo, bare: Gi
     assert results(run)[STATUS] == results(run)[TRACE] == "failure"
     assert run.outputs[STATUS]["in-sync"] == "false"
     for reason in run.errors[:2]:
-        assert "stage → version: diabetes#production holds v0.0.2, and diabetes@v0.0.1 is deployed" in reason
+        assert (
+            "stage → version: diabetes#production holds v0.0.2, and diabetes@v0.0.1 is deployed"
+            in reason
+        )
         assert "--version v0.0.1 --stage production" in reason  # what to run
     table = run.outputs[STATUS]["table"]
     assert [line[:15] for line in table.splitlines() if "| v0.0.1 |" in line] == [

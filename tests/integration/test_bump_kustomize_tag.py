@@ -16,8 +16,9 @@ import pytest
 
 from model_gitops.__main__ import main
 from model_gitops.adapters import process
-from model_gitops.adapters.git import Git
+from model_gitops.adapters.git import ANONYMOUS, Git
 from model_gitops.adapters.github import GitHub
+from model_gitops.core import kustomization, retry
 from model_gitops.local.forge import Forge
 from model_gitops.local.forge.openapi import strict_forge
 from model_gitops.options import variable
@@ -345,6 +346,22 @@ def test_a_protected_branch_is_told(
     assert deploy.state() == before
 
 
+def test_no_hook_of_the_account_runs(
+    step: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hooks, log = tmp_path / "hooks", tmp_path / "log"
+    hooks.mkdir()
+    for name in ("pre-push", "reference-transaction", "post-index-change"):
+        (hooks / name).write_text(f"#!/bin/sh\necho $0 in $(pwd) >> '{log}'\n")
+        (hooks / name).chmod(0o755)
+    settings = tmp_path / "gitconfig"
+    settings.write_text(f"[core]\n\thooksPath = {hooks}\n")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
+    assert step.run("diabetes=:v2")["operation"] == "pushed"
+    # The remote is on this machine, and has the account's settings too.
+    assert {line.rpartition("/")[2] for line in log.read_text().splitlines()} == {"deploy.git"}
+
+
 def test_no_temporary_files_are_left(
     step: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -462,13 +479,89 @@ def test_a_newer_commit_replaces_an_older_one(deploy: Work, source: Work, step: 
     assert step.run(f"diabetes=:new@{B}", sha=new)["operation"] == "pushed"
 
 
-def test_a_change_by_hand_sets_no_order(deploy: Work, source: Work, step: Step) -> None:
-    old = source.pull()
-    step.run(f"diabetes=:new@{A}", sha=source.commit({"model.py": "2\n"}))
+def by_hand(deploy: Work, kind: str) -> None:
+    """What a person may do to an overlay between two deployments."""
+    path = f"{OVERLAY}/kustomization.yaml"
     deploy.pull()
-    deploy.git.run("revert", "--no-edit", "HEAD")
-    deploy.git.run("push", "--quiet", "origin", "HEAD")
-    assert step.run(f"diabetes=:old@{B}", sha=old)["operation"] == "pushed"
+    if kind == "revert":
+        deploy.git.run("revert", "--no-edit", "HEAD")
+        deploy.git.run("push", "--quiet", "origin", "HEAD")
+    elif kind == "edit":
+        deploy.commit({path: deploy.text().replace("ghcr.io/acme/diabetes ", "mirror/diabetes ")})
+    elif kind == "edit of the tag":
+        deploy.commit({path: deploy.text().replace("newTag: new", "newTag: newer")})
+    elif kind == "another deployment beside it":
+        deploy.commit(
+            {path: deploy.text().replace('"1.10"', '"1.11"')},
+            f"Deploy\n\nSource-Repository: {SOURCE}\nSource-Commit: {'0' * 40}",
+        )
+    else:
+        deploy.git.run("mv", OVERLAY, "overlays/development")
+        deploy.commit({}, "move")
+    for number in range(5):
+        deploy.commit({"other": str(number)})
+
+
+@pytest.mark.parametrize("digest", [f"@{A}", ""], ids=["digest", "tag"])
+@pytest.mark.parametrize(
+    "kind", ["revert", "edit", "edit of the tag", "another deployment beside it", "move"]
+)
+def test_a_change_by_hand_does_not_end_the_guard(
+    deploy: Work, source: Work, step: Step, kind: str, digest: str
+) -> None:
+    old = source.pull()
+    newer = step.run(f"diabetes=:new{digest}", sha=source.commit({"model.py": "2\n"}))
+    assert newer["operation"] == "pushed"
+    by_hand(deploy, kind)
+    path = "overlays/development" if kind == "move" else OVERLAY
+    late = step.run("diabetes=:old", sha=old, path=path)
+    if kind == "move" and not digest:
+        assert late["operation"] == "pushed"  # nothing ties the file to the one before
+    else:
+        assert (late["operation"], late["commit"]) == ("superseded", newer["commit"])
+    later = source.commit({"model.py": "3\n"})
+    assert step.run("diabetes=:later", sha=later, path=path)["operation"] == "pushed"
+
+
+def test_an_image_that_was_set_by_hand_only_is_replaced(
+    deploy: Work, source: Work, step: Step
+) -> None:
+    path = f"{OVERLAY}/kustomization.yaml"
+    deploy.commit({path: deploy.text().replace("newTag: v1", f"newTag: v1\n    digest: {C}")})
+    assert step.run(f"diabetes=:v2@{A}", sha=source.pull())["operation"] == "pushed"
+
+
+@pytest.mark.parametrize("digest", [f"@{A}", ""], ids=["digest", "tag"])
+def test_a_deployment_is_found_however_much_went_on_since(
+    deploy: Work, source: Work, step: Step, digest: str
+) -> None:
+    """A production that is deployed once a quarter, in a repository that many use."""
+    from model_gitops.adapters import deploy_repository
+
+    old = source.pull()
+    newer = step.run(f"diabetes=:new{digest}", sha=source.commit({"model.py": "2\n"}))
+    head = deploy.pull()
+    others = "".join(
+        "commit refs/heads/main\ncommitter Ada <ada@example.com> 4102444800 +0000\ndata 5\nother\n"
+        + (f"from {head}\n" if number == 0 else "")
+        + f"M 100644 inline other\ndata <<END\n{number}\nEND\n"
+        # Some of them change the same file, and so many that not each can be read.
+        + (f"M 100644 inline {OVERLAY}/kustomization.yaml\ndata <<END\n{deploy.text()}"
+           f"# {number}\nEND\n" if digest and number % 6 == 0 else "")
+        for number in range(600)
+    )  # fmt: skip
+    Git(deploy.remote).run("fast-import", "--quiet", input=others)
+    late = step.run("diabetes=:old", sha=old)
+    assert (late["operation"], late["commit"]) == ("superseded", newer["commit"])
+    with deploy_repository.opened(deploy.remote.as_uri(), ANONYMOUS) as opened:
+        file = opened.read_kustomization(opened.fetch("main"), OVERLAY)
+        image = kustomization.find(
+            kustomization.read(file.text, source=file.path), "diabetes", source=file.path
+        )
+        depths = deploy_repository.DEEPER
+        found = opened.last_change("main", file, image, depths=depths)
+    assert found is not None
+    assert found.commit == newer["commit"]
 
 
 def test_other_histories_are_no_order(deploy: Work, source: Work, step: Step) -> None:
@@ -618,6 +711,28 @@ def test_after_a_merge_there_is_a_new_pull_request(
     assert step.run(f"diabetes=:old@{C}", sha=sha, **PROPOSE)["operation"] == "superseded"
 
 
+def test_a_rerun_of_what_runs_sees_that_a_newer_one_waits(
+    deploy: Work, source: Work, step: Step, forge: Forge
+) -> None:
+    old = source.pull()
+    step.run(f"diabetes=:old@{A}", sha=old)
+    assert step.run(f"diabetes=:old@{A}", sha=old, **PROPOSE)["operation"] == "none"
+    new = source.commit({"model.py": "2\n"})
+    waiting = step.run(f"diabetes=:new@{B}", sha=new, **PROPOSE)
+    assert waiting["operation"] == "opened"
+    again = step.run(f"diabetes=:old@{A}", sha=old, **PROPOSE)
+    assert again == waiting | {
+        "operation": "superseded",
+        "previous": f"ghcr.io/acme/diabetes:old@{A}",
+    }
+    # A rollback to what runs is no change, and a proposal that was closed is none.
+    back = step.run(f"diabetes=:old@{A}", sha=old, trailers="Rollback: true", **PROPOSE)
+    assert back["operation"] == "none"
+    api = GitHub(DEPLOY, BOT, api_url=forge.api_url)
+    api._repository.get_pull(int(waiting["pull-request"].rpartition("/")[2])).edit(state="closed")
+    assert step.run(f"diabetes=:old@{A}", sha=old, **PROPOSE)["operation"] == "none"
+
+
 def test_two_images_have_two_pull_requests(deploy: Work, step: Step, forge: Forge) -> None:
     one = step.run("diabetes=:v2", **PROPOSE)
     other = step.run("sidecar=:v2", **PROPOSE)
@@ -716,6 +831,45 @@ def test_the_api_knows_which_commit_is_later(
     assert step.run(f"diabetes=:old@{B}", sha=old, **inputs)["operation"] == "superseded"
     later = source.commit({"model.py": "3\n"})
     assert step.run(f"diabetes=:later@{C}", sha=later, **inputs)["operation"] == "pushed"
+
+
+def test_who_can_not_be_asked_now_is_asked_again_or_nothing_is_set(
+    deploy: Work,
+    source: Work,
+    step: Step,
+    forge: Forge,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """The guard does not fail open: neither where the API is down, nor where the server is."""
+    monkeypatch.setattr("urllib3.util.retry.Retry.sleep", lambda self, response=None: None)
+    monkeypatch.setattr(retry, "pause", lambda attempt, jitter: 0.0)
+    forge.add_repository(SOURCE, source.remote)
+    old = source.pull()
+    process.run(["git", "clone", "--quiet", source.remote.as_uri(), tmp_path / "behind"])
+    inputs = {"repository": DEPLOY, "token": BOT}
+    step.run(f"diabetes=:new@{A}", sha=source.commit({"model.py": "2\n"}), **inputs)
+    before = deploy.state()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    forge.fail_next("GET", "/compare/", 502, times=1000)
+    assert step.run(f"diabetes=:old@{B}", sha=old, code=4, **inputs) == {}
+    assert "compare two commits" in capfd.readouterr().err
+    forge.faults.clear()
+    # The answer that it does not know the commit, or that the token can't see it, is an answer.
+    for status in (403, 404, 422):
+        forge.fail_next(
+            "GET", "/compare/", status, body={"message": "no", "documentation_url": "x"}
+        )
+        assert GitHub(SOURCE, BOT, api_url=forge.api_url).is_ancestor(old, "HEAD") is None
+    # Without the API the checkout asks its server, which is not there.
+    checkout = Git(tmp_path / "behind")
+    checkout.run("remote", "set-url", "origin", "http://127.0.0.1:1/x.git")
+    monkeypatch.chdir(checkout.directory)
+    assert step.run(f"diabetes=:old@{B}", sha=old, code=4) == {}
+    assert "127.0.0.1 port 1" in capfd.readouterr().err
+    assert deploy.state() == before
 
 
 # --- the adapter's comments, which cml-report uses -----------------------------------------------------

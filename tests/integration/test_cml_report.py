@@ -22,7 +22,7 @@ from model_gitops.__main__ import main
 from model_gitops.adapters import process, report_branch
 from model_gitops.adapters.git import Git
 from model_gitops.adapters.github import GitHub
-from model_gitops.core import comment
+from model_gitops.core import comment, retry
 from model_gitops.errors import ExternalError
 from model_gitops.local.forge import Forge
 from model_gitops.local.forge.openapi import strict_forge
@@ -564,6 +564,15 @@ def test_a_push_into_an_environment_is_compared_with_the_commit_before(flow: Flo
     previous = flow.git.run("rev-parse", "HEAD^").strip()[:10]
     assert f"| metric | {previous} | dev v0.0.1 | candidate | change |" in body
     assert "| r2 | 0.46 | 0.45 | 0.7 | +0.25 ▲ |" in body
+
+
+def test_a_base_that_can_not_be_asked_for_is_no_bad_input(
+    flow: Flow, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(retry, "pause", lambda attempt, jitter: 0.0)
+    flow.git.run("remote", "set-url", "origin", "http://127.0.0.1:1/x.git")
+    assert flow.run(base="nowhere", expect=4) == {"summary": ""}
+    assert re.search("::error .*127.0.0.1 port 1", capfd.readouterr().out)
 
 
 def test_a_body_alone_is_posted_where_there_is_no_model(flow: Flow, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from gto import api
 from model_gitops.__main__ import main
 from model_gitops.adapters import process
 from model_gitops.adapters.git import Git
+from model_gitops.core import retry
 from model_gitops.options import variable
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
@@ -197,6 +198,41 @@ def test_a_push_that_fails_leaves_no_tag(work: Work, remote: Path) -> None:
     assert work.register(stage="dev")[0] == 4
     assert work.local_tags == []
     assert work.remote_tags == {}
+
+
+def test_a_tag_in_the_way_is_no_race(
+    work: Work, remote: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    work.commit(md5("a"), name="m/x")
+    Git(remote).run("update-ref", "refs/tags/m", "HEAD")
+    assert work.register(model="m/x", stage="dev")[0] == 4
+    assert "give another name, or remove that ref" in capfd.readouterr().err
+
+
+def test_no_hook_of_the_checkout_runs_before_a_push(work: Work) -> None:
+    work.commit(md5("a"))
+    hook = work.git.directory / ".git/hooks/pre-push"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    assert work.register(stage="dev")[0] == 0
+
+
+def test_a_lock_that_stays_here_does_not_undo_what_was_pushed(
+    work: Work, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(retry, "pause", lambda attempt, jitter: 0.0)
+    work.commit(md5("a"))
+    lock = work.git.directory / ".git/refs/tags/m@v0.0.1.lock"
+    lock.touch()
+    code, outputs = work.register()
+    assert (code, outputs["operation"]) == (0, "registered")
+    assert "does not take them" in capfd.readouterr().err
+    assert lock.exists()
+    assert work.local_tags == []
+    lock.unlink()
+    assert work.register()[1]["operation"] == "none"
+    assert work.local_tags == ["m@v0.0.1"]
 
 
 def test_clones_that_race_agree(

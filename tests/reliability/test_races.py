@@ -9,9 +9,11 @@ import json
 import os
 import re
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from model_gitops.core import kustomization, retry
 from model_gitops.errors import RaceError
 from model_gitops.local.forge import Forge
 from model_gitops.local.forge.openapi import strict_forge
+from model_gitops.local.forge.server import Fault
 from model_gitops.options import variable
 
 FULL = os.environ.get("MODEL_GITOPS_RELIABILITY") == "full"
@@ -237,7 +240,7 @@ def forge(tmp_path: Path) -> Iterator[Forge]:
 
 
 def test_reports_of_one_title_are_one_comment(
-    tmp_path: Path, forge: Forge, numbers: Numbers
+    tmp_path: Path, forge: Forge, numbers: Numbers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = repository(tmp_path, "model")
     commit(source, {"readme": "1\n"})
@@ -264,12 +267,26 @@ def test_reports_of_one_title_are_one_comment(
         }
         Path(environment["RUNNER_TEMP"]).mkdir()
         jobs.append(Job(git.directory, {"body": "body.md", "token": TOKEN}, environment))
-    # Every job sees that there is no comment yet, before one of them writes.
-    forge.delay_next("POST", r"/issues/\d+/comments$", 3.0, times=REPORTS)
+    # Nobody's comment is written before all of them have seen that there is none yet.
+    together = threading.Barrier(REPORTS)
+    real = Forge.take_fault
+
+    def hold(self: Forge, method: str, path: str) -> Fault | None:
+        if method == "POST" and re.search(r"/issues/\d+/comments$", path):
+            with suppress(threading.BrokenBarrierError):
+                together.wait(25)
+        return real(self, method, path)
+
+    monkeypatch.setattr(Forge, "take_fault", hold)
     done = start_together("cml-report", jobs)
     comments = api.list_comments(pull.number)
     numbers(f"races: {REPORTS} reports of one title tried, {len(comments)} comment(s)")
     assert len(comments) == 1
+    created = [
+        one for one in forge.requests()
+        if one["method"] == "POST" and one["path"].endswith("/comments") and one["status"] == 201
+    ]  # fmt: skip
+    assert len(created) > 1, "there was no race"
     assert {one["operation"] for one in done} <= {"created", "updated"}
     assert {one["url"] for one in done} == {comments[0].url}
     assert re.search(r"Report of job \d+\.", comments[0].body)

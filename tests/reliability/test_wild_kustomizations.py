@@ -7,7 +7,6 @@ second edit changes nothing, and `kustomize build` shows the image that was aske
 
 from __future__ import annotations
 
-import itertools
 import os
 import re
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
+from ruamel.yaml.nodes import MappingNode
 
 from model_gitops.adapters import process
 from model_gitops.core import kustomization
@@ -202,23 +202,54 @@ def check_edit(text: str, wanted: Image) -> str:
             entry.pop(key)
     assert load(new) == expected
     assert kustomization.edit(new, [wanted], source="x") == new
-    check_lines(text, new)
+    check_outside(text, new, wanted.name)
     return new
 
 
-def check_lines(old: str, new: str) -> None:
-    """Every line outside of the span that changed is the same, and the span is the entry's."""
-    olds, news = (text.splitlines(keepends=True) for text in (old, new))
-    same_start = sum(1 for _ in itertools.takewhile(lambda p: p[0] == p[1], zip(olds, news)))  # noqa: B905
-    ends = zip(reversed(olds[same_start:]), reversed(news[same_start:]))  # noqa: B905
-    same_end = sum(1 for _ in itertools.takewhile(lambda p: p[0] == p[1], ends))
-    for lines in (olds, news):
-        changed = lines[same_start : len(lines) - same_end]
-        assert len(changed) <= 8
-        for line in changed:
-            # Without a final newline the line before an added or a dropped one changes its end.
-            keys = ("name", "newName", "newTag", "digest", "# between", "# below", "tagSuffix")
-            assert any(key in line for key in keys), line
+def check_outside(old: str, new: str, name: str) -> None:
+    """What is outside of the entry is the same byte by byte; inside, every comment stays."""
+    start, end = entry_of(old, name)
+    assert new.startswith(old[:start])
+    assert new.endswith(old[end:])
+    assert len(new) >= start + len(old) - end
+    inside = new[start : len(new) - (len(old) - end)]
+    comments = re.findall(r"#.*", old[start:end])
+    assert [one.rstrip() for one in re.findall(r"#.*", inside)] == [
+        one.rstrip() for one in comments
+    ]
+
+
+def entry_of(text: str, name: str) -> tuple[int, int]:
+    """Return where the entry of image `name` begins and ends, by a YAML parser's own marks.
+
+    Of a block it is whole lines, to the end of its last value's.
+    """
+    bom = text.startswith("\ufeff")
+    plain = text.removeprefix("\ufeff").replace("\t", " ")
+    for document in YAML(typ="safe", pure=True).compose_all(plain):
+        for key, images in document.value if isinstance(document, MappingNode) else ():
+            for entry in images.value if key.value == "images" else ():
+                if ("name", name) in [(one.value, value.value) for one, value in entry.value]:
+                    start, end = entry.start_mark.index, entry.value[-1][1].end_mark.index
+                    if entry.flow_style:
+                        return bom + start, bom + entry.end_mark.index
+                    after = plain.find("\n", end)
+                    line = plain.rfind("\n", 0, start) + 1
+                    return bom + line, bom + (after + 1 if after >= 0 else len(plain))
+    raise AssertionError(f"no entry {name} in {text}")
+
+
+def test_the_check_sees_a_neighbour_that_was_changed() -> None:
+    old = "images:\n- name: app\n  newTag: v1 # t\n- name: application\n  newTag: v1\n# newTag\n"
+    check_outside(old, old.replace("v1 #", "v2 #"), "app")
+    for damage in (
+        old.replace("application\n  newTag: v1", "application\n  newTag: v2"),
+        old.replace("# newTag", "#newTag"),
+        old.replace(" # t", ""),
+        old.replace("images:", "images: "),
+    ):
+        with pytest.raises(AssertionError):
+            check_outside(old, damage, "app")
 
 
 def expected_images(text: str, wanted: Image, old: Sequence[str], new: Sequence[str]) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from model_gitops.__main__ import ACTIONS, main
@@ -32,6 +34,15 @@ def test_a_secret_on_the_command_line_is_refused_and_not_repeated(
     output = capsys.readouterr()
     assert "MODEL_GITOPS_TOKEN" in output.err
     assert "canary-3141" not in output.err + output.out
+
+
+def test_a_secret_that_was_read_is_in_no_environment_of_a_child(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MODEL_GITOPS_REMOTE_CONFIG", "secret_access_key=canary-3141")
+    assert main(["dvc-pull-model"]) == 2  # no model is given
+    assert "canary-3141" not in capsys.readouterr().err
+    assert "MODEL_GITOPS_REMOTE_CONFIG" not in os.environ
 
 
 @pytest.mark.parametrize("value", ["a\0b", "a\x1b[31mb", "x" * 300_000])

@@ -135,6 +135,15 @@ def test_a_rollback_counts_as_what_it_took_back() -> None:
     assert deployment.origin_of(deployment.read_trailers(text)) == Origin("a/b", older)
 
 
+def test_the_text_of_a_message_is_no_trailer() -> None:
+    said = f"Rollback: true\n\nRollback: true\r\nrollback:  true\nImage-Digest: {A}\nSigned-off-by: Ada"
+    trailers = (("Source-Commit", OURS),)
+    message = deployment.commit_message("Rollback: true", said, trailers)
+    found = deployment.read_trailers(message)
+    assert found == {"source-commit": [OURS], "signed-off-by": ["Ada"]}
+    assert message.startswith(" Rollback: true\n\n Rollback: true\n rollback:  true\n")
+
+
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [

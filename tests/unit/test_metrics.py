@@ -28,6 +28,8 @@ def rule(better: Literal["higher", "lower"] = "higher", **more: Any) -> Rule:
         (rule("lower"), 10.0, 9.0, True),
         (rule("lower"), 10.0, 11.0, False),
         (rule("lower", tolerance=1.0), 10.0, 11.0, True),
+        (rule("lower"), 1e-12, 9e-10, False),
+        (rule("lower", tolerance=1e-10), 1e-12, 1.01e-10, True),
         (rule(), None, -5.0, True),
         (rule(minimum=0.3), None, 0.2, False),
         (rule(maximum=0.3), 0.1, 0.4, False),
@@ -55,6 +57,14 @@ def test_exactly_the_tolerated_loss_passes_in_spite_of_rounding(
     base: float, tolerance: float
 ) -> None:
     assert metrics.judge(rule(tolerance=tolerance), base, base - tolerance).passed
+
+
+def test_an_integer_that_python_does_not_write_is_told_by_its_length() -> None:
+    assert metrics.format_number(0x10**6000) == "an integer of 24001 bits"
+    assert metrics.format_number(-(2**64)) == "-18446744073709551616"
+    assert metrics.load(f"? 0x1{'0' * 6000}\n: 1\n", source="params.yaml") == {
+        "an integer of 24001 bits": 1
+    }
 
 
 def test_flatten_names_nested_values_with_dots() -> None:

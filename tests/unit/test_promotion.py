@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from model_gitops import runner
+from model_gitops.actions import check_promotion
 from model_gitops.adapters.project import promotion_schema
 from model_gitops.core import document, promotion
 from model_gitops.errors import InputError, RefusedError
@@ -85,6 +88,11 @@ def test_any_branch_names_give_an_environment_or_a_refusal(base: str, head: str)
         (("model: diabetes", "model: '../x'"), "no name that GTO accepts"),
         (("model: diabetes", "model: [a]"), "is not of type 'string'"),
         (("gate:", "gate: ["), "not valid YAML: line"),
+        (("name: staging", 'name: "staging\\n"'), "control character"),
+        (("model: diabetes", 'model: "diabetes\\n"'), "control character"),
+        (("gate:", "gate: !!bool x\nmore:"), "not valid YAML: KeyError"),
+        (("gate:", "gate: !!int ''\nmore:"), "not valid YAML: IndexError"),
+        (("gate:", "gate: !!float ''\nmore:"), "not valid YAML: IndexError"),
     ],
 )
 def test_a_wrong_file_is_named_with_its_fault(change: tuple[str, str], says: str) -> None:
@@ -103,6 +111,35 @@ def test_a_wrong_file_is_named_with_its_fault(change: tuple[str, str], says: str
 def test_any_document_is_accepted_or_refused_with_an_input_error(data: Any) -> None:
     with pytest.raises(InputError):
         document.validate(data, promotion_schema(), source="promotion.yaml")
+
+
+@pytest.mark.parametrize(
+    ("head", "base_ref", "head_ref", "expected"),
+    [
+        ({"ref": "main", "repo": {"full_name": "acme/m"}}, "", "", "main"),
+        ({"ref": "main", "repo": {"full_name": "eve/m"}}, "", "", "eve:main"),
+        ({"ref": "main", "repo": {"full_name": "eve/m"}}, "", "main", "eve:main"),
+        ({"ref": "main", "repo": {"full_name": "eve/m"}}, "staging", "main", "eve:main"),
+        ({"ref": "main", "repo": {"full_name": "eve/m"}}, "staging", "", ""),
+        ({"ref": "patch", "repo": {"full_name": "eve/m"}}, "staging", "main", "main"),
+        # The fork was deleted.
+        ({"ref": "main", "repo": None}, "", "", "unknown:main"),
+        ({"ref": "main", "repo": {}}, "", "", "unknown:main"),
+        # An event of a person's own, for act.
+        ({"ref": "main"}, "", "", "main"),
+        (None, "staging", "main", "main"),
+    ],
+)
+def test_a_forks_branch_is_not_ours(
+    head: Any, base_ref: str, head_ref: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_REPOSITORY", "acme/m")
+    event = {"pull_request": {"head": head, "base": {"ref": "staging"}}} if head else {}
+    context = replace(runner.context(), event=event)
+    assert check_promotion._head(context, base_ref, head_ref) == expected
+    if ":" in expected:
+        with pytest.raises(RefusedError, match="is not allowed"):
+            load(TEXT).target("staging", expected)
 
 
 def test_a_yaml_bomb_is_refused() -> None:

@@ -26,6 +26,21 @@ def test_the_first_version() -> None:
     assert (plan.version, plan.commit, plan.previous) == ("v0.0.1", C, "")
 
 
+@pytest.mark.parametrize(
+    ("name", "request_"),
+    [
+        ("model", Request("m" * 240)),
+        ("stage", Request("m", "s" * 240)),
+        ("version", Request("m", version=f"v1.0.0-{'a' * 240}")),
+        ("model", Request("m/" * 600 + "m")),
+    ],
+)
+def test_a_name_that_makes_too_long_a_tag_is_bad_input(name: str, request_: Request) -> None:
+    with pytest.raises(InputError, match=rf"input `{name}` is .*too many for a file's name"):
+        registration.check(request_)
+    registration.check(Request("a/" * 20 + "m" * 200, "s" * 20, "v1.0.0-rc.1"))
+
+
 def test_another_model_is_the_next_version() -> None:
     plan = decide(Request("m", commit=C, bump="minor"))
     assert (plan.version, plan.operation, plan.previous) == ("v0.1.0", "registered", "v0.0.2")

@@ -137,7 +137,10 @@ def test_escape(text: str, shown: str) -> None:
     assert markdown.escape(text) == shown
 
 
-@pytest.mark.parametrize("text", ["@everyone", "#12", "https://example.com", "www.example.com"])
+@pytest.mark.parametrize(
+    "text",
+    ["@everyone", "#12", "https://example.com", "www.example.com", "GH-1", "gh-12", "a" * 40],
+)
 def test_escape_makes_no_mention_and_no_link(text: str) -> None:
     escaped = markdown.escape(text)
     assert text not in escaped
@@ -277,10 +280,25 @@ def test_a_body_is_split_at_its_headings() -> None:
         ("~~~~\ncode\n~~~", "~~~~"),
         ("<details>\ntext", "</details>"),
         ("text <!-- hidden", "-->"),
+        ("# One\n<!-- hidden\n\n# Two\n```\n", "-->"),
+        ("```\n--> <!--\n```\n<!-- a --> <!-- b\n# Two", "-->"),
+        ("<details>\n<!-- a\n</details>", "-->\n\n</details>"),
     ],
 )
 def test_what_a_body_leaves_open_is_closed(body: str, end: str) -> None:
     assert report.body_sections(body)[-1].text.endswith(f"\n{end}")
+
+
+def test_a_comment_left_open_hides_nothing_of_ours() -> None:
+    """Neither where a heading follows it, nor where that part is left out."""
+    sections = report.body_sections("# One\n<!-- hidden\n\n# Two\ntext\n")
+    assert [section.name for section in sections] == ["One"]
+    shown, _ = report.assemble("head", [*sections, Section("metrics", "| table |")], "")
+    assert shown.index("-->") < shown.index("| table |")
+    sections = report.body_sections(
+        "<!-- a\n# b\n-->\n# Two <!-- note -->\n```\n<!--\n```\n# Three"
+    )
+    assert [section.name for section in sections] == ["body", "Two <!-- note -->", "Three"]
 
 
 def test_a_body_can_not_carry_a_mark() -> None:

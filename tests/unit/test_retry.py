@@ -33,6 +33,19 @@ def test_a_lost_race_in_any_wording(message: str) -> None:
         " ! [remote rejected] m#dev#1 -> m#dev#1 (atomic push failed)",
         "fatal: Authentication failed for 'https://example.org/'",
         "fatal: repository 'https://example.org/x.git/' not found",
+        "fatal: unable to access 'https://e/': The requested URL returned error: 403",
+        "fatal: unable to access 'https://e/': The requested URL returned error: 404 Not Found",
+        "fatal: unable to access 'https://e/': server certificate verification failed. CAfile: none",
+        "fatal: unable to access 'https://e/': SSL certificate problem: self-signed certificate",
+        "fatal: unable to access 'gopher://e/': Protocol \"gopher\" not supported or disabled",
+        "fatal: unable to access '/root/.config/git/config': Permission denied",
+        # The words of a race, and a reason that stays.
+        "error: cannot lock ref 'refs/tags/m': Unable to create '/m.lock': Permission denied",
+        "fatal: Unable to create '/x.git/index.lock': No space left on device",
+        "error: cannot lock ref 'refs/tags/m': Unable to create '/m.lock': File name too long",
+        "fatal: Unable to create '/x.git/packed-refs.lock': Read-only file system",
+        "error: cannot lock ref 'refs/tags/m/x@v1': 'refs/tags/m' exists; cannot create"
+        " 'refs/tags/m/x@v1'\n ! [remote rejected] m/x@v1 (failed to update ref)",
     ],
 )
 def test_a_refusal_is_neither_a_race_nor_a_passing_fault(message: str) -> None:
@@ -49,6 +62,19 @@ def test_a_refusal_is_neither_a_race_nor_a_passing_fault(message: str) -> None:
         "fatal: the remote end hung up unexpectedly",
         "fatal: unable to access 'https://example.org/': Empty reply from server",
         "error: RPC failed; curl 56 Recv failure: Connection reset by peer",
+        "fatal: unable to access 'http://127.0.0.1:1/x/': Failed to connect to 127.0.0.1 port 1"
+        " after 0 ms: Couldn't connect to server",
+        "fatal: unable to access 'https://e/': OpenSSL SSL_read: unexpected eof while reading",
+        "fatal: unable to access 'https://e/': gnutls_handshake() failed: Error in the pull function",
+        "fatal: unable to access 'https://e/': OpenSSL SSL_connect: SSL_ERROR_SYSCALL",
+        "error: curl 18 transfer closed with 12 bytes remaining to read",
+        "error: HTTP/2 stream 1 was not closed cleanly: INTERNAL_ERROR",
+        "error: curl 55 Send failure: Broken pipe",
+        "fatal: expected flush after ref listing",
+        "ssh: connect to host e port 22: No route to host",
+        "ssh: Could not resolve hostname e: Name or service not known",
+        "remote: fatal error in commit_refs\n ! [remote rejected] main -> main (failure)",
+        " ! [remote rejected] main -> main (Internal Server Error)",
     ],
 )
 def test_a_fault_that_may_pass(message: str) -> None:
@@ -66,3 +92,18 @@ def test_a_lock_file_is_this_machines_only_where_git_itself_complains() -> None:
     assert retry.lock_file(f"error: cannot lock ref 'x': {told}") == "/src/.git/refs/tags/m@v1.lock"
     assert retry.lock_file(f"remote: error: cannot lock ref 'x': {told}") == ""
     assert retry.lock_file("fatal: the remote end hung up unexpectedly") == ""
+    for server in (
+        f"fatal: remote error: {told}",
+        f"fatal: remote error: no\nfatal: {told}",
+        f"remote: no\u2028fatal: {told}",
+        f"!\trefs/tags/m:refs/tags/m\t[remote rejected] ({told})",
+    ):
+        assert retry.lock_file(server) == ""
+
+
+def test_the_reason_is_the_refused_ref_and_not_the_last_line() -> None:
+    said = "error: failed to push some refs to 'x'\nTo x\n!\ta:a\t[rejected] (fetch first)\nDone\n"
+    assert retry.reason(said) == "!\ta:a\t[rejected] (fetch first)"
+    assert retry.reason("hint: x\nerror: cannot lock ref 'a'\nDone") == "error: cannot lock ref 'a'"
+    assert retry.reason("the tags moved") == "the tags moved"
+    assert retry.reason("") == ""

@@ -46,9 +46,39 @@ def test_progress_cannot_be_a_workflow_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
-    runner.say("fine\n  ::add-mask::x\r::stop-commands::y\n##[group]z")
+    runner.say(
+        "fine\n  ::add-mask::x\r::stop-commands::y\n##[group]z\nx ##[add-mask]y ##[error]\r\n"
+        "#\x1b[0m#[add-mask]z\n\x00::add-mask::\n####[[add-mask]z"
+    )
     lines = capsys.readouterr().err.split("\n")
-    assert not any(line.lstrip().startswith(("::", "##[")) for line in lines)
+    assert [command_in(line) for line in lines] == [""] * len(lines)
+    assert command_in("x ##[add-mask]y") == command_in("  ::add-mask::x") == "add-mask"
+
+
+@pytest.mark.parametrize("in_workflow", ["true", ""])
+def test_text_from_outside_cannot_steer_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], in_workflow: str
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", in_workflow)
+    for tell in (runner.say, runner.error, runner.warning, runner.notice):
+        tell("a\tb \x1b[31mred\x1b[0m\x1b]0;title\x07\x1b[2J\x9b2J\x08end")
+        shown = "".join(capsys.readouterr())
+        assert shown.endswith("a\tb red2Jend\n")
+
+
+def command_in(line: str) -> str:
+    """Return the command that the runner finds in a line of the log, or nothing.
+
+    As in TryParseV2 and TryParse: https://github.com/actions/runner, Runner.Common/ActionCommand.cs.
+    """
+    known = ("add-mask", "stop-commands", "group", "error")
+    if line.lstrip().startswith("::"):
+        found = line.lstrip()[2:].partition("::")
+    else:
+        start = line.find("##[")
+        found = line[start + 3 :].partition("]") if start >= 0 else ("", "", "")
+    name = found[0].split(" ")[0] if found[1] else ""
+    return name if name in known else ""
 
 
 def test_summaries_append_up_to_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

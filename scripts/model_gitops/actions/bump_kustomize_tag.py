@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 from model_gitops import runner
-from model_gitops.adapters import git, github, process
+from model_gitops.adapters import git, github
 from model_gitops.adapters.deploy_repository import (
     Deployment,
     DeployRepository,
@@ -162,7 +162,7 @@ def command(
             )
     if result.operation == "superseded":
         runner.notice(
-            f"{wanted.path} runs an image from a later commit already, or was rolled back from one"
+            f"{wanted.path} has an image from a later commit, or one is proposed, or was rolled back"
             f" (deploy commit {result.commit}); to set this image on purpose give the trailer"
             " `Rollback: true`",
             title="superseded",
@@ -212,21 +212,17 @@ def _propose(
     base = _branch(deploy, wanted)
     head = deployment.branch_name(wanted.path, wanted.images, base)
     state = _read(deploy, deploy.fetch(base), wanted)
+    existing = deploy.refs(head).branches.get(head, "")
+    open_one = api.find_pull_request(head, base)
+    tip = deploy.fetch(head) if existing else ""
+    # First of all: where the base has our image still, a newer one may be on its way.
+    if tip and open_one and _is_superseded(wanted, _origin(deploy.message(tip))):
+        return _Result("superseded", tip, state, open_one.url)
     if state.is_same:
         return _Result("none", state.tip, state)
     if newer := _newer(deploy, base, state, wanted):
         return _Result("superseded", newer, state)
     wanted = _taking_back(deploy, base, state, wanted)
-
-    existing = deploy.refs(head).branches.get(head, "")
-    open_one = api.find_pull_request(head, base)
-    tip = ""
-    if existing:
-        tip = deploy.fetch(head)
-        if open_one:
-            proposed = _origin(deploy.message(tip))
-            if _is_superseded(wanted, proposed):
-                return _Result("superseded", tip, state, open_one.url)
     pushed = not (tip and _holds(deploy, tip, state, wanted))
     if pushed:
         tip = deploy.commit(state.tip, state.new_file, wanted.commit_message)
@@ -291,9 +287,10 @@ def _holds(deploy: DeployRepository, tip: str, state: _State, wanted: _Wanted) -
 
 def _newer(deploy: DeployRepository, branch: str, state: _State, wanted: _Wanted) -> str:
     """Return the deploy commit whose image is from a later commit than ours, or an empty string."""
-    if _origin_of(wanted.trailers) is None or _is_rollback(wanted.trailers):
+    ours = _origin_of(wanted.trailers)
+    if ours is None or _is_rollback(wanted.trailers):
         return ""
-    for found in _incumbents(deploy, branch, state):
+    for found in _incumbents(deploy, branch, state, ours):
         if _is_superseded(wanted, deployment.origin_of(found.trailers)):
             return found.commit
     return ""
@@ -304,15 +301,20 @@ def _taking_back(deploy: DeployRepository, branch: str, state: _State, wanted: _
     ours = _origin_of(wanted.trailers)
     if ours is None or not _is_rollback(wanted.trailers):
         return wanted
-    origins = (deployment.origin_of(one.trailers) for one in _incumbents(deploy, branch, state))
+    incumbents = _incumbents(deploy, branch, state, ours)
+    origins = (deployment.origin_of(one.trailers) for one in incumbents)
     same = (one for one in origins if one and one.repository.lower() == ours.repository.lower())
     return replace(wanted, trailers=deployment.with_rollback(wanted.trailers, next(same, None)))
 
 
-def _incumbents(deploy: DeployRepository, branch: str, state: _State) -> Iterator[Deployment]:
-    """Yield the commit behind each image that is to change, where history tells it."""
+def _incumbents(
+    deploy: DeployRepository, branch: str, state: _State, ours: Origin
+) -> Iterator[Deployment]:
+    """Yield the deployment behind each image that is to change, where history tells it."""
     for before, after in zip(state.before, state.after, strict=True):
-        if before != after and (found := deploy.last_change(branch, state.file, before)):
+        if before == after:
+            continue
+        if found := deploy.last_origin(branch, state.file, before, ours.repository):
             yield found
 
 
@@ -334,7 +336,10 @@ def _is_superseded(wanted: _Wanted, incumbent: Origin | None) -> bool:
 
 
 def _is_ancestor(ours: str, incumbent: str, api: github.GitHub | None) -> bool | None:
-    """Ask the checkout around us, then GitHub, then fetch what the checkout lacks."""
+    """Ask the checkout around us, then GitHub, then fetch what the checkout lacks.
+
+    None where nobody knows both commits. Raises ExternalError where somebody could not be asked.
+    """
     source = _checkout(ours)
     shallow = source is not None and source.is_shallow()
     if source and source.commit_of(incumbent):
@@ -347,13 +352,7 @@ def _is_ancestor(ours: str, incumbent: str, api: github.GitHub | None) -> bool |
         return answer
     if source is None or not source.has_remote():
         return None
-    depth = ["--unshallow"] if shallow else []
-    try:
-        source.remote(
-            "fetch", "--quiet", "--no-tags", "--no-recurse-submodules", *depth,
-            "--", "origin", incumbent,
-        )  # fmt: skip
-    except (process.ProcessError, git.LostRace):
+    if not source.try_fetch(incumbent, *(["--unshallow"] if shallow else [])):
         return None
     return source.is_ancestor(ours, incumbent)
 

@@ -45,11 +45,7 @@ def command(
         raise InputError.of(
             "base-ref", base_ref, "the event has no branch", fix="give `base-ref`, for example main"
         )
-    # With an explicit base the event's head would be of another change.
-    head = head_ref or ("" if base_ref else context.head_ref)
-    if not head_ref and not base_ref and head and (fork := _fork(context)):
-        # A fork's branch named `staging` is not our branch: nobody merged into it here.
-        head = f"{fork}:{head}"
+    head = _head(context, base_ref, head_ref)
     target = promotion.target(base, head)
 
     repository = git.open_repository(Path.cwd())
@@ -74,10 +70,23 @@ def command(
     )
 
 
+def _head(context: runner.Context, base_ref: str, head_ref: str) -> str:
+    """Return the branch that the change comes from: `owner:branch` for a fork's."""
+    # With an explicit base the event's head would be of another change.
+    head = head_ref or ("" if base_ref else context.head_ref)
+    # A fork's branch named `staging` is not our branch: nobody merged into it here. The same where
+    # a workflow hands on the event's name; another name is of another change.
+    is_of_event = head != "" and head == context.head_ref
+    return f"{fork}:{head}" if is_of_event and (fork := _fork(context)) else head
+
+
 def _fork(context: runner.Context) -> str:
     """Return the owner of the pull request's fork, or an empty string for a branch of this one."""
     head = context.pull_request.get("head")
-    repository = head.get("repo") if isinstance(head, dict) else None
-    if not isinstance(repository, dict) or repository.get("full_name") == context.repository:
+    if not isinstance(head, dict) or "repo" not in head:
         return ""
-    return str(repository.get("full_name", "")).split("/", maxsplit=1)[0]
+    repository = head["repo"]
+    if not isinstance(repository, dict):
+        return "unknown"  # a fork that was deleted meanwhile
+    name = str(repository.get("full_name", ""))
+    return "" if name == context.repository else name.split("/", maxsplit=1)[0] or "unknown"

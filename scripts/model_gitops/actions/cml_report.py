@@ -185,8 +185,7 @@ def _read_body(body: str) -> tuple[str, Path]:
         return "", Path.cwd()
     path = Path(body)
     try:
-        with path.open("rb") as stream:
-            content = stream.read(LARGEST_BODY + 1)
+        content = paths.read_bounded(path, LARGEST_BODY)
     except OSError as error:
         problem = f"the file can't be read: {error.strerror}"
         fix = "write the Markdown file in a step before this one, or leave `body` out"
@@ -238,7 +237,12 @@ def _find_baseline(repository: git.Git, context: runner.Context, base: str) -> _
         runner.warning(str(error))
     registry = tags.Registry.read(repository.tags())
     named = base or _default_base(repository, context, promotion)
-    commit = _commit_of(repository, registry, promotion, named) if named else ""
+    try:
+        commit = _commit_of(repository, registry, promotion, named) if named else ""
+    except ExternalError:
+        if base:
+            raise
+        commit = ""
     if not commit and base:
         raise InputError.of(
             "base",
@@ -318,13 +322,8 @@ def _commit_of(
     )
     if not valid or not repository.has_remote():
         return ""
-    depth = repository.flat_depth()  # a shallow checkout has only its own branch
-    try:
-        repository.remote(
-            "fetch", "--quiet", "--no-recurse-submodules", "--no-tags", *depth,
-            "--", "origin", f"+refs/heads/{named}:{remote}",
-        )  # fmt: skip
-    except (ExternalError, git.LostRace):
+    # A shallow checkout has only its own branch.
+    if not repository.try_fetch(f"+refs/heads/{named}:{remote}", *repository.flat_depth()):
         return ""
     return repository.commit_of(remote) or ""
 

@@ -76,9 +76,11 @@ def command(
         plan = _decide(repository, request, revision or "HEAD", commit, registry)
         made = _make_tags(repository, plan, request, message, registry.newest(model))
         # Pushed first, then set here: a failure leaves no tag behind in the checkout.
-        if made and push:
+        if not push:
+            repository.set_tags(made, replace=False)
+        elif made:
             told = repository.remote(
-                "push", "--porcelain", "--atomic", "--no-follow-tags",
+                "push", "--porcelain", "--atomic", "--no-follow-tags", "--no-verify",
                 f"--force-with-lease={guard}:{(published or {}).get(guard, '')}", "--", remote,
                 f"{list(made.values())[-1]}:{guard}",
                 *(f"{value}:refs/tags/{name}" for name, value in made.items()),
@@ -86,7 +88,7 @@ def command(
             if any(line.startswith("=") for line in told.splitlines()):
                 # Up to date: another job wrote the very same tag, to the second.
                 raise git.LostRace(told)
-        repository.set_tags(made, replace=push)
+            repository.keep_tags(made)
         for name in made:
             runner.say(f"tag {name} at {plan.commit[:12]}")
         return plan

@@ -15,7 +15,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from model_gitops import runner
-from model_gitops.adapters import process, scratch
+from model_gitops.adapters import paths, process, scratch
 from model_gitops.core import retry
 from model_gitops.core.tags import Tag
 from model_gitops.errors import ExternalError, InputError, RaceError
@@ -160,12 +160,20 @@ class Git:
 
     def _remove_stale_lock(self, said: str) -> None:
         """Remove the lock file that git complains of, where it is left of a git that was killed."""
-        file = Path(retry.lock_file(said))
+        name = retry.lock_file(said)
+        if not name:
+            return
+        file = self.directory / name
         with suppress(OSError):
             age = time.time() - file.stat().st_mtime
-            if file.suffix == ".lock" and age > _OLDEST_LOCK_SECONDS:
+            # A server may have said so: only git's own locks are ever removed.
+            if age > _OLDEST_LOCK_SECONDS and paths.is_inside(file, self._own_folder()):
                 file.unlink()
                 runner.warning(f"removed {file}, which a git that was killed left {age:.0f} s ago")
+
+    def _own_folder(self) -> Path:
+        """Return the folder of git's own files; in a linked work tree the main one's."""
+        return self.directory / self.run("rev-parse", "--git-common-dir").rstrip("\n")
 
     def commit_of(self, revision: str) -> str | None:
         """Return the full commit hash that `revision` names, or None."""
@@ -180,7 +188,8 @@ class Git:
     def find_commit(self, revision: str) -> str | None:
         """Return the commit of `revision`, of the remote's branch of that name, or fetched; or None.
 
-        A shallow checkout has only its own branch, and stays shallow.
+        A shallow checkout has only its own branch, and stays shallow. Raises ProcessError where the
+        remote could not be asked.
         """
         for name in (revision, f"origin/{revision}"):
             if commit := self.commit_of(name):
@@ -188,15 +197,24 @@ class Git:
         takes = self.completed("check-ref-format", f"refs/heads/{revision}", check=False)
         if revision.startswith("-") or takes.returncode != 0 or not self.has_remote():
             return None
-        depth = self.flat_depth()
+        found = self.try_fetch(revision, *self.flat_depth())
+        return self.commit_of("FETCH_HEAD") if found else None
+
+    def try_fetch(self, refspec: str, *depth: str) -> bool:
+        """Fetch what the remote may not have, or not give us, and return whether it did.
+
+        Raises ProcessError where the remote could not be asked: that is no "no".
+        """
         try:
             self.remote(
                 "fetch", "--quiet", "--no-tags", "--no-recurse-submodules", *depth,
-                "--", "origin", revision,
+                "--", "origin", refspec,
             )  # fmt: skip
-        except (process.ProcessError, LostRace):
-            return None
-        return self.commit_of("FETCH_HEAD")
+        except process.ProcessError as error:
+            if retry.is_transient(error.completed.stderr):
+                raise
+            return False
+        return True
 
     def made(self, commit: str) -> int:
         """Return when `commit` was made, or merged, in Unix seconds."""
@@ -318,6 +336,20 @@ class Git:
                 raise LostRace(done.stderr)
             raise process.ProcessError(done)
 
+    def keep_tags(self, tags: Mapping[str, str]) -> None:
+        """Set tags that are pushed already here too. A lock that stays in the way is no failure."""
+        said = ""
+        for attempt in range(retry.ATTEMPTS):
+            try:
+                self.set_tags(tags, replace=True)
+                return
+            except LostRace as error:
+                said = retry.reason(str(error))
+                time.sleep(retry.pause(attempt, random.random()))  # noqa: S311 - jitter
+        runner.warning(
+            f"the tags {', '.join(tags)} are pushed, but this checkout does not take them: {said[:200]}"
+        )
+
     def has_remote(self, remote: str = "origin") -> bool:
         """Whether the repository knows `remote`."""
         return remote in self.run("remote").splitlines()
@@ -367,15 +399,15 @@ def until_won(attempt: Callable[[], T], what: str) -> T:
     """
     start = time.monotonic()
     number = 0
-    last: list[str] = []
+    said = ""
     while number < retry.ATTEMPTS or time.monotonic() < start + retry.RACE_SECONDS:
         try:
             return attempt()
         except LostRace as error:
-            last = str(error).strip().splitlines()
+            said = retry.reason(str(error))
             time.sleep(retry.pause(number, random.random()))  # noqa: S311 - jitter
         number += 1
-    told = f" (git said: {last[-1][:200]})" if last else ""
+    told = f" (git said: {said[:200]})" if said else ""
     raise RaceError(
         f"{what}: other writers were first {number} times in a row{told}",
         fix="run the job again; if it happens often, look for a job that pushes in a loop",
@@ -400,6 +432,11 @@ def open_repository(directory: Path, *, input_name: str = "working-directory") -
 
 def _fix_for(said: str) -> str:
     lowered = said.lower()
+    if "exists; cannot create" in lowered or "refname conflict" in lowered:
+        return "a ref stands where a folder of refs must be: give another name, or remove that ref"
+    # A file of this machine, or the server's: no token's matter.
+    if "unable to create" in lowered:
+        return "look at that file's folder: who may write it, and whether its disk has room"
     if any(text in lowered for text in ("403", "permission", "denied", "protected branch")):
         return (
             "the token or key may read but not write there: give one with `contents: write` on that"

@@ -151,13 +151,17 @@ class GitHub:
     def is_ancestor(self, ancestor: str, descendant: str) -> bool | None:
         """Whether commit `ancestor` is in the history of `descendant`; None where GitHub can't tell.
 
-        That is so for commits it does not know, and for repositories that the token can't see.
+        That is so for commits it does not know, and for repositories that the token can't see. Raises
+        ApiError where it gives no answer at all.
         """
         try:
             with self._errors("compare two commits", "contents: read"):
                 status = self._repository.compare(ancestor, descendant).status
-        except ApiError:
-            return None
+        except ApiError as error:
+            forbidden = isinstance(error, ForbiddenError) and error.status in (403, 404)
+            if forbidden or error.status == 422:
+                return None
+            raise
         return status in ("ahead", "identical") if status else None
 
     def open_pull_request(self, *, head: str, base: str, title: str, body: str) -> PullRequest:

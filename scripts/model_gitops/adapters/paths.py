@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -23,6 +24,17 @@ def is_inside(path: Path, top: Path) -> bool:
         return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(top))
     except (OSError, ValueError):
         return False
+
+
+def read_bounded(path: Path, most: int) -> bytes:
+    """Read a file of at most `most` bytes; one more is returned of a longer one.
+
+    Raises OSError; a device or a pipe, which may have no end, or never begin, is "no file" too.
+    """
+    if path.exists() and not is_file(path):
+        raise OSError(errno.EINVAL, "it is no file")
+    with path.open("rb") as stream:
+        return stream.read(most + 1)
 
 
 def write_whole(file: Path, text: str) -> None:

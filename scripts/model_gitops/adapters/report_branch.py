@@ -26,6 +26,8 @@ def publish(url: str, token: str, files: Sequence[Path]) -> str:
     with scratch.folder("model-gitops-reports-") as folder:
         process.run(["git", "init", "--quiet", "--bare", folder])
         repository = git.Git(folder, git.token_credentials(url, token))
+        # The account's own hooks are not for us.
+        repository.run("config", "core.hooksPath", "/dev/null")
         return git.until_won(lambda: _attempt(repository, url, files), f"the branch {BRANCH}")
 
 

@@ -20,7 +20,20 @@ _EXAMPLE = "images: diabetes=ghcr.io/acme/diabetes:v1.2.3@sha256:…"
 _LONGEST_TRAILER = 1000
 _LONGEST_SUBJECT = 200
 # The branches of our pull requests.
-_OURS = "model-gitops/bump-"
+_BRANCHES = "model-gitops/bump-"
+# What decides something when a commit is read again, by lowercase key.
+_DECIDING = frozenset(
+    [
+        "model",
+        "model-version",
+        "model-hash",
+        "source-repository",
+        "source-commit",
+        "image-digest",
+        "rollback",
+        "rollback-from",
+    ]
+)
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _SCP = re.compile(r"(?P<user>\w[\w.-]*)@(?P<host>\w[\w.-]*):(?P<path>[^/:].*)")
 _SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9_.-]+")
@@ -288,15 +301,23 @@ def subject(message: str, wanted: Sequence[Image], path: str, trailers: Trailers
 
 
 def commit_message(first_line: str, message: str, trailers: Trailers) -> str:
-    """Return the whole commit message; the trailers are its last paragraph."""
+    """Return the whole commit message; the trailers are its last paragraph.
+
+    A line of the text that would be read as one of ours (`Rollback: true`) is set in by a space.
+    """
     body = "\n".join(message.strip().splitlines()[1:]).strip()
+    text = "\n\n".join(part for part in (first_line, body) if part)
+    lines = (
+        f" {line}" if _DECIDING.intersection(read_trailers(line)) else line
+        for line in text.split("\n")
+    )
     block = "\n".join(f"{key}: {value}" for key, value in trailers)
-    return "\n\n".join(part for part in (first_line, body, block) if part) + "\n"
+    return "\n\n".join(part for part in ("\n".join(lines), block) if part) + "\n"
 
 
 def may_propose(branch: str, path: str) -> bool:
     """Whether `branch` may be one of ours into folder `path`, of whichever images."""
-    return branch.startswith(f"{_OURS}{_slug(path)}")
+    return branch.startswith(f"{_BRANCHES}{_slug(path)}")
 
 
 def branch_name(path: str, wanted: Sequence[Image], base: str) -> str:
@@ -304,7 +325,7 @@ def branch_name(path: str, wanted: Sequence[Image], base: str) -> str:
     names = sorted(image.name for image in wanted)
     key = "\0".join((base, path, *names))
     slug = _slug(f"{path}-{'-'.join(names)}")
-    return f"{_OURS}{slug}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+    return f"{_BRANCHES}{slug}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
 
 
 def changes_table(before: Sequence[Image], after: Sequence[Image]) -> str:

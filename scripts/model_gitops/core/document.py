@@ -33,8 +33,12 @@ def load_yaml(text: str, *, source: str) -> Any:
         raise InputError(
             f"{source} is not valid YAML:{place} {error.problem}", fix="correct that line"
         ) from error
-    except (YAMLError, ValueError, RecursionError) as error:
-        raise InputError(f"{source} is not valid YAML: {error}") from error
+    except (
+        YAMLError, ValueError, RecursionError, LookupError, TypeError, AttributeError, OverflowError,
+    ) as error:  # fmt: skip
+        # The last four are ruamel's for a scalar that is not what its tag says: `!!bool x`.
+        said = error if isinstance(error, YAMLError | ValueError) else repr(error)
+        raise InputError(f"{source} is not valid YAML: {said}") from error
     _count(data, source)
     return data
 

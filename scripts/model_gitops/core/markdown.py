@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 _LONGEST = 120
-# Invisible, and enough to keep `@name`, `#1` and `https://` from being a mention or a link.
+# Invisible, and enough to keep `@name`, `#1`, `GH-1` and `https://` from being a mention or a link.
 JOINER = "\u2060"
 
 
@@ -21,7 +21,9 @@ def escape(text: object, *, longest: int = _LONGEST) -> str:
         plain = plain[: longest - 1] + "…"
     plain = plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     plain = re.sub(r"([\\`*_{}\[\]()|~!])", r"\\\1", plain)
-    plain = re.sub(r"(://|@|#|\bwww(?=\.))", rf"\1{JOINER}", plain)
+    plain = re.sub(r"(://|@|#|\bwww(?=\.)|\bGH-(?=\d))", rf"\1{JOINER}", plain, flags=re.IGNORECASE)
+    # A full hash is a link to the commit.
+    plain = re.sub(r"\b([0-9a-f]{20})([0-9a-f]{20})\b", rf"\1{JOINER}\2", plain)
     return plain.replace(f"://{JOINER}", f":{JOINER}//")
 
 

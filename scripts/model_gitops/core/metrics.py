@@ -57,7 +57,8 @@ def flatten(data: Any) -> dict[str, Any]:
             raise InputError(f"it holds more than {MOST_VALUES} values or {DEEPEST} levels")
         if isinstance(node, Mapping):
             for key, value in node.items():
-                walk(value, f"{prefix}.{key}" if prefix else str(key), depth + 1)
+                name = format_number(key) if type(key) is int else str(key)
+                walk(value, f"{prefix}.{name}" if prefix else name, depth + 1)
         elif isinstance(node, Sequence) and not isinstance(node, str):
             for place, value in enumerate(node):
                 walk(value, f"{prefix}.{place}" if prefix else str(place), depth + 1)
@@ -74,7 +75,10 @@ def format_number(value: Any) -> str:
         return "–"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
-    return str(value) if isinstance(value, int) else f"{value:.5g}"
+    if isinstance(value, float):
+        return f"{value:.5g}"
+    # Python writes no longer integer, and nobody reads one.
+    return str(value) if value.bit_length() < 1024 else f"an integer of {value.bit_length()} bits"
 
 
 def number(value: Any) -> float | None:
@@ -111,7 +115,7 @@ def judge(rule: Rule, baseline: float | None, candidate: float | None) -> Verdic
     """
     reason = ""
     # Decimal fractions have no exact binary form: 0.45 - 0.44 must not exceed 0.01.
-    slack = 1e-9 * max(1.0, abs(baseline or 0.0))
+    slack = 1e-9 * max(abs(baseline or 0.0), abs(candidate or 0.0), rule.tolerance)
     if candidate is None:
         reason = "the candidate has no such number"
     elif rule.minimum is not None and candidate < rule.minimum:

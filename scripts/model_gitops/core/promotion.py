@@ -102,6 +102,7 @@ def parse(document: object, *, source: str = "promotion.yaml") -> Promotion:
     name or branch, or a model name that GTO would refuse.
     """
     data: Any = document
+    _refuse_control_characters(data, source)
     environments = tuple(
         Environment(one["name"], one["branch"], one.get("deploy", "push"))
         for one in data["environments"]
@@ -130,6 +131,18 @@ def parse(document: object, *, source: str = "promotion.yaml") -> Promotion:
         stage_on=data.get("stage-on", "merge"),
         gate=tuple(_rule(one, source) for one in data.get("gate", [])),
     )
+
+
+def _refuse_control_characters(node: Any, source: str) -> None:
+    """Refuse a line break at a value's end, which a schema's `$` lets pass, and its like."""
+    if isinstance(node, str) and any(ord(one) < 32 or ord(one) == 127 for one in node):
+        raise InputError(
+            f"{source}: the value {node[:100]!r} holds a line break or another control character",
+            fix="write it on one line, without `|` or a \\n in double quotes",
+        )
+    if isinstance(node, dict | list):
+        for one in node.values() if isinstance(node, dict) else node:
+            _refuse_control_characters(one, source)
 
 
 def _rule(entry: Any, source: str) -> Rule:

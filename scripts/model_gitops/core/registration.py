@@ -41,6 +41,10 @@ class Plan:
         return "-and-".join(done[tag] for tag in self.new_tags) or "none"
 
 
+# A file system takes 255 bytes a part: the name, `.lock`, and room for what is counted up.
+_LONGEST_PART, _LONGEST_TAG = 230, 1000
+
+
 def check(request: Request) -> None:
     """Refuse names that GTO would not take. Raises InputError."""
     if not tags.is_model_name(request.model):
@@ -62,6 +66,15 @@ def check(request: Request) -> None:
         raise InputError.of(
             "version", request.version, "it is no version as GTO writes it", fix="version: v1.2.3"
         )
+    wanted = {
+        "model": tags.guard_ref(request.model),
+        "version": tags.version_tag(request.model, request.version or tags.FIRST_VERSION),
+        "stage": tags.stage_tag(request.model, request.stage, 1),
+    }
+    for name, tag in wanted.items():
+        if len(tag) > _LONGEST_TAG or any(len(part) > _LONGEST_PART for part in tag.split("/")):
+            problem = f"a tag of {len(tag)} characters would come of it: too many for a file's name"
+            raise InputError.of(name, getattr(request, name), problem, fix="give a shorter name")
     if request.bump not in tags.BUMPS:
         raise InputError.of(
             "bump", request.bump, "it is none of major, minor, patch", fix="bump: patch"

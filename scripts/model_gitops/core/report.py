@@ -224,21 +224,27 @@ def plots_section(pictures: Sequence[Picture], link: Callable[[Picture], str]) -
 def body_sections(markdown: str) -> list[Section]:
     """Split a project's own Markdown at its headings, so that each part fits or is left out whole.
 
-    A heading inside a code block or inside `<details>` starts no section. Blocks left open are
-    closed, and a mark of ours is broken: the text can't pass for another report.
+    A heading inside a code block, an HTML comment or `<details>` starts no section. Blocks left open
+    are closed, and a mark of ours is broken: the text can't pass for another report.
     """
     text = markdown.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
     text = text.replace(MARK, MARK.replace(" ", f"{JOINER} "))
     sections: list[tuple[str, list[str]]] = [("body", [])]
-    fence, depth = "", 0
+    fence, depth, hidden = "", 0, False
     for line in text.split("\n"):
         opened = re.match(r" {0,3}(`{3,}|~{3,})", line)
         if fence:
             if opened and opened[1].startswith(fence) and not line.strip().strip(fence[0]):
                 fence = ""
-        elif opened:
+        elif opened and not hidden:
             fence = opened[1]
         else:
+            was_hidden = hidden
+            told = f"<!--{line}" if hidden else line
+            hidden = told.rfind("<!--") > told.rfind("-->")
+            if was_hidden:
+                sections[-1][1].append(line)
+                continue
             depth += len(re.findall(r"<details\b", line, re.IGNORECASE))
             depth -= len(re.findall(r"</details>", line, re.IGNORECASE))
             depth = max(depth, 0)
@@ -246,12 +252,9 @@ def body_sections(markdown: str) -> list[Section]:
             if heading and depth == 0:
                 sections.append((heading[1], []))
         sections[-1][1].append(line)
-    if fence:
-        sections[-1][1].append(fence)
+    if fence or hidden:
+        sections[-1][1].append(fence or "-->")
     sections[-1][1].extend(["", "</details>"] * depth)
-    last = "\n".join(sections[-1][1])
-    if last.rfind("<!--") > last.rfind("-->"):
-        sections[-1][1].append("-->")
     named = [Section(name, "\n".join(lines).strip("\n")) for name, lines in sections]
     return [section for section in named if section.text.strip()]
 

@@ -20,18 +20,29 @@ _LOST_RACE = re.compile(
     r"|unable to create .*\.lock",
     re.IGNORECASE,
 )
+# The same wordings come before a reason that no further attempt mends.
+_NO_RACE = re.compile(
+    r"permission denied|no space left|file ?name too long|read-only file system"
+    r"|exists; cannot create|refname conflict",
+    re.IGNORECASE,
+)
 _LOCAL_LOCK = re.compile(r"unable to create '([^'\n]+\.lock)': File exists", re.IGNORECASE)
 _TRANSIENT = re.compile(
-    r"returned error: (?:429|5\d\d)|HTTP (?:429|5\d\d)|timed out|timeout|early EOF|empty reply"
+    r"returned error: (?:408|429|5\d\d)|HTTP (?:429|5\d\d)|timed out|timeout|early EOF|empty reply"
     r"|connection (?:was )?(?:reset|refused|closed|timed)|could not resolve host|remote end hung up"
-    r"|temporary failure|RPC failed|unexpected disconnect|operation too slow|network is unreachable",
+    r"|temporary failure|RPC failed|unexpected disconnect|operation too slow|network is unreachable"
+    r"|no route to host|name or service not known|broken pipe|transfer closed|unexpected eof"
+    r"|gnutls_handshake|SSL_ERROR_SYSCALL|was not closed cleanly|expected flush"
+    r"|fatal error in commit_refs|internal server error"
+    # curl has many words for a connection that failed: all but those that name an answer.
+    r"|unable to access 'https?://[^'\n]*': (?!.*(?:returned error|certificate|protocol|malformed|redirect))",
     re.IGNORECASE,
 )
 
 
 def is_lost_race(message: str) -> bool:
     """Whether git's message says that the remote's ref moved since it was read."""
-    return _LOST_RACE.search(message) is not None
+    return _LOST_RACE.search(message) is not None and _NO_RACE.search(message) is None
 
 
 def is_transient(message: str) -> bool:
@@ -41,9 +52,21 @@ def is_transient(message: str) -> bool:
 
 def lock_file(message: str) -> str:
     """Return the lock file of this machine that stood in git's way, or an empty string."""
-    own = "\n".join(line for line in message.splitlines() if not line.startswith("remote:"))
-    found = _LOCAL_LOCK.search(own)
+    # What the server said is not this machine's: its side channel, its error, its refusal of a ref.
+    own = message.partition("remote error:")[0].split("\n")
+    found = _LOCAL_LOCK.search(
+        "\n".join(line for line in own if not re.match(r"remote:|.*\[remote ", line))
+    )
     return found.group(1) if found else ""
+
+
+def reason(message: str) -> str:
+    """Return the line of git's message that says why: the refused ref, else the error."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    for pattern in (r"!.*rejected", r"(?:error|fatal):", ""):
+        if found := next((line for line in reversed(lines) if re.match(pattern, line)), ""):
+            return found
+    return ""
 
 
 def pause(attempt: int, jitter: float) -> float:
