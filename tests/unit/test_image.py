@@ -320,8 +320,13 @@ def test_what_is_reused() -> None:
 def test_published_reads_one_platform_and_many() -> None:
     config = {"config": {"Labels": {"a": "1"}}, "architecture": "amd64"}
     one = {"manifest": {"digest": DIGEST}, "image": config}
-    many = {"manifest": {"digest": DIGEST}, "image": {"linux/amd64": config, "linux/arm64": {}}}
+    platforms = {"linux/amd64": config, "linux/arm64": {"config": {"Labels": {"a": "1", "b": "2"}}}}
+    many = {"manifest": {"digest": DIGEST}, "image": platforms}
     assert image.published(one) == image.published(many) == image.Published(DIGEST, {"a": "1"})
+    # A label that one platform says otherwise says nothing of the image.
+    platforms["linux/arm64"] = {"config": {"Labels": {"a": "2"}}}
+    assert image.published(many) == image.Published(DIGEST)
+    assert image.published({**many, "image": {**platforms, "linux/arm64": {}}}).labels == {}
     for wrong in ({"manifest": {}}, {"manifest": None}, None, []):
         with pytest.raises(ExternalError):
             image.published(wrong)

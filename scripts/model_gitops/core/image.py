@@ -313,7 +313,7 @@ def _rows(entries: Iterable[Entry]) -> list[list[str]]:
 
 @dataclass(frozen=True)
 class Published:
-    """An image in the registry: the digest to pin, and its labels (of the first platform)."""
+    """An image in the registry: the digest to pin, and the labels that all its platforms have."""
 
     digest: str
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -342,10 +342,17 @@ def published(inspected: Any) -> Published:
     if not is_digest(digest):
         raise ExternalError(f"buildx gave no digest for an image: {str(inspected)[:300]}")
     image = said.get("image") or {}
-    if "config" not in image:  # several platforms: platform → image
-        image = next((one for _, one in sorted(image.items()) if isinstance(one, dict)), {})
-    found = (image.get("config") or {}).get("Labels") or {}
-    return Published(str(digest), {str(key): str(value) for key, value in found.items()})
+    # Of several platforms: platform → image.
+    every = (
+        [image] if "config" in image else [one for one in image.values() if isinstance(one, dict)]
+    )
+    labels = [(one.get("config") or {}).get("Labels") or {} for one in every]
+    shared = {
+        str(key): str(value)
+        for key, value in (labels[0] if labels else {}).items()
+        if all(other.get(key) == value for other in labels)
+    }
+    return Published(str(digest), shared)
 
 
 def digest_said(text: str) -> str:
