@@ -84,7 +84,7 @@ TOOLS = {
                 "/usr/lib/docker/cli-plugins",
                 "/usr/libexec/docker/cli-plugins",
             ),
-            minimum=(0, 14),  # imagetools create --prefer-index
+            minimum=(0, 15),  # imagetools create --prefer-index
             ask=("version",),
             takes="5 minutes",
         ),
