@@ -628,7 +628,7 @@ def _registry_client(promotion: Promotion, credentials: Credentials) -> Iterator
     host = images.registry_host(promotion.image)
     with (
         scratch.folder("model-gitops-trace-", runner.temporary_folder()) as made,
-        docker.private_config(made, host) as env,
+        docker.private_config(made, host if credentials.password else None) as env,
     ):
         client = docker.Docker(env, say=runner.say)
         if credentials.password:
