@@ -184,8 +184,9 @@ def left_behind(step: Step) -> set[str]:
 def fill(disk: Path, *, but: int = 0) -> None:
     """Leave no room at all, or only so many bytes."""
     with (disk / "filler").open("wb", buffering=0) as file:
-        with contextlib.suppress(OSError):
-            while True:
+        # What was deleted a moment ago may be counted as taken for a moment more.
+        while os.statvfs(disk).f_bfree:
+            with contextlib.suppress(OSError):
                 file.write(bytes(4096))
         file.truncate(file.tell() - but)
 
