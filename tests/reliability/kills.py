@@ -185,7 +185,9 @@ def fill(disk: Path, *, but: int = 0) -> None:
     """Leave no room at all, or only so many bytes."""
     with (disk / "filler").open("wb", buffering=0) as file:
         # What was deleted a moment ago may be counted as taken for a moment more.
-        while os.statvfs(disk).f_bfree:
+        for _ in range(10_000):
+            if not os.statvfs(disk).f_bfree:
+                break
             with contextlib.suppress(OSError):
                 file.write(bytes(4096))
         file.truncate(file.tell() - but)
