@@ -126,7 +126,7 @@ def start_up(work: Path) -> list[Result]:
     """An action's help against an empty Python."""
     return [
         compare(
-            "check-promotion --help",
+            "start-up of an action (`--help`)",
             "`python -c pass`",
             lambda n: [([sys.executable, "-c", "pass"], work)],
             lambda n: ([RUN, "check-promotion", "--help"], work),
@@ -174,7 +174,11 @@ def pull(work: Path) -> list[Result]:
     dvc = str(TOOLS / "dvc")
     results = [
         compare(
-            "dvc-pull-model", "`dvc pull`", lambda n: [([dvc, "pull"], emptied())], ours, runs=3
+            "dvc-pull-model, 50 MB beside 1,000 small files",
+            "`dvc pull`",
+            lambda n: [([dvc, "pull"], emptied())],
+            ours,
+            runs=3,
         ),
         compare(
             "dvc-pull-model",
@@ -208,7 +212,7 @@ def report(work: Path) -> list[Result]:
     dvc = str(TOOLS / "dvc")
     return [
         compare(
-            "cml-report",
+            "cml-report, without posting",
             "`dvc metrics diff`, `params diff` and `plots diff`",
             lambda n: [
                 ([dvc, what, "diff", "origin/main"], checkout)
@@ -257,7 +261,7 @@ def bump(work: Path) -> list[Result]:
     plain = "`git clone`, `kustomize edit set image`, "
     results = [
         compare(
-            "bump-kustomize-tag, push",
+            "bump-kustomize-tag, 2,000 commits, 500 overlays",
             plain + "commit, push",
             lambda n: raw("o1", f"raw{n}", True),
             lambda n: ours("o2", f"ours{n}"),
@@ -307,7 +311,7 @@ def register(work: Path) -> list[Result]:
     act = [RUN, "gto-register-stage", "--model", "diabetes", "--stage", "dev"]
     results = [
         compare(
-            "gto-register-stage, new version and stage",
+            "gto-register-stage, 10,000 tags, new version and stage",
             "`gto register --push` alone",
             lambda n: [([gto, "register", "diabetes", "--push"], changed(theirs, n))],
             lambda n: (act, changed(mine, n)),
@@ -315,7 +319,7 @@ def register(work: Path) -> list[Result]:
             limit=LIMIT,
         ),
         compare(
-            "gto-register-stage, no change",
+            "gto-register-stage, 10,000 tags, no change",
             "`gto show`",
             lambda n: [([gto, "show"], theirs)],
             lambda n: (act, mine),
@@ -358,7 +362,7 @@ def image(work: Path) -> list[Result]:
             return [hop(f"built{number}")]
 
         result = compare(
-            "build-push-image, unchanged content",
+            "build-push-image, the template's image unchanged",
             "the same action, which builds with an empty cache",
             cold,
             lambda n: hop(f"reused{n}"),

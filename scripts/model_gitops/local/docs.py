@@ -1,8 +1,10 @@
-"""The generated parts of the READMEs: tables that are read off each action.yml."""
+"""The generated parts of the READMEs: tables that are read off each action.yml, and what was timed."""
 
 from __future__ import annotations
 
+import json
 import re
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +57,8 @@ def _table(kind: str, folder: Path) -> str:
             f"| [{name}](actions/{name}/README.md) | {text} |" for name, text in ACTIONS.items()
         ]
         return "\n".join(["| action | what it does |", "|---|---|", *rows]) + "\n"
+    if kind == "speed":
+        return _speed(json.loads((ROOT / "benchmarks" / "results.json").read_text("utf-8")))
     entries = metadata(folder)[kind]
     if kind == "inputs":
         head = ["| input | what it is | default |", "|---|---|---|"]
@@ -66,6 +70,21 @@ def _table(kind: str, folder: Path) -> str:
         head = ["| output | what it is |", "|---|---|"]
         rows = [f"| `{name}` | {_cell(one['description'])} |" for name, one in entries.items()]
     return "\n".join([*head, *rows]) + "\n"
+
+
+def _speed(record: Any) -> str:
+    """Return what `make bench` wrote: medians of whole processes, in seconds."""
+    rows = []
+    for one in record["results"]:
+        more = "more than " if one["raw_cut_off"] else ""
+        ratio = one["raw"] / one["ours"]
+        rows.append(
+            f"| {one['name']} | {_cell(one['raw_tool'])} | {more}{one['raw']:.2g} s"
+            f" | {one['ours']:.2g} s | {more}{ratio:.2g} |"
+        )
+    head = ["| action | beside | that takes | ours | times as fast |", "|---|---|---:|---:|---:|"]
+    day = datetime.fromisoformat(record["date"]).date()
+    return "\n".join([*head, *rows, "", f"{record['cores']} shared cores, {day}."]) + "\n"
 
 
 def _default(entry: Any) -> str:
