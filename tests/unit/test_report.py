@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from model_gitops.core import comment, markdown, report
 from model_gitops.core.report import Column, Comparison, Facts, Picture, Report, Section
@@ -279,10 +280,10 @@ def test_a_body_is_split_at_its_headings() -> None:
         ("```\ncode", "```"),
         ("~~~~\ncode\n~~~", "~~~~"),
         ("<details>\ntext", "</details>"),
-        ("text <!-- hidden", "-->"),
-        ("# One\n<!-- hidden\n\n# Two\n```\n", "-->"),
-        ("```\n--> <!--\n```\n<!-- a --> <!-- b\n# Two", "-->"),
-        ("<details>\n<!-- a\n</details>", "-->\n\n</details>"),
+        ("text <!-- hidden", "<!-- -->"),
+        ("# One\n<!-- hidden\n\n# Two\n```\n", "<!-- -->"),
+        ("```\n--> <!--\n```\n<!-- a --> <!-- b\n# Two", "<!-- -->"),
+        ("<details>\n<!-- a\n</details>", "<!-- -->\n\n</details>"),
     ],
 )
 def test_what_a_body_leaves_open_is_closed(body: str, end: str) -> None:
@@ -299,6 +300,31 @@ def test_a_comment_left_open_hides_nothing_of_ours() -> None:
         "<!-- a\n# b\n-->\n# Two <!-- note -->\n```\n<!--\n```\n# Three"
     )
     assert [section.name for section in sections] == ["body", "Two <!-- note -->", "Three"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<pre>\ntext\n\n# Two",
+        "  <SCRIPT>x",
+        "<style>a</style><!-- b",
+        "<textarea>\n<!-- a -->",
+        "<?php\n\nx",
+        "<![CDATA[\nx\n\n",
+        "<!DOCTYPE\n\nx",
+        "<!-- a\n--> b <!-- c\n",
+        "text <pre> text",
+        "<prefix>\ntext",
+        "```\n<pre>",
+    ],
+)
+def test_no_html_that_a_body_leaves_open_takes_our_table_in(body: str) -> None:
+    table = Section("metrics", "| metric | value |\n|---|---|\n| r2 | 1 |")
+    shown, dropped = report.assemble("head", [*report.body_sections(body), table], "")
+    assert not dropped
+    html = MarkdownIt("commonmark", {"html": True}).enable("table").render(shown)
+    assert "<td>r2</td>" in html
+    assert html.rfind("<!--", 0, html.index("<td>r2")) <= html.rfind("-->", 0, html.index("<td>r2"))
 
 
 def test_a_body_can_not_carry_a_mark() -> None:

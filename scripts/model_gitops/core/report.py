@@ -224,27 +224,26 @@ def plots_section(pictures: Sequence[Picture], link: Callable[[Picture], str]) -
 def body_sections(markdown: str) -> list[Section]:
     """Split a project's own Markdown at its headings, so that each part fits or is left out whole.
 
-    A heading inside a code block, an HTML comment or `<details>` starts no section. Blocks left open
-    are closed, and a mark of ours is broken: the text can't pass for another report.
+    A heading inside a code block, an HTML block that no blank line ends, or `<details>` starts no
+    section. Blocks left open are closed, and a mark of ours is broken: the text can't pass for another
+    report.
     """
     text = markdown.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
     text = text.replace(MARK, MARK.replace(" ", f"{JOINER} "))
     sections: list[tuple[str, list[str]]] = [("body", [])]
-    fence, depth, hidden = "", 0, False
+    fence, depth, closing = "", 0, ""
     for line in text.split("\n"):
         opened = re.match(r" {0,3}(`{3,}|~{3,})", line)
         if fence:
             if opened and opened[1].startswith(fence) and not line.strip().strip(fence[0]):
                 fence = ""
-        elif opened and not hidden:
+        elif closing:
+            if closing in line.lower():
+                closing = _left_open(line.lower().rpartition(closing)[2])
+        elif opened:
             fence = opened[1]
         else:
-            was_hidden = hidden
-            told = f"<!--{line}" if hidden else line
-            hidden = told.rfind("<!--") > told.rfind("-->")
-            if was_hidden:
-                sections[-1][1].append(line)
-                continue
+            closing = _left_open(line)
             depth += len(re.findall(r"<details\b", line, re.IGNORECASE))
             depth -= len(re.findall(r"</details>", line, re.IGNORECASE))
             depth = max(depth, 0)
@@ -252,11 +251,28 @@ def body_sections(markdown: str) -> list[Section]:
             if heading and depth == 0:
                 sections.append((heading[1], []))
         sections[-1][1].append(line)
-    if fence or hidden:
-        sections[-1][1].append(fence or "-->")
+    if fence or closing:
+        # A whole comment: what Markdown takes for text again may be in a comment for the browser.
+        sections[-1][1].append(fence or ("<!-- -->" if closing == "-->" else closing))
     sections[-1][1].extend(["", "</details>"] * depth)
     named = [Section(name, "\n".join(lines).strip("\n")) for name, lines in sections]
     return [section for section in named if section.text.strip()]
+
+
+def _left_open(line: str) -> str:
+    """Return what would end the HTML block that `line` leaves open, or an empty string.
+
+    Of the blocks that no blank line ends: https://spec.commonmark.org/0.31.2/#html-blocks.
+    """
+    lowered = line.lower()
+    # A browser takes a comment for one anywhere in a line.
+    if lowered.rfind("<!--") > lowered.rfind("-->"):
+        return "-->"
+    found = re.match(r" {0,3}<(pre|script|style|textarea|\?|!\[cdata\[|!(?=[a-z]))", lowered)
+    if found is None:
+        return ""
+    closing = {"?": "?>", "![cdata[": "]]>", "!": ">"}.get(found[1], f"</{found[1]}>")
+    return "" if closing in lowered[found.end() :] else closing
 
 
 def replace_images(markdown: str, picture: Callable[[str, str], str]) -> str:
