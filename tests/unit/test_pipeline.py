@@ -63,7 +63,7 @@ DEFINED = """\
 artifacts: {m: {path: m.bin}}
 stages:
   prepare: {cmd: x, deps: [raw.csv, src/prepare.py], outs: [data]}
-  train: {cmd: x, deps: [data, src/lib, src/train.py], params: [seed, train], outs: [m.bin]}
+  train: {cmd: x, deps: [data, src/lib, src/train.py], params: [seed, train.epochs, train.rates.1], outs: [m.bin]}
   evaluate: {cmd: x, deps: [m.bin], metrics: [{metrics.json: {cache: false}}]}
   other: {cmd: x, deps: [src/train.py]}
 """
@@ -107,7 +107,7 @@ def test_what_made_the_model() -> None:
     ]
     assert recipe.params == {"params.yaml": {"train.epochs": 60, "train.rates.1": 0.2, "seed": 4}}
     assert recipe.results == ("metrics.json",)
-    assert recipe.checked == 19
+    assert recipe.checked == 20
     assert recipe.unchecked == ()
 
 
@@ -211,8 +211,83 @@ def test_a_stage_that_was_edited_after_its_run_is_named(old: str, new: str, said
 
 
 def test_what_dvc_yaml_fills_in_is_not_compared_as_text() -> None:
-    filled = DEFINED.replace("{cmd: x, deps: [data", "{cmd: 'x ${a}', deps: ['${d}'")
-    assert read(lock(), dvc=filled).problems == ()
+    ran = lock()
+    ran["train"]["cmd"] = "python train.py 0.5 ${HOME}"
+    filled = DEFINED.replace(
+        "train: {cmd: x, deps: [data",
+        "train: {cmd: 'python train.py ${a} \\${HOME}', deps: ['${d}'",
+    )
+    assert filled != DEFINED
+    assert read(ran, dvc=filled).problems == ()
+    for other in ("python evil.py 0.5 ${HOME}", "python train.py 0.5", ""):
+        ran["train"]["cmd"] = other
+        (problem,) = read(ran, dvc=filled).problems
+        assert "train.py ${a}" in problem
+    ran["train"]["cmd"] = "python train.py 1 ${HOME}"
+    (problem,) = read(
+        ran, dvc=filled.replace("src/train.py],", "src/train.py, other.py],")
+    ).problems
+    assert "other.py" in problem
+
+
+def test_a_stage_that_never_ran_is_named() -> None:
+    never = lock()
+    del never["prepare"]
+    (problem,) = read(never).problems
+    assert problem == "dvc.yaml: stage prepare makes data, and dvc.lock has no run of it"
+    judged = lock()
+    del judged["evaluate"]
+    recipe = read(judged)
+    assert recipe.problems == ()
+    assert "stage evaluate of dvc.yaml, which reads the model and never ran" in recipe.unchecked
+
+
+def test_params_that_a_stage_names_are_those_it_ran_with() -> None:
+    without = lock()
+    del without["train"]["params"]
+    (problem,) = read(without).problems
+    assert "params of params.yaml" in problem
+    whole = DEFINED.replace(
+        "params: [seed, train.epochs, train.rates.1]", "params: [{params.yaml: }]"
+    )
+    assert whole != DEFINED
+    assert read(lock(), dvc=whole).problems == ()
+
+
+def test_each_stage_that_writes_into_a_folder_is_followed() -> None:
+    both = lock()
+    both["more"] = {
+        "cmd": "x",
+        "deps": [out("src/lib/a.py", "f" * 32)],
+        "outs": [out("data/b", "8" * 32)],
+    }
+    both["prepare"]["outs"] = [out("data/a", "7" * 32)]
+    dvc = DEFINED.replace("outs: [data]", "outs: [data/a]")
+    dvc += "  more: {cmd: x, deps: [src/lib/a.py], outs: [data/b]}\n"
+    recipe = read(both, dvc=dvc)
+    assert len(recipe.problems) == 1
+    assert "stage more has src/lib/a.py" in recipe.problems[0]
+    assert any("data, of which stage prepare made data/a" in one for one in recipe.unchecked)
+
+
+def test_a_path_of_a_folder_that_dvc_fills_in_is_no_other() -> None:
+    """A matrix with `wdir: sub/${item.d}`: its model.pkl is not the one at the top."""
+    stages = {
+        "fe@a": {"cmd": "x", "deps": [out("in.txt", "1" * 32)], "outs": [out("m.bin", "9" * 32)]},
+        "train": {"cmd": "x", "outs": [out("m.bin", MODEL)]},
+    }
+    dvc = (
+        "artifacts: {m: {path: m.bin}}\nstages:\n"
+        "  fe: {matrix: {d: [a]}, wdir: 'sub/${item.d}', cmd: x, deps: [in.txt], outs: [m.bin]}\n"
+        "  train: {cmd: x, outs: [m.bin]}\n"
+    )
+    assert (
+        artifacts.find(
+            "m", {"dvc.yaml": dvc, "dvc.lock": json.dumps({"schema": "2.0", "stages": stages})}
+        ).hash
+        == MODEL
+    )
+    assert read(stages, {"in.txt": b"other"}, dvc=dvc).problems == ()
 
 
 def test_a_stage_that_dvc_yaml_has_no_more_made_nothing() -> None:
@@ -227,7 +302,7 @@ def test_what_has_nothing_to_be_compared_with_is_said() -> None:
     recipe = read(lock(), gone)
     assert recipe.problems == ()
     (said,) = recipe.unchecked
-    assert said.startswith("src/train.py, which neither Git nor DVC has")
+    assert said.startswith("src/train.py, of which no file of this commit has a hash")
     python = lock()
     python["train"]["params"] = {"conf.py": {"a": 1}}
     assert "conf.py" in read(python, {**GIT, "conf.py": b"a = 2"}).unchecked[0]
@@ -243,8 +318,8 @@ def test_params_that_are_no_number_or_no_text_are_compared() -> None:
     odd = lock()
     odd["train"]["params"] = {"params.yaml": {"nan": float("nan"), "5": 1}}
     git = {**GIT, "params.yaml": b"nan: .nan\n'5': 1\n"}
-    recipe = read(odd, git)
-    assert recipe.problems == ()
+    dvc = DEFINED.replace("[seed, train.epochs, train.rates.1]", "[nan, '5']")
+    assert read(odd, git, dvc=dvc).problems == ()
 
 
 def test_metrics_are_followed_through_stages_in_between() -> None:
@@ -265,7 +340,13 @@ def test_a_folder_may_have_held_what_git_ignores() -> None:
                              out("src/train.py", md5(b"train\n"))]  # fmt: skip
     recipe = read(deps)
     assert recipe.problems == ()
-    assert recipe.unchecked[0].startswith("src/lib, which held other files too")
+    fewer = lock()
+    entries = fewer["train"]["deps"]
+    assert isinstance(entries, list)
+    entries[1]["nfiles"], entries[1]["md5"] = 1, f"{'5' * 32}.dir"
+    assert len(read(fewer).problems) == 1
+    assert read(fewer, {**GIT, ".dvcignore": b"*.tmp\n"}).problems == ()
+    assert recipe.unchecked[0].startswith("src/lib, which had other files when it was read")
 
 
 def test_a_folder_may_hold_what_dvc_tracks() -> None:

@@ -194,6 +194,11 @@ class DeployRepository:
                 return None
         return None
 
+    def was_deployed(self, branch: str, path: str) -> bool:
+        """Whether a deployment ever changed the file `path`: some commit of it says a digest."""
+        tip = self.fetch(branch, depth=_DEPTHS[-1])
+        return any(one.trailers.get("image-digest") for one in self._log(tip, path))
+
     def last_origin(
         self, branch: str, file: KustomizationFile, image: kustomization.Image, repository: str
     ) -> Deployment | None:

@@ -55,6 +55,7 @@ class Gatherer:
     deploy: DeployRepository
     deploy_branch: str = ""
     deploy_name: str = ""
+    repository: str = ""
     store: docker.Docker | None = None
     source_api: github.GitHub | None = None
     deploy_api: github.GitHub | None = None
@@ -72,7 +73,9 @@ class Gatherer:
         self._missing = dict(self.unasked)
         deployed = self._deployed(environment)
         held, held_problem = self._held(environment)
-        if deployed.is_untouched and (deployed.waiting or not (held or held_problem)):
+        comes = deployed.waiting or promotion.stage_on == "pull_request"
+        is_first = deployed.is_new and deployed.name == promotion.image
+        if is_first and (comes or not (held or held_problem)):
             waits = ": its first deployment waits in a pull request" if deployed.waiting else ""
             raise NothingDeployed(
                 f"{environment.name} runs nothing yet{waits}: {deployed.path} of {deployed.repository}"
@@ -104,13 +107,12 @@ class Gatherer:
                 deployed=deployed,
                 stored=stored,
                 source=source,
-                version=self._registered(deployed.says("model")),
+                version=self._registered(deployed.says("model", promotion.model)),
                 held=held.version if held else "",
                 held_hash=held.model_hash if held else "",
                 held_problem=held_problem,
-                moves_early=bool(self.open_pulls(environment))
-                if promotion.stage_on == "pull_request"
-                else None,
+                moves_early=self._moves_early(environment, held),
+                repository=self.repository,
                 image=promotion.image,
                 tagged=self._tagged(deployed, source),
                 by_pull=by_pull,
@@ -139,6 +141,22 @@ class Gatherer:
             return None
         return self._stored(deployed.image)
 
+    def _moves_early(self, environment: Environment, held: Registered | None) -> bool | None:
+        """Whether an open pull request into the environment has the model that the stage holds."""
+        if self.promotion.stage_on != "pull_request":
+            return None
+        if self.source_api is None:
+            self._missing["open pull requests"] = "without `source-token` nobody was asked"
+            return None
+        try:
+            heads = [one.head_sha for one in self.source_api.open_pull_requests(environment.branch)]
+        except github.ApiError as error:
+            self._missing["open pull requests"] = error.message
+            return None
+        return held is not None and any(
+            self._has(head) and self.model_hash(head) == held.model_hash for head in heads
+        )
+
     def _tagged(self, deployed: Deployed, source: Source | None) -> str:
         """Return the digest that the source commit's own tag names, where the overlay has another."""
         if source is None or not source.known or _HASH.fullmatch(deployed.image.tag):
@@ -160,12 +178,14 @@ class Gatherer:
                 fix="log in to the registry (`username`, `password`), or give another image",
             )  # fmt: skip
         found = digest or stored.tag_digest
-        if running := self._running(lambda one: one.image.digest == found, tag):
+        # What else has the digest says nothing of this tag, where the tag is a commit's.
+        alone = self.checkout.commit_of(tag) == tag
+        if running := self._running(lambda one: one.image.digest == found, tag, only_tag=alone):
             return replace(running, subject=asked.reference)
         if not digest:
             stored = self._stored(replace(asked, digest=found)) or stored
         # A commit's hash as its tag: of a promoted image that is a later hop than it was built at.
-        commit = tag if self.checkout.commit_of(tag) == tag else stored.revision
+        commit = tag if alone else stored.revision
         source = self._source(commit) if commit else None
         version = self.version_of(source.model_hash) if source else None
         return self._loose(asked.reference, stored, source, version)
@@ -174,7 +194,8 @@ class Gatherer:
         """Walk from a registered version to the data, by the environment that runs it, if one does."""
         name = f"{version.model}@{version.version}"
         self._missing = dict(self.unasked)
-        if running := self._running(lambda one: one.says("model") == name, ""):
+        model = self.promotion.model
+        if running := self._running(lambda one: one.says("model", model) == name, ""):
             return replace(running, subject=name)
         image = kustomization.Image(self.promotion.image, "", version.commit)
         stored = self._stored(image)
@@ -183,7 +204,9 @@ class Gatherer:
             stored = self._stored(replace(image, digest=known)) if known else None
         return self._loose(name, stored, self._source(version.commit), self._registered(name))
 
-    def _running(self, wanted: Callable[[Deployed], bool], tag: str) -> Trace | None:
+    def _running(
+        self, wanted: Callable[[Deployed], bool], tag: str, *, only_tag: bool = False
+    ) -> Trace | None:
         """Return the trace of the environment that runs what is wanted: the furthest, or of `tag`."""
         found: list[tuple[Environment, Deployed]] = []
         for environment in self.promotion.environments:
@@ -192,7 +215,7 @@ class Gatherer:
                 if wanted(deployed):
                     found.append((environment, deployed))
         tagged = [pair for pair in found if pair[1].image.tag == tag]
-        for environment, _ in reversed(tagged or found):
+        for environment, _ in reversed(tagged or ([] if only_tag else found)):
             return self.environment(environment)
         return None
 
@@ -243,16 +266,20 @@ class Gatherer:
         entries = kustomization.read(file.text, source=file.path)
         promotion = self.promotion
         entry = pick(entries, promotion.model, promotion.image, source=file.path)
-        overruled = kustomization.overruling(entries, entry)
+        overruled = kustomization.overruling(entries, entry) or kustomization.forestalling(
+            entries, entry
+        )
         found = deploy.last_change(branch, file, entry, depths=DEEPER)
         waiting = self._waiting(file, folder, entry, branch)
-        if found and waiting.get("source-commit") == found.trailers.get("source-commit"):
+        proposed = waiting.get("source-commit")
+        if found and proposed and proposed == found.trailers.get("source-commit"):
             waiting = {}  # merged as another commit, and the branch was left behind
         if found is None:
-            return Deployed(
+            only = Deployed(
                 self.deploy_name, branch, file.path, entry, waiting=waiting, overruled=overruled
             )
-        return Deployed(
+            return replace(only, is_new=only.is_placeholder)
+        deployed = Deployed(
             repository=self.deploy_name,
             branch=branch,
             path=file.path,
@@ -264,6 +291,8 @@ class Gatherer:
             waiting=waiting,
             overruled=overruled,
         )
+        is_new = deployed.is_placeholder and not deploy.was_deployed(branch, file.path)
+        return replace(deployed, is_new=is_new)
 
     @cached_property
     def deploy_refs(self) -> tuple[str, Mapping[str, str]]:
@@ -559,6 +588,7 @@ def opened(
             deploy=deploy,
             deploy_branch=deploy_branch,
             deploy_name=location.slug or location.url,
+            repository=place.repository,
             store=store,
             source_api=source_api,
             deploy_api=deploy_api,

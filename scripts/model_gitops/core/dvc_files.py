@@ -84,6 +84,36 @@ def locked_stages(project: Project) -> Iterator[LockedStage]:
                 yield stage
 
 
+def unlocked_stages(
+    project: Project,
+) -> Iterator[tuple[str, str, tuple[str, ...], tuple[str, ...]]]:
+    """Go through the stages of every dvc.yaml that never ran: file, name, deps and outs.
+
+    Those of `foreach` and `matrix` are left out, and paths that DVC fills in.
+    """
+    for source in project.called("dvc.yaml"):
+        folder = posixpath.dirname(source)
+        lock = posixpath.join(folder, "dvc.lock")
+        locked = project.load(lock).get("stages") if lock in project.files else None
+        stages = project.load(source).get("stages")
+        for name, entry in stages.items() if isinstance(stages, dict) else ():
+            known = isinstance(locked, dict) and name in locked
+            if known or not isinstance(entry, dict) or {"foreach", "matrix"} & entry.keys():
+                continue
+            base = posixpath.join(folder, str(entry.get("wdir") or ""))
+            deps, outs = (
+                tuple(full_path(path, base) for key in keys for path in names(entry.get(key)))
+                for keys in (("deps",), ("outs", "metrics", "plots"))
+            )
+            yield source, str(name), deps, outs
+
+
+def names(value: Any) -> Iterator[str]:
+    """Go through the paths of a list in dvc.yaml: each is text, or a mapping with its options."""
+    for one in value if isinstance(value, list) else [value] if value else ():
+        yield from (str(name) for name in one) if isinstance(one, dict) else (str(one),)
+
+
 def below(project: Project, folder: str) -> Iterator[Tracked]:
     """Go through what .dvc files track inside of `folder`."""
     for source in project.files:
@@ -123,8 +153,8 @@ def _locked(
     if definition is None:
         return None
     wdir = definition.get("wdir")
-    where = wdir if isinstance(wdir, str) and "${" not in wdir else ""
-    base = posixpath.join(posixpath.dirname(source), where)
+    # One that DVC fills in (`${…}`) stays as it is: such a path is none of the repository's.
+    base = posixpath.join(posixpath.dirname(source), wdir if isinstance(wdir, str) else "")
     remotes: dict[str, str] = {}
     for out in dicts(definition.get("outs")):
         for path, flags in out.items():

@@ -112,7 +112,25 @@ def find(images: Sequence[Image], name: str, *, source: str) -> Image:
 def overruling(images: Sequence[Image], image: Image) -> Image | None:
     """Return a later entry that changes `image` again: kustomize applies entries in their order."""
     later = images[images.index(image) + 1 :]
-    return next((one for one in later if image.new_name and one.name == image.new_name), None)
+    return next((one for one in later if _applies(one, image.new_name or image.name)), None)
+
+
+def forestalling(images: Sequence[Image], image: Image) -> Image | None:
+    """Return an earlier entry that may have changed what `image` is to change, or what it makes."""
+    names = {image.name, image.new_name} - {""}
+    earlier = images[: images.index(image)]
+    return next((one for one in earlier if any(_applies(one, name) for name in names)), None)
+
+
+def _applies(entry: Image, name: str) -> bool:
+    """Whether kustomize changes an image of this name by `entry`, whose name is an expression.
+
+    See `isImageMatched` in sigs.k8s.io/kustomize/api.
+    """
+    try:
+        return re.fullmatch(entry.name, name) is not None
+    except (re.error, RecursionError, OverflowError):
+        return True  # nobody can tell
 
 
 def edit(text: str, wanted: Iterable[Image], *, source: str) -> str:

@@ -21,8 +21,8 @@ class Deployed:
 
     `recorded` is the image as that commit has it, None where no such commit is found. `since` is
     when it landed on the branch, in Unix seconds. `waiting` are the trailers of our own pull request
-    that is not merged yet, empty where none is open. `overruled` is a later entry of the overlay
-    that changes this image again.
+    that is not merged yet, empty where none is open. `overruled` is another entry of the overlay
+    that changes this image too. `is_new` says that no deployment ever changed this file.
     """
 
     repository: str
@@ -35,6 +35,7 @@ class Deployed:
     since: int = 0
     waiting: Mapping[str, Sequence[str]] = field(default_factory=dict)
     overruled: Image | None = None
+    is_new: bool = False
 
     @property
     def name(self) -> str:
@@ -42,14 +43,19 @@ class Deployed:
         return self.image.new_name or self.image.name
 
     @property
-    def is_untouched(self) -> bool:
-        """Whether the overlay is as a new one: it sets no image that could be pulled."""
-        placeholder = self.image.tag in _PLACEHOLDERS and not self.image.digest
-        return placeholder and not self.says("image-digest")
+    def is_placeholder(self) -> bool:
+        """Whether the overlay sets no image that could be pulled, as a new one does."""
+        return self.image.tag in _PLACEHOLDERS and not self.image.digest
 
-    def says(self, key: str) -> str:
-        """Return the last value of a trailer of the deploy commit, or an empty string."""
-        return (self.trailers.get(key) or [""])[-1]
+    def says(self, key: str, model: str = "") -> str:
+        """Return the last value of a trailer of the deploy commit, or an empty string.
+
+        A commit may set the images of several models: with `model` the value is that of its place.
+        """
+        values = self.trailers.get(key) or [""]
+        models = self.trailers.get("model") or ()
+        ours = [place for place, one in enumerate(models) if one.partition("@")[0] == model]
+        return values[ours[-1]] if ours and len(models) == len(values) else values[-1]
 
     def proposes(self, key: str) -> str:
         """Return the last value of a trailer of the pull request that waits, or an empty string."""
@@ -152,10 +158,11 @@ class Trace:
 
     What was not asked for, or has no place here, is None; `unasked` says why, by the link's end.
     `held` is the version that the environment's stage holds, empty for none, `held_hash` its model
-    and `held_problem` why that can't be said. `moves_early` is whether pull requests are open that
-    move the stage before they merge, None where the rule is another. `image` is promotion.yaml's,
-    `tagged` the digest that its tag of the source commit names. `by_pull` says whether only a merged
-    pull request may deploy here.
+    and `held_problem` why that can't be said. `moves_early` says, where pull requests move the stage
+    before they merge, whether one with the held model is open; None for the other rule, and
+    `unasked` where nobody could tell. `image` is promotion.yaml's, `tagged` the digest that its tag
+    of the source commit names. `by_pull` says whether only a merged pull request may deploy here,
+    `repository` where we look for the source commit.
     """
 
     subject: str
@@ -173,6 +180,7 @@ class Trace:
     image: str = ""
     tagged: str = ""
     by_pull: bool = False
+    repository: str = ""
     recipe: Recipe | None = None
     pull: Pull | None = None
     deploy_pull: Pull | None = None

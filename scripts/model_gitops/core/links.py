@@ -14,6 +14,7 @@ State = Literal["verified", "broken", "pending", "unknown"]
 # How long a new commit of the same model may wait for its deployment, in seconds: a job may queue,
 # or wait for a person's approval.
 PATIENCE = 24 * 3600
+_MOST_SHOWN = 10
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
@@ -56,9 +57,10 @@ def _links(trace: Trace) -> Iterator[Link]:
     yield from _image(trace)
     if deployed is not None and (source is not None or deployed.recorded is not None):
         yield _origin(deployed, source)
+        yield from _repository(trace, deployed)
     if deployed is not None and source is not None and source.known:
         yield _tagged(trace, deployed, source)
-        yield _deployed_model(deployed, source)
+        yield _deployed_model(trace, deployed, source)
         if source.tip:
             yield _branch(deployed, source)
     if source is not None and source.edited:
@@ -105,9 +107,10 @@ def _rendered(trace: Trace, deployed: Deployed) -> Iterator[Link]:
         yield _link(
             ("overlay", "rendered image"),
             left,
-            f"a later entry `name: {deployed.overruled.name}` makes it {deployed.overruled.reference}",
+            f"the entry `name: {deployed.overruled.name}` is for it too, and makes it"
+            f" {deployed.overruled.reference}",
             False,
-            fix=f"remove that entry from {deployed.path}, or put it before the other",
+            fix=f"remove that entry from {deployed.path}: kustomize reads its name as an expression",
         )
     if trace.image and deployed.name != trace.image:
         yield _link(
@@ -212,6 +215,15 @@ def _tagged(trace: Trace, deployed: Deployed, source: Source) -> Link:
     )
 
 
+def _repository(trace: Trace, deployed: Deployed) -> Iterator[Link]:
+    """Yield where the deploy commit names another repository: a renamed one, or none of ours."""
+    said = deployed.origin.repository if deployed.origin else ""
+    if said and trace.repository and said.lower() != trace.repository.lower():
+        left = f"commit {deployed.commit[:12]} says Source-Repository {said}"
+        right = f"the commit was looked for in {trace.repository}: was it renamed?"
+        yield _link(("deploy commit", "model repository"), left, right, None)
+
+
 def _origin(deployed: Deployed, source: Source | None) -> Link:
     ends = ("deploy commit", "source commit")
     if source is None:
@@ -248,8 +260,8 @@ def _origin(deployed: Deployed, source: Source | None) -> Link:
     )
 
 
-def _deployed_model(deployed: Deployed, source: Source) -> Link:
-    said = deployed.says("model-hash")
+def _deployed_model(trace: Trace, deployed: Deployed, source: Source) -> Link:
+    said = deployed.says("model-hash", trace.model)
     if not said:
         return _link(
             ("deploy commit", "model"),
@@ -270,7 +282,7 @@ def _branch(deployed: Deployed, source: Source) -> Link:
     if source.tip_taken_back:
         return Link(ends, left, f"{right}, by a rollback", "pending")
     same = bool(source.model_hash) and source.tip_hash == source.model_hash
-    if same and source.tip_age < PATIENCE:
+    if same and 0 <= source.tip_age < PATIENCE:
         return Link(ends, left, right, "pending", fix=_run_deploy(source))
     if deployed.proposes("source-commit") == source.tip:
         return Link(ends, left, f"{right}; the deploy pull request waits to be merged", "pending")
@@ -329,9 +341,11 @@ def _stage(trace: Trace) -> Link:
         return _link(ends, left, right, True)
     if deployed and deployed.proposes("model") == f"{trace.model}@{trace.held}":
         return Link(ends, left, f"{right}; the deploy pull request waits to be merged", "pending")
+    early = "`stage-on: pull_request` moves the stage while a pull request is open"
     if trace.moves_early:
-        early = "`stage-on: pull_request` moves the stage while a pull request is open"
         return Link(ends, left, f"{right}; {early}", "pending")
+    if why := trace.unasked.get("open pull requests"):
+        return _link(ends, left, f"{right}; {early}, and none was asked for: {why}", None)
     return _link(
         ends,
         left,
@@ -360,9 +374,17 @@ def _recipe(trace: Trace, source: Source) -> Iterator[Link]:
     elif recipe.checked:
         yield _link(ends, left, f"{recipe.checked} hashes and params of the commit agree", True)
     elif not recipe.unchecked:
-        yield _link(ends, left, "no stage of dvc.lock made it: nobody recorded its data", None)
-    for what in recipe.unchecked:
-        yield _link(ends, left, f"nothing can be held against {what}", None)
+        yield _link(
+            ends,
+            left,
+            "no stage of dvc.lock made it: what it was made of is not recorded here",
+            None,
+        )
+    if recipe.unchecked:
+        shown = "; ".join(recipe.unchecked[:_MOST_SHOWN])
+        more = len(recipe.unchecked) - _MOST_SHOWN
+        rest = f"; and {more} more" if more > 0 else ""
+        yield _link(ends, left, f"nothing can be held against {shown}{rest}", None)
 
 
 def _pulls(trace: Trace) -> Iterator[Link]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -72,6 +73,7 @@ class _Reader:
 
     def read(self, model: artifacts.Artifact) -> Recipe:
         upstream = self._upstream(model.path)
+        self._check_that_all_ran(model.path, upstream)
         ingredients: dict[str, Ingredient] = {}
         params: dict[str, dict[str, Any]] = {}
         for stage in upstream:
@@ -85,7 +87,9 @@ class _Reader:
             if stage in upstream:
                 continue
             for dep in stage.deps:
-                if dep.path == model.path:
+                if dep.path != model.path and _overlap(dep.path, model.path):
+                    self._unchecked.append(f"{dep.path}, which has the model with other things")
+                elif dep.path == model.path:
                     self._compare(
                         dep.hash == model.hash,
                         f"{stage.source}: stage {stage.name} judged {dep.path} with hash {dep.hash},"
@@ -109,10 +113,11 @@ class _Reader:
         found: list[LockedStage] = []
         waiting = [path]
         while waiting:
-            stage = self._producer(waiting.pop())
-            if stage is not None and stage not in found:
-                found.append(stage)
-                waiting += [dep.path for dep in stage.deps]
+            path = waiting.pop()
+            for stage in self._stages:  # several may write into one folder
+                if stage not in found and self._made(stage, path):
+                    found.append(stage)
+                    waiting += [dep.path for dep in stage.deps]
         return found[::-1]
 
     def _downstream(self, path: str) -> list[LockedStage]:
@@ -127,6 +132,21 @@ class _Reader:
                     waiting += [out.path for out in stage.outs]
         return found
 
+    def _check_that_all_ran(self, path: str, upstream: Sequence[LockedStage]) -> None:
+        """Stages of dvc.yaml that dvc.lock has not: they made a part of the model, or judge it."""
+        chain = {path, *(dep.path for stage in upstream for dep in stage.deps)}
+        for source, name, deps, outs in dvc_files.unlocked_stages(self._project):
+            if any(_overlap(out, one) for out in outs for one in chain):
+                lock = source.removesuffix("dvc.yaml") + "dvc.lock"
+                self._compare(
+                    False,
+                    f"{source}: stage {name} makes {', '.join(outs)}, and {lock} has no run of it",
+                )
+            elif any(_overlap(dep, path) for dep in deps):
+                self._unchecked.append(
+                    f"stage {name} of {source}, which reads the model and never ran"
+                )
+
     def _producer(self, path: str) -> LockedStage | None:
         return next((one for one in self._stages if self._made(one, path)), None)
 
@@ -138,7 +158,11 @@ class _Reader:
     def _ingredient(self, stage: LockedStage, dep: Tracked) -> Ingredient:
         if producer := self._producer(dep.path):
             made = self._made(producer, dep.path)
-            if made and made.path == dep.path:
+            if made and made.path != dep.path:
+                self._unchecked.append(
+                    f"{dep.path}, of which stage {producer.name} made {made.path}"
+                )
+            elif made:
                 self._compare(
                     made.hash == dep.hash,
                     f"{stage.source}: stage {stage.name} read {dep.path} with hash {dep.hash},"
@@ -146,7 +170,8 @@ class _Reader:
                 )
             return Ingredient(dep.path, dep.hash, "data")
         if self._compare_with_git(stage, dep):
-            return Ingredient(dep.path, dep.hash, "code")
+            is_data = next(dvc_files.below(self._project, dep.path), None) is not None
+            return Ingredient(dep.path, dep.hash, "data" if is_data else "code")
         if (there := dvc_files.added(self._project, dep.path)) and there[0].hash:
             self._compare(
                 there[0].hash == dep.hash,
@@ -154,7 +179,7 @@ class _Reader:
                 f" and {there[1]} has hash {there[0].hash}",
             )
         elif "://" not in dep.path:
-            self._unchecked.append(f"{dep.path}, which neither Git nor DVC has at this commit")
+            self._unchecked.append(f"{dep.path}, of which no file of this commit has a hash")
         return Ingredient(dep.path, dep.hash, "data")
 
     def _check_stage(self, stage: LockedStage) -> list[str]:
@@ -168,10 +193,9 @@ class _Reader:
         return [out.path for out in stage.outs if self._compare_with_git(stage, out)]
 
     def _compare_definition(self, stage: LockedStage) -> None:
-        """What dvc.yaml fills in from params (`${…}`) can't be compared as text."""
         for what, defined, locked in _parts(stage):
             self._compare(
-                defined == locked,
+                len(defined) == len(locked) and all(map(_fits, defined, locked)),
                 f"{stage.source}: stage {stage.name} ran with the {what} {_shown(locked)},"
                 f" and dvc.yaml says {_shown(defined)}",
             )
@@ -184,9 +208,11 @@ class _Reader:
             self._unchecked.append(f"{tracked.path}, of which Git has no content here")
             return True
         hashes = self._hashes(found, tracked)
-        # A folder may have held what Git ignores, or DVC: then the hash says nothing of the rest.
-        if tracked.hash not in hashes and "" not in found and tracked.files != len(found):
-            self._unchecked.append(f"{tracked.path}, which held other files too when it was read")
+        # A folder may have held what Git ignores: then the hash says nothing of the rest. Or DVC was
+        # told to ignore some of what Git has.
+        fewer = tracked.files < len(found) and bool(self._content(".dvcignore"))
+        if tracked.hash not in hashes and "" not in found and (fewer or tracked.files > len(found)):
+            self._unchecked.append(f"{tracked.path}, which had other files when it was read")
             return True
         self._compare(
             tracked.hash in hashes,
@@ -198,7 +224,9 @@ class _Reader:
     def _compare_params(self, stage: LockedStage, file: str, values: Mapping[str, Any]) -> None:
         found = self._content(file)
         if not found or "" not in found:
-            if self._producer(file) is None:
+            if "${" in file:
+                self._unchecked.append(f"{file}, whose name DVC fills in")
+            elif self._producer(file) is None:
                 self._compare(
                     False,
                     f"{stage.source}: stage {stage.name} ran with {', '.join(map(str, values))} of"
@@ -258,26 +286,57 @@ def _overlap(one: str, other: str) -> bool:
     return one == other or one.startswith(f"{other}/") or other.startswith(f"{one}/")
 
 
-def _parts(stage: LockedStage) -> Iterator[tuple[str, Any, Any]]:
+def _parts(stage: LockedStage) -> Iterator[tuple[str, list[str], list[str]]]:
     """Yield (what, as dvc.yaml has it, as dvc.lock has it) of a stage that dvc.yaml defines."""
     definition = stage.definition
-    command = definition.get("cmd")
-    if command and stage.command and "${" not in str(command):
-        yield "command", command, stage.command
+    if not definition:
+        return
+    yield "command", _texts(definition.get("cmd")), _texts(stage.command)
+    # A `foreach` that fills in one of the paths fills in their order too.
     for what, keys, locked in (
         ("dependencies", ("deps",), stage.deps),
         ("outputs", ("outs", "metrics", "plots", "live"), stage.outs),
     ):
-        named = [name for key in keys for name in _names(definition.get(key))]
-        if definition and "${" not in "".join((*named, str(definition.get("wdir")))):
-            defined = {dvc_files.full_path(name, stage.folder) for name in named}
-            yield what, sorted(defined), sorted({one.path for one in locked})
+        named = [name for key in keys for name in dvc_files.names(definition.get(key))]
+        defined = {dvc_files.full_path(name, stage.folder) for name in named}
+        paths = {one.path for one in locked}
+        plain = {path for path in defined if "${" not in path}
+        # What is filled in stands for one of the others each.
+        rest = sorted(paths - plain)
+        filled = sorted(defined - plain)
+        fit = len(rest) == len(filled) and all(
+            any(_fits(one, path) for path in rest) for one in filled
+        )
+        yield what, sorted(plain) + (rest if fit else filled), sorted(plain & paths) + rest
+    for file, keys_of in _params(definition, stage.folder):
+        locked_keys = {str(key) for key in stage.params.get(file, {})}
+        if keys_of is not None and "${" not in "".join((file, *keys_of)):
+            yield f"params of {file}", sorted(keys_of), sorted(locked_keys)
 
 
-def _names(value: Any) -> Iterator[str]:
-    """Yield the paths of a list in dvc.yaml: each is text, or a mapping with its options."""
-    for one in value if isinstance(value, list) else [value] if value else ():
-        yield from (str(name) for name in one) if isinstance(one, dict) else (str(one),)
+def _params(definition: Mapping[str, Any], folder: str) -> Iterator[tuple[str, set[str] | None]]:
+    """Yield the files of params with the keys that a stage names, None for all of a file."""
+    found: dict[str, set[str] | None] = {}
+    value = definition.get("params")
+    for one in value if isinstance(value, list) else ():
+        entries = one if isinstance(one, dict) else {"params.yaml": [one]}
+        for file, keys in entries.items():
+            path = dvc_files.full_path(str(file), folder)
+            known = found.get(path, set())
+            is_whole = known is None or not isinstance(keys, list)
+            found[path] = None if is_whole else {*(known or ()), *map(str, keys)}
+    yield from found.items()
+
+
+def _fits(template: str, text: str) -> bool:
+    """Whether `text` may be what DVC made of `template`, by filling in each `${…}`."""
+    parts = re.split(r"(?<!\\)\$\{[^}]*\}", template)
+    pattern = ".*".join(re.escape(part.replace("\\${", "${")) for part in parts)
+    return re.fullmatch(pattern, text, re.DOTALL) is not None
+
+
+def _texts(value: Any) -> list[str]:
+    return [str(one) for one in value] if isinstance(value, list) else [str(value or "")]
 
 
 def _shown(value: Any) -> str:
