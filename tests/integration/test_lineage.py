@@ -576,6 +576,20 @@ def later_entry(world: World) -> None:
     rewrite(world, lambda text: text + entry)
 
 
+def entry_that_matches(world: World) -> None:
+    """Kustomize reads `name` as an expression: this entry takes the image before ours can."""
+    entry = "images:\n- name: diabete.\n  newName: evil.example/x\n  newTag: v6\n"
+    rewrite(world, lambda text: text.replace("images:\n", entry))
+
+
+def hide_as_new(world: World) -> None:
+    """An overlay that looks as if nothing had ever been deployed, and a proposal that waits."""
+    commit = world.work.commit_of("origin/production") or ""
+    world.deploy("production", commit, "sha256:" + "8" * 64, merged=False)
+    edit_overlay(" *digest: .*\n", "")(world)
+    edit_overlay("newTag: .*", "newTag: none")(world)
+
+
 def image_of_other_code(world: World) -> None:
     """The model is the right one, and all else in the image is of another commit."""
     commit = world.work.commit_of("origin/production") or ""
@@ -638,6 +652,8 @@ TAMPERED: dict[str, tuple[Tampering, set[str], str]] = {
     "pushed without a pull request": (direct_push, {"source commit → pull request"}, "no merged pull request"),
     "hand-made deploy commit": (hand_made_deploy_commit, {"deploy commit → source commit", "deploy commit → deploy pull request"}, "no Source-Repository"),
     "later entry of the overlay": (later_entry, {"overlay → rendered image"}, "evil.example/x"),
+    "entry that matches by expression": (entry_that_matches, {"overlay → rendered image"}, "diabete."),
+    "overlay as if nothing was deployed": (hide_as_new, {"overlay → deploy commit", "deploy commit → source commit", "deploy commit → deploy pull request", "overlay → registry"}, "sets"),
     "image of other code": (image_of_other_code, {"image → source commit"}, "sets tag"),
     "image labelled with a branch": (labelled_with_a_branch, {"image → build commit"}, "'main'"),
     "version of another model": (other_models_version, {"version → model", "stage → version"}, "other@v0.0.1"),
@@ -688,6 +704,18 @@ def test_an_image_that_is_gone(world: World) -> None:
         world.registry, name, world.work.commit_of("origin/experiment/better") or "",
         world.labels(world.work.commit_of("origin/experiment/better") or "", "better"),
     )  # fmt: skip
+
+
+def test_a_moved_tag_that_nothing_runs_is_named(world: World) -> None:
+    worse = world.commit(world.work, world.files("worse", 5), "experiment/worse")
+    head = world.work.commit_of("origin/experiment/better") or ""
+    name = world.image.partition("/")[2]
+    digest = push_image(world.registry, name, worse, world.labels(head, "better"))
+    assert digest == world.trace("production")[1]["image"]["digest"]
+    told, found = world.trace(f"{world.image}:{worse}")
+    assert told.code == 3
+    assert found["environment"] is None
+    assert {n for n, s in links(found).items() if s == "broken"} == {"image → model"}
 
 
 # --- what is no tampering ------------------------------------------------------------------------
@@ -772,6 +800,7 @@ def test_dates_in_params_are_no_bug(world: World) -> None:
     key = '"train.epochs": 60'
     files["dvc.lock"] = files["dvc.lock"].replace(key, f'{key}, "until": 2024-01-31')
     files["params.yaml"] += "until: 2024-01-31\n"
+    files["dvc.yaml"] = files["dvc.yaml"].replace("[train.epochs]", "[train.epochs, until]")
     commit = world.commit(world.work, files, "dated")
     world.assign("", commit)
     version = world.work.run("tag", "--points-at", commit).strip()

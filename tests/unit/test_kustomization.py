@@ -357,3 +357,17 @@ def test_everything_but_the_target_is_unchanged(
     assert new.replace("\r\n", "").count("\n") == (0 if "\r\n" in text else new.count("\n"))
     assert new.endswith("\n") == text.endswith("\n")
     assert edit(new, wanted) == new
+
+
+def test_an_entry_applies_to_what_its_name_matches() -> None:
+    """As kustomize's own matching, which reads the name as an expression."""
+    ours = Image("app", "r.example/app", "v1")
+    for name, place in (("r.example/app", "after"), ("r.example/ap.", "after"), ("ap.", "before"),
+                        ("r.example/app", "before"), ("(", "before"), ("(", "after")):  # fmt: skip
+        other = Image(name, "evil.example/x")
+        images = [ours, other] if place == "after" else [other, ours]
+        find = kustomization.overruling if place == "after" else kustomization.forestalling
+        assert find(images, ours) == other, (name, place)
+    side = Image("sidecar", "", "v2")
+    assert kustomization.overruling([ours, side, Image("app2")], ours) is None
+    assert kustomization.forestalling([side, ours], ours) is None
