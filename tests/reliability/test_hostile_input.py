@@ -30,7 +30,7 @@ from markdown_it import MarkdownIt
 
 from model_gitops import options
 from model_gitops.__main__ import ACTIONS, main
-from model_gitops.adapters import process
+from model_gitops.adapters import paths, process
 from model_gitops.adapters.git import Git
 from model_gitops.adapters.github import GitHub
 from model_gitops.local.forge import Forge
@@ -298,7 +298,8 @@ class Arena:
 
     def body(self, given: Mapping[str, str]) -> str:
         name = given.get("body", "")
-        if not name or _is_odd(name) or len(name) > 200 or not (self.work / name).is_file():
+        # Of two bytes a letter, 200 letters are too long for a file's name.
+        if not name or _is_odd(name) or not paths.is_file(self.work / name):
             return "\0"
         text = (self.work / name).read_bytes().decode("utf-8", "replace").strip()
         return text or "\0"
