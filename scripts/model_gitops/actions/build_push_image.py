@@ -179,6 +179,7 @@ def command(
     runner.mask(password)
     _mask_lines(secrets)
     revision = _commit()
+    folder = existing_folder("context", context or ".").resolve()
     given = _Inputs(
         secrets=images.parse_pairs(
             "secrets", lines(secrets), key=r"[A-Za-z0-9_.-]+", example="TOKEN=${{ secrets.TOKEN }}",
@@ -195,8 +196,8 @@ def command(
         labels=images.parse_pairs(
             "labels", lines(labels), key=r"[^\s=]+", example="com.acme.team=ml"
         ),
-        folder=existing_folder("context", context or ".").resolve(),
-        file=_dockerfile(file, existing_folder("context", context or ".").resolve()),
+        folder=folder,
+        file=_dockerfile(file, folder),
         target=target,
         platforms=_platforms(lines(platforms)),
         test=_read_smoke_test(smoke_test) if smoke_test.strip() else None,

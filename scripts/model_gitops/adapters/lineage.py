@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -35,8 +34,6 @@ from model_gitops.core.lineage import (
 from model_gitops.core.promotion import Environment, Promotion
 from model_gitops.errors import ExternalError, InputError
 
-_HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-
 
 @dataclass
 class Gatherer:
@@ -66,6 +63,7 @@ class Gatherer:
     _silent: dict[str, str] = field(default_factory=dict)
     _read: dict[str, Deployed] = field(default_factory=dict)
     _found: dict[str, tuple[artifacts.Artifact | None, str]] = field(default_factory=dict)
+    _projects: dict[str, project_files.ProjectFiles] = field(default_factory=dict)
 
     def environment(self, environment: Environment) -> Trace:
         """Walk from an environment's overlay to the data. Raises InputError for no such overlay."""
@@ -159,7 +157,7 @@ class Gatherer:
 
     def _tagged(self, deployed: Deployed, source: Source | None) -> str:
         """Return the digest that the source commit's own tag names, where the overlay has another."""
-        if source is None or not source.known or _HASH.fullmatch(deployed.image.tag):
+        if source is None or not source.known or deployment.is_commit(deployed.image.tag):
             return ""
         found = self._stored(kustomization.Image(self.promotion.image, "", source.commit))
         return found.tag_digest if found else ""
@@ -243,7 +241,7 @@ class Gatherer:
         """Add what follows from the rest: the commit the image was built from, and the recipe."""
         revision = trace.stored.revision if trace.stored else ""
         # A branch's name would be compared with wherever that branch is today.
-        built = self._source(revision) if _HASH.fullmatch(revision) else None
+        built = self._source(revision) if deployment.is_commit(revision) else None
         recipe = None
         if trace.source and trace.source.model_path:
             recipe = self._recipe(trace.source.commit)
@@ -274,25 +272,19 @@ class Gatherer:
         proposed = waiting.get("source-commit")
         if found and proposed and proposed == found.trailers.get("source-commit"):
             waiting = {}  # merged as another commit, and the branch was left behind
-        if found is None:
-            only = Deployed(
-                self.deploy_name, branch, file.path, entry, waiting=waiting, overruled=overruled
-            )
-            return replace(only, is_new=only.is_placeholder)
         deployed = Deployed(
-            repository=self.deploy_name,
-            branch=branch,
-            path=file.path,
-            image=entry,
+            self.deploy_name, branch, file.path, entry, waiting=waiting, overruled=overruled
+        )
+        if found is None:
+            return replace(deployed, is_new=deployed.is_placeholder)
+        return replace(
+            deployed,
             commit=found.commit,
             recorded=deploy.image_at(found.commit, file.path, entry.name),
             trailers=found.trailers,
             since=deploy.landed(tip, found.commit)[1],
-            waiting=waiting,
-            overruled=overruled,
+            is_new=deployed.is_placeholder and not deploy.was_deployed(branch, file.path),
         )
-        is_new = deployed.is_placeholder and not deploy.was_deployed(branch, file.path)
-        return replace(deployed, is_new=is_new)
 
     @cached_property
     def deploy_refs(self) -> tuple[str, Mapping[str, str]]:
@@ -436,17 +428,28 @@ class Gatherer:
         """Return the model as `commit` has it, or None and why not."""
         if commit not in self._found:
             try:
-                files = project_files.at(self.checkout, commit)
-                self._found[commit] = artifacts.find(self.promotion.model, files), ""
+                model = artifacts.find(self.promotion.model, self._files(commit))
+                self._found[commit] = model, ""
             except InputError as error:
                 self._found[commit] = None, f"at {commit[:12]}, {error.message}"
         return self._found[commit]
 
+    def _files(self, commit: str) -> project_files.ProjectFiles:
+        """Return DVC's files of `commit`, each read once."""
+        if commit not in self._projects:
+            self._projects[commit] = project_files.at(self.checkout, commit)
+        return self._projects[commit]
+
     def _recipe(self, commit: str) -> pipeline.Recipe:
-        files = project_files.at(self.checkout, commit)
-        model = artifacts.find(self.promotion.model, files)
+        model, _ = self._artifact(commit)
+        if model is None:
+            return pipeline.Recipe()
+
+        def content(path: str) -> dict[str, bytes]:
+            return self.checkout.contents_at(commit, path)
+
         try:
-            return pipeline.read(model, files, lambda path: self.checkout.contents_at(commit, path))
+            return pipeline.read(model, self._files(commit), content)
         except InputError as error:
             return pipeline.Recipe(problems=(f"at {commit[:12]}, {error.message}",))
 

@@ -248,14 +248,19 @@ def read_trailers(message: str) -> dict[str, list[str]]:
     return found
 
 
+def is_commit(value: str) -> bool:
+    """Whether `value` is a commit's whole hash: a name could be another commit tomorrow."""
+    return _COMMIT.fullmatch(value) is not None
+
+
 def origin_of(trailers: Mapping[str, Sequence[str]]) -> Origin | None:
     """Return where a deploy commit says that it comes from, or None."""
     repository = trailers.get("source-repository", [""])[-1]
     commit = trailers.get("source-commit", [""])[-1]
-    if not repository or not _COMMIT.fullmatch(commit):
+    if not repository or not is_commit(commit):
         return None
     rolled_back = trailers.get("rollback-from", [""])[-1] if is_rollback(trailers) else ""
-    return Origin(repository, commit, rolled_back if _COMMIT.fullmatch(rolled_back) else "")
+    return Origin(repository, commit, rolled_back if is_commit(rolled_back) else "")
 
 
 def is_rollback(trailers: Mapping[str, Sequence[str]]) -> bool:

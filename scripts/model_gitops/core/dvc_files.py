@@ -115,14 +115,10 @@ def names(value: Any) -> Iterator[str]:
 
 
 def below(project: Project, folder: str) -> Iterator[Tracked]:
-    """Go through what .dvc files track inside of `folder`."""
+    """Go through what the .dvc files inside of `folder` track there. No other one is read."""
     for source in project.files:
-        if source.endswith(".dvc"):
-            data = project.load(source)
-            base = posixpath.join(posixpath.dirname(source), str(data.get("wdir") or ""))
-            for entry in dicts(data.get("outs")):
-                if (found := _tracked(entry, base)).path.startswith(f"{folder}/"):
-                    yield found
+        if source.startswith(f"{folder}/") and source.endswith(".dvc"):
+            yield from (one for one in _outs(project, source) if one.path.startswith(f"{folder}/"))
 
 
 def added(project: Project, path: str) -> tuple[Tracked, str] | None:
@@ -133,12 +129,18 @@ def added(project: Project, path: str) -> tuple[Tracked, str] | None:
     for source in (*([usual] if usual in project.files else []), *others):
         if basename not in project.files[source]:
             continue
-        data = project.load(source)
-        base = posixpath.join(posixpath.dirname(source), str(data.get("wdir") or ""))
-        for entry in dicts(data.get("outs")):
-            if (found := _tracked(entry, base)).path == path:
+        for found in _outs(project, source):
+            if found.path == path:
                 return found, source
     return None
+
+
+def _outs(project: Project, source: str) -> Iterator[Tracked]:
+    """Go through what the .dvc file `source` tracks."""
+    data = project.load(source)
+    base = posixpath.join(posixpath.dirname(source), str(data.get("wdir") or ""))
+    for entry in dicts(data.get("outs")):
+        yield _tracked(entry, base)
 
 
 def dicts(value: Any) -> list[dict[str, Any]]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from model_gitops.core import deployment
 from model_gitops.core.lineage import Deployed, Registered, Source, Stored, Trace
 
 State = Literal["verified", "broken", "pending", "unknown"]
@@ -15,7 +15,6 @@ State = Literal["verified", "broken", "pending", "unknown"]
 # or wait for a person's approval.
 PATIENCE = 24 * 3600
 _MOST_SHOWN = 10
-_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -193,7 +192,7 @@ def _same_model(ends: tuple[str, str], left: str, found: str, source: Source) ->
 def _tagged(trace: Trace, deployed: Deployed, source: Source) -> Link:
     """The image is the one that was made for the source commit: its tag is that commit's hash."""
     ends, tag = ("image", "source commit"), deployed.image.tag
-    if _COMMIT.fullmatch(tag):
+    if deployment.is_commit(tag):
         return _link(
             ends,
             f"{deployed.path} sets tag {tag}",
@@ -298,15 +297,15 @@ def _run_deploy(source: Source) -> str:
 
 def _version(trace: Trace, version: Registered, source: Source | None) -> Link:
     ends = ("version", "model")
-    if not version.commit and version.model == trace.model:
-        return _link(
-            ends, f"the deploy commit says {version.name}", "the registry has no such version", False,
-            fix=f"git push origin refs/tags/{version.tag or version.name}, from a clone that has it",
-        )  # fmt: skip
     if version.model != trace.model:
         return _link(
             ends, f"the deploy commit says {version.name}", f"promotion.yaml says model: {trace.model}",
             False, fix="deploy again from this repository, and find out who deployed another model",
+        )  # fmt: skip
+    if not version.commit:
+        return _link(
+            ends, f"the deploy commit says {version.name}", "the registry has no such version", False,
+            fix=f"git push origin refs/tags/{version.tag or version.name}, from a clone that has it",
         )  # fmt: skip
     left = f"{version.tag} is at {version.commit[:12]} with model {version.model_hash or 'none'}"
     if source is None:

@@ -193,9 +193,9 @@ class _Reader:
         return [out.path for out in stage.outs if self._compare_with_git(stage, out)]
 
     def _compare_definition(self, stage: LockedStage) -> None:
-        for what, defined, locked in _parts(stage):
+        for what, defined, locked, agree in _parts(stage):
             self._compare(
-                len(defined) == len(locked) and all(map(_fits, defined, locked)),
+                agree,
                 f"{stage.source}: stage {stage.name} ran with the {what} {_shown(locked)},"
                 f" and dvc.yaml says {_shown(defined)}",
             )
@@ -286,13 +286,13 @@ def _overlap(one: str, other: str) -> bool:
     return one == other or one.startswith(f"{other}/") or other.startswith(f"{one}/")
 
 
-def _parts(stage: LockedStage) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Yield (what, as dvc.yaml has it, as dvc.lock has it) of a stage that dvc.yaml defines."""
+def _parts(stage: LockedStage) -> Iterator[tuple[str, list[str], list[str], bool]]:
+    """Yield (what, as dvc.yaml has it, as dvc.lock has it, whether they agree) of a defined stage."""
     definition = stage.definition
     if not definition:
         return
-    yield "command", _texts(definition.get("cmd")), _texts(stage.command)
-    # A `foreach` that fills in one of the paths fills in their order too.
+    words, ran = _texts(definition.get("cmd")), _texts(stage.command)
+    yield "command", words, ran, len(words) == len(ran) and all(map(_fits, words, ran))
     for what, keys, locked in (
         ("dependencies", ("deps",), stage.deps),
         ("outputs", ("outs", "metrics", "plots", "live"), stage.outs),
@@ -300,18 +300,12 @@ def _parts(stage: LockedStage) -> Iterator[tuple[str, list[str], list[str]]]:
         named = [name for key in keys for name in dvc_files.names(definition.get(key))]
         defined = {dvc_files.full_path(name, stage.folder) for name in named}
         paths = {one.path for one in locked}
-        plain = {path for path in defined if "${" not in path}
-        # What is filled in stands for one of the others each.
-        rest = sorted(paths - plain)
-        filled = sorted(defined - plain)
-        fit = len(rest) == len(filled) and all(
-            any(_fits(one, path) for path in rest) for one in filled
-        )
-        yield what, sorted(plain) + (rest if fit else filled), sorted(plain & paths) + rest
+        yield what, sorted(defined), sorted(paths), _fill(defined, paths)
     for file, keys_of in _params(definition, stage.folder):
         locked_keys = {str(key) for key in stage.params.get(file, {})}
         if keys_of is not None and "${" not in "".join((file, *keys_of)):
-            yield f"params of {file}", sorted(keys_of), sorted(locked_keys)
+            named = sorted(keys_of)
+            yield f"params of {file}", named, sorted(locked_keys), keys_of == locked_keys
 
 
 def _params(definition: Mapping[str, Any], folder: str) -> Iterator[tuple[str, set[str] | None]]:
@@ -326,6 +320,17 @@ def _params(definition: Mapping[str, Any], folder: str) -> Iterator[tuple[str, s
             is_whole = known is None or not isinstance(keys, list)
             found[path] = None if is_whole else {*(known or ()), *map(str, keys)}
     yield from found.items()
+
+
+def _fill(defined: set[str], paths: set[str]) -> bool:
+    """Whether `paths` are those of `defined`, each filled-in one (`${…}`) standing for one of them."""
+    plain = {path for path in defined if "${" not in path}
+    filled, rest = defined - plain, paths - plain
+    return (
+        plain <= paths
+        and len(filled) == len(rest)
+        and all(any(_fits(one, path) for path in rest) for one in filled)
+    )
 
 
 def _fits(template: str, text: str) -> bool:
