@@ -354,10 +354,8 @@ def _login_name(username: str, password: str, *, push: bool) -> str:
 def _session(given: _Inputs) -> Iterator[tuple[docker.Docker, Path]]:
     """Give a docker command line with a configuration of its own, and a folder for a while."""
     host = images.registry_host(given.name) if given.login_as else None
-    with (
-        scratch.folder("model-gitops-build-", runner.temporary_folder()) as made,
-        docker.private_config(made, host) as env,
-    ):
+    with scratch.folder("model-gitops-build-", runner.temporary_folder()) as made:
+        env = docker.private_config(made, host)
         yield docker.Docker(env, given.builder, runner.say), made
 
 

@@ -6,12 +6,10 @@ import hashlib
 import json
 import os
 import random
-import shutil
 import stat
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -422,35 +420,32 @@ class Docker:
         time.sleep(retry.pause(step, random.random()))  # noqa: S311 - jitter
 
 
-@contextmanager
-def private_config(parent: Path | None, host: str | None) -> Iterator[dict[str, str]]:
-    """Give docker a configuration of its own, for a login that leaves nothing behind.
+def private_config(parent: Path, host: str | None) -> dict[str, str]:
+    """Give docker a configuration of its own in `parent`, a folder that is removed with the step.
 
     It starts as the user's: logins, credential helpers, plugins, builders and contexts keep working.
     `host` is the registry to log in to (empty: Docker Hub), None without a login; its password goes
-    into this folder, not into a credential store.
+    into this folder, not into a credential store. Returns the variables that say where it is.
     """
     own = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
-    folder = Path(tempfile.mkdtemp(prefix="model-gitops-docker-", dir=parent))
-    try:
-        config: dict[str, Any] = {}
-        if own.is_dir():
-            for entry in own.iterdir():
-                if entry.name != "config.json":
-                    (folder / entry.name).symlink_to(entry.resolve())
-            with suppress(FileNotFoundError):
-                config = _json((own / "config.json").read_text(encoding="utf-8"))
-        if not isinstance(config, dict):
-            raise ExternalError(f"{own / 'config.json'} is not docker's configuration")
-        helpers = config.get("credHelpers") or {}
-        if host is not None and (config.get("credsStore") or helpers):
-            config["credHelpers"] = {**helpers, host or _HUB: ""}
-        file = folder / "config.json"
-        file.touch(mode=0o600)
-        file.write_text(json.dumps(config), encoding="utf-8")
-        yield {"DOCKER_CONFIG": str(folder)}
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    folder = parent / "docker-config"
+    folder.mkdir(mode=0o700)
+    config: dict[str, Any] = {}
+    if own.is_dir():
+        for entry in own.iterdir():
+            if entry.name != "config.json":
+                (folder / entry.name).symlink_to(entry.resolve())
+        with suppress(FileNotFoundError):
+            config = _json((own / "config.json").read_text(encoding="utf-8"))
+    if not isinstance(config, dict):
+        raise ExternalError(f"{own / 'config.json'} is not docker's configuration")
+    helpers = config.get("credHelpers") or {}
+    if host is not None and (config.get("credsStore") or helpers):
+        config["credHelpers"] = {**helpers, host or _HUB: ""}
+    file = folder / "config.json"
+    file.touch(mode=0o600)
+    file.write_text(json.dumps(config), encoding="utf-8")
+    return {"DOCKER_CONFIG": str(folder)}
 
 
 def _json(text: str) -> Any:

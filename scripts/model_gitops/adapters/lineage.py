@@ -659,10 +659,8 @@ def _deploy_location(
 @contextmanager
 def _registry_client(promotion: Promotion, credentials: Credentials) -> Iterator[docker.Docker]:
     host = images.registry_host(promotion.image)
-    with (
-        scratch.folder("model-gitops-trace-", runner.temporary_folder()) as made,
-        docker.private_config(made, host if credentials.password else None) as env,
-    ):
+    with scratch.folder("model-gitops-trace-", runner.temporary_folder()) as made:
+        env = docker.private_config(made, host if credentials.password else None)
         client = docker.Docker(env, say=runner.say)
         if credentials.password:
             client.login(
