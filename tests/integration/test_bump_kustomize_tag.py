@@ -18,7 +18,8 @@ from model_gitops.__main__ import main
 from model_gitops.adapters import process
 from model_gitops.adapters.git import ANONYMOUS, Git
 from model_gitops.adapters.github import GitHub
-from model_gitops.core import kustomization, retry
+from model_gitops.core import retry
+from model_gitops.core.deploy import kustomization
 from model_gitops.local.forge import Forge
 from model_gitops.local.forge.openapi import strict_forge
 from model_gitops.options import variable

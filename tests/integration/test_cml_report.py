@@ -22,7 +22,8 @@ from model_gitops.__main__ import main
 from model_gitops.adapters import process, report_branch
 from model_gitops.adapters.git import Git
 from model_gitops.adapters.github import GitHub
-from model_gitops.core import comment, retry
+from model_gitops.core import retry
+from model_gitops.core.report import comment
 from model_gitops.errors import ExternalError
 from model_gitops.local.forge import Forge
 from model_gitops.local.forge.openapi import strict_forge

@@ -13,7 +13,7 @@ from gto.registry import GitRegistry
 
 from model_gitops.adapters import process
 from model_gitops.adapters.git import Git
-from model_gitops.core import tags
+from model_gitops.core.gto import tags
 
 MODELS = ["m", "other", "a/b:m"]
 STAGES = ["dev", "prod", "a/b"]

@@ -13,7 +13,7 @@ import pytest
 from model_gitops.__main__ import main
 from model_gitops.adapters import process
 from model_gitops.adapters.git import Git
-from model_gitops.core import kustomization
+from model_gitops.core.deploy import kustomization
 from model_gitops.options import variable
 
 FULL = os.environ.get("MODEL_GITOPS_RELIABILITY") == "full"

@@ -23,7 +23,8 @@ from gto import api as gto
 from model_gitops.adapters import process
 from model_gitops.adapters.git import Git, LostRace, until_won
 from model_gitops.adapters.github import GitHub
-from model_gitops.core import kustomization, retry
+from model_gitops.core import retry
+from model_gitops.core.deploy import kustomization
 from model_gitops.errors import RaceError
 from model_gitops.local.forge import Forge
 from model_gitops.local.forge.openapi import strict_forge

@@ -20,8 +20,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.nodes import MappingNode
 
 from model_gitops.adapters import process
-from model_gitops.core import kustomization
-from model_gitops.core.kustomization import Image
+from model_gitops.core.deploy import kustomization
+from model_gitops.core.deploy.kustomization import Image
 from model_gitops.errors import InputError
 
 FULL = os.environ.get("MODEL_GITOPS_RELIABILITY") == "full"

@@ -39,7 +39,9 @@ def name(path: Path) -> str:
     return str(path.relative_to(PACKAGE))
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if p.parent.name == "core"], ids=name)
+@pytest.mark.parametrize(
+    "path", [p for p in MODULES if p.is_relative_to(PACKAGE / "core")], ids=name
+)
 def test_core_is_pure(path: Path) -> None:
     used = imports(path)
     ours = {module for module in used if module.startswith("model_gitops.")}

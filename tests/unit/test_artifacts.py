@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from model_gitops.core import artifacts, dvc_files
+from model_gitops.core.dvc import artifacts
+from model_gitops.core.dvc import files as dvc_files
 from model_gitops.errors import InputError
 
 MD5 = "0123456789abcdef0123456789abcdef"

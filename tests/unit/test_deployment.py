@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_gitops.core import deployment
-from model_gitops.core.deployment import Origin
-from model_gitops.core.kustomization import Image
+from model_gitops.core.deploy import deployment
+from model_gitops.core.deploy.deployment import Origin
+from model_gitops.core.deploy.kustomization import Image
 from model_gitops.errors import InputError
 
 A = "sha256:" + "a" * 64

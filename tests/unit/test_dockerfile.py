@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_gitops.core import dockerfile
+from model_gitops.core.image import dockerfile
 
 
 def read(text: str, **options: Any) -> list[str]:

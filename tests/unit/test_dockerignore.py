@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_gitops.core import dockerignore
+from model_gitops.core.image import dockerignore
 
 FILES = ("a.py", "notes", "src/.py", "src/a.py", "src/a.pyc", "src/deep/b.py", "src/deep/c.txt")
 

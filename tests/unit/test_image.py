@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_gitops.core import image
+from model_gitops.core.image import content as image
 from model_gitops.errors import ExternalError, InputError
 
 DIGEST = "sha256:" + "a" * 64

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from model_gitops.core import kustomization
-from model_gitops.core.kustomization import Image
+from model_gitops.core.deploy import kustomization
+from model_gitops.core.deploy.kustomization import Image
 from model_gitops.errors import InputError
 
 A = "sha256:" + "a" * 64

@@ -8,13 +8,15 @@ from dataclasses import replace
 
 import pytest
 
-from model_gitops.core import lineage, lineage_report, status
-from model_gitops.core import links as links_of
-from model_gitops.core.kustomization import Image
-from model_gitops.core.lineage import Deployed, Pull, Registered, Source, Stored, Trace
-from model_gitops.core.pipeline import Ingredient, Recipe
-from model_gitops.core.promotion import Environment, Promotion, Rule
-from model_gitops.core.status import Candidate, Status
+from model_gitops.core.deploy.kustomization import Image
+from model_gitops.core.dvc.pipeline import Ingredient, Recipe
+from model_gitops.core.flow.promotion import Environment, Promotion, Rule
+from model_gitops.core.lineage import facts as lineage
+from model_gitops.core.lineage import links as links_of
+from model_gitops.core.lineage import report as lineage_report
+from model_gitops.core.lineage import status
+from model_gitops.core.lineage.facts import Deployed, Pull, Registered, Source, Stored, Trace
+from model_gitops.core.lineage.status import Candidate, Status
 from model_gitops.errors import InputError
 
 COMMIT, HEAD, TIP = "1" * 40, "2" * 40, "3" * 40

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_gitops.core import metrics
-from model_gitops.core.promotion import Rule
+from model_gitops.core.flow import metrics
+from model_gitops.core.flow.promotion import Rule
 from model_gitops.errors import InputError
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False, width=32)

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from model_gitops.core import artifacts, pipeline
-from model_gitops.core.artifacts import Artifact
-from model_gitops.core.pipeline import Ingredient
+from model_gitops.core.dvc import artifacts, pipeline
+from model_gitops.core.dvc.artifacts import Artifact
+from model_gitops.core.dvc.pipeline import Ingredient
 
 
 def md5(data: bytes) -> str:

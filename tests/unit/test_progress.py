@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from model_gitops.core.progress import Progress
+from model_gitops.core.image.progress import Progress
 
 START = ["#0 building with an instance", "#1 [internal] load build definition", "#1 DONE 0.0s"]
 METADATA = "#2 [internal] load metadata for ghcr.io/acme/base:1"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from model_gitops.core import registration
-from model_gitops.core.registration import Request
-from model_gitops.core.tags import Registry, Tag
+from model_gitops.core.gto import registration
+from model_gitops.core.gto.registration import Request
+from model_gitops.core.gto.tags import Registry, Tag
 from model_gitops.errors import ActionError, InputError, RefusedError
 
 A, B, C = "a" * 40, "b" * 40, "c" * 40

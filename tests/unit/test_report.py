@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from model_gitops.core import comment, markdown, report
-from model_gitops.core.report import Column, Comparison, Facts, Picture, Report, Section
+from model_gitops.core import markdown
+from model_gitops.core.report import comment
+from model_gitops.core.report import page as report
+from model_gitops.core.report.page import Column, Comparison, Facts, Picture, Report, Section
 from model_gitops.errors import InputError
 
 FILE = "eval/metrics.json"

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from model_gitops.core import smoke
+from model_gitops.core.image import smoke
 from model_gitops.errors import InputError
 
 FULL = """

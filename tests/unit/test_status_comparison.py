@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from model_gitops.core import status
-from model_gitops.core.promotion import Environment, Promotion
-from model_gitops.core.status import Candidate, Status
+from model_gitops.core.flow.promotion import Environment, Promotion
+from model_gitops.core.lineage import status
+from model_gitops.core.lineage.status import Candidate, Status
 
 PROMOTION = Promotion("m", "r.example/m", (Environment("dev", "main"),))
 NEW = Candidate("exp", "c" * 40, "v0.0.1", "a" * 32, f"r.example/m:t@sha256:{'b' * 64}")

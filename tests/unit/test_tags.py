@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from model_gitops.core import tags
-from model_gitops.core.tags import ParsedTag, Registry, Tag
+from model_gitops.core.gto import tags
+from model_gitops.core.gto.tags import ParsedTag, Registry, Tag
 from model_gitops.errors import InputError
 
 

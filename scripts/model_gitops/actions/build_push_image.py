@@ -16,8 +16,8 @@ from model_gitops import runner
 from model_gitops.adapters import docker, paths, process, scratch
 from model_gitops.adapters.engine import Engine
 from model_gitops.adapters.smoke import try_image
-from model_gitops.core import dockerfile, smoke
-from model_gitops.core import image as images
+from model_gitops.core.image import content as images
+from model_gitops.core.image import dockerfile, smoke
 from model_gitops.errors import ExternalError, InputError, RaceError
 from model_gitops.options import existing_folder, flag, lines, option, secret
 

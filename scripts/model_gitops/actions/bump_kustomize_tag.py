@@ -16,9 +16,9 @@ from model_gitops.adapters.deploy_repository import (
     check_secrets,
     connected,
 )
-from model_gitops.core import deployment, kustomization
-from model_gitops.core.deployment import Location, Origin, Trailers
-from model_gitops.core.kustomization import Image
+from model_gitops.core.deploy import deployment, kustomization
+from model_gitops.core.deploy.deployment import Location, Origin, Trailers
+from model_gitops.core.deploy.kustomization import Image
 from model_gitops.core.markdown import code
 from model_gitops.errors import InputError
 from model_gitops.options import lines, option, secret

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from model_gitops import runner
 from model_gitops.adapters import git, project
-from model_gitops.core import tags
+from model_gitops.core.gto import tags
 from model_gitops.core.markdown import code
 from model_gitops.errors import InputError
 from model_gitops.options import Config, option

@@ -16,10 +16,11 @@ from model_gitops import runner
 from model_gitops.adapters import cml, dvc_report, git, paths, project, report_branch
 from model_gitops.adapters import plots as plot_pictures
 from model_gitops.adapters.comment import NotAllowed, Publisher
-from model_gitops.core import comment, revision, tags
-from model_gitops.core import report as reports
-from model_gitops.core.promotion import Promotion
-from model_gitops.core.report import Column, Comparison, Facts, Picture
+from model_gitops.core.flow.promotion import Promotion
+from model_gitops.core.gto import revision, tags
+from model_gitops.core.report import comment
+from model_gitops.core.report import page as reports
+from model_gitops.core.report.page import Column, Comparison, Facts, Picture
 from model_gitops.errors import ExternalError, InputError, RaceError
 from model_gitops.options import flag, lines, option, secret
 

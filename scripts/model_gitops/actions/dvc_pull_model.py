@@ -9,7 +9,8 @@ from typing import Annotated
 
 from model_gitops import runner
 from model_gitops.adapters import dvc, git, paths, project_files
-from model_gitops.core import artifacts, tags
+from model_gitops.core.dvc import artifacts
+from model_gitops.core.gto import tags
 from model_gitops.core.markdown import code
 from model_gitops.errors import InputError
 from model_gitops.options import existing_folder, lines, option, secret

@@ -7,8 +7,9 @@ from typing import Annotated
 
 from model_gitops import runner
 from model_gitops.adapters import git, project
-from model_gitops.core import metrics, revision, tags
-from model_gitops.core.promotion import Promotion
+from model_gitops.core.flow import metrics
+from model_gitops.core.flow.promotion import Promotion
+from model_gitops.core.gto import revision, tags
 from model_gitops.errors import InputError, RefusedError
 from model_gitops.options import Config, option
 

@@ -9,7 +9,9 @@ from typing import Annotated
 
 from model_gitops import runner
 from model_gitops.adapters import git, project_files
-from model_gitops.core import artifacts, document, registration, tags
+from model_gitops.core import document
+from model_gitops.core.dvc import artifacts
+from model_gitops.core.gto import registration, tags
 from model_gitops.errors import InputError
 from model_gitops.options import flag, option
 

@@ -10,11 +10,11 @@ from typing import Annotated
 from model_gitops import runner
 from model_gitops.adapters import lineage as gather
 from model_gitops.adapters import project
-from model_gitops.core import lineage
-from model_gitops.core import status as view
-from model_gitops.core.links import check as check_links
-from model_gitops.core.promotion import Environment
-from model_gitops.core.status import Candidate, Status
+from model_gitops.core.flow.promotion import Environment
+from model_gitops.core.lineage import facts as lineage
+from model_gitops.core.lineage import status as view
+from model_gitops.core.lineage.links import check as check_links
+from model_gitops.core.lineage.status import Candidate, Status
 from model_gitops.errors import InputError, RefusedError
 from model_gitops.options import (
     Config,

@@ -9,10 +9,11 @@ from typing import Annotated
 from model_gitops import runner
 from model_gitops.adapters import lineage as gather
 from model_gitops.adapters import project
-from model_gitops.core import image as images
-from model_gitops.core import lineage_report, revision
-from model_gitops.core.lineage import Trace
-from model_gitops.core.links import broken, check
+from model_gitops.core.gto import revision
+from model_gitops.core.image import content as images
+from model_gitops.core.lineage import report as lineage_report
+from model_gitops.core.lineage.facts import Trace
+from model_gitops.core.lineage.links import broken, check
 from model_gitops.errors import InputError, RefusedError
 from model_gitops.options import (
     Config,

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from model_gitops import runner
 from model_gitops.adapters import cml, git, github
-from model_gitops.core import comment
-from model_gitops.core.comment import Target
+from model_gitops.core.report import comment
+from model_gitops.core.report.comment import Target
 from model_gitops.errors import InputError
 
 # Who a job's token is on Gitea and Forgejo, which can't be asked.

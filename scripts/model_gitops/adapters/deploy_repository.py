@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from model_gitops.adapters import git, process, scratch
-from model_gitops.core import deployment, kustomization
-from model_gitops.core.deployment import Location
+from model_gitops.core.deploy import deployment, kustomization
+from model_gitops.core.deploy.deployment import Location
 from model_gitops.errors import ExternalError, InputError
 
 # ext::, git:// and other helpers of git run programs, or prove nothing.

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from model_gitops.adapters import process
-from model_gitops.core import dockerignore, image, retry
-from model_gitops.core.progress import Progress
+from model_gitops.core import retry
+from model_gitops.core.image import content as image
+from model_gitops.core.image import dockerignore
+from model_gitops.core.image.progress import Progress
 from model_gitops.errors import ExternalError, InputError
 
 # Enough for a registry's short fault; a build or a login that waits longer helps nobody.

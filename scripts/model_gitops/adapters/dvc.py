@@ -18,7 +18,9 @@ from typing import Any
 
 from model_gitops import runner
 from model_gitops.adapters import environment, paths, scratch
-from model_gitops.core import artifacts, dvc_files, retry
+from model_gitops.core import retry
+from model_gitops.core.dvc import artifacts
+from model_gitops.core.dvc import files as dvc_files
 from model_gitops.errors import ExternalError, InputError
 
 _CHUNK = 1024 * 1024

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
 
-from model_gitops.core import metrics
-from model_gitops.core.report import Place
+from model_gitops.core.flow import metrics
+from model_gitops.core.report.page import Place
 from model_gitops.errors import InputError
 
 WORKSPACE = "workspace"

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
-from model_gitops.core.smoke import Request, SmokeTest
+from model_gitops.core.image.smoke import Request, SmokeTest
 from model_gitops.errors import ExternalError
 
 # On a container under test: when it can only be a leftover, in seconds since 1970.

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from model_gitops import runner
 from model_gitops.adapters import paths, process, scratch
 from model_gitops.core import retry
-from model_gitops.core.tags import Tag
+from model_gitops.core.gto.tags import Tag
 from model_gitops.errors import ExternalError, InputError, RaceError
 
 # Who writes, where the job configured nobody.

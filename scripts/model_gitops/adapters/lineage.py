@@ -19,9 +19,13 @@ from model_gitops.adapters.deploy_repository import (
     check_secrets,
     connected,
 )
-from model_gitops.core import artifacts, deployment, kustomization, metrics, pipeline, tags
-from model_gitops.core import image as images
-from model_gitops.core.lineage import (
+from model_gitops.core.deploy import deployment, kustomization
+from model_gitops.core.dvc import artifacts, pipeline
+from model_gitops.core.flow import metrics
+from model_gitops.core.flow.promotion import Environment, Promotion
+from model_gitops.core.gto import tags
+from model_gitops.core.image import content as images
+from model_gitops.core.lineage.facts import (
     Deployed,
     NothingDeployed,
     Pull,
@@ -31,7 +35,6 @@ from model_gitops.core.lineage import (
     Trace,
     pick,
 )
-from model_gitops.core.promotion import Environment, Promotion
 from model_gitops.errors import ExternalError, InputError
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from model_gitops.core.report import Picture
+from model_gitops.core.report.page import Picture
 
 MOST_PLOTS = 40
 # About as many as a picture of this size can show; drawing them takes some 10 seconds.

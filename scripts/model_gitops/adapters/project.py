@@ -8,7 +8,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from model_gitops.adapters import paths
-from model_gitops.core import document, promotion
+from model_gitops.core import document
+from model_gitops.core.flow import promotion
 from model_gitops.errors import InputError
 
 if TYPE_CHECKING:

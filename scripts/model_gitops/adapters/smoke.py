@@ -7,7 +7,7 @@ import time
 
 from model_gitops import runner
 from model_gitops.adapters.engine import Container, Engine
-from model_gitops.core import smoke
+from model_gitops.core.image import smoke
 from model_gitops.errors import RefusedError
 
 # Often enough to be quick, seldom enough to leave the processor to the model that loads.

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from model_gitops.core import document, tags
+from model_gitops.core import document
+from model_gitops.core.gto import tags
 from model_gitops.errors import ExternalError
 from model_gitops.local import act, machine, report_pages, serving
 from model_gitops.local.daemon import Daemon

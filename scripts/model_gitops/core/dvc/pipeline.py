@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from model_gitops.core import artifacts, document, dvc_files
-from model_gitops.core.dvc_files import LEGACY_HASH, LockedStage, Project, Tracked
+from model_gitops.core import document
+from model_gitops.core.dvc import artifacts
+from model_gitops.core.dvc import files as dvc_files
+from model_gitops.core.dvc.files import LEGACY_HASH, LockedStage, Project, Tracked
 from model_gitops.errors import InputError
 
 # Git LFS keeps a pointer in place of a file: its content can't be held against a hash.

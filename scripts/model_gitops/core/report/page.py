@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import quote, unquote
 
-from model_gitops.core import metrics
-from model_gitops.core.comment import MARK
+from model_gitops.core.flow import metrics
 from model_gitops.core.markdown import JOINER, code, escape
+from model_gitops.core.report.comment import MARK
 
 DEFAULT_TITLE = "Model report"
 

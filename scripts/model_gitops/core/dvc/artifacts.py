@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from model_gitops.core import dvc_files
-from model_gitops.core.dvc_files import Project, Tracked
+from model_gitops.core.dvc import files as dvc_files
+from model_gitops.core.dvc.files import Project, Tracked
 from model_gitops.errors import InputError
 
 # `.dir`: the hash is that of a manifest, which lists a folder's files.

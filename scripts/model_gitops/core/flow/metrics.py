@@ -14,7 +14,7 @@ from model_gitops.core.markdown import escape
 from model_gitops.errors import InputError
 
 if TYPE_CHECKING:
-    from model_gitops.core.promotion import Rule
+    from model_gitops.core.flow.promotion import Rule
 
 
 # A file of metrics has tens of values; aliases of YAML make billions of a few lines.

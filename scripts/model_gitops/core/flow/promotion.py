@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from model_gitops.core import metrics, tags
+from model_gitops.core.flow import metrics
+from model_gitops.core.gto import tags
 from model_gitops.errors import InputError, RefusedError
 
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from model_gitops.core.lineage import Pull, Source, Trace
-from model_gitops.core.links import Link, State, broken
+from model_gitops.core.flow.metrics import flatten, format_number
+from model_gitops.core.lineage.facts import Pull, Source, Trace
+from model_gitops.core.lineage.links import Link, State, broken
 from model_gitops.core.markdown import code, escape
-from model_gitops.core.metrics import flatten, format_number
 
 MARKS: dict[State, str] = {"verified": "✓", "broken": "✗", "pending": "…", "unknown": "?"}
 _ICONS: dict[State, str] = {"verified": "✅", "broken": "❌", "pending": "⏳", "unknown": "❔"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from model_gitops.core import tags
+from model_gitops.core.gto import tags
 from model_gitops.errors import InputError, RefusedError
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from model_gitops.core import deployment
-from model_gitops.core.lineage import Deployed, Registered, Source, Stored, Trace
+from model_gitops.core.deploy import deployment
+from model_gitops.core.lineage.facts import Deployed, Registered, Source, Stored, Trace
 
 State = Literal["verified", "broken", "pending", "unknown"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from model_gitops.core import deployment
-from model_gitops.core.image import MODEL_LABELS, REVISION_LABEL
-from model_gitops.core.kustomization import Image
-from model_gitops.core.pipeline import Recipe
+from model_gitops.core.deploy import deployment
+from model_gitops.core.deploy.kustomization import Image
+from model_gitops.core.dvc.pipeline import Recipe
+from model_gitops.core.image.content import MODEL_LABELS, REVISION_LABEL
 from model_gitops.errors import InputError
 
 # Tags that stand in a new overlay until the first deployment.

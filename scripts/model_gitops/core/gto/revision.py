@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from model_gitops.core.tags import Registry, Version
+from model_gitops.core.gto.tags import Registry, Version
 
 
 def find(registry: Registry, model: str, revision: str) -> Version | None:

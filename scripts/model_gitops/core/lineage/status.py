@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from model_gitops.core.lineage import Trace
-from model_gitops.core.lineage_report import iso, moment, plain, pull_data
-from model_gitops.core.links import Link, broken
+from model_gitops.core.flow.metrics import direction, format_number
+from model_gitops.core.flow.promotion import Promotion
+from model_gitops.core.gto.tags import precedence
+from model_gitops.core.lineage.facts import Trace
+from model_gitops.core.lineage.links import Link, broken
+from model_gitops.core.lineage.report import iso, moment, plain, pull_data
 from model_gitops.core.markdown import code, escape
-from model_gitops.core.metrics import direction, format_number
-from model_gitops.core.promotion import Promotion
-from model_gitops.core.tags import precedence
 
 # Metric, as promotion.yaml names it → value.
 Metrics = Mapping[str, float | None]

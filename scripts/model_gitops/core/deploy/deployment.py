@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
-from model_gitops.core import image as images
-from model_gitops.core.kustomization import FILE_NAMES, Image
+from model_gitops.core.deploy.kustomization import FILE_NAMES, Image
+from model_gitops.core.image import content as images
 from model_gitops.core.markdown import code
 from model_gitops.errors import InputError
 

@@ -1,0 +1,1 @@
+"""The deploy repository: kustomizations, and the commits that change them."""

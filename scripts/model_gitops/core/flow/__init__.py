@@ -1,0 +1,1 @@
+"""promotion.yaml, the hops it allows, and the gate."""

@@ -1,0 +1,1 @@
+"""The lineage: facts, the links between them, and how both are shown."""

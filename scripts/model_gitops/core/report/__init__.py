@@ -1,0 +1,1 @@
+"""The report of a pull request, and the comment that it becomes."""
