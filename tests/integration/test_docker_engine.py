@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from model_gitops.adapters import engine as adapter
+from model_gitops.adapters import container_engine as adapter
 from model_gitops.core.image.smoke import Request, SmokeTest
 from model_gitops.errors import ExternalError
 from model_gitops.local.engine import Engine

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from model_gitops.adapters.project import promotion_schema
+from model_gitops.adapters.promotion_file import promotion_schema
 from model_gitops.core import document
 from model_gitops.local import toolchain
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from model_gitops import runner
 from model_gitops.actions import check_promotion
-from model_gitops.adapters.project import promotion_schema
+from model_gitops.adapters.promotion_file import promotion_schema
 from model_gitops.core import document
 from model_gitops.core.flow import promotion
 from model_gitops.errors import InputError, RefusedError

@@ -14,8 +14,8 @@ from typing import Annotated, Any
 
 from model_gitops import runner
 from model_gitops.adapters import docker, paths, process, scratch
-from model_gitops.adapters.engine import Engine
-from model_gitops.adapters.smoke import try_image
+from model_gitops.adapters.container_engine import Engine
+from model_gitops.adapters.smoke_run import try_image
 from model_gitops.core.image import content as images
 from model_gitops.core.image import dockerfile, smoke
 from model_gitops.errors import ExternalError, InputError, RaceError

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from model_gitops import runner
-from model_gitops.adapters import git, project
+from model_gitops.adapters import git, promotion_file
 from model_gitops.core.gto import tags
 from model_gitops.core.markdown import code
 from model_gitops.errors import InputError
@@ -39,7 +39,7 @@ def command(
 ) -> None:
     """Read promotion.yaml with the event, refuse a hop that is not allowed, put out plain values."""
     context = runner.context()
-    promotion = project.read_promotion(Path(config))
+    promotion = promotion_file.read_promotion(Path(config))
     base = base_ref or context.base_ref
     if not base:
         raise InputError.of(

@@ -13,9 +13,9 @@ from typing import Annotated
 from urllib.parse import quote
 
 from model_gitops import runner
-from model_gitops.adapters import cml, dvc_report, git, paths, project, report_branch
+from model_gitops.adapters import cml, dvc_report, git, paths, promotion_file, report_branch
 from model_gitops.adapters import plots as plot_pictures
-from model_gitops.adapters.comment import NotAllowed, Publisher
+from model_gitops.adapters.publisher import NotAllowed, Publisher
 from model_gitops.core.flow.promotion import Promotion
 from model_gitops.core.gto import revision, tags
 from model_gitops.core.report import comment
@@ -227,7 +227,7 @@ def _find_baseline(repository: git.Git, context: runner.Context, base: str) -> _
     promotion = None
     if CONFIG.is_file():
         try:
-            promotion = project.read_promotion(CONFIG)
+            promotion = promotion_file.read_promotion(CONFIG)
         except InputError as error:
             problems.append(f"{CONFIG} can't be used: {error.message}")
             runner.warning(problems[-1])

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from model_gitops import runner
-from model_gitops.adapters import git, project
+from model_gitops.adapters import git, promotion_file
 from model_gitops.core.flow import metrics
 from model_gitops.core.flow.promotion import Promotion
 from model_gitops.core.gto import revision, tags
@@ -30,7 +30,7 @@ def command(
     ] = "",
 ) -> None:
     """Judge each rule of the gate, show all verdicts, and refuse if one says no."""
-    promotion = project.read_promotion(Path(config))
+    promotion = promotion_file.read_promotion(Path(config))
     repository = git.open_repository(Path.cwd())
     repository.refresh_tags()
     registry = tags.Registry.read(repository.tags())
@@ -45,7 +45,7 @@ def command(
 
     def value(file: str, key: str, commit: str | None) -> float | None:
         if (file, commit) not in files:
-            text = project.read_file(repository, file, commit)
+            text = promotion_file.read_file(repository, file, commit)
             files[file, commit] = metrics.load(text, source=file) if text is not None else {}
         return metrics.number(files[file, commit].get(key))
 

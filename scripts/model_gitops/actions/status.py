@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Annotated
 
 from model_gitops import runner
-from model_gitops.adapters import lineage as gather
-from model_gitops.adapters import project
+from model_gitops.adapters import promotion_file
+from model_gitops.adapters.tracing import gatherer as gather
 from model_gitops.core.flow.promotion import Environment
 from model_gitops.core.lineage import facts as lineage
 from model_gitops.core.lineage import status as view
@@ -66,7 +66,7 @@ def command(
     ] = False,
 ) -> None:
     """Ask overlays, tags, registry and pull requests, and show them in one view."""
-    promotion = project.read_promotion(Path(config))
+    promotion = promotion_file.read_promotion(Path(config))
     names = ", ".join(one.name for one in promotion.environments)
     if environment and environment not in [one.name for one in promotion.environments]:
         raise InputError.of(

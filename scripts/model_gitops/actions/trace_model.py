@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 from model_gitops import runner
-from model_gitops.adapters import lineage as gather
-from model_gitops.adapters import project
+from model_gitops.adapters import promotion_file
+from model_gitops.adapters.tracing import gatherer as gather
 from model_gitops.core.gto import revision
 from model_gitops.core.image import content as images
 from model_gitops.core.lineage import report as lineage_report
@@ -68,7 +68,7 @@ def command(
     ] = False,
 ) -> None:
     """Walk the chain from the subject to the data, and end with exit code 3 where a link is broken."""
-    promotion = project.read_promotion(Path(config))
+    promotion = promotion_file.read_promotion(Path(config))
     if not subject:
         names = ", ".join(one.name for one in promotion.environments)
         raise InputError.of(

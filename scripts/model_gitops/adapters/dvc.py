@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from model_gitops import runner
-from model_gitops.adapters import environment, paths, scratch
+from model_gitops.adapters import paths, python_packages, scratch
 from model_gitops.core import retry
 from model_gitops.core.dvc import artifacts
 from model_gitops.core.dvc import files as dvc_files
@@ -233,7 +233,9 @@ def _repository(
     merged = Config(str(root / ".dvc"), remote=name, remote_config=dict(settings or {}))
     extra = remote_extra(_resolved_url(merged, name))
     if extra:
-        environment.ensure_extra(f"remote-{extra}", module=f"dvc_{extra}", package=f"dvc[{extra}]")
+        python_packages.ensure_extra(
+            f"remote-{extra}", module=f"dvc_{extra}", package=f"dvc[{extra}]"
+        )
 
     from dvc.repo import Repo
 

@@ -6,7 +6,7 @@ import http.client
 import time
 
 from model_gitops import runner
-from model_gitops.adapters.engine import Container, Engine
+from model_gitops.adapters.container_engine import Container, Engine
 from model_gitops.core.image import smoke
 from model_gitops.errors import RefusedError
 

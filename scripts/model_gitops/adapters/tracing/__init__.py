@@ -1,0 +1,1 @@
+"""Gathers the facts of a lineage, each from the place that keeps it."""
