@@ -340,7 +340,7 @@ def image(work: Path) -> list[Result]:
     built one longer.
     """
     sys.path.insert(0, str(ROOT / "scripts"))
-    from model_gitops.local import machine
+    from model_gitops_local import machine
 
     checkout = work / "model"
     shutil.copytree(ROOT / "templates/model", checkout, ignore=shutil.ignore_patterns(".venv"))

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from model_gitops.local import machine, toolchain
-from model_gitops.local.base_image import ensure_base_image
-from model_gitops.local.engine import Builder, Engine, ensure_engine
-from model_gitops.local.registry import Registry
+from model_gitops_local import machine, toolchain
+from model_gitops_local.base_image import ensure_base_image
+from model_gitops_local.engine import Builder, Engine, ensure_engine
+from model_gitops_local.registry import Registry
 
 
 @pytest.fixture(scope="session")

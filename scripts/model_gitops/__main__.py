@@ -53,7 +53,7 @@ class _Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name == "local":
-            group: click.Command = importlib.import_module("model_gitops.local.commands").local
+            group: click.Command = importlib.import_module("model_gitops_local.commands").local
             return group
         return action_command(cmd_name) if cmd_name in ACTIONS else None
 

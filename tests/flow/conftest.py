@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from model_gitops.local import machine
-from model_gitops.local.demo import Demo
-from model_gitops.local.flow import Flow, Parts, copy_actions
-from model_gitops.local.forge.openapi import OpenApi
+from model_gitops_local import machine
+from model_gitops_local.demo import Demo
+from model_gitops_local.flow import Flow, Parts, copy_actions
+from model_gitops_local.forge.openapi import OpenApi
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from model_gitops.adapters.git import Git
-from model_gitops.local.act import Run
-from model_gitops.local.demo import WORSE, Demo
-from model_gitops.local.flow import MODEL, PERSON, Flow
+from model_gitops_local.act import Run
+from model_gitops_local.demo import WORSE, Demo
+from model_gitops_local.flow import MODEL, PERSON, Flow
 
 STATUS = "Does each environment run what it should?"
 TRACE = "Where does production come from?"

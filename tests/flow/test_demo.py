@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
-from model_gitops.local import toolchain
-from model_gitops.local.demo import WORSE, Demo
-from model_gitops.local.flow import DEPLOY, MODEL
+from model_gitops_local import toolchain
+from model_gitops_local.demo import WORSE, Demo
+from model_gitops_local.flow import DEPLOY, MODEL
 
 ENVIRONMENTS = ("dev", "staging", "production")
 MANIFESTS = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json"

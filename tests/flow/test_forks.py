@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from model_gitops.adapters.git import Git
-from model_gitops.local.flow import MODEL, PERSON, Flow
-from model_gitops.local.forge.openapi import OpenApi
+from model_gitops_local.flow import MODEL, PERSON, Flow
+from model_gitops_local.forge.openapi import OpenApi
 
 FORK = "eve/diabetes"
 pytestmark = pytest.mark.slow

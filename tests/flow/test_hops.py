@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from model_gitops.local.flow import MODEL, Flow
+from model_gitops_local.flow import MODEL, Flow
 
 # Not `";`: DVC's own reader of .git/config stumbles over that in a branch section.
 HOSTILE = 'experiment/a"b$(touch${IFS}pwned)`id`'

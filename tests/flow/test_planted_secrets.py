@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from canaries import forms, unpacked
 
-from model_gitops.local.demo import Demo
-from model_gitops.local.flow import DEPLOY, MODEL, SECRETS
+from model_gitops_local.demo import Demo
+from model_gitops_local.flow import DEPLOY, MODEL, SECRETS
 
 
 def names_in(content: bytes, tokens: dict[str, str]) -> set[str]:

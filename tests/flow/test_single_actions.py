@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from model_gitops.local import act
-from model_gitops.local.flow import Parts
-from model_gitops.local.forge import Forge
+from model_gitops_local import act
+from model_gitops_local.flow import Parts
+from model_gitops_local.forge import Forge
 
 ODD = 'models/it\'s a "model" $(touch pwned).bin'
 SERVER = """

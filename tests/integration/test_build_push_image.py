@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 from model_gitops.adapters import docker, process
-from model_gitops.local.engine import Engine
-from model_gitops.local.registry import Registry
+from model_gitops_local.engine import Engine
+from model_gitops_local.registry import Registry
 
 pytestmark = pytest.mark.docker
 

@@ -20,9 +20,9 @@ from model_gitops.adapters.git import ANONYMOUS, Git
 from model_gitops.adapters.github import GitHub
 from model_gitops.core import retry
 from model_gitops.core.deploy import kustomization
-from model_gitops.local.forge import Forge
-from model_gitops.local.forge.openapi import strict_forge
 from model_gitops.options import variable
+from model_gitops_local.forge import Forge
+from model_gitops_local.forge.openapi import strict_forge
 
 A, B, C = (f"sha256:{letter * 64}" for letter in "abc")
 BOT, READER, CANARY = "bot-secret-token", "reader-secret-token", "canary-secret-token"

@@ -25,8 +25,8 @@ from model_gitops.adapters.github import GitHub
 from model_gitops.core import retry
 from model_gitops.core.report import comment
 from model_gitops.errors import ExternalError
-from model_gitops.local.forge import Forge
-from model_gitops.local.forge.openapi import strict_forge
+from model_gitops_local.forge import Forge
+from model_gitops_local.forge.openapi import strict_forge
 
 BOT, READER, EVE = "bot-secret-token", "reader-secret-token", "eve-secret-token"
 NAME = "acme/diabetes"

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from model_gitops.adapters import process
-from model_gitops.local import toolchain
-from model_gitops.local.engine import Engine
+from model_gitops_local import toolchain
+from model_gitops_local.engine import Engine
 
 pytestmark = pytest.mark.docker
 

@@ -14,7 +14,7 @@ import pytest
 from model_gitops.adapters import container_engine as adapter
 from model_gitops.core.image.smoke import Request, SmokeTest
 from model_gitops.errors import ExternalError
-from model_gitops.local.engine import Engine
+from model_gitops_local.engine import Engine
 
 pytestmark = pytest.mark.docker
 

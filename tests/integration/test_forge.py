@@ -26,11 +26,11 @@ import pytest
 from model_gitops.adapters import process
 from model_gitops.adapters.git import Git, token_credentials
 from model_gitops.adapters.github import GitHub
-from model_gitops.local.forge import Forge, pulls
-from model_gitops.local.forge.api import ROUTES
-from model_gitops.local.forge.bare import Bare
-from model_gitops.local.forge.limits import Limits
-from model_gitops.local.forge.openapi import OpenApi, load, strict_forge
+from model_gitops_local.forge import Forge, pulls
+from model_gitops_local.forge.api import ROUTES
+from model_gitops_local.forge.bare import Bare
+from model_gitops_local.forge.limits import Limits
+from model_gitops_local.forge.openapi import OpenApi, load, strict_forge
 
 BOT, USER, READER, OTHER = "bot-secret", "user-secret", "reader-secret", "other-secret"
 NAME = "acme/diabetes"
@@ -642,7 +642,7 @@ def test_restart_keeps_everything_but_tokens(tmp_path: Path, bare: Path, work: W
 
 
 def test_as_a_process_of_its_own(tmp_path: Path, bare: Path, work: Work) -> None:
-    args = [sys.executable, "-m", "model_gitops.local.forge", f"--root={tmp_path / 'own'}"]
+    args = [sys.executable, "-m", "model_gitops_local.forge", f"--root={tmp_path / 'own'}"]
     args += [f"--repository={NAME}={bare}", "--token=github-actions[bot]=FORGE_TOKEN"]
     env = {**os.environ, "FORGE_TOKEN": BOT, "PYTHONPATH": "scripts"}
     with subprocess.Popen(args, env=env, stdout=subprocess.PIPE, text=True) as child:
@@ -707,7 +707,7 @@ def test_every_route_is_github_s() -> None:
 
 def test_the_check_finds_what_is_wrong(forge: Forge) -> None:
     route = next(r for r in ROUTES if r.handler.__name__ == "create_comment")
-    from model_gitops.local.forge.api import Answer
+    from model_gitops_local.forge.api import Answer
 
     checker = OpenApi()
     good = ask(forge, "POST", f"/repos/{NAME}/issues", {"title": "t"})[1]

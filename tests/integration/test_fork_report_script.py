@@ -15,8 +15,8 @@ import pytest
 
 from model_gitops.adapters.git import Git
 from model_gitops.adapters.github import GitHub
-from model_gitops.local.forge import Forge
-from model_gitops.local.forge.openapi import strict_forge
+from model_gitops_local.forge import Forge
+from model_gitops_local.forge.openapi import strict_forge
 
 SCRIPT = Path(__file__).parents[2] / "templates/model/.github/scripts/fork_report.py"
 NAME, TOKEN = "acme/diabetes", "job-secret"

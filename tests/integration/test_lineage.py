@@ -22,10 +22,10 @@ import pytest
 from model_gitops.adapters import process
 from model_gitops.adapters.git import Git, token_credentials
 from model_gitops.adapters.github import GitHub
-from model_gitops.local import toolchain
-from model_gitops.local.forge import Forge
-from model_gitops.local.forge.openapi import strict_forge
 from model_gitops.options import variable
+from model_gitops_local import toolchain
+from model_gitops_local.forge import Forge
+from model_gitops_local.forge.openapi import strict_forge
 
 pytestmark = pytest.mark.docker
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from model_gitops.local.base_image import ensure_base_image
-from model_gitops.local.engine import Engine
+from model_gitops_local.base_image import ensure_base_image
+from model_gitops_local.engine import Engine
 
 pytestmark = pytest.mark.docker
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from model_gitops.local.engine import Builder, Engine, ensure_engine, remove_engine
-from model_gitops.local.registry import Registry
+from model_gitops_local.engine import Builder, Engine, ensure_engine, remove_engine
+from model_gitops_local.registry import Registry
 
 pytestmark = pytest.mark.docker
 

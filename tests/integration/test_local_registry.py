@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from model_gitops.local.daemon import birth
-from model_gitops.local.registry import Registry
+from model_gitops_local.daemon import birth
+from model_gitops_local.registry import Registry
 
 # User `tester`, password `secret`.
 HTPASSWD = "tester:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a"

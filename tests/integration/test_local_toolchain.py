@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from model_gitops.errors import ExternalError
-from model_gitops.local import toolchain
-from model_gitops.local.toolchain import Tool
+from model_gitops_local import toolchain
+from model_gitops_local.toolchain import Tool
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
@@ -59,7 +59,7 @@ def test_two_processes_build_once(empty_cache: Path, tmp_path: Path) -> None:
     code = textwrap.dedent(f"""
         import time
         from pathlib import Path
-        from model_gitops.local import toolchain
+        from model_gitops_local import toolchain
         def make(tool, folder):
             with Path({str(built)!r}).open("a") as log:
                 log.write("built\\n")

@@ -13,7 +13,7 @@ import yaml
 
 from model_gitops.adapters.promotion_file import promotion_schema
 from model_gitops.core import document
-from model_gitops.local import toolchain
+from model_gitops_local import toolchain
 
 ROOT = Path(__file__).parents[2]
 READMES = [ROOT / "README.md", *sorted(ROOT.glob("actions/*/README.md"))]

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from kubernetes_validate import validate
 
-from model_gitops.local import toolchain
+from model_gitops_local import toolchain
 
 TEMPLATE = Path(__file__).parents[2] / "templates" / "deploy"
 ENVIRONMENTS = ("dev", "staging", "production")

@@ -24,9 +24,9 @@ from model_gitops.adapters import github, process, report_branch
 from model_gitops.adapters.git import Git
 from model_gitops.adapters.github import GitHub
 from model_gitops.core import retry
-from model_gitops.local.forge import Forge
-from model_gitops.local.forge.openapi import strict_forge
 from model_gitops.options import variable
+from model_gitops_local.forge import Forge
+from model_gitops_local.forge.openapi import strict_forge
 
 pytestmark = pytest.mark.usefixtures("clean_environment")
 

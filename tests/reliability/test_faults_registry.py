@@ -19,8 +19,8 @@ from proxy import Proxy, proxied
 
 from model_gitops.adapters import docker
 from model_gitops.core import retry
-from model_gitops.local.engine import Engine
 from model_gitops.options import variable
+from model_gitops_local.engine import Engine
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("clean_environment")]
 

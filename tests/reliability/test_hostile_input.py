@@ -33,7 +33,7 @@ from model_gitops.__main__ import ACTIONS, main
 from model_gitops.adapters import paths, process
 from model_gitops.adapters.git import Git
 from model_gitops.adapters.github import GitHub
-from model_gitops.local.forge import Forge
+from model_gitops_local.forge import Forge
 
 FULL = os.environ.get("MODEL_GITOPS_RELIABILITY") == "full"
 # (examples of inputs of an action, examples of documents of an action)

@@ -30,10 +30,10 @@ from canaries import forms, unpacked
 from model_gitops.adapters import process
 from model_gitops.adapters.git import Git
 from model_gitops.adapters.github import GitHub
-from model_gitops.local.engine import Engine
-from model_gitops.local.forge import Forge
-from model_gitops.local.registry import Registry
 from model_gitops.options import variable
+from model_gitops_local.engine import Engine
+from model_gitops_local.forge import Forge
+from model_gitops_local.registry import Registry
 
 ROOT = Path(__file__).parents[2]
 CANARY, WRONG = "canary-5d1f0c9e", "canary-wrong-77ab"

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 
 from model_gitops import options
 from model_gitops.__main__ import ACTIONS
-from model_gitops.local import docs
+from model_gitops_local import docs
 
 ROOT = Path(__file__).parents[2]
 # From DESIGN.md: what others' workflows rely on. Adding is fine, renaming and removing is not.

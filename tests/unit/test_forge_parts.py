@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from model_gitops.local.forge.api import ROUTES, Api, ApiError, check_length, invalid, paginate
-from model_gitops.local.forge.limits import Limits
-from model_gitops.local.forge.pages import render
-from model_gitops.local.forge.server import Forge
-from model_gitops.local.forge.shapes import Shapes
-from model_gitops.local.forge.state import Comment, Issue, Pull, State, Token, account_id
+from model_gitops_local.forge.api import ROUTES, Api, ApiError, check_length, invalid, paginate
+from model_gitops_local.forge.limits import Limits
+from model_gitops_local.forge.pages import render
+from model_gitops_local.forge.server import Forge
+from model_gitops_local.forge.shapes import Shapes
+from model_gitops_local.forge.state import Comment, Issue, Pull, State, Token, account_id
 
 
 @pytest.mark.parametrize(

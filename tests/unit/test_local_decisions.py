@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from model_gitops.errors import ExternalError
-from model_gitops.local.base_image import Source, apt_settings_of, pip_settings_of, sources_of
-from model_gitops.local.daemon import mounts_under
-from model_gitops.local.engine import free_subnet, proxies_of
-from model_gitops.local.toolchain import version_of
+from model_gitops_local.base_image import Source, apt_settings_of, pip_settings_of, sources_of
+from model_gitops_local.daemon import mounts_under
+from model_gitops_local.engine import free_subnet, proxies_of
+from model_gitops_local.toolchain import version_of
 
 
 @pytest.mark.parametrize(

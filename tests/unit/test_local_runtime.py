@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from model_gitops.local import runtime
+from model_gitops_local import runtime
 
 
 def test_what_the_bounding_set_lacks_is_withheld() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ElementTree
 from typing import Any
 
-from model_gitops.local import lineage_picture
+from model_gitops_local import lineage_picture
 
 
 def link(start: str, end: str, state: str, said: str = "") -> dict[str, Any]:

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from model_gitops.local.forge.api import Answer
-from model_gitops.local.forge.state import account_id
+from model_gitops_local.forge.api import Answer
+from model_gitops_local.forge.state import account_id
 
 HOUR = 3600.0
 _DOCS = "https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api"

@@ -21,9 +21,9 @@ from pathlib import Path
 
 from model_gitops.adapters import process
 from model_gitops.errors import ExternalError
-from model_gitops.local import runtime, toolchain
-from model_gitops.local.daemon import Daemon, birth, locked, remove_tree
 from model_gitops.runner import say
+from model_gitops_local import runtime, toolchain
+from model_gitops_local.daemon import Daemon, birth, locked, remove_tree
 
 BUILDER = "model-gitops-local"
 # From this engine on, the BuildKit inside it knows named build contexts.

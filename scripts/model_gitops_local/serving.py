@@ -9,7 +9,7 @@ import urllib.request
 from typing import Any
 
 from model_gitops.errors import ExternalError
-from model_gitops.local.engine import Engine
+from model_gitops_local.engine import Engine
 
 
 def ask(engine: Engine, image: str, request: bytes, *, timeout: float = 60) -> Any:

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from model_gitops.local.forge.bare import Bare, Person
-from model_gitops.local.forge.state import Issue, Pull, Repository, account_id, now
+from model_gitops_local.forge.bare import Bare, Person
+from model_gitops_local.forge.state import Issue, Pull, Repository, account_id, now
 
 Find = Callable[[str], Repository | None]
 _GITHUB = "GitHub"

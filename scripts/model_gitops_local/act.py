@@ -15,7 +15,7 @@ from model_gitops.adapters import process
 # GitHub's own action, which needs GitHub's storage; here its stand-in keeps the files in a folder.
 _UPLOAD = "actions/upload-artifact"
 # This checkout.
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass

@@ -12,8 +12,8 @@ from typing import Any
 from model_gitops.adapters import process
 from model_gitops.adapters.git import Git, token_credentials
 from model_gitops.errors import ExternalError
-from model_gitops.local import act
-from model_gitops.local.forge import Forge
+from model_gitops_local import act
+from model_gitops_local.forge import Forge
 
 MODEL = "acme/diabetes"
 DEPLOY = "acme/diabetes-deploy"

@@ -16,10 +16,10 @@ from typing import Any
 from model_gitops.core import document
 from model_gitops.core.gto import tags
 from model_gitops.errors import ExternalError
-from model_gitops.local import act, machine, report_pages, serving
-from model_gitops.local.daemon import Daemon
-from model_gitops.local.engine import remove_engine
-from model_gitops.local.flow import DEPLOY, MODEL, Flow, Parts, copy_actions
+from model_gitops_local import act, machine, report_pages, serving
+from model_gitops_local.daemon import Daemon
+from model_gitops_local.engine import remove_engine
+from model_gitops_local.flow import DEPLOY, MODEL, Flow, Parts, copy_actions
 
 BETTER = "experiment/more-epochs"
 WORSE = "experiment/too-few-epochs"

@@ -8,8 +8,8 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
-from model_gitops.local.forge.bare import Bare
-from model_gitops.local.forge.state import Comment, Repository, State
+from model_gitops_local.forge.bare import Bare
+from model_gitops_local.forge.state import Comment, Repository, State
 
 # Comments may hold any HTML: nothing of it may run or be loaded from elsewhere.
 HEADERS = {

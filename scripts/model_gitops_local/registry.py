@@ -8,8 +8,8 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from model_gitops.local import toolchain
-from model_gitops.local.daemon import Daemon, free_port, locked, remove_tree
+from model_gitops_local import toolchain
+from model_gitops_local.daemon import Daemon, free_port, locked, remove_tree
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from model_gitops.local.forge.api import Api
-from model_gitops.local.forge.bare import NULL, Bare, Commit
-from model_gitops.local.forge.shapes import Json
-from model_gitops.local.forge.state import Repository, Run
+from model_gitops_local.forge.api import Api
+from model_gitops_local.forge.bare import NULL, Bare, Commit
+from model_gitops_local.forge.shapes import Json
+from model_gitops_local.forge.state import Repository, Run
 
 
 def pull_request(api: Api, repository: Repository, number: int, action: str, sender: str) -> Json:

@@ -20,11 +20,11 @@ from typing import IO, Any, Literal, NoReturn, Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from model_gitops.adapters import process
-from model_gitops.local.forge import events, pages, pulls
-from model_gitops.local.forge.api import Answer, Api, ApiError, Route
-from model_gitops.local.forge.limits import Limits
-from model_gitops.local.forge.shapes import Json, Shapes
-from model_gitops.local.forge.state import ALL_WRITE, Repository, Run, State, Token, now
+from model_gitops_local.forge import events, pages, pulls
+from model_gitops_local.forge.api import Answer, Api, ApiError, Route
+from model_gitops_local.forge.limits import Limits
+from model_gitops_local.forge.shapes import Json, Shapes
+from model_gitops_local.forge.state import ALL_WRITE, Repository, Run, State, Token, now
 
 _API = "/api/v3"
 _GIT = re.compile(r"/([^/]+)/([^/]+?)(?:\.git)?(/(?:info/refs|git-upload-pack|git-receive-pack))")

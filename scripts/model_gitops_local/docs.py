@@ -12,7 +12,7 @@ from model_gitops.__main__ import ACTIONS
 from model_gitops.core import document
 from model_gitops.errors import RefusedError
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 _BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- /generated -->)", re.DOTALL)
 
 

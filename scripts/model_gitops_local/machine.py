@@ -6,10 +6,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from model_gitops.local import toolchain
-from model_gitops.local.base_image import ensure_base_image
-from model_gitops.local.engine import Builder, Engine, ensure_engine, remove_engine, stop_engine
-from model_gitops.local.registry import Registry
+from model_gitops_local import toolchain
+from model_gitops_local.base_image import ensure_base_image
+from model_gitops_local.engine import Builder, Engine, ensure_engine, remove_engine, stop_engine
+from model_gitops_local.registry import Registry
 
 
 @dataclass(frozen=True)

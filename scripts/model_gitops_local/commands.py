@@ -26,7 +26,7 @@ def local() -> None:
 @click.option("--keep", is_flag=True, help="Leave the registry and the forge running.")
 def demo(folder: Path, keep: bool) -> None:
     """Carry two experiments towards production: one gets there, one is refused."""
-    from model_gitops.local import demo as module
+    from model_gitops_local import demo as module
 
     module.run(folder.resolve(), keep=keep)
 
@@ -35,7 +35,7 @@ def demo(folder: Path, keep: bool) -> None:
 @_FOLDER
 def clean(folder: Path) -> None:
     """Stop what a demo left running, and remove its folder."""
-    from model_gitops.local import demo as module
+    from model_gitops_local import demo as module
 
     module.clean(folder.resolve())
 
@@ -43,7 +43,7 @@ def clean(folder: Path) -> None:
 @local.command()
 def setup() -> None:
     """Find or build every tool that the flow needs, and say where each is."""
-    from model_gitops.local import toolchain
+    from model_gitops_local import toolchain
 
     for name, path in toolchain.ensure_all(sorted(toolchain.TOOLS)).items():
         click.echo(f"{name}: {path}")
@@ -55,7 +55,7 @@ def setup() -> None:
 def tool(name: str, arguments: tuple[str, ...]) -> None:
     """Run a tool of the flow (act, kustomize, actionlint) at its pinned version."""
     from model_gitops.errors import InputError
-    from model_gitops.local import toolchain
+    from model_gitops_local import toolchain
 
     if name not in toolchain.TOOLS:
         known = ", ".join(sorted(toolchain.TOOLS))
@@ -68,7 +68,7 @@ def tool(name: str, arguments: tuple[str, ...]) -> None:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def forge(arguments: tuple[str, ...]) -> int:
     """Serve bare repositories as GitHub would: its API, and Git over HTTP."""
-    from model_gitops.local.forge import __main__ as module
+    from model_gitops_local.forge import __main__ as module
 
     return module.main(list(arguments))
 
@@ -77,7 +77,7 @@ def forge(arguments: tuple[str, ...]) -> int:
 @click.option("--check", is_flag=True, help="Write nothing; fail where something would change.")
 def docs(check: bool) -> None:
     """Write the generated tables of the READMEs."""
-    from model_gitops.local import docs as module
+    from model_gitops_local import docs as module
 
     for name in module.write(check=check):
         click.echo(f"written: {name}")

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from model_gitops.local.forge import pulls
-from model_gitops.local.forge.bare import NULL, Bare
-from model_gitops.local.forge.shapes import Json, Shapes
-from model_gitops.local.forge.state import (
+from model_gitops_local.forge import pulls
+from model_gitops_local.forge.bare import NULL, Bare
+from model_gitops_local.forge.shapes import Json, Shapes
+from model_gitops_local.forge.state import (
     Comment,
     Issue,
     Pull,
