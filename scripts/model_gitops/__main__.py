@@ -1,4 +1,4 @@
-"""The command line: one subcommand an action, and `local` for whole flows on one machine."""
+"""The command line: one subcommand an action."""
 
 from __future__ import annotations
 
@@ -13,24 +13,12 @@ from typing import TYPE_CHECKING
 import click
 
 from model_gitops import options, runner
-from model_gitops.errors import ActionError, ExternalError
+from model_gitops.actions import ACTIONS
+from model_gitops.errors import ActionError, ExternalError, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-# Each name is also the folder actions/<name> and the module actions/<name_with_underscores>.py.
-# The help texts stand here so that listing them imports no action.
-ACTIONS = {
-    "check-promotion": "Say whether this hop is allowed, and what it promotes.",
-    "dvc-pull-model": "Pull one model, and nothing else, from the DVC remote.",
-    "gate-metrics": "Refuse a candidate that is worse than the incumbent.",
-    "gto-register-stage": "Register a model version, and assign it to a stage.",
-    "build-push-image": "Build, smoke-test and push the image that serves a model.",
-    "bump-kustomize-tag": "Set the image in an overlay of the deploy repository.",
-    "cml-report": "Report metrics, params and plots as one comment.",
-    "trace-model": "Say which data, code and approvals made what is live, and verify every link.",
-    "status": "Show what each environment runs, if all agrees, and what waits.",
-}
 # What fails for want of these is the runner's fault, and neither ours nor the user's.
 _NO_ROOM = {
     errno.ENOSPC: "the disk is full",
@@ -41,25 +29,36 @@ _NO_ROOM = {
     errno.EMFILE: "too many files are open",
     errno.ENFILE: "too many files are open",
 }
-ISSUES = "https://github.com/model-gitops/model-gitops/issues"
-LOCAL = "Run the whole flow on this machine, without GitHub."
+REPOSITORY = "https://github.com/model-gitops/model-gitops"
+HELP = "Carry a model from an experiment branch to production."
+# The package beside this one, which only a checkout has, gives the command.
+LOCAL = "local"
+LOCAL_HELP = "Run the whole flow on this machine, without GitHub."
 
 
 class _Commands(click.Group):
     """Imports an action only when it runs: a step needs only one."""
 
+    def __init__(self, local: Callable[[], click.Command] | None) -> None:
+        super().__init__("model-gitops", help=HELP)
+        self._local = local
+
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*ACTIONS, "local"]
+        return [*ACTIONS, LOCAL]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name == "local":
-            group: click.Command = importlib.import_module("model_gitops_local.commands").local
-            return group
+        if cmd_name == LOCAL:
+            if self._local is None:
+                raise InputError(
+                    "`local` is no part of the installed package: it needs a checkout",
+                    fix=f"git clone {REPOSITORY}, then `scripts/run.sh local --help` in it",
+                )
+            return self._local()
         return action_command(cmd_name) if cmd_name in ACTIONS else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([*ACTIONS.items(), ("local", LOCAL)])
+            formatter.write_dl([*ACTIONS.items(), (LOCAL, LOCAL_HELP)])
 
 
 def action_command(name: str) -> click.Command:
@@ -73,9 +72,14 @@ def action_command(name: str) -> click.Command:
     )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return the exit code; the only place where errors are caught."""
-    group = _Commands("model-gitops", help="Carry a model from an experiment branch to production.")
+def main(
+    arguments: Sequence[str] | None = None, *, local: Callable[[], click.Command] | None = None
+) -> int:
+    """Run one command and return the exit code; the only place where errors are caught.
+
+    `local` gives the command of that name where the package for one machine is there.
+    """
+    group = _Commands(local)
     args = list(sys.argv[1:] if arguments is None else arguments)
     if arguments is None:
         # A cancelled job gets SIGTERM: leave as by Ctrl-C, so that temporary credentials are removed.
@@ -110,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             runner.say(traceback.format_exc())
         runner.error(
             f"this is a bug in model-gitops: {type(error).__name__}: {str(error)[:500]}\n"
-            f"Fix: report it, with the traceback above: {ISSUES}",
+            f"Fix: report it, with the traceback above: {REPOSITORY}/issues",
             title=args[0] if args and args[0] in ACTIONS else "",
         )
         return 1

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from model_gitops.__main__ import ACTIONS
+from model_gitops.actions import ACTIONS
 from model_gitops.core import document
 from model_gitops.errors import RefusedError
 

@@ -29,7 +29,8 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from model_gitops import options
-from model_gitops.__main__ import ACTIONS, main
+from model_gitops.__main__ import main
+from model_gitops.actions import ACTIONS
 from model_gitops.adapters import paths, process
 from model_gitops.adapters.git import Git
 from model_gitops.adapters.github import GitHub

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import os
 
+import click
 import pytest
 
-from model_gitops.__main__ import ACTIONS, main
+from model_gitops.__main__ import main
+from model_gitops.actions import ACTIONS
 
 
 @pytest.mark.parametrize("name", ACTIONS)
@@ -16,6 +18,15 @@ def test_each_action_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> 
 def test_a_misspelt_action_is_bad_input(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["gate-metric"]) == 2
     assert "gate-metric" in capsys.readouterr().err
+
+
+def test_the_flow_on_one_machine_is_no_part_of_the_installed_package(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["local", "demo"]) == 2
+    assert "git clone" in capsys.readouterr().err
+    assert main(["local", "--help"], local=lambda: click.Command("local", help="All of it")) == 0
+    assert "All of it" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("value", ["True", "yes", "1", "TRUE "])

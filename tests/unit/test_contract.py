@@ -11,7 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from model_gitops import options
-from model_gitops.__main__ import ACTIONS
+from model_gitops.actions import ACTIONS
 from model_gitops_local import docs
 
 ROOT = Path(__file__).parents[2]

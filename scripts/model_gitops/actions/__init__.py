@@ -1,1 +1,15 @@
 """One module an action: read inputs, decide (core), act (adapters), write outputs."""
+
+# Each name is also the folder actions/<name> and the module <name_with_underscores> beside this file.
+# The help texts stand here so that listing them imports no action.
+ACTIONS = {
+    "check-promotion": "Say whether this hop is allowed, and what it promotes.",
+    "dvc-pull-model": "Pull one model, and nothing else, from the DVC remote.",
+    "gate-metrics": "Refuse a candidate that is worse than the incumbent.",
+    "gto-register-stage": "Register a model version, and assign it to a stage.",
+    "build-push-image": "Build, smoke-test and push the image that serves a model.",
+    "bump-kustomize-tag": "Set the image in an overlay of the deploy repository.",
+    "cml-report": "Report metrics, params and plots as one comment.",
+    "trace-model": "Say which data, code and approvals made what is live, and verify every link.",
+    "status": "Show what each environment runs, if all agrees, and what waits.",
+}
