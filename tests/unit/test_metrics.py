@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_gitops.core.flow import metrics
+from model_gitops.core.flow import gate, metrics
 from model_gitops.core.flow.promotion import Rule
 from model_gitops.errors import InputError
 
@@ -40,15 +40,15 @@ def rule(better: Literal["higher", "lower"] = "higher", **more: Any) -> Rule:
 def test_judgement(
     judged: Rule, baseline: float | None, candidate: float | None, passed: bool
 ) -> None:
-    verdict = metrics.judge(judged, baseline, candidate)
+    verdict = gate.judge(judged, baseline, candidate)
     assert verdict.passed is passed
     assert bool(verdict.reason) is not passed
 
 
 @given(baseline=FINITE, candidate=FINITE, tolerance=st.floats(0, 100))
 def test_lower_is_the_mirror_of_higher(baseline: float, candidate: float, tolerance: float) -> None:
-    higher = metrics.judge(rule(tolerance=tolerance), baseline, candidate)
-    lower = metrics.judge(rule("lower", tolerance=tolerance), -baseline, -candidate)
+    higher = gate.judge(rule(tolerance=tolerance), baseline, candidate)
+    lower = gate.judge(rule("lower", tolerance=tolerance), -baseline, -candidate)
     assert higher.passed == lower.passed
 
 
@@ -56,7 +56,7 @@ def test_lower_is_the_mirror_of_higher(baseline: float, candidate: float, tolera
 def test_exactly_the_tolerated_loss_passes_in_spite_of_rounding(
     base: float, tolerance: float
 ) -> None:
-    assert metrics.judge(rule(tolerance=tolerance), base, base - tolerance).passed
+    assert gate.judge(rule(tolerance=tolerance), base, base - tolerance).passed
 
 
 def test_an_integer_that_python_does_not_write_is_told_by_its_length() -> None:
@@ -97,8 +97,8 @@ def test_what_is_no_number_is_none(value: object) -> None:
 
 
 def test_the_table_shows_direction_and_stops_markup_from_outside() -> None:
-    verdict = metrics.judge(Rule("a|b.json", "<img>@ada", "lower"), 2.0, 1.0)
-    table = metrics.verdict_table([verdict], "dev v0.0.1")
+    verdict = gate.judge(Rule("a|b.json", "<img>@ada", "lower"), 2.0, 1.0)
+    table = gate.verdict_table([verdict], "dev v0.0.1")
     assert "▲" in table
     assert "a\\|b.json" in table
     assert "<img>" not in table.replace("\\<img\\>", "")

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 from model_gitops import runner
-from model_gitops.adapters import git, promotion_file
-from model_gitops.core.flow import metrics
+from model_gitops.adapters import git, project_files, promotion_file
+from model_gitops.core.flow import gate, metrics
 from model_gitops.core.flow.promotion import Promotion
 from model_gitops.core.gto import revision, tags
 from model_gitops.errors import InputError, RefusedError
@@ -45,12 +45,12 @@ def command(
 
     def value(file: str, key: str, commit: str | None) -> float | None:
         if (file, commit) not in files:
-            text = promotion_file.read_file(repository, file, commit)
+            text = project_files.read_file(repository, file, commit)
             files[file, commit] = metrics.load(text, source=file) if text is not None else {}
         return metrics.number(files[file, commit].get(key))
 
     verdicts = [
-        metrics.judge(
+        gate.judge(
             rule,
             value(rule.file, rule.key, against[1]) if against else None,
             value(rule.file, rule.key, proposed),
@@ -60,7 +60,7 @@ def command(
     if not verdicts:
         runner.notice(f"{config} has no `gate:`, so every candidate passes")
     refused = [verdict for verdict in verdicts if not verdict.passed]
-    table = metrics.verdict_table(verdicts, against[0] if against else "no incumbent")
+    table = gate.verdict_table(verdicts, against[0] if against else "no incumbent")
     runner.write_outputs({"passed": "false" if refused else "true", "table": table})
     runner.write_summary(f"### Gate: {'refused' if refused else 'passed'}\n\n{table}")
     if refused:

@@ -1,4 +1,4 @@
-"""The files of a DVC project, at a commit or in the checkout, read only where they are needed."""
+"""The files of a project, at a commit or in the checkout, read only where they are needed."""
 
 from __future__ import annotations
 
@@ -70,6 +70,22 @@ def commits_with(git: Git, text: str, commits: Iterable[str]) -> list[str]:
         )  # fmt: skip
         found.update(dict.fromkeys(hit.split(":", 1)[0] for hit in done.stdout.split("\0") if hit))
     return list(found)
+
+
+def read_file(git: Git, path: str, commit: str | None) -> str | None:
+    """Return the text of `path`, relative to the repository's top, or None where there is none.
+
+    `commit` None is the checkout. Raises InputError for a path out of the repository.
+    """
+    pure = PurePosixPath(path)
+    if pure.is_absolute() or ".." in pure.parts:
+        raise InputError.of("metric", path, "the file must be inside the repository")
+    if commit is not None:
+        return git.file_at(commit, str(pure))
+    file = git.directory / pure
+    if not paths.is_inside(file, git.directory):
+        raise InputError.of("metric", path, "the file must be inside the repository")
+    return file.read_text(encoding="utf-8", errors="replace") if paths.is_file(file) else None
 
 
 def _is_ours(path: str) -> bool:

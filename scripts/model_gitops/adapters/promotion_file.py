@@ -1,19 +1,16 @@
-"""The model repository's own files: promotion.yaml, and the metrics of a commit."""
+"""promotion.yaml, read and checked."""
 
 from __future__ import annotations
 
 import json
 from importlib import resources
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from model_gitops.adapters import paths
 from model_gitops.core import document
 from model_gitops.core.flow import promotion
 from model_gitops.errors import InputError
-
-if TYPE_CHECKING:
-    from model_gitops.adapters.git import Git
 
 
 def read_promotion(path: Path) -> promotion.Promotion:
@@ -40,19 +37,3 @@ def promotion_schema() -> Any:
     """Return the JSON Schema of promotion.yaml."""
     schema = resources.files("model_gitops") / "promotion.schema.json"
     return json.loads(schema.read_text(encoding="utf-8"))
-
-
-def read_file(git: Git, path: str, commit: str | None) -> str | None:
-    """Return the text of `path`, relative to the repository's top, or None where there is none.
-
-    `commit` None is the checkout. Raises InputError for a path out of the repository.
-    """
-    pure = PurePosixPath(path)
-    if pure.is_absolute() or ".." in pure.parts:
-        raise InputError.of("metric", path, "the file must be inside the repository")
-    if commit is not None:
-        return git.file_at(commit, str(pure))
-    file = git.directory / pure
-    if not paths.is_inside(file, git.directory):
-        raise InputError.of("metric", path, "the file must be inside the repository")
-    return file.read_text(encoding="utf-8", errors="replace") if paths.is_file(file) else None

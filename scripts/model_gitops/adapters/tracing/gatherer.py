@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from model_gitops import runner
-from model_gitops.adapters import docker, git, github, project_files, promotion_file, scratch
+from model_gitops.adapters import docker, git, github, project_files, scratch
 from model_gitops.adapters.deploy_repository import (
     DEEPER,
     DeployRepository,
@@ -493,7 +493,7 @@ class Gatherer:
         """Return what the gate looks at, as `commit` has it: metric → value."""
         found: dict[str, float | None] = {}
         for rule in self.promotion.gate:
-            text = promotion_file.read_file(self.checkout, rule.file, commit)
+            text = project_files.read_file(self.checkout, rule.file, commit)
             try:
                 values = metrics.load(text, source=rule.file) if text is not None else {}
             except InputError:

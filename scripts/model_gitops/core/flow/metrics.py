@@ -1,4 +1,4 @@
-"""Metrics: numbers by dotted name, compared with a direction."""
+"""Metrics: numbers by dotted name, and which direction of a change is the better one."""
 
 from __future__ import annotations
 
@@ -6,16 +6,10 @@ import json
 import math
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from model_gitops.core import document
-from model_gitops.core.markdown import escape
 from model_gitops.errors import InputError
-
-if TYPE_CHECKING:
-    from model_gitops.core.flow.promotion import Rule
-
 
 # A file of metrics has tens of values; aliases of YAML make billions of a few lines.
 MOST_VALUES = 100_000
@@ -92,74 +86,8 @@ def number(value: Any) -> float | None:
     return found if math.isfinite(found) else None
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What one rule of the gate says. `reason` is empty when it passed."""
-
-    rule: Rule
-    baseline: float | None
-    candidate: float | None
-    reason: str
-
-    @property
-    def passed(self) -> bool:
-        """Whether the rule accepts the candidate."""
-        return not self.reason
-
-
-def judge(rule: Rule, baseline: float | None, candidate: float | None) -> Verdict:
-    """Decide one rule. No incumbent value is no objection; no candidate value is one.
-
-    The candidate passes when `candidate >= baseline - tolerance` for `better: higher`, mirrored for
-    `lower`, and when it is within the rule's own bounds.
-    """
-    reason = ""
-    # Decimal fractions have no exact binary form: 0.45 - 0.44 must not exceed 0.01.
-    slack = 1e-9 * max(abs(baseline or 0.0), abs(candidate or 0.0), rule.tolerance)
-    if candidate is None:
-        reason = "the candidate has no such number"
-    elif rule.minimum is not None and candidate < rule.minimum:
-        reason = f"{format_number(candidate)} is below the minimum {format_number(rule.minimum)}"
-    elif rule.maximum is not None and candidate > rule.maximum:
-        reason = f"{format_number(candidate)} is above the maximum {format_number(rule.maximum)}"
-    elif baseline is not None:
-        worse_by = baseline - candidate if rule.better == "higher" else candidate - baseline
-        if worse_by > rule.tolerance + slack:
-            reason = (
-                f"{format_number(candidate)} is worse than {format_number(baseline)} by "
-                f"{format_number(worse_by)}, {format_number(rule.tolerance)} is tolerated"
-            )
-    return Verdict(rule, baseline, candidate, reason)
-
-
 def direction(change: float, better: Literal["higher", "lower"] | None) -> str:
     """Return ▲ for a change to the better, ▼ to the worse, and nothing where it is not known."""
     if better is None or change == 0:
         return ""
     return "▲" if (change > 0) == (better == "higher") else "▼"
-
-
-def verdict_table(verdicts: Sequence[Verdict], baseline_name: str) -> str:
-    """Return the verdicts as a Markdown table, with a row a rule."""
-    rows = [
-        f"| | metric | {escape(baseline_name)} | candidate | change | rule |",
-        "|---|---|---:|---:|---:|---|",
-    ]
-    for one in verdicts:
-        change = ""
-        if one.baseline is not None and one.candidate is not None:
-            moved = one.candidate - one.baseline
-            change = f"{moved:+.5g} {direction(moved, one.rule.better)}".strip()
-        bounds = [f"{one.rule.better} is better"]
-        if one.rule.tolerance:
-            bounds.append(f"tolerance {format_number(one.rule.tolerance)}")
-        if one.rule.minimum is not None:
-            bounds.append(f"at least {format_number(one.rule.minimum)}")
-        if one.rule.maximum is not None:
-            bounds.append(f"at most {format_number(one.rule.maximum)}")
-        rows.append(
-            f"| {'✅' if one.passed else '❌'} | {escape(one.rule.metric)} "
-            f"| {format_number(one.baseline)} | {format_number(one.candidate)} | {change} "
-            f"| {one.reason or ', '.join(bounds)} |"
-        )
-    return "\n".join(rows) + "\n"
