@@ -232,6 +232,8 @@ def test_git_data(forge: Forge, bare: Path) -> None:
 
 def test_issues(forge: Forge) -> None:
     issue = repo(forge).create_issue("Drift", body="r2 fell", labels=["drift"])
+    assert [item.number for item in repo(forge).get_issues(creator="github-actions[bot]")] == [1]
+    assert list(repo(forge).get_issues(creator="ada")) == []
     issue.edit(state="closed")
     assert [item.title for item in repo(forge).get_issues(state="closed")] == ["Drift"]
     assert list(repo(forge).get_pulls()) == []

@@ -896,13 +896,16 @@ def create_review(api: Api, call: Call) -> Answer:
 
 @route("GET", f"{REPO}/issues", *THREAD_READ)
 def list_issues(api: Api, call: Call) -> Answer:
-    """List issues and pull requests by state and labels, newest first."""
+    """List issues and pull requests by state, creator and labels, newest first."""
     state = call.query.get("state", "open")
+    creator = call.query.get("creator")
     labels = set(filter(None, call.query.get("labels", "").split(",")))
     shapes = [
         api.shapes.issue(call.repository, issue)
         for issue in call.repository.issues[::-1]
-        if state in ("all", issue.state) and labels <= set(issue.labels)
+        if state in ("all", issue.state)
+        and creator in (None, issue.author)
+        and labels <= set(issue.labels)
     ]
     return api.page(call, shapes, _path(call, "/issues"))
 
