@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from model_gitops.adapters.git import Git
-from model_gitops.local.forge import Forge
-from model_gitops.local.forge.openapi import strict_forge
+from model_gitops_local.forge import Forge
+from model_gitops_local.forge.openapi import strict_forge
 
 SCRIPT = Path(__file__).parents[2] / ".github/scripts/report_selftest.py"
 NAME, TOKEN, BOT = "acme/model-gitops", "job-secret", "github-actions[bot]"
