@@ -16,7 +16,8 @@ import pytest
 
 from model_gitops.__main__ import main
 from model_gitops.adapters import process
-from model_gitops.adapters.git import ANONYMOUS, Git
+from model_gitops.adapters.git import Git
+from model_gitops.adapters.git_credentials import ANONYMOUS
 from model_gitops.adapters.github import GitHub
 from model_gitops.core import retry
 from model_gitops.core.deploy import kustomization

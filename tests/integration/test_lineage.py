@@ -20,7 +20,8 @@ import jsonschema
 import pytest
 
 from model_gitops.adapters import process
-from model_gitops.adapters.git import Git, token_credentials
+from model_gitops.adapters.git import Git
+from model_gitops.adapters.git_credentials import token_credentials
 from model_gitops.adapters.github import GitHub
 from model_gitops.options import variable
 from model_gitops_local import toolchain

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from model_gitops.adapters import git, process, scratch
+from model_gitops.adapters import git, git_credentials, process, scratch
 from model_gitops.core.deploy import deployment, kustomization
 from model_gitops.core.deploy.deployment import Location
 from model_gitops.errors import ExternalError, InputError
@@ -359,20 +359,22 @@ def connected(location: Location, token: str, ssh_key: str) -> Iterator[DeployRe
 
 
 @contextmanager
-def _credentials(location: Location, token: str, ssh_key: str) -> Iterator[git.Credentials]:
+def _credentials(
+    location: Location, token: str, ssh_key: str
+) -> Iterator[git_credentials.Credentials]:
     if ssh_key:
-        with git.ssh_credentials(ssh_key) as credentials:
+        with git_credentials.ssh_credentials(ssh_key) as credentials:
             yield credentials
     else:
-        yield git.token_credentials(location.url, token)
+        yield git_credentials.token_credentials(location.url, token)
 
 
 @contextmanager
-def opened(url: str, credentials: git.Credentials) -> Iterator[DeployRepository]:
+def opened(url: str, credentials: git_credentials.Credentials) -> Iterator[DeployRepository]:
     """Make the temporary store for the repository at `url`; removed after."""
     with scratch.folder("model-gitops-deploy-") as folder:
         limits = {"GIT_ALLOW_PROTOCOL": _PROTOCOLS}
-        store = git.Git(folder, git.Credentials({**credentials.env, **limits}))
+        store = git.Git(folder, git_credentials.Credentials({**credentials.env, **limits}))
         store.run("init", "--quiet", "--bare", "--template=", ".")
         store.run("config", "remote.origin.url", url)
         store.run("config", "gc.auto", "0")
