@@ -16,7 +16,7 @@ from model_gitops.adapters.deploy_repository import (
     check_secrets,
     connected,
 )
-from model_gitops.core.deploy import deployment, kustomization
+from model_gitops.core.deploy import deployment, kustomization, kustomization_edit
 from model_gitops.core.deploy.deployment import Location, Origin, Trailers
 from model_gitops.core.deploy.kustomization import Image
 from model_gitops.core.markdown import code
@@ -271,7 +271,7 @@ def _read(deploy: DeployRepository, tip: str, wanted: _Wanted) -> _State:
         file=file,
         before=before,
         after=after,
-        new_text=kustomization.edit(file.text, wanted.images, source=file.path),
+        new_text=kustomization_edit.edit(file.text, wanted.images, source=file.path),
     )
 
 
