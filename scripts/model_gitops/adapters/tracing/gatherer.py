@@ -20,6 +20,8 @@ from model_gitops.adapters.deploy_repository import (
     connected,
 )
 from model_gitops.core.deploy import deployment, kustomization
+from model_gitops.core.deploy.location import Location, check_path, is_slug, locate, server_of
+from model_gitops.core.deploy.trailers import is_commit, read_trailers
 from model_gitops.core.dvc import artifacts, pipeline
 from model_gitops.core.flow import metrics
 from model_gitops.core.flow.promotion import Environment, Promotion
@@ -160,7 +162,7 @@ class Gatherer:
 
     def _tagged(self, deployed: Deployed, source: Source | None) -> str:
         """Return the digest that the source commit's own tag names, where the overlay has another."""
-        if source is None or not source.known or deployment.is_commit(deployed.image.tag):
+        if source is None or not source.known or is_commit(deployed.image.tag):
             return ""
         found = self._stored(kustomization.Image(self.promotion.image, "", source.commit))
         return found.tag_digest if found else ""
@@ -244,7 +246,7 @@ class Gatherer:
         """Add what follows from the rest: the commit the image was built from, and the recipe."""
         revision = trace.stored.revision if trace.stored else ""
         # A branch's name would be compared with wherever that branch is today.
-        built = self._source(revision) if deployment.is_commit(revision) else None
+        built = self._source(revision) if is_commit(revision) else None
         recipe = None
         if trace.source and trace.source.model_path:
             recipe = self._recipe(trace.source.commit)
@@ -260,7 +262,7 @@ class Gatherer:
     def _read_overlay(self, environment: Environment) -> Deployed:
         deploy = self.deploy
         path = self.promotion.deploy_path.replace("{environment}", environment.name)
-        folder = deployment.check_path(path)
+        folder = check_path(path)
         branch = self.deploy_refs[0]
         tip = deploy.fetch(branch, depth=DEEPER[0])
         file = deploy.read_kustomization(tip, folder)
@@ -317,7 +319,7 @@ class Gatherer:
             if proposed in (None, entry) or self.deploy.is_merged(tip, branches[base]):
                 continue
             if self._is_open(branch, base):
-                return deployment.read_trailers(self.deploy.message(tip))
+                return read_trailers(self.deploy.message(tip))
         return {}
 
     def _is_open(self, branch: str, base: str) -> bool:
@@ -577,14 +579,14 @@ def opened(
     ):
         unasked = {}
         source_api = deploy_api = None
-        if credentials.source_token and deployment.is_slug(place.repository):
+        if credentials.source_token and is_slug(place.repository):
             source_api = github.GitHub(
                 place.repository, credentials.source_token, api_url=place.api_url
             )
         else:
             unasked["pull request"] = "without `source-token` nobody was asked who approved"
         same_server = location.host.lower() == place.server_url.partition("://")[2].lower()
-        if credentials.token and same_server and deployment.is_slug(location.slug):
+        if credentials.token and same_server and is_slug(location.slug):
             deploy_api = github.GitHub(location.slug, credentials.token, api_url=place.api_url)
         gatherer = Gatherer(
             promotion=promotion,
@@ -635,24 +637,20 @@ class _Place:
             return cls(context.repository, context.server_url, context.api_url)
         try:
             url = checkout.run("remote", "get-url", "origin", check=False).strip()
-            origin = deployment.locate(url, server_url=context.server_url)
+            origin = locate(url, server_url=context.server_url)
         except InputError:  # no remote, or one with a password in it
             return cls("", context.server_url, context.api_url)
-        server, api = deployment.server_of(
-            origin, server_url=context.server_url, api_url=context.api_url
-        )
+        server, api = server_of(origin, server_url=context.server_url, api_url=context.api_url)
         return cls(origin.slug, server, api)
 
 
-def _deploy_location(
-    promotion: Promotion, server_url: str, credentials: Credentials
-) -> deployment.Location:
+def _deploy_location(promotion: Promotion, server_url: str, credentials: Credentials) -> Location:
     if not promotion.deploy_repository:
         raise InputError(
             "promotion.yaml names no deploy repository, so nobody can say what is deployed",
             fix="deploy: {repository: OWNER/NAME} in promotion.yaml",
         )
-    location = deployment.locate(
+    location = locate(
         promotion.deploy_repository, server_url=server_url, ssh=bool(credentials.ssh_key)
     )
     check_secrets(location, credentials.token, credentials.ssh_key)
