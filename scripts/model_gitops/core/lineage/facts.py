@@ -62,6 +62,14 @@ class Deployed:
         return (self.waiting.get(key) or [""])[-1]
 
     @property
+    def proposal(self) -> str:
+        """What the pull request that waits would deploy, as a short phrase; empty for none."""
+        if not self.waiting:
+            return ""
+        proposed = self.proposes("model") or self.proposes("source-commit")[:12]
+        return f"{proposed or 'an image'} in the deploy pull request"
+
+    @property
     def origin(self) -> Origin | None:
         """Where the deploy commit says that the image comes from."""
         return origin_of(self.trailers)
