@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from model_gitops.adapters import process
-from model_gitops.adapters.git import Git, token_credentials
+from model_gitops.adapters.git import Git
+from model_gitops.adapters.git_credentials import token_credentials
 from model_gitops.errors import ExternalError
 from model_gitops_local import act
 from model_gitops_local.forge import Forge

@@ -24,7 +24,8 @@ import github
 import pytest
 
 from model_gitops.adapters import process
-from model_gitops.adapters.git import Git, token_credentials
+from model_gitops.adapters.git import Git
+from model_gitops.adapters.git_credentials import token_credentials
 from model_gitops.adapters.github import GitHub
 from model_gitops_local.forge import Forge, pulls
 from model_gitops_local.forge.api import ROUTES

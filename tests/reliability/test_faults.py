@@ -22,6 +22,7 @@ from kills import FULL, Step, fill, left_behind, moments, repository
 from model_gitops.adapters import git as git_adapter
 from model_gitops.adapters import github, process, report_branch
 from model_gitops.adapters.git import Git
+from model_gitops.adapters.git_credentials import token_credentials
 from model_gitops.adapters.github import GitHub
 from model_gitops.core import retry
 from model_gitops.options import variable
@@ -211,7 +212,7 @@ def test_a_registration_survives_its_server(
 ) -> None:
     """The answer to a push may be lost: the tags are there, and are not made twice."""
     git = Git(tmp_path / "model")
-    credentials = git_adapter.token_credentials(forge.url, TOKEN).env
+    credentials = token_credentials(forge.url, TOKEN).env
     git.run("config", credentials["GIT_CONFIG_KEY_1"], credentials["GIT_CONFIG_VALUE_1"])
     git.run("remote", "set-url", "origin", f"{forge.url}/{MODEL}")
     for method, path in (("GET", "info/refs"), ("POST", "upload-pack"), ("POST", "receive-pack")):

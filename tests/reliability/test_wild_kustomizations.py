@@ -20,7 +20,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.nodes import MappingNode
 
 from model_gitops.adapters import process
-from model_gitops.core.deploy import kustomization
+from model_gitops.core.deploy import kustomization, kustomization_edit
 from model_gitops.core.deploy.kustomization import Image
 from model_gitops.errors import InputError
 
@@ -185,7 +185,7 @@ def build(folder: Path) -> list[str]:
 
 def check_edit(text: str, wanted: Image) -> str:
     """Edit, hold the result to the rules, and return it."""
-    new = kustomization.edit(text, [wanted], source="kustomization.yaml")
+    new = kustomization_edit.edit(text, [wanted], source="kustomization.yaml")
     before = kustomization.find(kustomization.read(text, source="x"), wanted.name, source="x")
     after = before.changed_to(wanted)
     expected = load(text)
@@ -201,7 +201,7 @@ def check_edit(text: str, wanted: Image) -> str:
         elif entry.get(key):
             entry.pop(key)
     assert load(new) == expected
-    assert kustomization.edit(new, [wanted], source="x") == new
+    assert kustomization_edit.edit(new, [wanted], source="x") == new
     check_outside(text, new, wanted.name)
     return new
 
@@ -290,7 +290,9 @@ def test_only_the_target_changes(shape: str, wanted: Image) -> None:
 @pytest.mark.parametrize("shape", REFUSED)
 def test_what_cannot_be_edited_is_refused(shape: str) -> None:
     with pytest.raises(InputError, match=r"kustomization\.yaml"):
-        kustomization.edit(REFUSED[shape], [Image("app", tag="v2")], source="kustomization.yaml")
+        kustomization_edit.edit(
+            REFUSED[shape], [Image("app", tag="v2")], source="kustomization.yaml"
+        )
 
 
 @pytest.mark.parametrize("tag", UNQUOTED)
@@ -299,9 +301,11 @@ def test_a_tag_that_kustomize_reads_as_no_text_is_quoted(
 ) -> None:
     text = f"resources: [pod.yaml]\nimages:\n- name: app\n  newTag: {tag} # mine\n"
     for wanted in (Image("app", tag="v2"), Image("app", tag=tag), Image("app", digest=B)):
-        written(tmp_path, new := kustomization.edit(text, [wanted], source="kustomization.yaml"))
+        written(
+            tmp_path, new := kustomization_edit.edit(text, [wanted], source="kustomization.yaml")
+        )
         assert Image("app", "", wanted.tag or tag, wanted.digest).reference in build(tmp_path)
-        assert kustomization.edit(new, [wanted], source="x") == new
+        assert kustomization_edit.edit(new, [wanted], source="x") == new
         assert [
             line for line in new.splitlines() if "newTag" not in line and "digest" not in line
         ] == [line for line in text.splitlines() if "newTag" not in line]

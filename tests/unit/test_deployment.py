@@ -9,8 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model_gitops.core.deploy import deployment
-from model_gitops.core.deploy.deployment import Origin
 from model_gitops.core.deploy.kustomization import Image
+from model_gitops.core.deploy.location import check_path, locate
+from model_gitops.core.deploy.trailers import (
+    Origin,
+    complete_trailers,
+    is_rollback,
+    is_superseded,
+    origin_of,
+    parse_trailers,
+    read_trailers,
+    with_rollback,
+)
 from model_gitops.errors import InputError
 
 A = "sha256:" + "a" * 64
@@ -65,39 +75,35 @@ def test_no_image_and_the_same_twice_are_refused() -> None:
 )  # fmt: skip
 def test_what_is_no_trailer_is_refused(line: str) -> None:
     with pytest.raises(InputError, match="input `trailers` is"):
-        deployment.parse_trailers([line])
+        parse_trailers([line])
 
 
 def test_trailers_are_completed_and_read_back() -> None:
-    given = deployment.parse_trailers(["Model: diabetes@v0.0.3", "Model-Hash: md5:1", "Empty:"])
+    given = parse_trailers(["Model: diabetes@v0.0.3", "Model-Hash: md5:1", "Empty:"])
     images = deployment.parse_images([f"a=:v1@{A}", "b=:v2"])
-    trailers = deployment.complete_trailers(given, images, repository="acme/d", commit=OURS)
+    trailers = complete_trailers(given, images, repository="acme/d", commit=OURS)
     message = deployment.commit_message("Deploy", "Deploy\n\nWhy: because\nof this\n", trailers)
     assert message == (
         "Deploy\n\nWhy: because\nof this\n\nModel: diabetes@v0.0.3\nModel-Hash: md5:1\n"
         f"Source-Repository: acme/d\nSource-Commit: {OURS}\nImage-Digest: {A}\n"
     )
-    read = deployment.read_trailers(message)
-    assert deployment.origin_of(read) == Origin("acme/d", OURS)
+    read = read_trailers(message)
+    assert origin_of(read) == Origin("acme/d", OURS)
     assert read["image-digest"] == [A]
-    assert not deployment.is_rollback(read)
+    assert not is_rollback(read)
 
 
 def test_given_trailers_win() -> None:
-    given = deployment.parse_trailers(
-        [f"source-commit: {THEIRS}", "Image-Digest: x", "Rollback: true"]
-    )
-    done = deployment.complete_trailers(
-        given, [Image("a", digest=A)], repository="a/b", commit=OURS
-    )
+    given = parse_trailers([f"source-commit: {THEIRS}", "Image-Digest: x", "Rollback: true"])
+    done = complete_trailers(given, [Image("a", digest=A)], repository="a/b", commit=OURS)
     assert done == (*given, ("Source-Repository", "a/b"))
-    assert deployment.is_rollback(deployment.read_trailers("x\n\nRollback: true\n"))
+    assert is_rollback(read_trailers("x\n\nRollback: true\n"))
 
 
 def test_a_message_cannot_pretend_another_origin() -> None:
-    trailers = deployment.complete_trailers((), [], repository="a/b", commit=OURS)
+    trailers = complete_trailers((), [], repository="a/b", commit=OURS)
     message = deployment.commit_message("x", f"x\n\nSource-Commit: {THEIRS}", trailers)
-    assert deployment.origin_of(deployment.read_trailers(message)) == Origin("a/b", OURS)
+    assert origin_of(read_trailers(message)) == Origin("a/b", OURS)
 
 
 def ancestry(known: dict[tuple[str, str], bool | None]):  # type: ignore[no-untyped-def]
@@ -107,39 +113,35 @@ def ancestry(known: dict[tuple[str, str], bool | None]):  # type: ignore[no-unty
 @pytest.mark.parametrize("answer", [True, False, None])
 def test_the_incumbent_wins_only_as_a_descendant(answer: bool | None) -> None:
     ours, theirs = Origin("acme/d", OURS), Origin("Acme/D", THEIRS)
-    found = deployment.is_superseded(ours, theirs, ancestry({(OURS, THEIRS): answer}))
+    found = is_superseded(ours, theirs, ancestry({(OURS, THEIRS): answer}))
     assert found is answer
 
 
 def test_a_rollback_counts_as_what_it_took_back() -> None:
     older, later = "d" * 40, "e" * 40
-    trailers = deployment.with_rollback(
+    trailers = with_rollback(
         (("Source-Repository", "a/b"), ("Source-Commit", older), ("Rollback", "true")),
         Origin("a/b", OURS),
     )
-    back = deployment.origin_of(
-        deployment.read_trailers(deployment.commit_message("x", "", trailers))
-    )
+    back = origin_of(read_trailers(deployment.commit_message("x", "", trailers)))
     assert back == Origin("a/b", older, rolled_back=OURS)
-    assert deployment.is_superseded(Origin("a/b", OURS), back, ancestry({})) is True
+    assert is_superseded(Origin("a/b", OURS), back, ancestry({})) is True
     known = ancestry({(later, OURS): False, (THEIRS, OURS): True})
-    assert deployment.is_superseded(Origin("a/b", later), back, known) is False
-    assert deployment.is_superseded(Origin("a/b", THEIRS), back, known) is True
+    assert is_superseded(Origin("a/b", later), back, known) is False
+    assert is_superseded(Origin("a/b", THEIRS), back, known) is True
     # Going back further takes back the same commit; a trailer that is given is kept.
-    assert deployment.with_rollback((), back) == (("Rollback-From", OURS),)
-    assert deployment.with_rollback((("rollback-from", later),), back) == (
-        ("rollback-from", later),
-    )
+    assert with_rollback((), back) == (("Rollback-From", OURS),)
+    assert with_rollback((("rollback-from", later),), back) == (("rollback-from", later),)
     # Without `Rollback: true` the trailer says nothing.
     text = f"Source-Repository: a/b\nSource-Commit: {older}\nRollback-From: {OURS}"
-    assert deployment.origin_of(deployment.read_trailers(text)) == Origin("a/b", older)
+    assert origin_of(read_trailers(text)) == Origin("a/b", older)
 
 
 def test_the_text_of_a_message_is_no_trailer() -> None:
     said = f"Rollback: true\n\nRollback: true\r\nrollback:  true\nImage-Digest: {A}\nSigned-off-by: Ada"
     trailers = (("Source-Commit", OURS),)
     message = deployment.commit_message("Rollback: true", said, trailers)
-    found = deployment.read_trailers(message)
+    found = read_trailers(message)
     assert found == {"source-commit": [OURS], "signed-off-by": ["Ada"]}
     assert message.startswith(" Rollback: true\n\n Rollback: true\n rollback:  true\n")
 
@@ -156,7 +158,7 @@ def test_the_text_of_a_message_is_no_trailer() -> None:
 def test_without_a_common_history_there_is_no_order(
     ours: Origin | None, theirs: Origin | None
 ) -> None:
-    assert deployment.is_superseded(ours, theirs, ancestry({})) is False
+    assert is_superseded(ours, theirs, ancestry({})) is False
 
 
 @pytest.mark.parametrize(
@@ -173,7 +175,7 @@ def test_without_a_common_history_there_is_no_order(
     ],
 )  # fmt: skip
 def test_repositories(value: str, ssh: bool, url: str, host: str, slug: str) -> None:
-    found = deployment.locate(value, server_url="https://ghe.example", ssh=ssh)
+    found = locate(value, server_url="https://ghe.example", ssh=ssh)
     assert (found.url, found.host, found.slug) == (url, host, slug)
 
 
@@ -186,12 +188,12 @@ def test_repositories(value: str, ssh: bool, url: str, host: str, slug: str) -> 
 )  # fmt: skip
 def test_odd_repositories_are_refused(value: str) -> None:
     with pytest.raises(InputError, match="input `repository`"):
-        deployment.locate(value, server_url="https://github.com")
+        locate(value, server_url="https://github.com")
 
 
 def test_a_password_in_the_url_is_refused_and_not_shown() -> None:
     with pytest.raises(InputError) as caught:
-        deployment.locate("https://me:hunter2@g.example/a/b.git", server_url="https://github.com")
+        locate("https://me:hunter2@g.example/a/b.git", server_url="https://github.com")
     assert "hunter2" not in str(caught.value)
     assert "repository: https://g.example/a/b.git" in caught.value.fix
 
@@ -200,7 +202,7 @@ def test_a_password_in_the_url_is_refused_and_not_shown() -> None:
     ("path", "clean"), [("overlays/dev/", "overlays/dev"), (".", "."), ("./a//b", "a/b")]
 )
 def test_paths(path: str, clean: str) -> None:
-    assert deployment.check_path(path) == clean
+    assert check_path(path) == clean
 
 
 @pytest.mark.parametrize(
@@ -209,7 +211,7 @@ def test_paths(path: str, clean: str) -> None:
 )
 def test_paths_outside_are_refused(path: str) -> None:
     with pytest.raises(InputError, match="`path`"):
-        deployment.check_path(path)
+        check_path(path)
 
 
 @given(st.text(min_size=1), st.text(min_size=1), st.lists(st.text(min_size=1), min_size=1))
@@ -232,7 +234,7 @@ def test_a_branch_name_is_one_that_git_takes(path: str, base: str, names: list[s
     ],
 )
 def test_subject(message: str, trailers: list[str], expected: str) -> None:
-    parsed = deployment.parse_trailers(trailers)
+    parsed = parse_trailers(trailers)
     assert deployment.subject(message, [Image("app", tag="v2")], "overlays/dev", parsed) == expected
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from model_gitops.core.deploy import kustomization
+from model_gitops.core.deploy import kustomization, kustomization_edit
 from model_gitops.core.deploy.kustomization import Image
 from model_gitops.errors import InputError
 
@@ -22,7 +22,7 @@ SOURCE = "overlays/dev/kustomization.yaml"
 
 
 def edit(text: str, *wanted: Image) -> str:
-    return kustomization.edit(text, wanted, source=SOURCE)
+    return kustomization_edit.edit(text, wanted, source=SOURCE)
 
 
 def load(text: str) -> Any:

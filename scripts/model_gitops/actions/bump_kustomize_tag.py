@@ -16,9 +16,20 @@ from model_gitops.adapters.deploy_repository import (
     check_secrets,
     connected,
 )
-from model_gitops.core.deploy import deployment, kustomization
-from model_gitops.core.deploy.deployment import Location, Origin, Trailers
+from model_gitops.core.deploy import deployment, kustomization, kustomization_edit
 from model_gitops.core.deploy.kustomization import Image
+from model_gitops.core.deploy.location import Location, check_path, is_slug, locate
+from model_gitops.core.deploy.trailers import (
+    Origin,
+    Trailers,
+    complete_trailers,
+    is_rollback,
+    is_superseded,
+    origin_of,
+    parse_trailers,
+    read_trailers,
+    with_rollback,
+)
 from model_gitops.core.markdown import code
 from model_gitops.errors import InputError
 from model_gitops.options import lines, option, secret
@@ -130,11 +141,11 @@ def command(
     if mode not in (_PUSH, _PULL_REQUEST):
         problem = "it is neither `push` nor `pull-request`"
         raise InputError.of("mode", mode, problem, fix="mode: push")
-    location = deployment.locate(repository, server_url=context.server_url, ssh=bool(ssh_key))
+    location = locate(repository, server_url=context.server_url, ssh=bool(ssh_key))
     _check_secrets(location, mode, token, ssh_key, context.server_url)
     wanted_images = deployment.parse_images(lines(images))
-    all_trailers = deployment.complete_trailers(
-        deployment.parse_trailers(lines(trailers)),
+    all_trailers = complete_trailers(
+        parse_trailers(lines(trailers)),
         wanted_images,
         repository=context.repository,
         commit=context.head_sha,
@@ -142,7 +153,7 @@ def command(
     wanted = _Wanted(
         location=location,
         branch=branch,
-        path=deployment.check_path(path),
+        path=check_path(path),
         images=wanted_images,
         trailers=all_trailers,
         message=message,
@@ -186,7 +197,7 @@ def _source(
     here = context.server_url.partition("://")[2].lower()
     if not token or origin is None or location.host.lower() != here:
         return None
-    if not deployment.is_slug(origin.repository):
+    if not is_slug(origin.repository):
         return None
     return github.GitHub(origin.repository, token, api_url=context.api_url)
 
@@ -271,7 +282,7 @@ def _read(deploy: DeployRepository, tip: str, wanted: _Wanted) -> _State:
         file=file,
         before=before,
         after=after,
-        new_text=kustomization.edit(file.text, wanted.images, source=file.path),
+        new_text=kustomization_edit.edit(file.text, wanted.images, source=file.path),
     )
 
 
@@ -291,7 +302,7 @@ def _newer(deploy: DeployRepository, branch: str, state: _State, wanted: _Wanted
     if ours is None or _is_rollback(wanted.trailers):
         return ""
     for found in _incumbents(deploy, branch, state, ours):
-        if _is_superseded(wanted, deployment.origin_of(found.trailers)):
+        if _is_superseded(wanted, origin_of(found.trailers)):
             return found.commit
     return ""
 
@@ -302,9 +313,9 @@ def _taking_back(deploy: DeployRepository, branch: str, state: _State, wanted: _
     if ours is None or not _is_rollback(wanted.trailers):
         return wanted
     incumbents = _incumbents(deploy, branch, state, ours)
-    origins = (deployment.origin_of(one.trailers) for one in incumbents)
+    origins = (origin_of(one.trailers) for one in incumbents)
     same = (one for one in origins if one and one.repository.lower() == ours.repository.lower())
-    return replace(wanted, trailers=deployment.with_rollback(wanted.trailers, next(same, None)))
+    return replace(wanted, trailers=with_rollback(wanted.trailers, next(same, None)))
 
 
 def _incumbents(
@@ -322,7 +333,7 @@ def _is_superseded(wanted: _Wanted, incumbent: Origin | None) -> bool:
     if _is_rollback(wanted.trailers):
         return False
     ours = _origin_of(wanted.trailers)
-    answer = deployment.is_superseded(
+    answer = is_superseded(
         ours, incumbent, lambda one, other: _is_ancestor(one, other, wanted.source)
     )
     if answer is None and incumbent:
@@ -367,15 +378,15 @@ def _checkout(commit: str) -> git.Git | None:
 
 
 def _origin(message: str) -> Origin | None:
-    return deployment.origin_of(deployment.read_trailers(message))
+    return origin_of(read_trailers(message))
 
 
 def _origin_of(trailers: Trailers) -> Origin | None:
-    return deployment.origin_of({key.lower(): [value] for key, value in trailers})
+    return origin_of({key.lower(): [value] for key, value in trailers})
 
 
 def _is_rollback(trailers: Trailers) -> bool:
-    return deployment.is_rollback({key.lower(): [value] for key, value in trailers})
+    return is_rollback({key.lower(): [value] for key, value in trailers})
 
 
 def _check_secrets(

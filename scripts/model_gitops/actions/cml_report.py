@@ -6,18 +6,17 @@ import contextlib
 import hashlib
 import re
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
 
 from model_gitops import runner
-from model_gitops.adapters import cml, dvc_report, git, paths, promotion_file, report_branch
+from model_gitops.adapters import baseline as baselines
+from model_gitops.adapters import cml, dvc_report, git, paths, report_branch
 from model_gitops.adapters import plots as plot_pictures
 from model_gitops.adapters.publisher import NotAllowed, Publisher
-from model_gitops.core.flow.promotion import Promotion
-from model_gitops.core.gto import revision, tags
 from model_gitops.core.report import comment
 from model_gitops.core.report import page as reports
 from model_gitops.core.report.page import Column, Comparison, Facts, Picture
@@ -26,7 +25,6 @@ from model_gitops.options import flag, lines, option, secret
 
 OUTPUTS = ("operation", "url", "report")
 
-CONFIG = Path("promotion.yaml")
 LARGEST_BODY = 4 * 1024 * 1024
 
 
@@ -90,7 +88,7 @@ def command(
         repository.directory
     )
     with runner.group("Compare the model"):
-        baseline = _Baseline() if alone else _find_baseline(repository, context, base)
+        baseline = baselines.Baseline() if alone else baselines.find(repository, context, base)
         place = assets if plots else None
         found = (
             _nothing_found()
@@ -133,36 +131,6 @@ def command(
         summary, _ = report.write(link, limit=reports.SUMMARY_LIMIT, unit="bytes", notice=notice)
         runner.write_summary(summary)
     runner.write_outputs({"operation": operation, "url": url, "report": str(file)})
-
-
-@dataclass(frozen=True)
-class _Baseline:
-    """What the candidate is compared with; empty commits where there is nothing yet."""
-
-    promotion: Promotion | None = None
-    environment: str = ""
-    base: str = ""
-    base_commit: str = ""
-    incumbent: str = ""
-    incumbent_commit: str = ""
-    problems: Sequence[str] = ()
-
-    @property
-    def names(self) -> dict[str, str]:
-        """The revisions to compare, oldest view first, candidate last: revision → column."""
-        named: dict[str, str] = {}
-        for commit, name in (
-            (self.base_commit, self.base),
-            (self.incumbent_commit, self.incumbent),
-        ):
-            if commit:
-                named[commit] = f"{named[commit]}, {name}" if commit in named else name
-        return named | {dvc_report.WORKSPACE: "candidate"}
-
-    @property
-    def reference(self) -> str:
-        """What better and worse are measured against: the incumbent, else the base."""
-        return self.incumbent or (self.base if self.base_commit else "")
 
 
 @dataclass(frozen=True)
@@ -217,120 +185,12 @@ def _has_project(top: Path) -> bool:
     """Whether DVC or promotion.yaml is in the working directory, or above it in the checkout."""
     here, top = Path.cwd().resolve(), top.resolve()
     folders = [folder for folder in (here, *here.parents) if folder.is_relative_to(top)]
-    names = (".dvc", "dvc.yaml", "dvc.lock", CONFIG.name)
+    names = (".dvc", "dvc.yaml", "dvc.lock", baselines.CONFIG.name)
     return any((folder / name).exists() for folder in folders for name in names)
 
 
-def _find_baseline(repository: git.Git, context: runner.Context, base: str) -> _Baseline:
-    """Find the base and the incumbent. Raises InputError for a base that was given and is not there."""
-    problems: list[str] = []
-    promotion = None
-    if CONFIG.is_file():
-        try:
-            promotion = promotion_file.read_promotion(CONFIG)
-        except InputError as error:
-            problems.append(f"{CONFIG} can't be used: {error.message}")
-            runner.warning(problems[-1])
-    try:
-        repository.refresh_tags()
-    except ExternalError as error:
-        problems.append("The version tags can't be fetched, so there may be no incumbent.")
-        runner.warning(str(error))
-    registry = tags.Registry.read(repository.tags())
-    named = base or _default_base(repository, context, promotion)
-    try:
-        commit = _commit_of(repository, registry, promotion, named) if named else ""
-    except ExternalError:
-        if base:
-            raise
-        commit = ""
-    if not commit and base:
-        raise InputError.of(
-            "base",
-            base,
-            "it is no branch, version or Git revision of this checkout or its remote",
-            fix="give a branch (main), a version (name@v1.2.3), a stage (name#stage) or a commit",
-        )
-    if not commit and named:
-        problems.append(f"The base {named} is not in this checkout, and can't be fetched.")
-
-    called = commit[:10] if re.fullmatch(r"HEAD\^|[0-9a-f]{40,64}", named) else named
-    # A push goes into its own branch, and is compared with the commit before.
-    into = named if base or called == named else context.base_ref
-    environment = promotion.of_branch(into) if promotion else None
-    if promotion is None or environment is None:
-        return _Baseline(promotion, "", called, commit, problems=problems)
-    incumbent = None
-    try:
-        incumbent = registry.stage(promotion.model, environment.name)
-    except InputError as error:
-        problems.append(error.message)
-    if incumbent and repository.commit_of(incumbent.commit) is None:
-        problems.append(
-            f"The commit of {incumbent.tag} is not in this checkout (fetch-depth: 0 brings it)."
-        )
-        incumbent = None
-    if incumbent is None:
-        return _Baseline(promotion, environment.name, called, commit, problems=problems)
-    version = incumbent.version if incumbent.version.startswith("v") else incumbent.version[:10]
-    return _Baseline(
-        promotion,
-        environment.name,
-        called,
-        commit,
-        f"{environment.name} {version}",
-        incumbent.commit,
-        problems,
-    )
-
-
-def _default_base(repository: git.Git, context: runner.Context, promotion: Promotion | None) -> str:
-    """Return the branch that this change goes into; for a push into it, the commit before."""
-    if context.pull_request:
-        return context.base_ref
-    pushed = context.base_ref
-    if promotion and promotion.of_branch(pushed) is None:
-        return promotion.environments[0].branch
-    if promotion is None:
-        server = context.event.get("repository")
-        default = str(server.get("default_branch") or "") if isinstance(server, Mapping) else ""
-        if not default and not pushed:
-            head = repository.run(
-                "symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD", check=False
-            )
-            default = head.strip().removeprefix("origin/")
-        if default and default != pushed:
-            return default
-    before = str(context.event.get("before") or "")
-    known = re.fullmatch(r"[0-9a-f]{40,64}", before) and repository.commit_of(before)
-    if known and known != repository.commit_of("HEAD"):
-        return before
-    return "HEAD^" if repository.commit_of("HEAD^") else ""
-
-
-def _commit_of(
-    repository: git.Git, registry: tags.Registry, promotion: Promotion | None, named: str
-) -> str:
-    """Return the commit of a version, stage, branch of the remote, or Git revision; else nothing."""
-    if version := revision.find(registry, promotion.model if promotion else "", named):
-        return version.commit
-    remote = f"refs/remotes/origin/{named}"
-    for name in (remote, named):
-        if commit := repository.commit_of(name):
-            return commit
-    valid = (
-        repository.completed("check-ref-format", f"refs/heads/{named}", check=False).returncode == 0
-    )
-    if not valid or not repository.has_remote():
-        return ""
-    # A shallow checkout has only its own branch.
-    if not repository.try_fetch(f"+refs/heads/{named}:{remote}", *repository.flat_depth()):
-        return ""
-    return repository.commit_of(remote) or ""
-
-
 def _read_project(
-    baseline: _Baseline, metrics: Sequence[str], params: Sequence[str], assets: Path | None
+    baseline: baselines.Baseline, metrics: Sequence[str], params: Sequence[str], assets: Path | None
 ) -> _Found:
     """Read and compare what DVC knows; draw the plots into `assets`, if given."""
     names = baseline.names
@@ -416,7 +276,7 @@ def _facts(
     title: str,
     repository: git.Git,
     context: runner.Context,
-    baseline: _Baseline,
+    baseline: baselines.Baseline,
     found: _Found,
 ) -> Facts:
     if not found.compared and context.event_name == "workflow_run":

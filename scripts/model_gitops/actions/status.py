@@ -9,7 +9,8 @@ from typing import Annotated
 
 from model_gitops import runner
 from model_gitops.adapters import promotion_file
-from model_gitops.adapters.tracing import gatherer as gather
+from model_gitops.adapters.tracing import places
+from model_gitops.adapters.tracing.gatherer import Gatherer
 from model_gitops.core.flow.promotion import Environment
 from model_gitops.core.lineage import facts as lineage
 from model_gitops.core.lineage import status as view
@@ -83,11 +84,11 @@ def command(
         place = [one.name for one in asked].index(environment)
         # With the one before, whose version may wait; a comparison does not show that.
         asked = asked[place if candidate or candidate_image else max(place - 1, 0) : place + 1]
-    credentials = gather.Credentials(token, ssh_key, source_token, username, password)
+    credentials = places.Credentials(token, ssh_key, source_token, username, password)
     proposed: Candidate | None = None
     with (
         runner.group("Asking what runs where"),
-        gather.opened(
+        places.opened(
             promotion, credentials, deploy_branch=deploy_branch, tolerant=True
         ) as gatherer,
     ):
@@ -128,7 +129,7 @@ def command(
         )
 
 
-def _status(gatherer: gather.Gatherer, environment: Environment) -> Status:
+def _status(gatherer: Gatherer, environment: Environment) -> Status:
     try:
         trace = gatherer.environment(environment)
     except lineage.NothingDeployed as nothing:
@@ -139,32 +140,32 @@ def _status(gatherer: gather.Gatherer, environment: Environment) -> Status:
         return Status(environment.name, environment.branch, problem=error.message, fix=error.fix)
     waiting = gatherer.open_pulls(environment)
     if trace.deployed and trace.deployed.waiting:
-        waiting.append(gather.proposal(trace.deployed))
+        waiting.append(trace.deployed.proposal)
     known = trace.source if trace.source and trace.source.known else None
     return Status(
         environment.name,
         environment.branch,
         trace=trace,
         links=check_links(trace),
-        metrics=gatherer.metrics(known.commit) if known else {},
+        metrics=gatherer.repository.metrics(known.commit) if known else {},
         waiting=tuple(waiting),
     )
 
 
-def _candidate(gatherer: gather.Gatherer, revision: str, image: str) -> Candidate:
-    commit = gatherer.checkout.find_commit(revision)
+def _candidate(gatherer: Gatherer, revision: str, image: str) -> Candidate:
+    commit = gatherer.repository.checkout.find_commit(revision)
     if commit is None:
         raise InputError.of(
             "candidate", revision, "neither this checkout nor its remote has such a revision",
             fix="candidate: HEAD",
         )  # fmt: skip
-    model_hash = gatherer.model_hash(commit)
-    version = gatherer.version_of(model_hash)
+    model_hash = gatherer.repository.model_hash(commit)
+    version = gatherer.repository.version_of(model_hash)
     return Candidate(
         name=runner.context().head_ref or commit[:12],
         commit=commit,
         version=version.version if version else "",
         model_hash=model_hash,
         image=image,
-        metrics=gatherer.metrics(commit),
+        metrics=gatherer.repository.metrics(commit),
     )

@@ -8,7 +8,8 @@ from typing import Annotated
 
 from model_gitops import runner
 from model_gitops.adapters import promotion_file
-from model_gitops.adapters.tracing import gatherer as gather
+from model_gitops.adapters.tracing import places
+from model_gitops.adapters.tracing.gatherer import Gatherer
 from model_gitops.core.gto import revision
 from model_gitops.core.image import content as images
 from model_gitops.core.lineage import report as lineage_report
@@ -75,10 +76,10 @@ def command(
             "subject", subject, "it is empty",
             fix=f"subject: one of {names}, an image (name:tag@digest) or a version (v1.2.3)",
         )  # fmt: skip
-    credentials = gather.Credentials(token, ssh_key, source_token, username, password)
+    credentials = places.Credentials(token, ssh_key, source_token, username, password)
     with (
         runner.group(f"Tracing {subject}"),
-        gather.opened(promotion, credentials, deploy_branch=deploy_branch) as gatherer,
+        places.opened(promotion, credentials, deploy_branch=deploy_branch) as gatherer,
     ):
         trace = _trace(gatherer, subject)
     links = check(trace)
@@ -111,21 +112,23 @@ def command(
         )
 
 
-def _trace(gatherer: gather.Gatherer, subject: str) -> Trace:
+def _trace(gatherer: Gatherer, subject: str) -> Trace:
     """Find out what `subject` names, and gather its lineage."""
     promotion = gatherer.promotion
     for environment in promotion.environments:
         # A stage is what the tags say of an environment: the overlay is asked whether it agrees.
         if subject in (environment.name, f"{promotion.model}#{environment.name}"):
             return gatherer.environment(environment)
-    found = revision.find(gatherer.registry, promotion.model, subject)
+    found = revision.find(gatherer.repository.registry, promotion.model, subject)
     if found and found.model == promotion.model:
         return gatherer.version(found)
     name, tag, digest = images.split_reference(subject)
     if (tag or digest) and images.is_reference_of_image(subject):
         return gatherer.image(name, tag, digest)
     environments = ", ".join(one.name for one in promotion.environments)
-    versions = ", ".join(one.version for one in gatherer.registry.versions(promotion.model)[-10:])
+    versions = ", ".join(
+        one.version for one in gatherer.repository.registry.versions(promotion.model)[-10:]
+    )
     raise InputError.of(
         "subject",
         subject,

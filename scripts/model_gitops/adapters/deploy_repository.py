@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from model_gitops.adapters import git, process, scratch
-from model_gitops.core.deploy import deployment, kustomization
-from model_gitops.core.deploy.deployment import Location
+from model_gitops.adapters import git, git_credentials, process, scratch
+from model_gitops.core.deploy import kustomization
+from model_gitops.core.deploy.location import Location
+from model_gitops.core.deploy.trailers import origin_of, read_trailers
 from model_gitops.errors import ExternalError, InputError
 
 # ext::, git:// and other helpers of git run programs, or prove nothing.
@@ -212,7 +213,7 @@ class DeployRepository:
             cut = self._cut_off()
             compared = 0
             for one in self._log(tip, file.path):
-                says = deployment.origin_of(one.trailers) is not None
+                says = origin_of(one.trailers) is not None
                 if says and image.digest and image.digest in one.trailers.get("image-digest", ()):
                     return one
                 if one.commit in cut:
@@ -232,7 +233,7 @@ class DeployRepository:
     def _deployed(self, tip: str, digest: str, repository: str) -> Deployment | None:
         """Return the last commit that deployed `digest` from `repository`, to whichever file."""
         for one in self._log(tip) if digest else ():
-            origin = deployment.origin_of(one.trailers)
+            origin = origin_of(one.trailers)
             is_from = origin is not None and origin.repository.lower() == repository.lower()
             if is_from and digest in one.trailers.get("image-digest", ()):
                 return one
@@ -243,9 +244,7 @@ class DeployRepository:
         only = ["--", f":(top,literal){path}"] if path else []
         log = self._git.run("log", "-z", "--format=%H%n%B", tip, *only)
         records = (record.partition("\n") for record in log.split("\0") if record)
-        return [
-            Deployment(commit, deployment.read_trailers(message)) for commit, _, message in records
-        ]
+        return [Deployment(commit, read_trailers(message)) for commit, _, message in records]
 
     def landed(self, branch_tip: str, commit: str) -> tuple[str, int]:
         """Return the commit by which `commit` got onto the branch, and when (Unix seconds).
@@ -359,20 +358,22 @@ def connected(location: Location, token: str, ssh_key: str) -> Iterator[DeployRe
 
 
 @contextmanager
-def _credentials(location: Location, token: str, ssh_key: str) -> Iterator[git.Credentials]:
+def _credentials(
+    location: Location, token: str, ssh_key: str
+) -> Iterator[git_credentials.Credentials]:
     if ssh_key:
-        with git.ssh_credentials(ssh_key) as credentials:
+        with git_credentials.ssh_credentials(ssh_key) as credentials:
             yield credentials
     else:
-        yield git.token_credentials(location.url, token)
+        yield git_credentials.token_credentials(location.url, token)
 
 
 @contextmanager
-def opened(url: str, credentials: git.Credentials) -> Iterator[DeployRepository]:
+def opened(url: str, credentials: git_credentials.Credentials) -> Iterator[DeployRepository]:
     """Make the temporary store for the repository at `url`; removed after."""
     with scratch.folder("model-gitops-deploy-") as folder:
         limits = {"GIT_ALLOW_PROTOCOL": _PROTOCOLS}
-        store = git.Git(folder, git.Credentials({**credentials.env, **limits}))
+        store = git.Git(folder, git_credentials.Credentials({**credentials.env, **limits}))
         store.run("init", "--quiet", "--bare", "--template=", ".")
         store.run("config", "remote.origin.url", url)
         store.run("config", "gc.auto", "0")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from model_gitops.adapters import git, process, scratch
+from model_gitops.adapters import git, git_credentials, process, scratch
 
 BRANCH = "model-gitops/reports"
 _REF = f"refs/heads/{BRANCH}"
@@ -25,7 +25,7 @@ def publish(url: str, token: str, files: Sequence[Path]) -> str:
     """
     with scratch.folder("model-gitops-reports-") as folder:
         process.run(["git", "init", "--quiet", "--bare", folder])
-        repository = git.Git(folder, git.token_credentials(url, token))
+        repository = git.Git(folder, git_credentials.token_credentials(url, token))
         # The account's own hooks are not for us.
         repository.run("config", "core.hooksPath", "/dev/null")
         return git.until_won(lambda: _attempt(repository, url, files), f"the branch {BRANCH}")

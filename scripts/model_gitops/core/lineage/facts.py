@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from model_gitops.core.deploy import deployment
 from model_gitops.core.deploy.kustomization import Image
+from model_gitops.core.deploy.trailers import Origin, origin_of
 from model_gitops.core.dvc.pipeline import Recipe
 from model_gitops.core.image.content import MODEL_LABELS, REVISION_LABEL
 from model_gitops.errors import InputError
@@ -62,9 +62,17 @@ class Deployed:
         return (self.waiting.get(key) or [""])[-1]
 
     @property
-    def origin(self) -> deployment.Origin | None:
+    def proposal(self) -> str:
+        """What the pull request that waits would deploy, as a short phrase; empty for none."""
+        if not self.waiting:
+            return ""
+        proposed = self.proposes("model") or self.proposes("source-commit")[:12]
+        return f"{proposed or 'an image'} in the deploy pull request"
+
+    @property
+    def origin(self) -> Origin | None:
         """Where the deploy commit says that the image comes from."""
-        return deployment.origin_of(self.trailers)
+        return origin_of(self.trailers)
 
 
 @dataclass(frozen=True)

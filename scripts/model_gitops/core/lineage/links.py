@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from model_gitops.core.deploy import deployment
+from model_gitops.core.deploy.trailers import is_commit
 from model_gitops.core.lineage.facts import Deployed, Registered, Source, Stored, Trace
 
 State = Literal["verified", "broken", "pending", "unknown"]
@@ -192,7 +192,7 @@ def _same_model(ends: tuple[str, str], left: str, found: str, source: Source) ->
 def _tagged(trace: Trace, deployed: Deployed, source: Source) -> Link:
     """The image is the one that was made for the source commit: its tag is that commit's hash."""
     ends, tag = ("image", "source commit"), deployed.image.tag
-    if deployment.is_commit(tag):
+    if is_commit(tag):
         return _link(
             ends,
             f"{deployed.path} sets tag {tag}",

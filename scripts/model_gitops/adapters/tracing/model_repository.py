@@ -1,0 +1,186 @@
+"""The model's repository: commits and the model that each has, versions, recipes, metrics."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from model_gitops.adapters import git, github, project_files
+from model_gitops.core.dvc import artifacts, pipeline
+from model_gitops.core.flow import metrics
+from model_gitops.core.flow.promotion import Promotion
+from model_gitops.core.gto import tags
+from model_gitops.core.lineage.facts import Registered, Source
+from model_gitops.errors import InputError
+
+
+@dataclass(frozen=True)
+class ModelRepository:
+    """A checkout, with what its server says; each commit is read once.
+
+    `registry` is the server's tags, `branches` the environments' branches as the server has them now
+    (name → commit), `api` who is asked what a shallow checkout can't tell, and `name` the
+    `owner/name`, empty where it has none.
+    """
+
+    promotion: Promotion
+    checkout: git.Git
+    registry: tags.Registry
+    branches: Mapping[str, str]
+    name: str = ""
+    api: github.GitHub | None = None
+    _models: dict[str, tuple[artifacts.Artifact | None, str]] = field(default_factory=dict)
+    _files: dict[str, project_files.ProjectFiles] = field(default_factory=dict)
+
+    # --- commits ----------------------------------------------------------------------------------
+
+    def has(self, commit: str) -> bool:
+        """Whether the repository has `commit`, a full hash; it is fetched where it must be."""
+        return bool(commit) and self.checkout.find_commit(commit) == commit
+
+    def source(self, commit: str, branch: str = "", *, taken_back: str = "") -> Source:
+        """Return what the repository says of `commit`, and of `branch` where one is given.
+
+        `taken_back` is the commit that a rollback took back, empty for none.
+        """
+        if not self.has(commit):
+            return Source(commit, known=False, branch=branch)
+        model, problem = self._model(commit)
+        tip = self.branches.get(branch, "")
+        tip_hash, tip_age = "", 0.0
+        if tip and self.has(tip):
+            tip_hash = self.model_hash(tip)
+            tip_age = time.time() - self.checkout.made(tip)
+        return Source(
+            commit=commit,
+            model_path=model.path if model else "",
+            model_hash=model.hash if model else "",
+            problem=problem,
+            branch=branch,
+            on_branch=self._on_branch(commit, tip) if branch else None,
+            tip=tip,
+            tip_hash=tip_hash,
+            tip_age=tip_age,
+            tip_taken_back=self._is_taken_back(tip, taken_back),
+            edited=self._edited(commit),
+        )
+
+    def _is_taken_back(self, tip: str, taken_back: str) -> bool:
+        """Whether the branch has nothing newer than what a rollback took back."""
+        if not tip or not taken_back:
+            return False
+        if tip == taken_back:
+            return True
+        return self.has(tip) and self.has(taken_back) and bool(self._on_branch(tip, taken_back))
+
+    def _on_branch(self, commit: str, tip: str) -> bool | None:
+        if not tip:
+            return False  # the server has no such branch
+        if not self.checkout.commit_of(tip):
+            return None
+        if self.checkout.is_ancestor(commit, tip):
+            return True
+        # Where history is cut off, "not an ancestor" may be wrong.
+        if not self.checkout.is_shallow():
+            return False
+        return self.api.is_ancestor(commit, tip) if self.api else None
+
+    def _edited(self, commit: str) -> tuple[str, ...]:
+        """Return DVC's files that this checkout, if it is at `commit`, has otherwise."""
+        if self.checkout.commit_of("HEAD") != commit:
+            return ()
+        done = self.checkout.completed(
+            "diff", "--name-only", "-z", "HEAD", "--",
+            ":(glob)**/dvc.lock", ":(glob)**/dvc.yaml", ":(glob)**/*.dvc",
+            check=False,
+        )  # fmt: skip
+        return tuple(name for name in done.stdout.split("\0") if name)
+
+    # --- the model of a commit --------------------------------------------------------------------
+
+    def model_hash(self, commit: str) -> str:
+        """Return the model's hash at `commit`, or an empty string."""
+        model, _ = self._model(commit)
+        return model.hash if model else ""
+
+    def recipe(self, commit: str) -> pipeline.Recipe:
+        """Return what `commit` says of how its model was made."""
+        model, _ = self._model(commit)
+        if model is None:
+            return pipeline.Recipe()
+
+        def content(path: str) -> dict[str, bytes]:
+            return self.checkout.contents_at(commit, path)
+
+        try:
+            return pipeline.read(model, self._files_of(commit), content)
+        except InputError as error:
+            return pipeline.Recipe(problems=(f"at {commit[:12]}, {error.message}",))
+
+    def metrics(self, commit: str) -> dict[str, float | None]:
+        """Return what the gate looks at, as `commit` has it: metric → value."""
+        found: dict[str, float | None] = {}
+        for rule in self.promotion.gate:
+            text = project_files.read_file(self.checkout, rule.file, commit)
+            try:
+                values = metrics.load(text, source=rule.file) if text is not None else {}
+            except InputError:
+                values = {}
+            found[rule.metric] = metrics.number(values.get(rule.key))
+        return found
+
+    def _model(self, commit: str) -> tuple[artifacts.Artifact | None, str]:
+        """Return the model as `commit` has it, or None and why not."""
+        if commit not in self._models:
+            try:
+                model = artifacts.find(self.promotion.model, self._files_of(commit))
+                self._models[commit] = model, ""
+            except InputError as error:
+                self._models[commit] = None, f"at {commit[:12]}, {error.message}"
+        return self._models[commit]
+
+    def _files_of(self, commit: str) -> project_files.ProjectFiles:
+        """Return DVC's files of `commit`, each read once."""
+        if commit not in self._files:
+            self._files[commit] = project_files.at(self.checkout, commit)
+        return self._files[commit]
+
+    # --- versions ---------------------------------------------------------------------------------
+
+    def registered(self, name: str) -> Registered | None:
+        """Return what the tags say of `model@version`; None for text of another form."""
+        parsed = tags.parse(name.replace(":", "="))
+        if parsed is None or parsed.action != "register":
+            return None
+        if parsed.model != self.promotion.model:
+            return Registered(parsed.model, parsed.version)
+        found = self.registry.version(parsed.model, parsed.version)
+        if found is None or not self.checkout.find_commit(found.commit):
+            return Registered(parsed.model, parsed.version, found.tag if found else "")
+        return Registered(
+            found.model, found.version, found.tag, found.commit, self.model_hash(found.commit)
+        )
+
+    def held(self, stage: str) -> tuple[Registered | None, str]:
+        """Return the version that a stage holds, or None; and why it can't be said."""
+        model = self.promotion.model
+        try:
+            found = self.registry.stage(model, stage)
+        except InputError as error:
+            return None, error.message
+        return (self.registered(f"{model}@{found.version}") if found else None), ""
+
+    def version_of(self, model_hash: str) -> Registered | None:
+        """Return the highest version that has this model, or None."""
+        model = self.promotion.model
+        versions = self.registry.versions(model)
+        commits = project_files.commits_with(
+            self.checkout, model_hash, [one.commit for one in versions]
+        )
+        for version in reversed(versions):
+            if model_hash and version.commit in commits:
+                found = self.registered(f"{model}@{version.version}")
+                if found and found.model_hash == model_hash:
+                    return found
+        return None

@@ -1,0 +1,149 @@
+"""Opens the places that the facts of a lineage are in, for the model repository around us."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from model_gitops import runner
+from model_gitops.adapters import docker, git, github, scratch
+from model_gitops.adapters.deploy_repository import check_secrets, connected
+from model_gitops.adapters.tracing.gatherer import Gatherer
+from model_gitops.adapters.tracing.image_registry import ImageRegistry
+from model_gitops.adapters.tracing.model_repository import ModelRepository
+from model_gitops.adapters.tracing.overlays import Overlays
+from model_gitops.adapters.tracing.pull_requests import PullRequests
+from model_gitops.core.deploy.location import Location, is_slug, locate, server_of
+from model_gitops.core.flow.promotion import Promotion
+from model_gitops.core.gto import tags
+from model_gitops.core.image import content as images
+from model_gitops.errors import InputError
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What proves who we are: to the deploy repository, the model's repository, the registry."""
+
+    token: str = ""
+    ssh_key: str = ""
+    source_token: str = ""
+    username: str = ""
+    password: str = ""
+
+
+@contextmanager
+def opened(
+    promotion: Promotion,
+    credentials: Credentials,
+    *,
+    deploy_branch: str = "",
+    tolerant: bool = False,
+) -> Iterator[Gatherer]:
+    """Open all places that the facts are in, for the model repository around us.
+
+    Raises InputError for credentials that do not fit, ExternalError where a place can't be reached.
+    """
+    for secret in (
+        credentials.token,
+        credentials.ssh_key,
+        credentials.source_token,
+        credentials.password,
+    ):
+        runner.mask(secret)
+    checkout = git.open_repository(Path.cwd())
+    registry, branches = _server_says(checkout, promotion)
+    place = _Place.of(checkout)
+    location = _deploy_location(promotion, place.server_url, credentials)
+    with (
+        connected(location, credentials.token, credentials.ssh_key) as deploy,
+        _registry_client(promotion, credentials) as client,
+    ):
+        unasked = {}
+        source_api = deploy_api = None
+        if credentials.source_token and is_slug(place.repository):
+            source_api = github.GitHub(
+                place.repository, credentials.source_token, api_url=place.api_url
+            )
+        else:
+            unasked["pull request"] = "without `source-token` nobody was asked who approved"
+        same_server = location.host.lower() == place.server_url.partition("://")[2].lower()
+        if credentials.token and same_server and is_slug(location.slug):
+            deploy_api = github.GitHub(location.slug, credentials.token, api_url=place.api_url)
+        name = location.slug or location.url
+        overlays = Overlays(promotion, deploy, name, PullRequests(deploy_api), deploy_branch)
+        _ = overlays.branch  # a wrong `deploy-branch` ends here, not as every overlay's fault
+        yield Gatherer(
+            promotion=promotion,
+            overlays=overlays,
+            images=ImageRegistry(client, tolerant=tolerant),
+            repository=ModelRepository(
+                promotion, checkout, registry, branches, place.repository, source_api
+            ),
+            pulls=PullRequests(source_api),
+            unasked=unasked,
+        )
+
+
+def _server_says(
+    checkout: git.Git, promotion: Promotion
+) -> tuple[tags.Registry, Mapping[str, str]]:
+    """Return the server's tags and branches: what only this clone has, or still has, says nothing."""
+    names = [one.branch for one in promotion.environments]
+    if not checkout.has_remote():
+        own = {name: checkout.commit_of(f"refs/heads/{name}") or "" for name in names}
+        return tags.Registry.read(checkout.tags()), own
+    checkout.refresh_tags()
+    refs = checkout.remote_refs("origin", "refs/tags/*", *(f"refs/heads/{name}" for name in names))
+    public = [tag for tag in checkout.tags() if f"refs/tags/{tag.name}" in refs]
+    heads = {name: refs[f"refs/heads/{name}"] for name in names if f"refs/heads/{name}" in refs}
+    return tags.Registry.read(public), heads
+
+
+@dataclass(frozen=True)
+class _Place:
+    """The model repository on its server: by the runner, else by the remote of the clone."""
+
+    repository: str
+    server_url: str
+    api_url: str
+
+    @classmethod
+    def of(cls, checkout: git.Git) -> _Place:
+        context = runner.context()
+        if context.repository:
+            return cls(context.repository, context.server_url, context.api_url)
+        try:
+            url = checkout.run("remote", "get-url", "origin", check=False).strip()
+            origin = locate(url, server_url=context.server_url)
+        except InputError:  # no remote, or one with a password in it
+            return cls("", context.server_url, context.api_url)
+        server, api = server_of(origin, server_url=context.server_url, api_url=context.api_url)
+        return cls(origin.slug, server, api)
+
+
+def _deploy_location(promotion: Promotion, server_url: str, credentials: Credentials) -> Location:
+    if not promotion.deploy_repository:
+        raise InputError(
+            "promotion.yaml names no deploy repository, so nobody can say what is deployed",
+            fix="deploy: {repository: OWNER/NAME} in promotion.yaml",
+        )
+    location = locate(
+        promotion.deploy_repository, server_url=server_url, ssh=bool(credentials.ssh_key)
+    )
+    check_secrets(location, credentials.token, credentials.ssh_key)
+    return location
+
+
+@contextmanager
+def _registry_client(promotion: Promotion, credentials: Credentials) -> Iterator[docker.Docker]:
+    host = images.registry_host(promotion.image)
+    with scratch.folder("model-gitops-trace-", runner.temporary_folder()) as made:
+        env = docker.private_config(made, host if credentials.password else None)
+        client = docker.Docker(env, say=runner.say)
+        if credentials.password:
+            client.login(
+                host, credentials.username or runner.context().sender, credentials.password
+            )
+        yield client

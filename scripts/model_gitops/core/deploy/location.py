@@ -1,0 +1,106 @@
+"""Where the deploy repository is, and which folder of it is meant."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from urllib.parse import urlsplit
+
+from model_gitops.core.deploy.kustomization import FILE_NAMES
+from model_gitops.errors import InputError
+
+_SCP = re.compile(r"(?P<user>\w[\w.-]*)@(?P<host>\w[\w.-]*):(?P<path>[^/:].*)")
+_SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9_.-]+")
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where the deploy repository is. `slug` is `owner/name` on `host`, or empty for a folder."""
+
+    url: str
+    scheme: str
+    host: str
+    slug: str
+
+
+def locate(repository: str, *, server_url: str, ssh: bool = False) -> Location:
+    """Return the Git URL of `owner/name` (on `server_url`) or of any Git URL or absolute path.
+
+    With `ssh`, `owner/name` is reached over ssh. Raises InputError for anything that git would
+    take for an option, a command, or a place to keep a password.
+    """
+    fix = "repository: acme/diabetes-deploy"
+    if not repository or repository != repository.strip() or any(ord(c) < 33 for c in repository):
+        raise InputError.of("repository", repository, "it is empty or holds spaces", fix=fix)
+    if _SLUG.fullmatch(repository):
+        server = urlsplit(server_url)
+        slug = repository.removesuffix(".git")
+        if ssh:
+            return Location(
+                f"ssh://git@{server.hostname}/{slug}.git", "ssh", server.hostname or "", slug
+            )
+        return Location(f"{server_url}/{slug}.git", server.scheme, server.netloc, slug)
+    if repository.startswith("/"):
+        return Location(repository, "file", "", "")
+    if scp := _SCP.fullmatch(repository):
+        return Location(repository, "ssh", scp["host"], _slug_of(scp["path"]))
+    try:
+        parts = urlsplit(repository)
+        host = parts.netloc.rpartition("@")[2]
+        is_known = parts.scheme in ("https", "http", "ssh", "file") and parts.port != 0
+    except ValueError:
+        is_known = False
+    if repository.startswith("-") or "::" in repository.split("/", maxsplit=1)[0] or not is_known:
+        problem = "it is neither `owner/name` nor a Git URL (https, http, ssh, file)"
+        raise InputError.of("repository", repository, problem, fix=fix)
+    if parts.password or (parts.username and parts.scheme in ("http", "https")):
+        # The value itself stays out of the message.
+        raise InputError(
+            "input `repository` holds a user or password, which would end in logs",
+            fix=f"repository: {parts.scheme}://{host}{parts.path}\ntoken: ${{{{ secrets.DEPLOY_TOKEN }}}}",
+        )
+    if not parts.path.strip("/") or (parts.scheme != "file" and not host) or host.startswith("-"):
+        raise InputError.of("repository", repository, "it names no repository", fix=fix)
+    if parts.scheme == "file":
+        return Location(repository, "file", "", "")
+    return Location(repository, parts.scheme, host, _slug_of(parts.path))
+
+
+def server_of(origin: Location, *, server_url: str, api_url: str) -> tuple[str, str]:
+    """Return the server and its API, for a person at a clone of `origin`; else the defaults given.
+
+    GitHub Enterprise Server, and what speaks its API, has it below the server's own address.
+    """
+    if not origin.host or server_url.partition("://")[2].lower() == origin.host.lower():
+        return server_url, api_url
+    host = origin.host if origin.scheme in ("http", "https") else origin.host.partition(":")[0]
+    scheme = origin.scheme if origin.scheme in ("http", "https") else "https"
+    return f"{scheme}://{host}", f"{scheme}://{host}/api/v3"
+
+
+def is_slug(repository: str) -> bool:
+    """Whether `repository` has the form `owner/name`."""
+    return _SLUG.fullmatch(repository) is not None
+
+
+def _slug_of(path: str) -> str:
+    parts = path.strip("/").removesuffix(".git").split("/")
+    return "/".join(parts[-2:]) if len(parts) > 1 else ""
+
+
+def check_path(path: str) -> str:
+    """Return the folder in the deploy repository, `.` for its top. Raises InputError."""
+    fix = "path: overlays/dev"
+    if not path:
+        raise InputError("input `path` is empty", fix=f"{fix} (`.` is the top of the repository)")
+    parts = PurePosixPath(path).parts
+    if path.startswith("/") or ".." in parts or "\\" in path or ".git" in parts:
+        problem = "it is not a folder inside the deploy repository"
+        raise InputError.of("path", path, problem, fix=fix)
+    if any(ord(char) < 32 for char in path):
+        raise InputError.of("path", path, "it holds a control character", fix=fix)
+    if parts and parts[-1] in FILE_NAMES:
+        problem = "it is a file; give its folder"
+        raise InputError.of("path", path, problem, fix=f"path: {'/'.join(parts[:-1]) or '.'}")
+    return "/".join(parts) or "."

@@ -1,0 +1,134 @@
+"""The trailers of a deploy commit: where it comes from, and when it must not replace another."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from model_gitops.core.deploy.kustomization import Image
+from model_gitops.errors import InputError
+
+Trailers = tuple[tuple[str, str], ...]
+
+LONGEST_TRAILER = 1000
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+
+def parse_trailers(lines: Iterable[str]) -> Trailers:
+    """Parse lines `Key: value`. A trailer without a value is left out. Raises InputError."""
+    found = []
+    for line in lines:
+        key, colon, value = line.partition(":")
+        value = value.strip()
+        if not colon or not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", key):
+            fix = "trailers: |\n  Model: diabetes@v1.2.3"
+            raise InputError.of("trailers", line, "it is not `Key: value`", fix=fix)
+        if len(value) > LONGEST_TRAILER or any(ord(char) < 32 for char in value):
+            raise InputError.of(
+                "trailers", line, "the value is too long, or holds a control character"
+            )
+        if (
+            key.lower() in ("source-commit", "rollback-from")
+            and value
+            and not _COMMIT.fullmatch(value)
+        ):
+            problem = "a commit is given by its full hash, in lowercase"
+            raise InputError.of("trailers", line, problem, fix=f"{key}: ${{{{ github.sha }}}}")
+        if key.lower() == "rollback" and value not in ("", "true", "false"):
+            problem = "it is neither `true` nor `false`"
+            raise InputError.of("trailers", line, problem, fix="Rollback: true")
+        if value:
+            found.append((key, value))
+    return tuple(found)
+
+
+def complete_trailers(
+    given: Trailers, wanted: Sequence[Image], *, repository: str, commit: str
+) -> Trailers:
+    """Add what is known and was not given: where the change comes from, and the digests."""
+    keys = {key.lower() for key, _ in given}
+    added = [
+        (key, value)
+        for key, value in (("Source-Repository", repository), ("Source-Commit", commit))
+        if value and key.lower() not in keys
+    ]
+    if "image-digest" not in keys:
+        digests = dict.fromkeys(image.digest for image in wanted if image.digest)
+        added += [("Image-Digest", digest) for digest in digests]
+    return (*given, *added)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The commit of the model repository that a deployment comes from.
+
+    `rolled_back` is the later commit that a rollback took back; empty for any other deployment.
+    """
+
+    repository: str
+    commit: str
+    rolled_back: str = ""
+
+    @property
+    def reached(self) -> str:
+        """The latest commit that the environment has seen: a rollback does not undo that."""
+        return self.rolled_back or self.commit
+
+
+def with_rollback(trailers: Trailers, incumbent: Origin | None) -> Trailers:
+    """Add to a rollback's trailers the commit that it takes back, unless they name one."""
+    if incumbent is None or any(key.lower() == "rollback-from" for key, _ in trailers):
+        return trailers
+    return (*trailers, ("Rollback-From", incumbent.reached))
+
+
+def read_trailers(message: str) -> dict[str, list[str]]:
+    """Return the trailers of a commit message by lowercase key.
+
+    Every line counts, as a squash merge moves trailers away from the end.
+    """
+    found: dict[str, list[str]] = {}
+    for line in message.splitlines():
+        if match := re.fullmatch(r"([A-Za-z][A-Za-z0-9-]*):[ \t]+(\S.*?)\s*", line):
+            found.setdefault(match[1].lower(), []).append(match[2])
+    return found
+
+
+def is_commit(value: str) -> bool:
+    """Whether `value` is a commit's whole hash: a name could be another commit tomorrow."""
+    return _COMMIT.fullmatch(value) is not None
+
+
+def origin_of(trailers: Mapping[str, Sequence[str]]) -> Origin | None:
+    """Return where a deploy commit says that it comes from, or None."""
+    repository = trailers.get("source-repository", [""])[-1]
+    commit = trailers.get("source-commit", [""])[-1]
+    if not repository or not is_commit(commit):
+        return None
+    rolled_back = trailers.get("rollback-from", [""])[-1] if is_rollback(trailers) else ""
+    return Origin(repository, commit, rolled_back if is_commit(rolled_back) else "")
+
+
+def is_rollback(trailers: Mapping[str, Sequence[str]]) -> bool:
+    """Whether this deployment goes back on purpose."""
+    return trailers.get("rollback", [""])[-1] == "true"
+
+
+def is_superseded(
+    ours: Origin | None,
+    incumbent: Origin | None,
+    is_ancestor: Callable[[str, str], bool | None],
+) -> bool | None:
+    """Whether the incumbent comes from a later commit of the same repository than ours.
+
+    An incumbent that is a rollback counts as the commit that it took back: running that commit's
+    workflow again must not undo what a person decided.
+    `is_ancestor(ours, incumbent)` may answer None when it can't tell; so does this function.
+    Histories that diverged (another branch, a force push) are no order: then ours is not superseded.
+    """
+    if ours is None or incumbent is None or ours.commit == incumbent.commit:
+        return False
+    if ours.repository.lower() != incumbent.repository.lower():
+        return False
+    return ours.commit == incumbent.rolled_back or is_ancestor(ours.commit, incumbent.reached)
