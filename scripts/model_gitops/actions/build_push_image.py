@@ -16,8 +16,11 @@ from model_gitops import runner
 from model_gitops.adapters import docker, paths, process, scratch
 from model_gitops.adapters.container_engine import Engine
 from model_gitops.adapters.smoke_run import try_image
-from model_gitops.core.image import content as images
-from model_gitops.core.image import dockerfile, smoke
+from model_gitops.core.image import build as builds
+from model_gitops.core.image import dockerfile, names, smoke
+from model_gitops.core.image import labels as image_labels
+from model_gitops.core.image.content import Content, Entry, fingerprint
+from model_gitops.core.image.published import reusable
 from model_gitops.errors import ExternalError, InputError, RaceError
 from model_gitops.options import existing_folder, flag, lines, option, secret
 
@@ -74,7 +77,7 @@ class _Job:
     fingerprint: str
     fingerprint_tag: str
     reuse: bool
-    build: images.Build
+    build: builds.Build
     driver: str
     bases: _Bases
     secrets: dict[str, str]
@@ -181,19 +184,19 @@ def command(
     revision = _commit()
     folder = existing_folder("context", context or ".").resolve()
     given = _Inputs(
-        secrets=images.parse_pairs(
+        secrets=builds.parse_pairs(
             "secrets", lines(secrets), key=r"[A-Za-z0-9_.-]+", example="TOKEN=${{ secrets.TOKEN }}",
             secret=True,
         ),
-        name=images.check_name(image),
+        name=names.check_name(image),
         revision=revision,
         tags=_tags(tag or revision, lines(extra_tags)),
-        build_args=images.parse_pairs(
+        build_args=builds.parse_pairs(
             "build-args", lines(build_args), key=r"[A-Za-z_][A-Za-z0-9_.-]*",
             example="BASE_IMAGE=python:3.12",
         ),
         contexts=_named_contexts(build_contexts),
-        labels=images.parse_pairs(
+        labels=builds.parse_pairs(
             "labels", lines(labels), key=r"[^\s=]+", example="com.acme.team=ml"
         ),
         folder=folder,
@@ -235,13 +238,13 @@ def _tags(tag: str, more: Sequence[str]) -> tuple[str, ...]:
         raise InputError.of(
             "tag", tag, "no commit is known here to take it from", fix="tag: v1.2.3"
         )
-    first = images.check_tag(tag)
-    checked = [images.check_tag(one, input_name="extra-tags") for one in more]
+    first = names.check_tag(tag)
+    checked = [names.check_tag(one, input_name="extra-tags") for one in more]
     return tuple(dict.fromkeys([first, *checked]))
 
 
 def _platforms(asked: Sequence[str]) -> tuple[str, ...]:
-    return images.parse_platforms(asked) or images.parse_platforms(
+    return builds.parse_platforms(asked) or builds.parse_platforms(
         [docker.default_platform()], source=docker.PLATFORM_VARIABLE
     )
 
@@ -260,14 +263,14 @@ def _commit() -> str:
 
 
 def _named_contexts(value: str) -> dict[str, str]:
-    found = images.parse_pairs(
+    found = builds.parse_pairs(
         "build-contexts",
         lines(value),
         key=r"[A-Za-z0-9_][A-Za-z0-9_./:@-]*",
         example="model=models",
     )
     for name, place in found.items():
-        if images.is_reference(place):
+        if builds.is_reference(place):
             continue
         path = Path(place)
         if paths.is_file(path):
@@ -353,7 +356,7 @@ def _login_name(username: str, password: str, *, push: bool) -> str:
 @contextmanager
 def _session(given: _Inputs) -> Iterator[tuple[docker.Docker, Path]]:
     """Give a docker command line with a configuration of its own, and a folder for a while."""
-    host = images.registry_host(given.name) if given.login_as else None
+    host = names.registry_host(given.name) if given.login_as else None
     with scratch.folder("model-gitops-build-", runner.temporary_folder()) as made:
         env = docker.private_config(made, host)
         yield docker.Docker(env, given.builder, runner.say), made
@@ -373,7 +376,7 @@ def _plan(client: docker.Docker, given: _Inputs) -> _Job:
             " platforms: linux/amd64",
         )
     if given.login_as:
-        client.login(images.registry_host(given.name), given.login_as, given.password)
+        client.login(names.registry_host(given.name), given.login_as, given.password)
     fingerprint, bases = "", _Bases({}, pull=False)
     if given.push:
         content = _content(given, platforms)
@@ -384,9 +387,9 @@ def _plan(client: docker.Docker, given: _Inputs) -> _Job:
         name=given.name,
         tags=given.tags,
         fingerprint=fingerprint,
-        fingerprint_tag=images.fingerprint_tag(fingerprint) if fingerprint else "",
+        fingerprint_tag=names.fingerprint_tag(fingerprint) if fingerprint else "",
         reuse=given.reuse and fingerprint != "",
-        build=images.Build(
+        build=builds.Build(
             context=str(given.folder),
             file=str(given.file),
             target=given.target,
@@ -403,7 +406,7 @@ def _plan(client: docker.Docker, given: _Inputs) -> _Job:
         bases=bases,
         secrets={f"BUILD_SECRET_{n}": value for n, value in enumerate(given.secrets.values())},
         platforms=platforms,
-        attestations=images.attestation_arguments(*given.attestations),
+        attestations=builds.attestation_arguments(*given.attestations),
         test=given.test,
         test_identity=test_identity,
     )
@@ -411,7 +414,7 @@ def _plan(client: docker.Docker, given: _Inputs) -> _Job:
 
 def _labels(given: _Inputs, fingerprint: str, test_identity: str) -> dict[str, str]:
     place = runner.context()
-    return images.labels(
+    return image_labels.labels(
         name=given.name,
         tag=given.tags[0],
         revision=given.revision,
@@ -425,9 +428,9 @@ def _labels(given: _Inputs, fingerprint: str, test_identity: str) -> dict[str, s
     )
 
 
-def _content(given: _Inputs, platforms: Sequence[str]) -> images.Content:
+def _content(given: _Inputs, platforms: Sequence[str]) -> Content:
     """Read all that the image is made of; the digests of its base images are open yet."""
-    content = images.Content(
+    content = Content(
         files=docker.entries(given.folder, ignore_file=_ignore_file(given.file)),
         dockerfile=given.file.read_bytes(),
         target=given.target,
@@ -441,15 +444,15 @@ def _content(given: _Inputs, platforms: Sequence[str]) -> images.Content:
     return content
 
 
-def _context(name: str, value: str) -> Sequence[images.Entry] | str:
+def _context(name: str, value: str) -> Sequence[Entry] | str:
     """Return what of a named context counts."""
-    folder, rest = images.split_layout(value)
+    folder, rest = builds.split_layout(value)
     if folder:
         index = hashlib.sha256(docker.layout(Path(folder))).hexdigest()
-        return [images.Entry(rest, "oci-layout", index)]
-    if not images.is_reference(value):
+        return [Entry(rest, "oci-layout", index)]
+    if not builds.is_reference(value):
         return docker.entries(Path(value))
-    if images.may_move(value):
+    if builds.may_move(value):
         # Without the address, which may hold a password.
         runner.say(
             f"the build context {name} counts by its text alone: end it with #COMMIT to pin it"
@@ -457,7 +460,7 @@ def _context(name: str, value: str) -> Sequence[images.Entry] | str:
     return value
 
 
-def _warn_of_git(content: images.Content, folder: Path, build_file: Path) -> None:
+def _warn_of_git(content: Content, folder: Path, build_file: Path) -> None:
     text = content.dockerfile.decode("utf-8", errors="replace")
     if dockerfile.takes_git(text) and docker.sends_git(
         folder, ignore_file=_ignore_file(build_file)
@@ -469,7 +472,7 @@ def _warn_of_git(content: images.Content, folder: Path, build_file: Path) -> Non
         )
 
 
-def _open_references(content: images.Content, builder: images.Builder) -> list[str]:
+def _open_references(content: Content, builder: builds.Builder) -> list[str]:
     """Return the images that the build takes by a tag: a digest in the text says all."""
     named = dockerfile.references(
         content.dockerfile.decode("utf-8", errors="replace"),
@@ -485,7 +488,7 @@ def _open_references(content: images.Content, builder: images.Builder) -> list[s
         for place in content.contexts.values()
         if isinstance(place, str) and place.startswith(scheme)
     ]
-    return sorted({one for one in named if not images.is_pinned(one)} - {dockerfile.SCRATCH})
+    return sorted({one for one in named if not names.is_pinned(one)} - {dockerfile.SCRATCH})
 
 
 def _look_up(client: docker.Docker, references: Sequence[str], driver: str) -> _Bases:
@@ -498,7 +501,7 @@ def _look_up(client: docker.Docker, references: Sequence[str], driver: str) -> _
     return _Bases(found, pull)
 
 
-def _fingerprint(content: images.Content, bases: _Bases) -> str:
+def _fingerprint(content: Content, bases: _Bases) -> str:
     """Return the content's fingerprint; empty where a part of the content can't be known now."""
     for one, digest in bases.digests.items():
         if digest is None:
@@ -509,19 +512,22 @@ def _fingerprint(content: images.Content, bases: _Bases) -> str:
             return ""
         runner.say(f"{one} is {digest or 'not known: its name alone counts for the fingerprint'}")
     known = {one: digest or "" for one, digest in bases.digests.items()}
-    fingerprint = images.fingerprint(replace(content, images=known))
-    runner.say(f"content fingerprint: {fingerprint}")
-    return fingerprint
+    found = fingerprint(replace(content, images=known))
+    runner.say(f"content fingerprint: {found}")
+    return found
 
 
 def _reuse(client: docker.Docker, job: _Job) -> _Result | None:
     """Take the registry's image of this content, all tags set on it; None where it has none."""
     current = {one: client.inspect(f"{job.name}:{one}") for one in job.all_tags}
-    found = images.reusable(current[job.tags[0]], current[job.fingerprint_tag], job.fingerprint)
+    found = reusable(current[job.tags[0]], current[job.fingerprint_tag], job.fingerprint)
     if found is None:
         return None
     runner.say(f"{job.name}@{found.digest} has this content: nothing is built")
-    if job.test is not None and found.labels.get(images.SMOKE_TEST_LABEL) != job.test_identity:
+    if (
+        job.test is not None
+        and found.labels.get(image_labels.SMOKE_TEST_LABEL) != job.test_identity
+    ):
         runner.say("it was built without this smoke test, so it is tested now")
         _test_published(client, job, job.test, f"{job.name}@{found.digest}")
     # Never moved: another job's image of this content may be live already.
@@ -553,7 +559,7 @@ def _build(client: docker.Docker, job: _Job, scratch: Path, *, push: bool) -> _R
     )
     metadata = _run_build(client, job, scratch, [output], job.attestations, cache_to=True)
     digest = metadata.get("containerimage.digest")
-    if not images.is_digest(digest):
+    if not names.is_digest(digest):
         raise ExternalError(f"buildx named no digest for what it pushed: {str(metadata)[:300]}")
     if tested:
         _same(tested, client.configs_of(job.name, str(digest)))
@@ -638,7 +644,7 @@ def _run_build(
     platforms: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     metadata_file = scratch / f"metadata-{uuid.uuid4().hex}.json"
-    words = images.build_arguments(
+    words = builds.build_arguments(
         job.build,
         metadata_file=str(metadata_file),
         output=output,
@@ -666,7 +672,7 @@ def _smoke_test(client: docker.Docker, job: _Job, test: smoke.SmokeTest, scratch
     Raises RefusedError where the image does not answer as it should.
     """
     engine = Engine(client.engine_host())
-    platform = images.native_or_first(job.platforms, engine.platform)
+    platform = builds.native_or_first(job.platforms, engine.platform)
     local = f"model-gitops-smoke:{uuid.uuid4().hex}"
     try:
         # Attestations describe an image and are no part of it; an engine's store may not take them.
@@ -674,7 +680,7 @@ def _smoke_test(client: docker.Docker, job: _Job, test: smoke.SmokeTest, scratch
             client, job, scratch, ["--load", f"--tag={local}"], ["--provenance=false", "--sbom=false"],
             cache_to=False, platforms=[platform] if platform else [],
         )  # fmt: skip
-        config = images.tested_config(metadata, engine.image_id(local))
+        config = builds.tested_config(metadata, engine.image_id(local))
         try_image(engine, local, test, "nothing was pushed")
     finally:
         engine.remove_image(local)
@@ -688,7 +694,7 @@ def _test_published(
     engine = Engine(client.engine_host())
     had = engine.has_image(reference)
     if not had:
-        client.pull(reference, images.native_or_first(job.platforms, engine.platform))
+        client.pull(reference, builds.native_or_first(job.platforms, engine.platform))
     try:
         try_image(engine, reference, test, "no tag was written")
     finally:

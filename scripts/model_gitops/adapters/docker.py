@@ -16,9 +16,12 @@ from typing import Any
 
 from model_gitops.adapters import process
 from model_gitops.core import retry
-from model_gitops.core.image import content as image
-from model_gitops.core.image import dockerignore
+from model_gitops.core.image import dockerignore, faults
+from model_gitops.core.image.build import Builder, parse_builder
+from model_gitops.core.image.content import Entry
+from model_gitops.core.image.names import is_reference_of_image
 from model_gitops.core.image.progress import Progress
+from model_gitops.core.image.published import Published, digest_said, manifests_of, published
 from model_gitops.errors import ExternalError, InputError
 
 # Enough for a registry's short fault; a build or a login that waits longer helps nobody.
@@ -47,7 +50,7 @@ class TagTakenError(process.ProcessError):
 # --- what a build reads ---------------------------------------------------------------------------
 
 
-def entries(folder: Path, *, ignore_file: Path | None = None) -> list[image.Entry]:
+def entries(folder: Path, *, ignore_file: Path | None = None) -> list[Entry]:
     """Read a build context as BuildKit would send it: .dockerignore (or `ignore_file`) applied.
 
     The folder's own `.git` is left out always: it differs in each checkout of the same commit.
@@ -89,7 +92,7 @@ def _rules(folder: Path, ignore_file: Path | None) -> list[dockerignore.Rule]:
 
 def _entries(
     root: Path, inside: str, rules: Sequence[dockerignore.Rule], parent: Sequence[bool]
-) -> Iterator[image.Entry]:
+) -> Iterator[Entry]:
     folder = root / inside
     try:
         found = sorted(os.scandir(folder), key=lambda one: one.name)
@@ -107,21 +110,21 @@ def _entries(
             yield from held
             # A folder with something in it follows from that; an empty one is content of its own.
             if not held and not ignored:
-                yield image.Entry(path, "folder", "")
+                yield Entry(path, "folder", "")
         elif not ignored:
             file = root / path
             try:
                 mode = file.lstat().st_mode
                 if stat.S_ISLNK(mode):
                     target = os.fsencode(file.readlink())
-                    yield image.Entry(path, "link", hashlib.sha256(target).hexdigest())
+                    yield Entry(path, "link", hashlib.sha256(target).hexdigest())
                 elif stat.S_ISREG(mode):
                     with file.open("rb") as stream:
                         digest = hashlib.file_digest(stream, "sha256").hexdigest()
                     kind = "exec" if mode & stat.S_IXUSR else "file"
                     # Bits that no umask and no checkout sets: setuid, setgid, sticky.
                     kind += f"{mode & 0o7000:o}" if mode & 0o7000 else ""
-                    yield image.Entry(path, kind, digest)
+                    yield Entry(path, kind, digest)
             except OSError as error:
                 raise _unreadable(file, error) from error
 
@@ -150,7 +153,7 @@ class Docker:
     # A message of docker's that tells progress, such as a retry.
     say: Callable[[str], None] = print
 
-    def describe_builder(self) -> image.Builder:
+    def describe_builder(self) -> Builder:
         """Ask buildx for the builder's driver and default platform.
 
         Raises ExternalError where docker or buildx is missing, InputError for an unknown builder.
@@ -158,13 +161,13 @@ class Docker:
         words, name = ["buildx", "inspect"], [self.builder] if self.builder else []
         done = self._run(*words, *name, check=False)
         if done.returncode == 0:
-            found = image.parse_builder(done.stdout)
+            found = parse_builder(done.stdout)
             if found.platform:
                 return found
             # One that was not started yet names none.
             done = self._run(*words, "--bootstrap", *name, check=False, timeout=_START_SECONDS)
             if done.returncode == 0:
-                return image.parse_builder(done.stdout)
+                return parse_builder(done.stdout)
         said = done.stderr + done.stdout
         _require_buildx(said)
         if "no builder" in said:
@@ -194,7 +197,7 @@ class Docker:
         for attempt in range(_ATTEMPTS):
             done = self._build(arguments, {**_actions_cache(arguments), **self.env, **env})
             # What was built and pushed already is not built and pushed again.
-            passing = done.returncode != 0 and image.is_passing_build_failure(done.stderr)
+            passing = done.returncode != 0 and faults.is_passing_build_failure(done.stderr)
             if not passing or attempt + 1 == _ATTEMPTS:
                 break
             self._wait(attempt, done.stderr)
@@ -228,7 +231,7 @@ class Docker:
                 fix="look at the registry's status page, then run the job again",
             ) from error
 
-    def inspect(self, reference: str, *, hidden: bool = True) -> image.Published | None:
+    def inspect(self, reference: str, *, hidden: bool = True) -> Published | None:
         """Return the image that a registry has under `reference`, or None.
 
         None also where the registry hides it (unless `hidden` is False): many say `denied` for what
@@ -238,13 +241,13 @@ class Docker:
         words = ["imagetools", "inspect", *self._on_builder(), f"--format={_INSPECT}", reference]
         done = self._again("buildx", *words)
         if done.returncode == 0:
-            return image.published(_json(done.stdout))
+            return published(_json(done.stdout))
         said = _said(done)
-        denied = image.is_denied(said) and not image.is_transient(said)
-        if image.is_not_found(said) or (hidden and denied):
+        denied = faults.is_denied(said) and not faults.is_transient(said)
+        if faults.is_not_found(said) or (hidden and denied):
             return None
         _require_buildx(done.stderr + done.stdout)
-        raise process.ProcessError(done, fix=image.registry_fix(reference, said))
+        raise process.ProcessError(done, fix=faults.registry_fix(reference, said))
 
     def digest_of(self, reference: str) -> str | None:
         """Return the digest that a registry has under `reference`; "" where there is none to be had.
@@ -252,7 +255,7 @@ class Docker:
         None where the registry is away or fails: another time it may tell. An image only the engine
         has, and one that these credentials don't show, are no errors: the build itself may know more.
         """
-        if not image.is_reference_of_image(reference):
+        if not is_reference_of_image(reference):
             self.say(f"{reference!r} is no image's name: its text alone counts for the fingerprint")
             return ""
         # Without a format buildx reads one manifest, not those and the configs of all platforms.
@@ -262,10 +265,10 @@ class Docker:
         except ExternalError as error:
             self.say(f"no registry tells the digest of {reference} now: {error.message}")
             return None
-        if done.returncode == 0 and (found := image.digest_said(done.stdout)):
+        if done.returncode == 0 and (found := digest_said(done.stdout)):
             return found
         said = _said(done)
-        away = image.is_transient(said) and not image.is_not_found(said)
+        away = faults.is_transient(said) and not faults.is_not_found(said)
         self.say(
             f"no registry tells the digest of {reference}{' now' if away else ''}:"
             f" {_last(done.stderr + done.stdout)}"
@@ -280,7 +283,7 @@ class Docker:
     def configs_of(self, name: str, digest: str) -> set[str]:
         """Return the config digests of the image `name@digest`, one a platform."""
         manifest = self._raw(f"{name}@{digest}")
-        children = image.manifests_of(manifest)
+        children = manifests_of(manifest)
         manifests = [self._raw(f"{name}@{one}") for one in children] if children else [manifest]
         return {str((one.get("config") or {}).get("digest", "")) for one in manifests}
 
@@ -347,7 +350,7 @@ class Docker:
         fix = f"check that `username` and `password` are an account's of {shown}, and not expired"
         if shown == "ghcr.io":
             fix = "password: ${{ github.token }}, with `permissions: packages: write` in the job"
-        if not image.is_denied("\n".join(said)):
+        if not faults.is_denied("\n".join(said)):
             fix = f"check that {shown} can be reached from this runner"
         raise ExternalError(
             f"login to {shown} was refused: {said[-1] if said else 'no reason given'}", fix=fix
@@ -365,7 +368,7 @@ class Docker:
             "buildx", "imagetools", "inspect", *self._on_builder(), "--raw", reference
         )
         if done.returncode != 0:
-            raise process.ProcessError(done, fix=image.registry_fix(reference, _said(done)))
+            raise process.ProcessError(done, fix=faults.registry_fix(reference, _said(done)))
         found = _json(done.stdout)
         return found if isinstance(found, dict) else {}
 
@@ -409,7 +412,7 @@ class Docker:
                         fix="look at the registry's status page, then run the job again",
                     ) from error
             else:
-                passing = image.is_transient(said) and not image.is_not_found(said)
+                passing = faults.is_transient(said) and not faults.is_not_found(said)
                 if done.returncode == 0 or not passing or last:
                     break
             self._wait(attempt, said)
@@ -418,7 +421,7 @@ class Docker:
     def _wait(self, attempt: int, said: str) -> None:
         self.say(f"the registry did not answer ({_last(said)}): trying again")
         # How long a limiter asks to wait docker does not tell: longer than for other faults.
-        step = attempt + (5 if image.is_limited(said) else 1)
+        step = attempt + (5 if faults.is_limited(said) else 1)
         time.sleep(retry.pause(step, random.random()))  # noqa: S311 - jitter
 
 
@@ -460,13 +463,13 @@ def _json(text: str) -> Any:
 def _said(done: process.Completed) -> str:
     """Return what docker said, less the names that it was asked about."""
     names = (word.partition("=")[2] if word.startswith("-") else word for word in done.args)
-    return image.without_names(done.stderr + done.stdout, names)
+    return faults.without_names(done.stderr + done.stdout, names)
 
 
 def _refused(done: process.Completed, name: str) -> process.ProcessError:
     said = _said(done)
-    kind = TagTakenError if image.is_immutable(said) else process.ProcessError
-    return kind(done, fix=image.registry_fix(name, said))
+    kind = TagTakenError if faults.is_immutable(said) else process.ProcessError
+    return kind(done, fix=faults.registry_fix(name, said))
 
 
 def _last(said: str) -> str:
@@ -508,7 +511,7 @@ def _build_fix(said: str, name: str) -> str:
             " before this one, or give its name as `builder`"
         )
     if "failed to push" in tail or "failed to authorize" in tail or "push access" in tail:
-        return image.registry_fix(name, tail)
+        return faults.registry_fix(name, tail)
     if "Cannot connect to the Docker daemon" in tail or "error during connect" in tail:
         return "start the Docker engine, or choose a `builder` that runs: docker buildx ls"
     if "failed to resolve source metadata" in tail:

@@ -24,7 +24,8 @@ from model_gitops.core.dvc import artifacts, pipeline
 from model_gitops.core.flow import metrics
 from model_gitops.core.flow.promotion import Environment, Promotion
 from model_gitops.core.gto import tags
-from model_gitops.core.image import content as images
+from model_gitops.core.image.names import is_reference_of_image, registry_host
+from model_gitops.core.image.published import Published
 from model_gitops.core.lineage.facts import (
     Deployed,
     NothingDeployed,
@@ -335,7 +336,7 @@ class Gatherer:
         name = wanted.new_name or wanted.name
         if self.store is None:
             return None
-        host = images.registry_host(name)
+        host = registry_host(name)
         if said := self._silent.get(host):  # not again for each environment
             self._missing["registry"] = said
             return None
@@ -344,7 +345,7 @@ class Gatherer:
             *([f"{name}:{wanted.tag}"] if wanted.tag else []),
         ]
         # No registry has an image whose name, tag or digest is none.
-        references = [one for one in references if images.is_reference_of_image(one)]
+        references = [one for one in references if is_reference_of_image(one)]
         ask = partial(self.store.inspect, hidden=False)
         try:
             with ThreadPoolExecutor(2) as pool:
@@ -357,7 +358,7 @@ class Gatherer:
             return None
         pinned = answers.get(f"{name}@{wanted.digest}")
         tagged = answers.get(f"{name}:{wanted.tag}")
-        found: images.Published | None = pinned or (None if wanted.digest else tagged)
+        found: Published | None = pinned or (None if wanted.digest else tagged)
         return Stored(
             name=name,
             tag=wanted.tag,
@@ -661,7 +662,7 @@ def _deploy_location(
 
 @contextmanager
 def _registry_client(promotion: Promotion, credentials: Credentials) -> Iterator[docker.Docker]:
-    host = images.registry_host(promotion.image)
+    host = registry_host(promotion.image)
     with scratch.folder("model-gitops-trace-", runner.temporary_folder()) as made:
         env = docker.private_config(made, host if credentials.password else None)
         client = docker.Docker(env, say=runner.say)
