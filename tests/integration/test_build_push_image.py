@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from model_gitops.adapters import docker, process
+from model_gitops.adapters import build_context, process
 from model_gitops_local.engine import Engine
 from model_gitops_local.registry import Registry
 
@@ -477,7 +477,7 @@ def test_the_files_that_count_are_those_that_the_builder_gets(
     words = ["--quiet", f"--output=type=local,dest={out}", str(project.folder)]
     process.run(["docker", "buildx", "build", *words])
     got = {str(path.relative_to(out)) for path in out.rglob("*") if not path.is_dir()}
-    counted = {one.path for one in docker.entries(project.folder) if one.kind != "folder"}
+    counted = {one.path for one in build_context.entries(project.folder) if one.kind != "folder"}
     assert counted == got
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from model_gitops import runner
-from model_gitops.adapters import docker, paths, process, scratch
+from model_gitops.adapters import build_context, docker, docker_config, paths, process, scratch
 from model_gitops.adapters.container_engine import Engine
 from model_gitops.adapters.smoke_run import try_image
 from model_gitops.core.image import build as builds
@@ -298,12 +298,6 @@ def _dockerfile(file: str, folder: Path) -> Path:
     raise InputError.of("file", file or str(path), "no such file", fix=fix)
 
 
-def _ignore_file(dockerfile: Path) -> Path | None:
-    """BuildKit prefers an ignore file that is named after the Dockerfile."""
-    own = dockerfile.with_name(f"{dockerfile.name}.dockerignore")
-    return own if own.is_file() else None
-
-
 def _read_smoke_test(value: str) -> smoke.SmokeTest:
     source = "input `smoke-test`"
     if not smoke.is_text(value):
@@ -358,7 +352,7 @@ def _session(given: _Inputs) -> Iterator[tuple[docker.Docker, Path]]:
     """Give a docker command line with a configuration of its own, and a folder for a while."""
     host = names.registry_host(given.name) if given.login_as else None
     with scratch.folder("model-gitops-build-", runner.temporary_folder()) as made:
-        env = docker.private_config(made, host)
+        env = docker_config.private_config(made, host)
         yield docker.Docker(env, given.builder, runner.say), made
 
 
@@ -431,7 +425,7 @@ def _labels(given: _Inputs, fingerprint: str, test_identity: str) -> dict[str, s
 def _content(given: _Inputs, platforms: Sequence[str]) -> Content:
     """Read all that the image is made of; the digests of its base images are open yet."""
     content = Content(
-        files=docker.entries(given.folder, ignore_file=_ignore_file(given.file)),
+        files=build_context.entries(given.folder, build_file=given.file),
         dockerfile=given.file.read_bytes(),
         target=given.target,
         build_args=given.build_args,
@@ -448,10 +442,10 @@ def _context(name: str, value: str) -> Sequence[Entry] | str:
     """Return what of a named context counts."""
     folder, rest = builds.split_layout(value)
     if folder:
-        index = hashlib.sha256(docker.layout(Path(folder))).hexdigest()
+        index = hashlib.sha256(build_context.layout(Path(folder))).hexdigest()
         return [Entry(rest, "oci-layout", index)]
     if not builds.is_reference(value):
-        return docker.entries(Path(value))
+        return build_context.entries(Path(value))
     if builds.may_move(value):
         # Without the address, which may hold a password.
         runner.say(
@@ -462,9 +456,7 @@ def _context(name: str, value: str) -> Sequence[Entry] | str:
 
 def _warn_of_git(content: Content, folder: Path, build_file: Path) -> None:
     text = content.dockerfile.decode("utf-8", errors="replace")
-    if dockerfile.takes_git(text) and docker.sends_git(
-        folder, ignore_file=_ignore_file(build_file)
-    ):
+    if dockerfile.takes_git(text) and build_context.sends_git(folder, build_file=build_file):
         runner.warning(
             "the build can take in the checkout's `.git`, which is no part of the fingerprint: an image"
             " with another commit's would be reused. Add a line `.git` to .dockerignore",

@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from model_gitops import runner
-from model_gitops.adapters import docker, git, github, project_files, scratch
+from model_gitops.adapters import docker, docker_config, git, github, project_files, scratch
 from model_gitops.adapters.deploy_repository import (
     DEEPER,
     DeployRepository,
@@ -664,7 +664,7 @@ def _deploy_location(
 def _registry_client(promotion: Promotion, credentials: Credentials) -> Iterator[docker.Docker]:
     host = registry_host(promotion.image)
     with scratch.folder("model-gitops-trace-", runner.temporary_folder()) as made:
-        env = docker.private_config(made, host if credentials.password else None)
+        env = docker_config.private_config(made, host if credentials.password else None)
         client = docker.Docker(env, say=runner.say)
         if credentials.password:
             client.login(

@@ -92,3 +92,34 @@ def registry_fix(name: str, message: str) -> str:
             hint = " (with GITHUB_TOKEN: `permissions: packages: write` in the job)"
         return f"give `username` and `password` of an account that may push to {name}{hint}"
     return ""
+
+
+def build_fix(message: str, name: str) -> str:
+    """Return what to do about a failed build or an engine that is away, or an empty string.
+
+    `name` is the image's that was to be pushed.
+    """
+    tail = "\n".join(message.strip().splitlines()[-20:])
+    if "unsupported frontend capability" in tail:
+        return (
+            "this builder is too old for named build contexts: run docker/setup-buildx-action first"
+        )
+    if "ttestation" in tail and "not supported" in tail:
+        return (
+            "the engine's own builder makes no attestations: add a step docker/setup-buildx-action"
+            " before this one, or give `provenance: false` and `sbom: false`"
+        )
+    if "ulti-platform build is not supported" in tail or "exporting manifest lists" in tail:
+        return (
+            "the engine's own builder makes one platform only: add a step docker/setup-buildx-action"
+            " before this one, or give its name as `builder`"
+        )
+    if "failed to push" in tail or "failed to authorize" in tail or "push access" in tail:
+        return registry_fix(name, tail)
+    if "Cannot connect to the Docker daemon" in tail or "error during connect" in tail:
+        return "start the Docker engine, or choose a `builder` that runs: docker buildx ls"
+    if "failed to resolve source metadata" in tail:
+        return (
+            "check the name in FROM and that the builder can reach that registry (and is logged in)"
+        )
+    return ""
