@@ -153,6 +153,11 @@ class Builder:
     platform: str
     error: str = ""
 
+    @property
+    def is_engines_own(self) -> bool:
+        """Whether it is the engine's own, which pushes nothing by digest and takes the engine's images."""
+        return self.driver == "docker"
+
 
 def parse_builder(text: str) -> Builder:
     """Read the text of `docker buildx inspect`."""

@@ -41,6 +41,11 @@ class Content:
     model_hash: str = ""
     attestations: tuple[str, str] = ("", "")
 
+    @property
+    def dockerfile_text(self) -> str:
+        """The Dockerfile as text; bytes that are no UTF-8 are replaced."""
+        return self.dockerfile.decode("utf-8", errors="replace")
+
 
 def fingerprint(content: Content) -> str:
     """Return the content's fingerprint, 40 hex digits: equal content, equal fingerprint."""
