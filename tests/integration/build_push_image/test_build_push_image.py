@@ -24,7 +24,7 @@ from model_gitops_local.registry import Registry
 
 pytestmark = pytest.mark.docker
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CANARY = "canary-5d1f0c9e"
 # bcrypt of CANARY, as htpasswd makes it.
 HTPASSWD = "$2b$04$IMR03Xe.Uoj70qspZSkjROBAdJCmXwrQvZ9jc0vNoU8yIvihP4aT."
