@@ -5,13 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 from model_gitops import runner
-from model_gitops.actions.build_push_image import inputs
-from model_gitops.actions.build_push_image.build import build_image
-from model_gitops.actions.build_push_image.plan import make_job, session
-from model_gitops.actions.build_push_image.report import write_report
-from model_gitops.actions.build_push_image.reuse import reuse_image
-from model_gitops.core.image.build import parse_pairs
-from model_gitops.core.image.names import check_name
 from model_gitops.options import existing_folder, flag, lines, option, secret
 
 OUTPUTS = ("image", "tag", "digest", "operation", "metadata")
@@ -94,6 +87,15 @@ def command(
     model_hash: Annotated[str, option("model-hash", "The model's hash, for a label.")] = "",
 ) -> None:
     """Look for an image of the same content; else build, test and push one. Put out its digest."""
+    # Here, and not above: `--help` needs none of it.
+    from model_gitops.actions.build_push_image import inputs
+    from model_gitops.actions.build_push_image.build import build_image
+    from model_gitops.actions.build_push_image.plan import make_job, session
+    from model_gitops.actions.build_push_image.report import write_report
+    from model_gitops.actions.build_push_image.reuse import reuse_image
+    from model_gitops.core.image.build import parse_pairs
+    from model_gitops.core.image.names import check_name
+
     runner.mask(password)
     inputs.mask_secrets(secrets)
     revision = inputs.commit()
