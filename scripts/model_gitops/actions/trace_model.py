@@ -11,7 +11,7 @@ from model_gitops.adapters import promotion_file
 from model_gitops.adapters.tracing import places
 from model_gitops.adapters.tracing.gatherer import Gatherer
 from model_gitops.core.gto import revision
-from model_gitops.core.image import content as images
+from model_gitops.core.image.names import is_reference_of_image, split_reference
 from model_gitops.core.lineage import report as lineage_report
 from model_gitops.core.lineage.facts import Trace
 from model_gitops.core.lineage.links import broken, check
@@ -122,8 +122,8 @@ def _trace(gatherer: Gatherer, subject: str) -> Trace:
     found = revision.find(gatherer.repository.registry, promotion.model, subject)
     if found and found.model == promotion.model:
         return gatherer.version(found)
-    name, tag, digest = images.split_reference(subject)
-    if (tag or digest) and images.is_reference_of_image(subject):
+    name, tag, digest = split_reference(subject)
+    if (tag or digest) and is_reference_of_image(subject):
         return gatherer.image(name, tag, digest)
     environments = ", ".join(one.name for one in promotion.environments)
     versions = ", ".join(

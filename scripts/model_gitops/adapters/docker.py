@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import random
-import stat
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from model_gitops.adapters import process
 from model_gitops.core import retry
-from model_gitops.core.image import content as image
-from model_gitops.core.image import dockerignore
+from model_gitops.core.image import faults
+from model_gitops.core.image.build import Builder, parse_builder
+from model_gitops.core.image.names import is_reference_of_image
 from model_gitops.core.image.progress import Progress
+from model_gitops.core.image.published import Published, digest_said, manifests_of, published
 from model_gitops.errors import ExternalError, InputError
 
 # Enough for a registry's short fault; a build or a login that waits longer helps nobody.
@@ -36,7 +35,6 @@ _TRANSFER_SECONDS: float = 3600
 # pushed in silence.
 _SILENT_SECONDS: float = 1800
 PLATFORM_VARIABLE = "DOCKER_DEFAULT_PLATFORM"
-_HUB = "https://index.docker.io/v1/"
 _INSPECT = '{"manifest":{{json .Manifest}},"image":{{json .Image}}}'
 
 
@@ -44,101 +42,9 @@ class TagTakenError(process.ProcessError):
     """A tag names another image, and the registry does not let it move."""
 
 
-# --- what a build reads ---------------------------------------------------------------------------
-
-
-def entries(folder: Path, *, ignore_file: Path | None = None) -> list[image.Entry]:
-    """Read a build context as BuildKit would send it: .dockerignore (or `ignore_file`) applied.
-
-    The folder's own `.git` is left out always: it differs in each checkout of the same commit.
-    Raises InputError for a file that can't be read.
-    """
-    return list(_entries(folder, "", _rules(folder, ignore_file), ()))
-
-
-def sends_git(folder: Path, *, ignore_file: Path | None = None) -> bool:
-    """Whether the builder gets the folder's own `.git`, which `entries` leaves out."""
-    ignored, _ = dockerignore.decide(".git", _rules(folder, ignore_file))
-    return not ignored and (folder / ".git").exists()
-
-
-def layout(folder: Path) -> bytes:
-    """Return the index of an OCI layout, which names all that is in it by digest.
-
-    Raises InputError where there is none.
-    """
-    file = folder / "index.json"
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise InputError.of(
-            "build-contexts", f"oci-layout://{folder}", f"there is no OCI layout: {error.strerror}",
-            fix="give a folder that holds an index.json, as `--output type=oci,tar=false` writes it",
-        ) from error  # fmt: skip
-
-
-def _rules(folder: Path, ignore_file: Path | None) -> list[dockerignore.Rule]:
-    ignored = ignore_file or folder / ".dockerignore"
-    try:
-        text = ignored.read_text(encoding="utf-8-sig") if ignored.is_file() else ""
-    except (OSError, UnicodeDecodeError) as error:
-        problem = f"the file {str(ignored)!r} can't be read: {error}"
-        raise InputError(problem, fix="write it as UTF-8") from error
-    return dockerignore.parse(text)
-
-
-def _entries(
-    root: Path, inside: str, rules: Sequence[dockerignore.Rule], parent: Sequence[bool]
-) -> Iterator[image.Entry]:
-    folder = root / inside
-    try:
-        found = sorted(os.scandir(folder), key=lambda one: one.name)
-    except OSError as error:
-        raise _unreadable(folder, error) from error
-    for one in found:
-        path = f"{inside}/{one.name}".lstrip("/")
-        if path == ".git":
-            continue
-        ignored, matched = dockerignore.decide(path, rules, parent)
-        if one.is_dir(follow_symlinks=False):
-            if ignored and not dockerignore.may_hold(path, rules):
-                continue
-            held = list(_entries(root, path, rules, matched))
-            yield from held
-            # A folder with something in it follows from that; an empty one is content of its own.
-            if not held and not ignored:
-                yield image.Entry(path, "folder", "")
-        elif not ignored:
-            file = root / path
-            try:
-                mode = file.lstat().st_mode
-                if stat.S_ISLNK(mode):
-                    target = os.fsencode(file.readlink())
-                    yield image.Entry(path, "link", hashlib.sha256(target).hexdigest())
-                elif stat.S_ISREG(mode):
-                    with file.open("rb") as stream:
-                        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-                    kind = "exec" if mode & stat.S_IXUSR else "file"
-                    # Bits that no umask and no checkout sets: setuid, setgid, sticky.
-                    kind += f"{mode & 0o7000:o}" if mode & 0o7000 else ""
-                    yield image.Entry(path, kind, digest)
-            except OSError as error:
-                raise _unreadable(file, error) from error
-
-
-def _unreadable(path: Path, error: OSError) -> InputError:
-    return InputError(
-        f"the file {str(path)!r} of the build context can't be read: {error.strerror}",
-        fix="correct its permissions, or leave it out with a line in .dockerignore",
-    )
-
-
 def default_platform() -> str:
     """Return the platform that docker's own variable asks for, or an empty string."""
     return os.environ.get(PLATFORM_VARIABLE, "")
-
-
-# --- the command line -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -150,7 +56,7 @@ class Docker:
     # A message of docker's that tells progress, such as a retry.
     say: Callable[[str], None] = print
 
-    def describe_builder(self) -> image.Builder:
+    def describe_builder(self) -> Builder:
         """Ask buildx for the builder's driver and default platform.
 
         Raises ExternalError where docker or buildx is missing, InputError for an unknown builder.
@@ -158,13 +64,13 @@ class Docker:
         words, name = ["buildx", "inspect"], [self.builder] if self.builder else []
         done = self._run(*words, *name, check=False)
         if done.returncode == 0:
-            found = image.parse_builder(done.stdout)
+            found = parse_builder(done.stdout)
             if found.platform:
                 return found
             # One that was not started yet names none.
             done = self._run(*words, "--bootstrap", *name, check=False, timeout=_START_SECONDS)
             if done.returncode == 0:
-                return image.parse_builder(done.stdout)
+                return parse_builder(done.stdout)
         said = done.stderr + done.stdout
         _require_buildx(said)
         if "no builder" in said:
@@ -172,7 +78,7 @@ class Docker:
                 "builder", self.builder or os.environ.get("BUILDX_BUILDER", ""), "buildx has no builder of that name",
                 fix="docker buildx ls shows the names; leave `builder` out for the current one",
             )  # fmt: skip
-        raise process.ProcessError(done, fix=_build_fix(said, ""))
+        raise process.ProcessError(done, fix=faults.build_fix(said, ""))
 
     def require_imagetools(self) -> None:
         """Raise ExternalError where this buildx can't give an image another tag as it is."""
@@ -194,12 +100,12 @@ class Docker:
         for attempt in range(_ATTEMPTS):
             done = self._build(arguments, {**_actions_cache(arguments), **self.env, **env})
             # What was built and pushed already is not built and pushed again.
-            passing = done.returncode != 0 and image.is_passing_build_failure(done.stderr)
+            passing = done.returncode != 0 and faults.is_passing_build_failure(done.stderr)
             if not passing or attempt + 1 == _ATTEMPTS:
                 break
             self._wait(attempt, done.stderr)
         if done.returncode != 0:
-            raise process.ProcessError(done, fix=_build_fix(done.stderr, name))
+            raise process.ProcessError(done, fix=faults.build_fix(done.stderr, name))
         try:
             found = json.loads(metadata_file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
@@ -228,7 +134,7 @@ class Docker:
                 fix="look at the registry's status page, then run the job again",
             ) from error
 
-    def inspect(self, reference: str, *, hidden: bool = True) -> image.Published | None:
+    def inspect(self, reference: str, *, hidden: bool = True) -> Published | None:
         """Return the image that a registry has under `reference`, or None.
 
         None also where the registry hides it (unless `hidden` is False): many say `denied` for what
@@ -238,13 +144,13 @@ class Docker:
         words = ["imagetools", "inspect", *self._on_builder(), f"--format={_INSPECT}", reference]
         done = self._again("buildx", *words)
         if done.returncode == 0:
-            return image.published(_json(done.stdout))
+            return published(_json(done.stdout))
         said = _said(done)
-        denied = image.is_denied(said) and not image.is_transient(said)
-        if image.is_not_found(said) or (hidden and denied):
+        denied = faults.is_denied(said) and not faults.is_transient(said)
+        if faults.is_not_found(said) or (hidden and denied):
             return None
         _require_buildx(done.stderr + done.stdout)
-        raise process.ProcessError(done, fix=image.registry_fix(reference, said))
+        raise process.ProcessError(done, fix=faults.registry_fix(reference, said))
 
     def digest_of(self, reference: str) -> str | None:
         """Return the digest that a registry has under `reference`; "" where there is none to be had.
@@ -252,7 +158,7 @@ class Docker:
         None where the registry is away or fails: another time it may tell. An image only the engine
         has, and one that these credentials don't show, are no errors: the build itself may know more.
         """
-        if not image.is_reference_of_image(reference):
+        if not is_reference_of_image(reference):
             self.say(f"{reference!r} is no image's name: its text alone counts for the fingerprint")
             return ""
         # Without a format buildx reads one manifest, not those and the configs of all platforms.
@@ -262,10 +168,10 @@ class Docker:
         except ExternalError as error:
             self.say(f"no registry tells the digest of {reference} now: {error.message}")
             return None
-        if done.returncode == 0 and (found := image.digest_said(done.stdout)):
+        if done.returncode == 0 and (found := digest_said(done.stdout)):
             return found
         said = _said(done)
-        away = image.is_transient(said) and not image.is_not_found(said)
+        away = faults.is_transient(said) and not faults.is_not_found(said)
         self.say(
             f"no registry tells the digest of {reference}{' now' if away else ''}:"
             f" {_last(done.stderr + done.stdout)}"
@@ -280,7 +186,7 @@ class Docker:
     def configs_of(self, name: str, digest: str) -> set[str]:
         """Return the config digests of the image `name@digest`, one a platform."""
         manifest = self._raw(f"{name}@{digest}")
-        children = image.manifests_of(manifest)
+        children = manifests_of(manifest)
         manifests = [self._raw(f"{name}@{one}") for one in children] if children else [manifest]
         return {str((one.get("config") or {}).get("digest", "")) for one in manifests}
 
@@ -347,7 +253,7 @@ class Docker:
         fix = f"check that `username` and `password` are an account's of {shown}, and not expired"
         if shown == "ghcr.io":
             fix = "password: ${{ github.token }}, with `permissions: packages: write` in the job"
-        if not image.is_denied("\n".join(said)):
+        if not faults.is_denied("\n".join(said)):
             fix = f"check that {shown} can be reached from this runner"
         raise ExternalError(
             f"login to {shown} was refused: {said[-1] if said else 'no reason given'}", fix=fix
@@ -365,7 +271,7 @@ class Docker:
             "buildx", "imagetools", "inspect", *self._on_builder(), "--raw", reference
         )
         if done.returncode != 0:
-            raise process.ProcessError(done, fix=image.registry_fix(reference, _said(done)))
+            raise process.ProcessError(done, fix=faults.registry_fix(reference, _said(done)))
         found = _json(done.stdout)
         return found if isinstance(found, dict) else {}
 
@@ -409,7 +315,7 @@ class Docker:
                         fix="look at the registry's status page, then run the job again",
                     ) from error
             else:
-                passing = image.is_transient(said) and not image.is_not_found(said)
+                passing = faults.is_transient(said) and not faults.is_not_found(said)
                 if done.returncode == 0 or not passing or last:
                     break
             self._wait(attempt, said)
@@ -418,36 +324,8 @@ class Docker:
     def _wait(self, attempt: int, said: str) -> None:
         self.say(f"the registry did not answer ({_last(said)}): trying again")
         # How long a limiter asks to wait docker does not tell: longer than for other faults.
-        step = attempt + (5 if image.is_limited(said) else 1)
+        step = attempt + (5 if faults.is_limited(said) else 1)
         time.sleep(retry.pause(step, random.random()))  # noqa: S311 - jitter
-
-
-def private_config(parent: Path, host: str | None) -> dict[str, str]:
-    """Give docker a configuration of its own in `parent`, a folder that is removed with the step.
-
-    It starts as the user's: logins, credential helpers, plugins, builders and contexts keep working.
-    `host` is the registry to log in to (empty: Docker Hub), None without a login; its password goes
-    into this folder, not into a credential store. Returns the variables that say where it is.
-    """
-    own = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
-    folder = parent / "docker-config"
-    folder.mkdir(mode=0o700)
-    config: dict[str, Any] = {}
-    if own.is_dir():
-        for entry in own.iterdir():
-            if entry.name != "config.json":
-                (folder / entry.name).symlink_to(entry.resolve())
-        with suppress(FileNotFoundError):
-            config = _json((own / "config.json").read_text(encoding="utf-8"))
-    if not isinstance(config, dict):
-        raise ExternalError(f"{own / 'config.json'} is not docker's configuration")
-    helpers = config.get("credHelpers") or {}
-    if host is not None and (config.get("credsStore") or helpers):
-        config["credHelpers"] = {**helpers, host or _HUB: ""}
-    file = folder / "config.json"
-    file.touch(mode=0o600)
-    file.write_text(json.dumps(config), encoding="utf-8")
-    return {"DOCKER_CONFIG": str(folder)}
 
 
 def _json(text: str) -> Any:
@@ -460,13 +338,13 @@ def _json(text: str) -> Any:
 def _said(done: process.Completed) -> str:
     """Return what docker said, less the names that it was asked about."""
     names = (word.partition("=")[2] if word.startswith("-") else word for word in done.args)
-    return image.without_names(done.stderr + done.stdout, names)
+    return faults.without_names(done.stderr + done.stdout, names)
 
 
 def _refused(done: process.Completed, name: str) -> process.ProcessError:
     said = _said(done)
-    kind = TagTakenError if image.is_immutable(said) else process.ProcessError
-    return kind(done, fix=image.registry_fix(name, said))
+    kind = TagTakenError if faults.is_immutable(said) else process.ProcessError
+    return kind(done, fix=faults.registry_fix(name, said))
 
 
 def _last(said: str) -> str:
@@ -489,30 +367,3 @@ def _actions_cache(arguments: Sequence[str]) -> dict[str, str]:
         return {}
     token = os.environ.get("ACTIONS_RUNTIME_TOKEN", "")
     return {"ACTIONS_RUNTIME_TOKEN": token} if token else {}
-
-
-def _build_fix(said: str, name: str) -> str:
-    tail = "\n".join(said.strip().splitlines()[-20:])
-    if "unsupported frontend capability" in tail:
-        return (
-            "this builder is too old for named build contexts: run docker/setup-buildx-action first"
-        )
-    if "ttestation" in tail and "not supported" in tail:
-        return (
-            "the engine's own builder makes no attestations: add a step docker/setup-buildx-action"
-            " before this one, or give `provenance: false` and `sbom: false`"
-        )
-    if "ulti-platform build is not supported" in tail or "exporting manifest lists" in tail:
-        return (
-            "the engine's own builder makes one platform only: add a step docker/setup-buildx-action"
-            " before this one, or give its name as `builder`"
-        )
-    if "failed to push" in tail or "failed to authorize" in tail or "push access" in tail:
-        return image.registry_fix(name, tail)
-    if "Cannot connect to the Docker daemon" in tail or "error during connect" in tail:
-        return "start the Docker engine, or choose a `builder` that runs: docker buildx ls"
-    if "failed to resolve source metadata" in tail:
-        return (
-            "check the name in FROM and that the builder can reach that registry (and is logged in)"
-        )
-    return ""

@@ -8,7 +8,8 @@ from functools import partial
 
 from model_gitops.adapters import docker
 from model_gitops.core.deploy.kustomization import Image
-from model_gitops.core.image import content as images
+from model_gitops.core.image.names import is_reference_of_image, registry_host
+from model_gitops.core.image.published import Published
 from model_gitops.core.lineage.facts import Stored
 from model_gitops.errors import ExternalError
 
@@ -29,7 +30,7 @@ class ImageRegistry:
         Raises ExternalError for that where we are not tolerant.
         """
         name = wanted.new_name or wanted.name
-        host = images.registry_host(name)
+        host = registry_host(name)
         if said := self._silent.get(host):
             unasked["registry"] = said
             return None
@@ -38,7 +39,7 @@ class ImageRegistry:
             *([f"{name}:{wanted.tag}"] if wanted.tag else []),
         ]
         # No registry has an image whose name, tag or digest is none.
-        references = [one for one in references if images.is_reference_of_image(one)]
+        references = [one for one in references if is_reference_of_image(one)]
         ask = partial(self.client.inspect, hidden=False)
         try:
             with ThreadPoolExecutor(2) as pool:
@@ -51,7 +52,7 @@ class ImageRegistry:
             return None
         pinned = answers.get(f"{name}@{wanted.digest}")
         tagged = answers.get(f"{name}:{wanted.tag}")
-        found: images.Published | None = pinned or (None if wanted.digest else tagged)
+        found: Published | None = pinned or (None if wanted.digest else tagged)
         return Stored(
             name=name,
             tag=wanted.tag,

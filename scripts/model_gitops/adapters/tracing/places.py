@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model_gitops import runner
-from model_gitops.adapters import docker, git, github, scratch
+from model_gitops.adapters import docker, docker_config, git, github, scratch
 from model_gitops.adapters.deploy_repository import check_secrets, connected
 from model_gitops.adapters.tracing.gatherer import Gatherer
 from model_gitops.adapters.tracing.image_registry import ImageRegistry
@@ -18,7 +18,7 @@ from model_gitops.adapters.tracing.pull_requests import PullRequests
 from model_gitops.core.deploy.location import Location, is_slug, locate, server_of
 from model_gitops.core.flow.promotion import Promotion
 from model_gitops.core.gto import tags
-from model_gitops.core.image import content as images
+from model_gitops.core.image.names import registry_host
 from model_gitops.errors import InputError
 
 
@@ -138,9 +138,9 @@ def _deploy_location(promotion: Promotion, server_url: str, credentials: Credent
 
 @contextmanager
 def _registry_client(promotion: Promotion, credentials: Credentials) -> Iterator[docker.Docker]:
-    host = images.registry_host(promotion.image)
+    host = registry_host(promotion.image)
     with scratch.folder("model-gitops-trace-", runner.temporary_folder()) as made:
-        env = docker.private_config(made, host if credentials.password else None)
+        env = docker_config.private_config(made, host if credentials.password else None)
         client = docker.Docker(env, say=runner.say)
         if credentials.password:
             client.login(

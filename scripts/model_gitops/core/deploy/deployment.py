@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from model_gitops.core.deploy.kustomization import Image
 from model_gitops.core.deploy.location import is_slug
 from model_gitops.core.deploy.trailers import LONGEST_TRAILER, Trailers, read_trailers
-from model_gitops.core.image import content as images
+from model_gitops.core.image import names
 from model_gitops.core.markdown import code
 from model_gitops.errors import InputError
 
@@ -53,14 +53,14 @@ def parse_images(lines: Iterable[str]) -> tuple[Image, ...]:
 
 
 def _parse_reference(name: str, reference: str, line: str) -> Image:
-    head, tag, digest = images.split_reference(reference)
+    head, tag, digest = names.split_reference(reference)
     has_tag = reference.partition("@")[0].removeprefix(head).startswith(":")
-    if "@" in reference and not images.is_digest(digest):
+    if "@" in reference and not names.is_digest(digest):
         problem = "a digest is `sha256:` and 64 lowercase hex digits"
         raise InputError.of("images", line, problem, fix=_EXAMPLE)
     try:
-        new_name = images.check_name(head) if head else ""
-        tag = images.check_tag(tag) if has_tag else ""
+        new_name = names.check_name(head) if head else ""
+        tag = names.check_tag(tag) if has_tag else ""
     except InputError as error:
         problem = error.message.partition(": ")[2]
         raise InputError.of("images", line, problem, fix=_EXAMPLE) from error

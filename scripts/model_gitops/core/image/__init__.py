@@ -1,1 +1,1 @@
-"""Images: names, what one is made of, how buildx is asked, and how a result is tested."""
+"""Images: names and labels, what one is made of, how buildx is asked, and how a result is tested."""

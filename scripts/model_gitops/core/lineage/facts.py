@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from model_gitops.core.deploy.kustomization import Image
 from model_gitops.core.deploy.trailers import Origin, origin_of
 from model_gitops.core.dvc.pipeline import Recipe
-from model_gitops.core.image.content import MODEL_LABELS, REVISION_LABEL
+from model_gitops.core.image.labels import MODEL_LABELS, REVISION_LABEL
 from model_gitops.errors import InputError
 
 # Tags that stand in a new overlay until the first deployment.

@@ -1,0 +1,140 @@
+"""Build, smoke-test and push the image that serves a model."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from model_gitops import runner
+from model_gitops.options import existing_folder, flag, lines, option, secret
+
+OUTPUTS = ("image", "tag", "digest", "operation", "metadata")
+
+
+def command(
+    image: Annotated[
+        str, option("image", "The image's name, without a tag: ghcr.io/acme/diabetes.")
+    ] = "",
+    tag: Annotated[
+        str, option("tag", "The tag. Default: the commit's hash; on a pull request the head's.")
+    ] = "",
+    extra_tags: Annotated[
+        str, option("extra-tags", "More tags of the same image, one a line.")
+    ] = "",
+    context: Annotated[str, option("context", "Folder that the build reads.")] = ".",
+    file: Annotated[
+        str, option("file", "The Dockerfile. Default: `Dockerfile` in the context.")
+    ] = "",
+    target: Annotated[str, option("target", "Stage to build. Default: the last.")] = "",
+    build_args: Annotated[
+        str,
+        option(
+            "build-args",
+            "Build arguments, lines `NAME=value`. Nothing secret: they are in the image's history.",
+        ),
+    ] = "",
+    build_contexts: Annotated[
+        str,
+        option(
+            "build-contexts",
+            "Named contexts, lines `name=folder` or `name=docker-image://reference`.",
+        ),
+    ] = "",
+    secrets: Annotated[
+        str, secret("secrets", "Build secrets, lines `id=value`, for `RUN --mount=type=secret`.")
+    ] = "",
+    platforms: Annotated[
+        str,
+        option("platforms", "Platforms, such as linux/amd64,linux/arm64. Default: the builder's."),
+    ] = "",
+    labels: Annotated[
+        str, option("labels", "More labels, lines `key=value`; they win over ours.")
+    ] = "",
+    cache_from: Annotated[
+        str, option("cache-from", "Caches to read, as buildx has them, one a line.")
+    ] = "",
+    cache_to: Annotated[
+        str, option("cache-to", "Caches to write, as buildx has them, one a line.")
+    ] = "",
+    provenance: Annotated[
+        str,
+        option("provenance", "Provenance attestation: true, false, mode=max. Default: buildx's."),
+    ] = "",
+    sbom: Annotated[
+        str, option("sbom", "SBOM attestation: true, false, generator=IMAGE. Default: buildx's.")
+    ] = "",
+    builder: Annotated[
+        str, option("builder", "The buildx builder. Default: the current one.")
+    ] = "",
+    smoke_test: Annotated[
+        str,
+        option(
+            "smoke-test", "Test before the push: a description (YAML or JSON), or a file with it."
+        ),
+    ] = "",
+    reuse: Annotated[
+        bool,
+        flag("reuse", "Whether an image of the same content in the registry is used, not built."),
+    ] = True,
+    push: Annotated[bool, flag("push", "Whether to push.")] = True,
+    username: Annotated[
+        str, option("username", "Account for the registry. Default: who started the workflow.")
+    ] = "",
+    password: Annotated[str, secret("password", "Password or token for the registry.")] = "",
+    model: Annotated[str, option("model", "The model's name, for a label.")] = "",
+    model_version: Annotated[
+        str, option("model-version", "The model's version, for a label.")
+    ] = "",
+    model_hash: Annotated[str, option("model-hash", "The model's hash, for a label.")] = "",
+) -> None:
+    """Look for an image of the same content; else build, test and push one. Put out its digest."""
+    # Here, and not above: `--help` needs none of it.
+    from model_gitops.actions.build_push_image import inputs
+    from model_gitops.actions.build_push_image.build import build_image
+    from model_gitops.actions.build_push_image.plan import make_job, session
+    from model_gitops.actions.build_push_image.report import write_report
+    from model_gitops.actions.build_push_image.reuse import reuse_image
+    from model_gitops.core.image.build import parse_pairs
+    from model_gitops.core.image.names import check_name
+
+    runner.mask(password)
+    inputs.mask_secrets(secrets)
+    revision = inputs.commit()
+    folder = existing_folder("context", context or ".").resolve()
+    given = inputs.Inputs(
+        secrets=parse_pairs(
+            "secrets", lines(secrets), key=r"[A-Za-z0-9_.-]+", example="TOKEN=${{ secrets.TOKEN }}",
+            secret=True,
+        ),
+        name=check_name(image),
+        revision=revision,
+        tags=inputs.check_tags(tag or revision, lines(extra_tags)),
+        build_args=parse_pairs(
+            "build-args", lines(build_args), key=r"[A-Za-z_][A-Za-z0-9_.-]*",
+            example="BASE_IMAGE=python:3.12",
+        ),
+        contexts=inputs.named_contexts(build_contexts),
+        labels=parse_pairs(
+            "labels", lines(labels), key=r"[^\s=]+", example="com.acme.team=ml"
+        ),
+        folder=folder,
+        file=inputs.dockerfile(file, folder),
+        target=target,
+        platforms=inputs.read_platforms(lines(platforms)),
+        test=inputs.read_smoke_test(smoke_test) if smoke_test.strip() else None,
+        builder=inputs.check_builder(builder),
+        login_as=inputs.login_name(username, password, push=push),
+        password=password,
+        cache_from=lines(cache_from),
+        cache_to=lines(cache_to),
+        attestations=(provenance, sbom),
+        reuse=reuse,
+        push=push,
+        model=model,
+        model_version=model_version,
+        model_hash=model_hash,
+    )  # fmt: skip
+    with session(given) as (client, scratch):
+        job = make_job(client, given)
+        result = reuse_image(client, job) if job.reuse else None
+        result = result or build_image(client, job, scratch)
+    write_report(job, result)

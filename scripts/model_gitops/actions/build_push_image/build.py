@@ -1,0 +1,157 @@
+"""The build: for the smoke test, then for the registry, where tags name it last."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from model_gitops import runner
+from model_gitops.actions.build_push_image.bases import require_unmoved
+from model_gitops.actions.build_push_image.job import Job, Result
+from model_gitops.actions.build_push_image.reuse import reuse_image
+from model_gitops.adapters.container_engine import Engine
+from model_gitops.adapters.docker import Docker, TagTakenError
+from model_gitops.adapters.smoke_run import try_image
+from model_gitops.core.image import smoke
+from model_gitops.core.image.build import build_arguments, native_or_first, tested_config
+from model_gitops.core.image.names import is_digest
+from model_gitops.errors import ExternalError
+
+
+def build_image(client: Docker, job: Job, scratch: Path) -> Result:
+    """Build, test, push.
+
+    Raises RefusedError where the image does not answer as it should, RaceError where a base image moved.
+    """
+    if job.push and job.builder.is_engines_own:
+        return _push_from_engine(client, job, scratch)
+    tested = _smoke_test(client, job, job.test, scratch) if job.test is not None else ""
+    if not job.push:
+        # The test has built it all; without one the build itself is the test.
+        metadata = _run_build(client, job, scratch, "--output=type=cacheonly")
+        return Result("", "built", metadata)
+    # Pushed by digest first: no tag names the image until it is known to be the tested one.
+    output = (
+        f"--output=type=image,name={job.name},push-by-digest=true,name-canonical=true,push=true"
+    )
+    metadata = _run_build(client, job, scratch, output)
+    digest = metadata.get("containerimage.digest")
+    if not is_digest(digest):
+        raise ExternalError(f"buildx named no digest for what it pushed: {str(metadata)[:300]}")
+    if tested:
+        _same(tested, client.configs_of(job.name, str(digest)))
+    other = _write_tags(client, job, lambda tags: client.point(job.name, tags, str(digest)))
+    return other or Result(str(digest), "built", metadata)
+
+
+def _push_from_engine(client: Docker, job: Job, scratch: Path) -> Result:
+    """Push with the engine's own builder, which can't push by digest: load, test and push one image.
+
+    What it says of that image depends on the engine's store (no config's digest of an index), so it
+    could not be compared with another one.
+    """
+    engine = Engine(client.engine_host())
+    with _loaded(engine) as local:
+        metadata = _run_build(client, job, scratch, "--load", f"--tag={local}")
+        if job.test is not None:
+            try_image(engine, local, job.test, "nothing was pushed")
+        other = _write_tags(
+            client, job, lambda tags: client.push(local, [f"{job.name}:{one}" for one in tags])
+        )
+    if other is not None:
+        return other
+    first = f"{job.name}:{job.tags[0]}"
+    found = client.inspect(first)
+    if found is None:
+        raise ExternalError(f"{first} was pushed, and the registry does not have it")
+    # This builder calls the image's ID its digest; what can be pinned is the registry's.
+    return Result(found.digest, "built", {**metadata, "containerimage.digest": found.digest})
+
+
+def _write_tags(client: Docker, job: Job, write: Callable[[Sequence[str]], None]) -> Result | None:
+    """Let the tags name what was built; but where another job was faster, take its image.
+
+    The fingerprint's tag goes first: where it does not move, it decides between two jobs.
+    """
+    taken = job.reuse and client.inspect(f"{job.name}:{job.fingerprint_tag}") is not None
+    if job.fingerprint_tag and not taken:
+        require_unmoved(client, job.bases, job.builder)
+        try:
+            write([job.fingerprint_tag])
+        except TagTakenError:
+            if not job.reuse:
+                runner.say("the fingerprint's tag stays: this registry does not let it move")
+            taken = job.reuse
+    if not taken:
+        write(job.tags)
+        return None
+    runner.say("another job built this content in the meantime")
+    if (other := reuse_image(client, job)) is None:
+        raise ExternalError(
+            f"the registry has lost {job.name}:{job.fingerprint_tag}", fix="run the job again"
+        )
+    return other
+
+
+def _run_build(
+    client: Docker,
+    job: Job,
+    scratch: Path,
+    *output: str,
+    attestations: Sequence[str] | None = None,
+    platforms: Sequence[str] | None = None,
+    cache_to: bool = True,
+) -> dict[str, Any]:
+    """Run the job's build; return buildx's metadata. What is given here replaces the job's own."""
+    metadata_file = scratch / f"metadata-{uuid.uuid4().hex}.json"
+    words = build_arguments(
+        job.build,
+        metadata_file=str(metadata_file),
+        output=output,
+        platforms=job.platforms if platforms is None else platforms,
+        attestations=job.attestations if attestations is None else attestations,
+        cache_to=cache_to,
+    )
+    with runner.group(f"docker buildx build: {job.name}"):
+        return client.build(words, metadata_file, job.secrets, job.name)
+
+
+def _same(tested: str, pushed: set[str]) -> None:
+    if tested not in pushed:
+        raise ExternalError(
+            f"the image tested ({tested}) is not the one built for the push ({', '.join(sorted(pushed))}),"
+            " so no tag was written: did the builder lose its cache in between?",
+            fix="run the job again; if it stays so, the build gives another result each time: give the"
+            " builder more room for its cache",
+        )
+
+
+def _smoke_test(client: Docker, job: Job, test: smoke.SmokeTest, scratch: Path) -> str:
+    """Build for the engine and test; return the tested image's config digest.
+
+    Raises RefusedError where the image does not answer as it should.
+    """
+    engine = Engine(client.engine_host())
+    platform = native_or_first(job.platforms, engine.platform)
+    with _loaded(engine) as local:
+        # Attestations describe an image and are no part of it; an engine's store may not take them.
+        metadata = _run_build(
+            client, job, scratch, "--load", f"--tag={local}", cache_to=False,
+            attestations=["--provenance=false", "--sbom=false"], platforms=[platform] if platform else [],
+        )  # fmt: skip
+        config = tested_config(metadata, engine.image_id(local))
+        try_image(engine, local, test, "nothing was pushed")
+    return config
+
+
+@contextmanager
+def _loaded(engine: Engine) -> Iterator[str]:
+    """Give a name to load an image by; that image is removed after."""
+    local = f"model-gitops-smoke:{uuid.uuid4().hex}"
+    try:
+        yield local
+    finally:
+        engine.remove_image(local)

@@ -1,0 +1,171 @@
+"""The inputs, read and checked before anything is asked of docker or a registry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from model_gitops import runner
+from model_gitops.adapters import docker, paths, process
+from model_gitops.core.image import names, smoke
+from model_gitops.core.image.build import is_reference, parse_pairs, parse_platforms
+from model_gitops.errors import InputError
+from model_gitops.options import lines
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The inputs, read and checked. `tags` has the commit's first."""
+
+    secrets: dict[str, str] = field(repr=False)
+    name: str
+    revision: str
+    tags: tuple[str, ...]
+    build_args: dict[str, str]
+    contexts: dict[str, str]
+    labels: dict[str, str]
+    folder: Path
+    file: Path
+    target: str
+    platforms: tuple[str, ...]
+    test: smoke.SmokeTest | None
+    builder: str
+    login_as: str
+    password: str = field(repr=False)
+    cache_from: list[str]
+    cache_to: list[str]
+    attestations: tuple[str, str]
+    reuse: bool
+    push: bool
+    model: str
+    model_version: str
+    model_hash: str
+
+
+def mask_secrets(secrets: str) -> None:
+    """Mask all of it before a message can show any: each line, and what follows each `=`."""
+    runner.mask(secrets)
+    for line in lines(secrets):
+        runner.mask(line.partition("=")[2])
+
+
+def check_tags(tag: str, more: Sequence[str]) -> tuple[str, ...]:
+    """Return the tags, each once, `tag` first. Raises InputError for one that no registry takes."""
+    if not tag:
+        raise InputError.of(
+            "tag", tag, "no commit is known here to take it from", fix="tag: v1.2.3"
+        )
+    first = names.check_tag(tag)
+    checked = [names.check_tag(one, input_name="extra-tags") for one in more]
+    return tuple(dict.fromkeys([first, *checked]))
+
+
+def read_platforms(asked: Sequence[str]) -> tuple[str, ...]:
+    """Return the platforms asked for, here or by docker's own variable; empty: the builder's."""
+    return parse_platforms(asked) or parse_platforms(
+        [docker.default_platform()], source=docker.PLATFORM_VARIABLE
+    )
+
+
+def check_builder(name: str) -> str:
+    """Return the builder's name, which may be empty. Raises InputError where it would be an option."""
+    if len(name.split()) > 1 or name.startswith("-"):
+        raise InputError.of("builder", name, "this is no name of a builder", fix="builder: default")
+    return name
+
+
+def commit() -> str:
+    """Return the commit that is built: the event's, else the checkout's; empty where none is known."""
+    if known := runner.context().head_sha:
+        return known
+    done = process.run(["git", "rev-parse", "--verify", "--quiet", "HEAD"], check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def named_contexts(value: str) -> dict[str, str]:
+    """Return the named contexts, folders as absolute paths. Raises InputError for a folder that is none."""
+    found = parse_pairs(
+        "build-contexts",
+        lines(value),
+        key=r"[A-Za-z0-9_][A-Za-z0-9_./:@-]*",
+        example="model=models",
+    )
+    for name, place in found.items():
+        if is_reference(place):
+            continue
+        path = Path(place)
+        if paths.is_file(path):
+            raise InputError.of(
+                "build-contexts", place, "a named context is a folder, and this is a file",
+                fix=f"build-contexts: {name}={path.parent}",
+            )  # fmt: skip
+        if not paths.is_folder(path):
+            raise InputError.of(
+                "build-contexts", place, "no such folder",
+                fix=f"build-contexts: {name}=FOLDER (is the step that makes it, such as dvc-pull-model, before this one?)",
+            )  # fmt: skip
+        found[name] = str(path.resolve())
+    return found
+
+
+def dockerfile(file: str, folder: Path) -> Path:
+    """Return the Dockerfile's absolute path. Raises InputError where there is none."""
+    path = Path(file) if file else folder / "Dockerfile"
+    if paths.is_file(path):
+        return path.resolve()
+    fix = "file: path/to/Dockerfile, from the working directory"
+    if file and paths.is_file(folder / file):
+        fix = f"file: {Path(folder.name) / file if folder != Path.cwd() else file}"
+        fix += " (from the working directory, not from the context)"
+    raise InputError.of("file", file or str(path), "no such file", fix=fix)
+
+
+def read_smoke_test(value: str) -> smoke.SmokeTest:
+    """Read the test from the input itself or the file that it names, with the bodies of its requests.
+
+    Raises InputError for what can't be read or is no test.
+    """
+    source = "input `smoke-test`"
+    if not smoke.is_text(value):
+        path = Path(value.strip())
+        try:
+            value, source = path.read_text(encoding="utf-8"), str(path)
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError.of(
+                "smoke-test", str(path), f"this file can't be read: {error}",
+                fix="smoke-test: a file's path, or the description itself",
+            ) from error  # fmt: skip
+    test = smoke.parse(value, source=source)
+    return replace(test, requests=[_with_body(request, source) for request in test.requests])
+
+
+def _with_body(request: smoke.Request, source: str) -> smoke.Request:
+    if not request.body_file:
+        return request
+    try:
+        return replace(request, body=Path(request.body_file).read_bytes())
+    except OSError as error:
+        raise InputError(
+            f"{source}: the `body-file` {request.body_file!r} can't be read: {error.strerror}",
+            fix="give its path from the working directory",
+        ) from error
+
+
+def login_name(username: str, password: str, *, push: bool) -> str:
+    """Return the name to log in with; empty where nothing is given and the user's logins serve.
+
+    Without a push an empty password is fine: a fork's pull request has no secrets.
+    """
+    if username and not password and push:
+        raise InputError(
+            "input `username` is given, and `password` is not", fix="password: ${{ github.token }}"
+        )
+    if not password:
+        return ""
+    name = username or runner.context().sender
+    if not name:
+        raise InputError(
+            "input `password` is given, and `username` is not", fix="username: ${{ github.actor }}"
+        )
+    return name

@@ -1,0 +1,36 @@
+"""What the workflow and its reader get: outputs and a summary."""
+
+from __future__ import annotations
+
+import json
+
+from model_gitops import runner
+from model_gitops.actions.build_push_image.job import Job, Result
+
+
+def write_report(job: Job, result: Result) -> None:
+    """Write the outputs and the summary. `image` of the outputs names the digest where there is one."""
+    reference = f"{job.name}:{job.tags[0]}"
+    if result.digest:
+        reference += f"@{result.digest}"
+    runner.write_outputs(
+        {
+            "image": reference,
+            "tag": job.tags[0],
+            "digest": result.digest,
+            "operation": result.operation,
+            "metadata": json.dumps(result.metadata, sort_keys=True, separators=(",", ":")),
+        }
+    )
+    runner.write_summary(_summary(reference, result.operation, job))
+
+
+def _summary(reference: str, operation: str, job: Job) -> str:
+    said = {
+        "built": "Built and pushed" if job.push else "Built, not pushed",
+        "reused": "Reused, not built",
+    }
+    test = "no smoke test"
+    if job.test is not None:
+        test = "smoke-tested before the push" if operation == "built" else "passed this smoke test"
+    return f"### {said[operation]}: `{reference}`\n\n{test}; tags: {', '.join(f'`{one}`' for one in job.all_tags)}\n"

@@ -1,0 +1,120 @@
+"""Images' names, tags, digests and references: which are allowed, and what each holds."""
+
+from __future__ import annotations
+
+import re
+
+from model_gitops.errors import InputError
+
+# The grammar of https://github.com/distribution/reference: what docker itself accepts.
+_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
+_HOST = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?"
+_NAME = re.compile(rf"(?:{_HOST}/)?{_PART}(?:/{_PART})*")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_LONGEST_NAME = 255
+# Of the tags that this project writes beside the ones asked for.
+_FINGERPRINT_TAG = "fp-"
+
+
+def check_name(value: str) -> str:
+    """Return the image's name `[HOST[:PORT]/]PATH`, without tag. Raises InputError with the fix."""
+    if is_name(value):
+        return value
+    if not value:
+        raise InputError.of("image", value, "it is empty", fix="image: ghcr.io/OWNER/NAME")
+    if len(value) > _LONGEST_NAME:
+        raise InputError.of("image", value, f"a name has at most {_LONGEST_NAME} characters")
+    name, tag, digest = split_reference(value)
+    if (tag or digest) and _NAME.fullmatch(name):
+        raise InputError.of(
+            "image",
+            value,
+            "it holds a tag or digest",
+            fix=f"image: {name} (the tag goes into `tag`)",
+        )
+    problem = "an image's name is lowercase letters, digits and single separators . _ - /"
+    raise InputError.of("image", value, problem, fix=f"image: {_mended_name(name)}")
+
+
+def is_name(value: str) -> bool:
+    """Whether `value` is an image's name, without tag or digest."""
+    return _NAME.fullmatch(value) is not None and len(value) <= _LONGEST_NAME
+
+
+def split_reference(value: str) -> tuple[str, str, str]:
+    """Split `name:tag@digest`; what is left out is empty. Nothing is checked."""
+    rest, _, digest = value.partition("@")
+    # The colon of a registry's port comes before a slash, the tag's does not.
+    head, colon, tag = rest.rpartition(":")
+    if not colon or "/" in tag:
+        return rest, "", digest
+    return head, tag, digest
+
+
+def _mended_name(value: str) -> str:
+    """Return the nearest name that is allowed."""
+    value = re.sub(r"^[a-z]+://", "", value.strip())
+    host, slash, rest = value.partition("/")
+    if not slash or not re.fullmatch(_HOST, host) or not any(mark in host for mark in ".:"):
+        host, slash, rest = "", "", value
+    parts = []
+    for part in rest.lower().split("/"):
+        mended = re.sub(r"[^a-z0-9._-]+", "-", part)
+        mended = re.sub(r"[._-]*-[._-]*|\.[._]*|_\.[._]*|_{3,}", lambda m: m.group()[0], mended)
+        if mended := mended.strip("._-"):
+            parts.append(mended)
+    mended = "/".join(parts) or "NAME"
+    full = f"{host}{slash}{mended}"
+    return full if _NAME.fullmatch(full) else "ghcr.io/OWNER/NAME"
+
+
+def registry_host(name: str) -> str:
+    """Return the registry that `name` is in; an empty string means Docker Hub."""
+    host, slash, _ = name.partition("/")
+    if slash and (
+        any(mark in host for mark in ".:") or host == "localhost" or host != host.lower()
+    ):
+        return "" if host in ("docker.io", "index.docker.io") else host
+    return ""
+
+
+def check_tag(value: str, *, input_name: str = "tag") -> str:
+    """Return a tag that a registry accepts. Raises InputError with the fix."""
+    if _TAG.fullmatch(value):
+        if re.fullmatch(rf"{_FINGERPRINT_TAG}[0-9a-f]{{40}}", value):
+            raise InputError.of(
+                input_name, value, "tags of this form are the content fingerprints that this action writes",
+                fix=f"{input_name}: {value.removeprefix(_FINGERPRINT_TAG)}",
+            )  # fmt: skip
+        return value
+    mended = re.sub(r"[^A-Za-z0-9_.-]+", "-", value).strip(".-")[:128] or "v1"
+    problem = "a tag is 1 to 128 of letters, digits, `_`, `.` and `-`, and starts with none of `.-`"
+    raise InputError.of(input_name, value, problem, fix=f"{input_name}: {mended}")
+
+
+def is_digest(value: object) -> bool:
+    """Whether `value` is a digest that can be pinned: `sha256:` and 64 hex digits."""
+    return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
+
+
+def is_pinned(reference: str) -> bool:
+    """Whether a reference names its content by digest, so that no look-up can tell more."""
+    return _DIGEST.fullmatch(reference.rpartition("@")[2]) is not None
+
+
+def is_reference_of_image(value: str) -> bool:
+    """Whether `value` is an image's name, with a tag or a digest or both or neither."""
+    name, at, digest = value.partition("@")
+    head, colon, tag = name.rpartition(":")
+    if colon and "/" not in tag:
+        name = head
+        if not _TAG.fullmatch(tag):
+            return False
+    return _NAME.fullmatch(name) is not None and (not at or is_digest(digest))
+
+
+def fingerprint_tag(value: str) -> str:
+    """Return the tag that carries a fingerprint in the registry."""
+    return _FINGERPRINT_TAG + value

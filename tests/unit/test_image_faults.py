@@ -1,0 +1,98 @@
+"""What the messages of registries and of failed builds mean."""
+
+from __future__ import annotations
+
+import pytest
+
+from model_gitops.core.image.faults import (
+    is_denied,
+    is_immutable,
+    is_limited,
+    is_not_found,
+    is_passing_build_failure,
+    is_transient,
+    registry_fix,
+    without_names,
+)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "ERROR: 127.0.0.1:5500/a/x:nope: not found",
+        "manifest unknown: manifest unknown",
+        "NAME_UNKNOWN",
+    ],
+)
+def test_not_found(said: str) -> None:
+    assert is_not_found(said)
+    assert not is_transient(said)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "unexpected status from HEAD request to https://x/v2/a/manifests/t: 503 Service Unavailable",
+        "dial tcp 127.0.0.1:5599: connect: connection refused",
+        "toomanyrequests: rate exceeded: 429 Too Many Requests",
+        "dial tcp: lookup registry.example: no such host",
+    ],
+)
+def test_transient(said: str) -> None:
+    assert is_transient(said)
+    assert not is_not_found(said)
+
+
+def test_the_fix_names_the_permission() -> None:
+    fix = registry_fix("ghcr.io/acme/x", "denied: permission_denied: write_package")
+    assert "packages: write" in fix
+    fix = registry_fix("r.example/acme/x", "tag invalid: The image tag 'v1' is immutable")
+    assert "does not let a tag move" in fix
+    assert registry_fix("ghcr.io/acme/x", "something else") == ""
+
+
+@pytest.mark.parametrize("number", ["401", "403", "409", "429", "500"])
+def test_a_number_in_a_name_is_no_status(number: str) -> None:
+    reference = f"r.example:{number}/a-{number}/app:{number}"
+    said = (
+        f"ERROR: failed to resolve ref {reference}: unexpected status from HEAD request to"
+        f" https://r.example:{number}/v2/a-{number}/app/manifests/{number}: "
+    )
+    said = without_names(said, ["inspect", reference])
+    assert not is_denied(said)
+    assert not is_immutable(said)
+    assert not is_limited(said)
+    assert not is_transient(said)
+    assert is_denied(f"{said}403 Forbidden")
+    assert is_immutable(f"{said}409 Conflict")
+    assert is_limited(f"{said}429 Too Many Requests")
+    assert is_transient(f"{said}500 Internal Server Error")
+    assert is_not_found(without_names(f"ERROR: {reference}: not found", [reference]))
+
+
+def test_a_fault_that_passes_is_told_before_a_refusal() -> None:
+    said = "failed to authorize: unexpected status: 503 Service Unavailable: authorization failed"
+    assert "can be reached" in registry_fix("r.example/app", said)
+
+
+PUSH_FAILED = "ERROR: failed to build: failed to solve: failed to push x: unexpected status from PUT request to http://x/v2/: "
+
+
+@pytest.mark.parametrize(
+    ("said", "passes"),
+    [
+        (f"{PUSH_FAILED}500 Internal Server Error", True),
+        (f"{PUSH_FAILED}429 Too Many Requests", True),
+        (f"{PUSH_FAILED}403 Forbidden", False),
+        # A command of the Dockerfile that speaks of a timeout is the user's own failure.
+        (
+            '#4 0.1 connection reset, timeout\nERROR: failed to solve: process "curl: timeout" did'
+            " not complete successfully: exit code: 28",
+            False,
+        ),
+        ("ERROR: failed to solve: ghcr.io/acme/base:9: not found", False),
+        ("connection refused", False),
+    ],
+)
+def test_which_failed_builds_are_tried_again(said: str, passes: bool) -> None:
+    assert is_passing_build_failure(said) is passes

@@ -1,0 +1,57 @@
+"""What buildx says of an image in a registry, and which image is used again."""
+
+from __future__ import annotations
+
+import pytest
+
+from model_gitops.core.image.labels import FINGERPRINT_LABEL
+from model_gitops.core.image.published import (
+    Published,
+    digest_said,
+    manifests_of,
+    published,
+    reusable,
+)
+from model_gitops.errors import ExternalError
+
+DIGEST = "sha256:" + "a" * 64
+OTHER = "sha256:" + "b" * 64
+
+
+def test_the_digest_is_read_from_buildx() -> None:
+    assert digest_said(f"Name: a\nDigest:    {DIGEST}\n  Digest: {OTHER}\n") == DIGEST
+    assert digest_said("Name: a\n") == ""
+
+
+def test_what_is_reused() -> None:
+    same = Published(DIGEST, {FINGERPRINT_LABEL: "f"})
+    moved = Published(OTHER, {FINGERPRINT_LABEL: "older"})
+    assert reusable(None, None, "f") is None
+    assert reusable(same, None, "f") is same, "the fingerprint's tag was pruned"
+    assert reusable(moved, None, "f") is None, "a moving tag must not bring back an old image"
+    assert reusable(moved, same, "f") is same
+    assert reusable(Published(OTHER), None, "f") is None, "made by another tool"
+
+
+def test_published_reads_one_platform_and_many() -> None:
+    config = {"config": {"Labels": {"a": "1"}}, "architecture": "amd64"}
+    one = {"manifest": {"digest": DIGEST}, "image": config}
+    platforms = {"linux/amd64": config, "linux/arm64": {"config": {"Labels": {"a": "1", "b": "2"}}}}
+    many = {"manifest": {"digest": DIGEST}, "image": platforms}
+    assert published(one) == published(many) == Published(DIGEST, {"a": "1"})
+    # A label that one platform says otherwise says nothing of the image.
+    platforms["linux/arm64"] = {"config": {"Labels": {"a": "2"}}}
+    assert published(many) == Published(DIGEST)
+    assert published({**many, "image": {**platforms, "linux/arm64": {}}}).labels == {}
+    for wrong in ({"manifest": {}}, {"manifest": None}, None, []):
+        with pytest.raises(ExternalError):
+            published(wrong)
+
+
+def test_manifests_leave_out_attestations() -> None:
+    attestation = {
+        "digest": OTHER,
+        "annotations": {"vnd.docker.reference.type": "attestation-manifest"},
+    }
+    assert manifests_of({"manifests": [{"digest": DIGEST}, attestation]}) == [DIGEST]
+    assert manifests_of({"config": {"digest": DIGEST}}) == []
