@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from model_gitops_local.forge.api import Api
+from model_gitops_local.forge.api.pull_requests import Api
 from model_gitops_local.forge.bare import NULL, Bare, Commit
-from model_gitops_local.forge.shapes import Json
+from model_gitops_local.forge.shapes.repositories import Json
 from model_gitops_local.forge.state import Repository, Run
 
 

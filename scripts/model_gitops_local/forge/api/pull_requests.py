@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 from model_gitops_local.forge import pulls
 from model_gitops_local.forge.bare import NULL, Bare
-from model_gitops_local.forge.shapes import Json, Shapes
+from model_gitops_local.forge.shapes.repositories import Json, Shapes
 from model_gitops_local.forge.state import (
     Comment,
     Issue,

@@ -1,0 +1,1 @@
+"""GitHub's REST API, a file for each resource."""

@@ -1,0 +1,1 @@
+"""The JSON that GitHub answers with, a file for each resource."""
