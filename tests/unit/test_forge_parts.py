@@ -6,14 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from model_gitops_local.forge.api.pull_requests import (
-    ROUTES,
-    Api,
-    ApiError,
-    check_length,
-    invalid,
-    paginate,
-)
+from model_gitops_local.forge.api.answers import ApiError, check_length, invalid, paginate
+from model_gitops_local.forge.api.dispatch import ROUTES, Api
 from model_gitops_local.forge.instance import Forge
 from model_gitops_local.forge.limits import Limits
 from model_gitops_local.forge.pages import render

@@ -21,7 +21,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from model_gitops.adapters import process
 from model_gitops_local.forge import events, pages, pulls
-from model_gitops_local.forge.api.pull_requests import Answer, Api, ApiError, Route
+from model_gitops_local.forge.api.answers import Answer, ApiError
+from model_gitops_local.forge.api.dispatch import Api
+from model_gitops_local.forge.api.routing import Route
 from model_gitops_local.forge.limits import Limits
 from model_gitops_local.forge.shapes.repositories import Json, Shapes
 from model_gitops_local.forge.state import ALL_WRITE, Repository, Run, State, Token, now

@@ -27,7 +27,7 @@ from model_gitops.adapters import process
 from model_gitops.adapters.git import Git, token_credentials
 from model_gitops.adapters.github import GitHub
 from model_gitops_local.forge import Forge, pulls
-from model_gitops_local.forge.api.pull_requests import ROUTES
+from model_gitops_local.forge.api.dispatch import ROUTES
 from model_gitops_local.forge.bare import Bare
 from model_gitops_local.forge.limits import Limits
 from model_gitops_local.forge.openapi import OpenApi, load, strict_forge
@@ -707,7 +707,7 @@ def test_every_route_is_github_s() -> None:
 
 def test_the_check_finds_what_is_wrong(forge: Forge) -> None:
     route = next(r for r in ROUTES if r.handler.__name__ == "create_comment")
-    from model_gitops_local.forge.api.pull_requests import Answer
+    from model_gitops_local.forge.api.answers import Answer
 
     checker = OpenApi()
     good = ask(forge, "POST", f"/repos/{NAME}/issues", {"title": "t"})[1]
