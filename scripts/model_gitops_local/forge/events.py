@@ -7,7 +7,7 @@ from pathlib import Path
 
 from model_gitops_local.forge.api.routing import Context
 from model_gitops_local.forge.bare import NULL, Bare, Commit
-from model_gitops_local.forge.shapes.repositories import Json
+from model_gitops_local.forge.shapes import Json
 from model_gitops_local.forge.state import Repository, Run
 
 

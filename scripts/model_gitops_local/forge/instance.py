@@ -25,7 +25,7 @@ from model_gitops_local.forge.api.answers import Answer, ApiError
 from model_gitops_local.forge.api.dispatch import Api
 from model_gitops_local.forge.api.routing import Route
 from model_gitops_local.forge.limits import Limits
-from model_gitops_local.forge.shapes.repositories import Json, Shapes
+from model_gitops_local.forge.shapes import Json, Shapes
 from model_gitops_local.forge.state import ALL_WRITE, Repository, Run, State, Token, now
 
 _API = "/api/v3"
