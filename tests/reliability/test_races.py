@@ -28,7 +28,7 @@ from model_gitops.core.deploy import kustomization
 from model_gitops.errors import RaceError
 from model_gitops.options import variable
 from model_gitops_local.forge import Forge
-from model_gitops_local.forge.instance import Fault
+from model_gitops_local.forge.faults import Fault
 from model_gitops_local.forge.openapi import strict_forge
 
 FULL = os.environ.get("MODEL_GITOPS_RELIABILITY") == "full"

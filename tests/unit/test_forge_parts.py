@@ -8,9 +8,9 @@ import pytest
 
 from model_gitops_local.forge.api.answers import ApiError, check_length, invalid, paginate
 from model_gitops_local.forge.api.dispatch import ROUTES, Api
-from model_gitops_local.forge.instance import Forge
 from model_gitops_local.forge.limits import Limits
 from model_gitops_local.forge.pages import render
+from model_gitops_local.forge.server import Forge
 from model_gitops_local.forge.shapes import Shapes
 from model_gitops_local.forge.state import Comment, Issue, Pull, State, Token, account_id
 

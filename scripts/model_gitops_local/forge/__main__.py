@@ -9,7 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
-from model_gitops_local.forge.instance import Forge
+from model_gitops_local.forge.server import Forge
 
 
 def parser() -> argparse.ArgumentParser:

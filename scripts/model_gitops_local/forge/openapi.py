@@ -20,7 +20,7 @@ from model_gitops.adapters import process
 from model_gitops.errors import ExternalError
 from model_gitops_local.forge.api.answers import Answer
 from model_gitops_local.forge.api.routing import Route
-from model_gitops_local.forge.instance import Forge
+from model_gitops_local.forge.server import Forge
 
 PACKAGE = "@octokit/openapi"
 VERSION = "23.0.2"
