@@ -19,6 +19,8 @@ from model_gitops.core import retry
 from model_gitops_local.forge import Forge
 from model_gitops_local.forge.openapi import strict_forge
 
+# Their assertions are shown as those of a test.
+pytest.register_assert_rewrite("hostile_arena", "spy")
 _LINES = pytest.StashKey[list[str]]()
 
 
