@@ -11,9 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from faults import DEPLOY, KUSTOMIZATION, MODEL, OVERLAY, PROJECT, TOKEN
+from kills import repository
 
 from model_gitops.adapters import process
+from model_gitops.core import retry
+from model_gitops_local.forge import Forge
+from model_gitops_local.forge.openapi import strict_forge
 
+# Their assertions are shown as those of a test.
+pytest.register_assert_rewrite("hostile_arena", "spy")
 _LINES = pytest.StashKey[list[str]]()
 
 
@@ -41,6 +48,22 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
     # A library's log handler of an earlier test may hold a stream that is closed.
     monkeypatch.setattr(logging, "raiseExceptions", False)
+
+
+@pytest.fixture
+def forge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Forge]:
+    """A forge with a deploy and a model repository; nobody waits long in these tests."""
+    repository(tmp_path, "deploy", {f"{OVERLAY}/kustomization.yaml": KUSTOMIZATION})
+    repository(tmp_path, "model", PROJECT)
+    monkeypatch.setattr(retry, "pause", lambda attempt, jitter: 0.0)
+    monkeypatch.setattr("urllib3.util.retry.Retry.sleep", lambda self, response=None: None)
+    with strict_forge(tmp_path / "forge") as made:
+        made.add_repository(DEPLOY, tmp_path / "deploy.git")
+        made.add_repository(MODEL, tmp_path / "model.git")
+        made.add_token(TOKEN, "github-actions[bot]")
+        monkeypatch.setenv("GITHUB_SERVER_URL", made.url)
+        monkeypatch.setenv("GITHUB_API_URL", made.api_url)
+        yield made
 
 
 @pytest.fixture

@@ -28,8 +28,8 @@ from model_gitops.core.deploy import kustomization
 from model_gitops.errors import RaceError
 from model_gitops.options import variable
 from model_gitops_local.forge import Forge
+from model_gitops_local.forge.faults import Fault
 from model_gitops_local.forge.openapi import strict_forge
-from model_gitops_local.forge.server import Fault
 
 FULL = os.environ.get("MODEL_GITOPS_RELIABILITY") == "full"
 BUMPS, REGISTRATIONS, REPORTS = (50, 20, 8) if FULL else (12, 6, 3)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from model_gitops_local.forge.api import ROUTES, Api, ApiError, check_length, invalid, paginate
+from model_gitops_local.forge.api.answers import ApiError, check_length, invalid, paginate
+from model_gitops_local.forge.api.dispatch import ROUTES, Api
 from model_gitops_local.forge.limits import Limits
 from model_gitops_local.forge.pages import render
 from model_gitops_local.forge.server import Forge

@@ -5,13 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from model_gitops_local.forge.api import Api
+from model_gitops_local.forge.api.routing import Context
 from model_gitops_local.forge.bare import NULL, Bare, Commit
 from model_gitops_local.forge.shapes import Json
 from model_gitops_local.forge.state import Repository, Run
 
 
-def pull_request(api: Api, repository: Repository, number: int, action: str, sender: str) -> Json:
+def pull_request(
+    api: Context, repository: Repository, number: int, action: str, sender: str
+) -> Json:
     """Return a `pull_request` event. `action` as `opened`, `synchronize`, `closed`."""
     issue = repository.issue(number)
     if issue is None or issue.pull is None:
@@ -31,7 +33,7 @@ def pull_request(api: Api, repository: Repository, number: int, action: str, sen
 
 
 def push(
-    api: Api, repository: Repository, branch: str, before: str, after: str, *, sender: str
+    api: Context, repository: Repository, branch: str, before: str, after: str, *, sender: str
 ) -> Json:
     """Return a `push` event for a branch, or for any ref that starts with `refs/`.
 
@@ -72,7 +74,7 @@ def push(
     }
 
 
-def workflow_run(api: Api, repository: Repository, head: Repository, run: Run) -> Json:
+def workflow_run(api: Context, repository: Repository, head: Repository, run: Run) -> Json:
     """Return the event of a workflow run's end; `head` is the repository of the run's commit."""
     base = api.repo(repository)
     commit = Bare(Path(repository.path)).commit(run.head_sha)
@@ -94,7 +96,7 @@ def workflow_run(api: Api, repository: Repository, head: Repository, run: Run) -
     }
 
 
-def schedule(api: Api, repository: Repository) -> Json:
+def schedule(api: Context, repository: Repository) -> Json:
     """Return the event of a workflow's schedule, which nobody sends."""
     return {"schedule": "23 4 * * *", "repository": api.repo(repository)}
 

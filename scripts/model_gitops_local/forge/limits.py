@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from model_gitops_local.forge.api import Answer
+from model_gitops_local.forge.api.answers import Answer
 from model_gitops_local.forge.state import account_id
 
 HOUR = 3600.0

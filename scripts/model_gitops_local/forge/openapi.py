@@ -18,7 +18,8 @@ from urllib.parse import urlsplit
 
 from model_gitops.adapters import process
 from model_gitops.errors import ExternalError
-from model_gitops_local.forge.api import Answer, Route
+from model_gitops_local.forge.api.answers import Answer
+from model_gitops_local.forge.api.routing import Route
 from model_gitops_local.forge.server import Forge
 
 PACKAGE = "@octokit/openapi"

@@ -1,0 +1,65 @@
+"""build-push-image: a reused image beside one that is built."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import sys
+from pathlib import Path
+
+from timing import ROOT, RUN, Command, Result, answer, compare, expect, run
+
+
+def measure(work: Path) -> list[Result]:
+    """The template's image, with a stand-in for the model, from an empty builder and reused.
+
+    The built side is what a runner without a cache does: pull the base image from a registry of this
+    machine, apt-get and pip from the network, push. No side is smoke-tested, which would only make the
+    built one longer.
+    """
+    sys.path.insert(0, str(ROOT / "scripts"))
+    from model_gitops_local import machine
+
+    checkout = work / "model"
+    shutil.copytree(ROOT / "templates/model", checkout, ignore=shutil.ignore_patterns(".venv"))
+    (checkout / "models").mkdir()
+    before = dict(os.environ)
+    try:
+        here = machine.start(work / "machine", ())
+        os.environ.update(machine.environment(here))
+        name = f"{here.registry.address}/acme/diabetes"
+
+        def hop(tag: str) -> tuple[Command, Path]:
+            given = ["--image", name, "--tag", tag, "--build-contexts", "model=models"]
+            given += ["--build-args", f"BASE_IMAGE={here.base_image}"]
+            return [RUN, "build-push-image", *given], checkout
+
+        def cold(number: int) -> list[tuple[Command, Path]]:
+            (checkout / "models/diabetes.onnx").write_bytes(random.Random(number).randbytes(50_000))
+            run(["docker", "buildx", "prune", "--all", "--force"], work)
+            return [hop(f"built{number}")]
+
+        result = compare(
+            "build-push-image, the template's image unchanged",
+            "the same action, which builds with an empty cache",
+            cold,
+            lambda n: hop(f"reused{n}"),
+        )
+        inspect = ["docker", "buildx", "imagetools", "inspect"]
+        digests = [
+            [
+                line
+                for line in answer([*inspect, f"{name}:{side}{n}"], work).splitlines()
+                if line.startswith("Digest:")
+            ]
+            for n in range(3)
+            for side in ("built", "reused")
+        ]
+        expect(digests[::2] == digests[1::2], "each reused digest to be the built one's")
+        expect(len({str(one) for one in digests}) == 3, "three images that were built")
+        return [result]
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        machine.remove(work / "machine")

@@ -1,0 +1,54 @@
+"""Git repositories and DVC projects of any size, made quickly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from timing import TOOLS, run
+
+WHO = "bench <bench@example.com>"
+
+
+def git(cwd: Path, *args: str) -> None:
+    """Run git in `cwd`."""
+    run(["git", *args], cwd)
+
+
+def clone(origin: Path, to: Path) -> Path:
+    """Clone `origin`, with an author."""
+    run(["git", "clone", "--quiet", str(origin), str(to)], origin)
+    git(to, "config", "user.name", "bench")
+    git(to, "config", "user.email", "bench@example.com")
+    return to
+
+
+def imported(stream: str, to: Path) -> Path:
+    """Make a bare repository from a fast-import stream."""
+    git(to.parent, "init", "--quiet", "--bare", "--initial-branch=main", str(to))
+    run(["git", "fast-import", "--quiet"], to, stream.encode())
+    return to
+
+
+def data(text: str) -> str:
+    """Return `text` as fast-import's data."""
+    return f"data {len(text.encode())}\n{text}\n"
+
+
+def project(work: Path, files: dict[str, bytes], add: list[str]) -> Path:
+    """Make a DVC project with a local remote and an origin, all pushed; return its checkout."""
+    git(work, "init", "--quiet", "--bare", "--initial-branch=main", str(work / "origin.git"))
+    checkout = clone(work / "origin.git", work / "project")
+    run([str(TOOLS / "dvc"), "init", "--quiet"], checkout)
+    remote = [str(TOOLS / "dvc"), "remote", "add", "-d", "store", str(work / "store")]
+    run(remote, checkout)
+    run([str(TOOLS / "dvc"), "config", "core.analytics", "false"], checkout)
+    for name, content in files.items():
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / name).write_bytes(content)
+    if add:
+        run([str(TOOLS / "dvc"), "add", "--quiet", *add], checkout)
+        run([str(TOOLS / "dvc"), "push", "--quiet"], checkout)
+    git(checkout, "add", "--all")
+    git(checkout, "commit", "--quiet", "-m", "base")
+    git(checkout, "push", "--quiet", "origin", "HEAD:main")
+    return checkout
