@@ -81,6 +81,7 @@ PLANTS = [
     ("pure", "core/markdown.py", "import socket"),
     ("pure", "core/report/page.py", "def go():\n    import github"),
     ("clients", "actions/status.py", "import docker"),
+    ("clients", "options.py", "def go():\n    from ruamel.yaml import YAML"),
     ("circles", "adapters/paths.py", "from model_gitops.adapters import git"),
     ("circles", "../model_gitops_local/daemon.py", "from model_gitops_local import engine"),
 ]

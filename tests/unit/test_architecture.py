@@ -115,7 +115,7 @@ def runner_variables(root: Path) -> Iterator[str]:
 
 IMPURE = re.compile(
     r"builtins\.(open|print|input|breakpoint|exec|eval|compile|__import__)$"
-    r"|urllib\.(?!parse\b)|pathlib\.(?!Pure)|io\.open|(datetime\.)+(now|today|utcnow)$"
+    r"|urllib\.(?!parse\b)|pathlib\.(?!Pure)|io\.open|datetime\.(\w+\.)?(now|today|utcnow)$"
 )
 
 
@@ -130,7 +130,7 @@ def purity(root: Path) -> Iterator[str]:
 def imports_by_name(root: Path) -> Iterator[str]:
     """Only the command line imports by name, so that import-linter sees every other import."""
     by_name = re.compile(
-        r"builtins\.(__import__|exec|eval)$|importlib\.(import_|machinery)|runpy\."
+        r"builtins\.(__import__|exec|eval)$|importlib\.(import_|machinery|util\.\w+_from_)|runpy\."
     )
     for name, tree in modules(root, *PACKAGES):
         for line, used in uses(tree):
@@ -273,6 +273,7 @@ FORGE = "scripts/model_gitops_local/forge/planted.py"
         (purity, CORE, "from urllib.request import urlopen"),
         (purity, CORE, "from pathlib import Path"),
         (purity, CORE, "import datetime as d\ndef now(): return d.datetime.now()"),
+        (purity, CORE, "from datetime import date\ndef now(): return date.today()"),
         (imports_by_name, ACTION, "from importlib import import_module"),
         (imports_by_name, FORGE, "def get(x): return __import__(x)"),
         (
