@@ -36,7 +36,7 @@ bench: ## time the actions beside the plain tools (needs kustomize on PATH); min
 	$(DEV) python benchmarks/run.py
 
 .PHONY: lint
-lint: ## ruff, mypy, actionlint, zizmor, shellcheck, and the generated documentation
+lint: rooms ## ruff, mypy, actionlint, zizmor, shellcheck, the rooms, and the generated documentation
 	$(DEV) ruff check .
 	$(DEV) ruff format --check .
 	$(DEV) mypy
@@ -44,6 +44,11 @@ lint: ## ruff, mypy, actionlint, zizmor, shellcheck, and the generated documenta
 	$(DEV) python -I scripts local tool actionlint -- .github/workflows/*.yml templates/*/.github/workflows/*.yml
 	$(DEV) zizmor --offline --pedantic --quiet .github actions templates
 	$(DEV) python -I scripts local docs --check
+
+.PHONY: rooms
+rooms: ## who may import whom, and what each room may do
+	$(DEV) env PYTHONPATH=scripts lint-imports --no-cache --no-logo
+	$(DEV) pytest --quiet tests/unit/test_architecture.py
 
 .PHONY: format
 format: ## let ruff write what lint asks for
