@@ -56,7 +56,7 @@ format: ## let ruff write what lint asks for
 	$(DEV) ruff format .
 
 .PHONY: docs
-docs: ## write the generated tables of the READMEs
+docs: ## write the generated tables of READMEs and docs/
 	$(DEV) python -I scripts local docs
 
 .PHONY: lock

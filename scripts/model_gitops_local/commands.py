@@ -76,7 +76,7 @@ def forge(arguments: tuple[str, ...]) -> int:
 @local.command()
 @click.option("--check", is_flag=True, help="Write nothing; fail where something would change.")
 def docs(check: bool) -> None:
-    """Write the generated tables of the READMEs."""
+    """Write the generated tables of READMEs and docs/."""
     from model_gitops_local import docs as module
 
     for name in module.write(check=check):

@@ -1,4 +1,4 @@
-"""The generated parts of the READMEs: tables that are read off each action.yml, and what was timed."""
+"""The generated parts of READMEs and docs/: tables read off each action.yml, and what was timed."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def write(*, check: bool) -> list[str]:
     With `check` nothing is written, and RefusedError names the files that would change.
     """
     changed = []
-    for readme in [ROOT / "README.md", *sorted(ROOT.glob("actions/*/README.md"))]:
-        old = readme.read_text(encoding="utf-8")
-        new = fill(old, readme.parent)
+    for page in pages():
+        old = page.read_text(encoding="utf-8")
+        new = fill(old, page.parent)
         if new != old:
-            changed.append(str(readme.relative_to(ROOT)))
+            changed.append(str(page.relative_to(ROOT)))
             if not check:
-                readme.write_text(new, encoding="utf-8")
+                page.write_text(new, encoding="utf-8")
     if check and changed:
         raise RefusedError(
             f"generated tables are out of date in {', '.join(changed)}", fix="make docs"
@@ -36,8 +36,17 @@ def write(*, check: bool) -> list[str]:
     return changed
 
 
+def pages() -> list[Path]:
+    """Return the pages that may hold generated blocks."""
+    return [
+        ROOT / "README.md",
+        *sorted(ROOT.glob("docs/*.md")),
+        *sorted(ROOT.glob("actions/*/README.md")),
+    ]
+
+
 def fill(text: str, folder: Path) -> str:
-    """Return `text` with each generated block written anew, for the README in `folder`."""
+    """Return `text` with each generated block written anew, for the page in `folder`."""
 
     def block(match: re.Match[str]) -> str:
         return f"{match[1]}\n{_table(match[2], folder)}\n{match[3]}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,11 @@ def module(name: str) -> Any:
 def test_each_action_of_the_contract_is_there() -> None:
     assert set(CONTRACT) <= set(ACTIONS)
     assert {folder.name for folder in (ROOT / "actions").iterdir()} == set(ACTIONS)
+
+
+def test_each_action_has_an_extra_with_its_packages() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert set(ACTIONS) <= set(project["optional-dependencies"])
 
 
 @pytest.mark.parametrize("name", CONTRACT)

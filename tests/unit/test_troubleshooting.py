@@ -47,7 +47,7 @@ def errors() -> Iterator[tuple[str, str]]:
 
 def headings() -> list[str]:
     found = []
-    for page in (ROOT / "TROUBLESHOOTING.md", *(ROOT / "actions").rglob("*.md")):
+    for page in (ROOT / "docs" / "troubleshooting.md", *(ROOT / "actions").rglob("*.md")):
         for heading in re.findall(r"(?m)^### (.+)$", page.read_text("utf-8")):
             found += [heading, *heading.split(", ")]  # some say several errors
     return found
