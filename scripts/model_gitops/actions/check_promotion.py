@@ -58,7 +58,7 @@ def command(
         "model": promotion.model,
         "image": promotion.image,
         "deploy-repository": promotion.deploy_repository,
-        "deploy-path": promotion.deploy_path.replace("{environment}", target.name),
+        "deploy-path": target.overlay,
         "deploy-mode": target.deploy,
         "incumbent": incumbent.version if incumbent else "",
     }

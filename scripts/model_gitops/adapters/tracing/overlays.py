@@ -59,7 +59,7 @@ class Overlays:
 
     def _read_overlay(self, environment: Environment) -> Deployed:
         promotion, repository = self.promotion, self.repository
-        folder = check_path(promotion.deploy_path.replace("{environment}", environment.name))
+        folder = check_path(environment.overlay)
         tip = repository.fetch(self.branch, depth=DEEPER[0])
         file = repository.read_kustomization(tip, folder)
         entries = kustomization.read(file.text, source=file.path)

@@ -64,6 +64,29 @@ def read(model: artifacts.Artifact, files: Mapping[str, str], content: Content) 
     return _Reader(Project(files), content).read(model)
 
 
+@dataclass(frozen=True)
+class Writer:
+    """The stage that writes a file, and what is wrong with that: its lock and the commit disagree.
+
+    `file` is the file as the lock has it.
+    """
+
+    stage: str
+    file: Tracked
+    problems: tuple[str, ...] = ()
+
+
+def writer(
+    path: str, model: artifacts.Artifact | None, files: Mapping[str, str], content: Content
+) -> Writer | None:
+    """Find the stage that wrote `path`, and hold its run against the commit; None where none did.
+
+    What it read, its params, its command, and what it wrote must be what dvc.lock says, and the model
+    that it read must be `model`. Arguments as of `read`.
+    """
+    return _Reader(Project(files), content).writer(path, model)
+
+
 class _Reader:
     def __init__(self, project: Project, content: Content) -> None:
         self._project = project
@@ -88,18 +111,7 @@ class _Reader:
         for stage in self._downstream(model.path):
             if stage in upstream:
                 continue
-            for dep in stage.deps:
-                if dep.path != model.path and _overlap(dep.path, model.path):
-                    self._unchecked.append(f"{dep.path}, which has the model with other things")
-                elif dep.path == model.path:
-                    self._compare(
-                        dep.hash == model.hash,
-                        f"{stage.source}: stage {stage.name} judged {dep.path} with hash {dep.hash},"
-                        f" and the model's hash is {model.hash}",
-                    )
-                else:
-                    self._ingredient(stage, dep)
-            results += self._check_stage(stage)
+            results += self._check_judge(stage, model)
         return Recipe(
             stages=tuple(stage.name for stage in upstream),
             ingredients=tuple(ingredients[path] for path in sorted(ingredients)),
@@ -109,6 +121,28 @@ class _Reader:
             checked=self._checked,
             unchecked=tuple(dict.fromkeys(self._unchecked)),
         )
+
+    def writer(self, path: str, model: artifacts.Artifact | None) -> Writer | None:
+        for stage in self._stages:
+            if file := next((out for out in stage.outs if out.path == path), None):
+                self._check_judge(stage, model)
+                return Writer(stage.name, file, tuple(dict.fromkeys(self._problems)))
+        return None
+
+    def _check_judge(self, stage: LockedStage, model: artifacts.Artifact | None) -> list[str]:
+        """Hold a stage that may read the model against the commit; return the outputs that Git has."""
+        for dep in stage.deps:
+            if model is None or not _overlap(dep.path, model.path):
+                self._ingredient(stage, dep)
+            elif dep.path != model.path:
+                self._unchecked.append(f"{dep.path}, which has the model with other things")
+            else:
+                self._compare(
+                    dep.hash == model.hash,
+                    f"{stage.source}: stage {stage.name} judged {dep.path} with hash {dep.hash},"
+                    f" and the model's hash is {model.hash}",
+                )
+        return self._check_stage(stage)
 
     def _upstream(self, path: str) -> list[LockedStage]:
         """Return the stages that `path` depends on, the first to run first."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import posixpath
+import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -10,21 +12,38 @@ from model_gitops.core.gto import tags
 from model_gitops.errors import InputError, RefusedError
 
 
+_PATH = "overlays/{environment}"
+_PLACEHOLDER = "{environment}"
+
+
 @dataclass(frozen=True)
 class Environment:
-    """One environment: its stage has its name, its branch is what was merged into it."""
+    """One environment: its stage has its name, its branch is what was merged into it.
+
+    `path` is its overlay's folder in the deploy repository. `approvals` is how many people must have
+    approved the pull request that brought what it runs.
+    """
 
     name: str
     branch: str
     deploy: Literal["push", "pull-request"] = "push"
+    path: str = ""
+    approvals: int = 0
+
+    @property
+    def overlay(self) -> str:
+        """The overlay's folder in the deploy repository."""
+        return self.path or _PATH.replace(_PLACEHOLDER, self.name)
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A candidate's metric must not be worse than the incumbent's by more than `tolerance`.
+    """A candidate's metric must not be worse than the champion's by more than `tolerance`.
 
-    `tolerance` is absolute, in the metric's own unit; `minimum` and `maximum` bound the candidate
-    even where there is no incumbent.
+    `tolerance` is absolute, in the metric's own unit; `is_relative`: a share of the champion's value
+    (0.02 for `2%`). `minimum` and `maximum` bound the candidate even where nothing runs yet.
+    `measured`: both numbers come from one test set, by compare-models. `significant`: the whole
+    95 % interval of the difference must be within the tolerance.
     """
 
     file: str
@@ -33,11 +52,30 @@ class Rule:
     tolerance: float = 0.0
     minimum: float | None = None
     maximum: float | None = None
+    is_relative: bool = False
+    measured: bool = False
+    significant: bool = False
 
     @property
     def metric(self) -> str:
         """The metric as promotion.yaml names it, `file:key`."""
         return f"{self.file}:{self.key}"
+
+    def tolerated(self, champion: float) -> float:
+        """Return how much worse than `champion` is accepted, in the metric's own unit."""
+        return self.tolerance * abs(champion) if self.is_relative else self.tolerance
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What compare-models is told: the file of the predictions, and the column of its slices.
+
+    Empty strings for none. A pickle is code, and is loaded only where `allow_pickle` says so.
+    """
+
+    predictions: str = ""
+    slices: str = ""
+    allow_pickle: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,13 +86,21 @@ class Promotion:
     image: str
     environments: tuple[Environment, ...]
     deploy_repository: str = ""
-    deploy_path: str = "overlays/{environment}"
     stage_on: Literal["merge", "pull_request"] = "merge"
     gate: tuple[Rule, ...] = field(default=())
+    # Whether a metric that only the candidate has passes, where something runs.
+    allow_new_metrics: bool = False
+    push_candidates: bool = True
+    compare: Comparison = field(default_factory=Comparison)
 
     def of_branch(self, branch: str) -> Environment | None:
         """Return the environment that `branch` stands for, or None."""
         return next((one for one in self.environments if one.branch == branch), None)
+
+    def before(self, environment: Environment) -> Environment | None:
+        """Return the environment that `environment` takes changes from; None for the first."""
+        place = self.environments.index(environment)
+        return self.environments[place - 1] if place else None
 
     def target(self, base: str, head: str) -> Environment:
         """Return the environment that a change into branch `base` promotes to.
@@ -72,15 +118,14 @@ class Promotion:
             )
         if not head:
             return target
-        place = self.environments.index(target)
-        if place == 0:
+        before = self.before(target)
+        if before is None:
             if (source := self.of_branch(head)) is None:
                 return target
             raise RefusedError(
                 f"the hop {head} → {base} goes backwards: {source.name} comes after {target.name}",
                 fix=f"branch off {base} and open the pull request from that branch",
             )
-        before = self.environments[place - 1]
         if head != before.branch:
             raise RefusedError(
                 f"the hop {_shown(head)} → {base} is not allowed: {target.name} takes changes only from "
@@ -100,19 +145,28 @@ def parse(document: object, *, source: str = "promotion.yaml") -> Promotion:
     """Build a Promotion from the parsed and schema-checked YAML `document`.
 
     Raises InputError, naming `source`, for what the schema can't say: two environments with one
-    name or branch, or a model name that GTO would refuse.
+    name, branch or overlay, an overlay that is not each environment's own, or a model name that GTO
+    would refuse.
     """
     data: Any = document
     _refuse_control_characters(data, source)
+    deploy = data.get("deploy", {})
+    approvals = data.get("approvals", 0)
     environments = tuple(
-        Environment(one["name"], one["branch"], one.get("deploy", "push"))
+        Environment(
+            one["name"],
+            one["branch"],
+            one.get("deploy", "push"),
+            _overlay(one, deploy.get("path", _PATH), source),
+            one.get("approvals", approvals),
+        )
         for one in data["environments"]
     )
-    for what in ("name", "branch"):
+    for what in ("name", "branch", "path"):
         seen = [getattr(one, what) for one in environments]
         if len(set(seen)) != len(seen):
             raise InputError(
-                f"{source}: two environments have the same {what}",
+                f"{source}: two environments have the same {what}: {', '.join(map(repr, seen))}",
                 fix=f"give each environment a {what} of its own",
             )
     if not tags.is_model_name(data["model"]):
@@ -122,16 +176,43 @@ def parse(document: object, *, source: str = "promotion.yaml") -> Promotion:
             "it is no name that GTO accepts",
             fix="use letters, numbers, '-', '_' and '/', with a letter or number at both ends",
         )
-    deploy = data.get("deploy", {})
+    compare = data.get("compare", {})
     return Promotion(
         model=data["model"],
         image=data["image"],
         environments=environments,
         deploy_repository=deploy.get("repository", ""),
-        deploy_path=deploy.get("path", "overlays/{environment}"),
         stage_on=data.get("stage-on", "merge"),
         gate=tuple(_rule(one, source) for one in data.get("gate", [])),
+        allow_new_metrics=data.get("new-metrics") == "allow",
+        push_candidates=data.get("push-candidates", True),
+        compare=Comparison(
+            predictions=compare.get("predictions", ""),
+            slices=compare.get("slices", ""),
+            allow_pickle=compare.get("allow-pickle", False),
+        ),
     )
+
+
+def _overlay(entry: Any, template: str, source: str) -> str:
+    """Return the folder of an environment's overlay: its own `path`, else `deploy.path` filled in."""
+    path: str = entry.get("path", template)
+    rest = path.replace(_PLACEHOLDER, "")
+    if "{" in rest or "}" in rest:
+        raise InputError.of(
+            f"deploy.path (in {source})",
+            path,
+            f"{_PLACEHOLDER} is the only placeholder there is",
+            fix=f"path: {_PATH}",
+        )
+    if "path" not in entry and _PLACEHOLDER not in path:
+        raise InputError.of(
+            f"deploy.path (in {source})",
+            path,
+            f"it has no {_PLACEHOLDER}, so every environment would have the same overlay",
+            fix=f"path: {path.rstrip('/')}/{_PLACEHOLDER}, or give each environment a `path` of its own",
+        )
+    return posixpath.normpath(path.replace(_PLACEHOLDER, entry["name"]))
 
 
 def _refuse_control_characters(node: Any, source: str) -> None:
@@ -148,20 +229,39 @@ def _refuse_control_characters(node: Any, source: str) -> None:
 
 def _rule(entry: Any, source: str) -> Rule:
     file, _, key = entry["metric"].partition(":")
-    for limit in ("tolerance", "minimum", "maximum"):
+    limits = {name: entry[name] for name in ("minimum", "maximum") if name in entry}
+    text = str(entry.get("tolerance", 0))
+    is_relative = text.endswith("%")
+    limits["tolerance"] = _percent(text) if is_relative else entry.get("tolerance", 0)
+    for name, limit in limits.items():
         # YAML has .nan and .inf: no comparison with them ever refuses a candidate.
-        if entry.get(limit) is not None and metrics.number(entry[limit]) is None:
+        if metrics.number(limit) is None:
             raise InputError.of(
-                f"{limit} (in {source})",
-                entry[limit],
+                f"{name} (in {source})",
+                entry[name],
                 "it is no finite number",
-                fix=f"{limit}: 0.01",
+                fix=f"{name}: 0.01",
             )
+    significant = entry.get("significant", False)
+    if significant and not entry.get("measured", False):
+        raise InputError.of(
+            f"significant (in {source})",
+            "true",
+            "only a measured difference has an interval",
+            fix=f"metric: {entry['metric']}, measured: true, significant: true",
+        )
     return Rule(
         file=file,
         key=key,
         better=entry["better"],
-        tolerance=float(entry.get("tolerance", 0)),
+        tolerance=float(limits["tolerance"]),
         minimum=entry.get("minimum"),
         maximum=entry.get("maximum"),
+        is_relative=is_relative,
+        measured=entry.get("measured", False),
+        significant=significant,
     )
+
+
+def _percent(text: str) -> float:
+    return float(re.sub(r"\s*%$", "", text)) / 100
