@@ -91,6 +91,24 @@ def test_any_branch_names_give_an_environment_or_a_refusal(base: str, head: str)
         (("gate:", "gate: ["), "not valid YAML: line"),
         (("name: staging", 'name: "staging\\n"'), "control character"),
         (("model: diabetes", 'model: "diabetes\\n"'), "control character"),
+        (
+            ("  repository:", "  path: overlays/production\n  repository:"),
+            "every environment would have",
+        ),
+        (
+            ("  repository:", "  path: 'o/{environment}/{branch}'\n  repository:"),
+            "only placeholder",
+        ),
+        (("  repository:", "  path: 'o/{environment}}'\n  repository:"), "only placeholder"),
+        (("branch: staging}", "branch: staging, path: ./overlays//dev}"), "same path"),
+        (("branch: staging}", "branch: staging, path: 'o/{name}'}"), "only placeholder"),
+        (("tolerance: 0.01", "tolerance: 1e3%"), "tolerance"),
+        (("tolerance: 0.01", "tolerance: -2%"), r"gate\[0\].tolerance"),
+        (("tolerance: 0.01", "significant: true"), "only a measured difference"),
+        (("gate:", "new-metrics: maybe\ngate:"), "maybe"),
+        (("gate:", "approvals: -1\ngate:"), "minimum"),
+        (("gate:", "push-candidates: 'no'\ngate:"), "boolean"),
+        (("gate:", "compare: {slice: age}\ngate:"), "slice"),
         (("gate:", "gate: !!bool x\nmore:"), "not valid YAML: KeyError"),
         (("gate:", "gate: !!int ''\nmore:"), "not valid YAML: IndexError"),
         (("gate:", "gate: !!float ''\nmore:"), "not valid YAML: IndexError"),
@@ -141,6 +159,55 @@ def test_a_forks_branch_is_not_ours(
     if ":" in expected:
         with pytest.raises(RefusedError, match="is not allowed"):
             load(TEXT).target("staging", expected)
+
+
+def test_each_environment_has_an_overlay_of_its_own() -> None:
+    flow = load(TEXT)
+    assert [one.overlay for one in flow.environments] == [
+        "overlays/dev",
+        "overlays/staging",
+        "overlays/production",
+    ]
+    named = TEXT.replace("branch: staging}", "branch: staging, path: clusters/b/}", 1)
+    assert load(named).environments[1].overlay == "clusters/b"
+    # Without the placeholder each environment says its own.
+    text = named.replace("  repository:", "  path: clusters\n  repository:")
+    text = text.replace("branch: main}", "branch: main, path: 'a/{environment}'}")
+    text = text.replace("deploy: pull-request}", "deploy: pull-request, path: c}")
+    assert [one.overlay for one in load(text).environments] == ["a/dev", "clusters/b", "c"]
+
+
+def test_the_environment_before_is_the_one_that_a_hop_comes_from() -> None:
+    flow = load(TEXT)
+    first, second, third = flow.environments
+    assert [flow.before(one) for one in (first, second, third)] == [None, first, second]
+
+
+def test_a_tolerance_is_absolute_or_a_share_of_what_runs() -> None:
+    absolute = load(TEXT).gate[0]
+    relative = load(TEXT.replace("tolerance: 0.01", "tolerance: 2.5%")).gate[0]
+    assert (absolute.tolerance, absolute.is_relative) == (0.01, False)
+    assert (relative.tolerance, relative.is_relative) == (0.025, True)
+    assert absolute.tolerated(-200.0) == 0.01
+    assert relative.tolerated(-200.0) == pytest.approx(5)
+    plain = load(TEXT.replace(", tolerance: 0.01", "")).gate[0]
+    assert (plain.tolerance, plain.tolerated(7.0)) == (0, 0)
+
+
+def test_what_is_left_out_has_its_default() -> None:
+    flow = load(TEXT)
+    assert (flow.allow_new_metrics, flow.push_candidates, flow.stage_on) == (False, True, "merge")
+    assert [one.approvals for one in flow.environments] == [0, 0, 0]
+    assert (flow.gate[0].measured, flow.gate[0].significant) == (False, False)
+    assert flow.compare == promotion.Comparison("", "", allow_pickle=False)
+    more = TEXT.replace("deploy: pull-request}", "deploy: pull-request, approvals: 2}") + (
+        "approvals: 1\nnew-metrics: allow\npush-candidates: false\n"
+        "compare: {predictions: p.csv, slices: age, allow-pickle: true}\n"
+    )
+    flow = load(more)
+    assert [one.approvals for one in flow.environments] == [1, 1, 2]
+    assert (flow.allow_new_metrics, flow.push_candidates) == (True, False)
+    assert flow.compare == promotion.Comparison("p.csv", "age", allow_pickle=True)
 
 
 def test_a_yaml_bomb_is_refused() -> None:

@@ -52,7 +52,9 @@ def validate(data: Any, schema: Any, *, source: str) -> None:
     )
     if error is None:
         return
-    place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.path)
+    place = "".join(
+        f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.absolute_path
+    )
     problem = str(error.message)
     rule = error.schema if isinstance(error.schema, dict) else {}
     about = str(rule.get("description", ""))

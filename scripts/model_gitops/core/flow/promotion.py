@@ -11,7 +11,6 @@ from model_gitops.core.flow import metrics
 from model_gitops.core.gto import tags
 from model_gitops.errors import InputError, RefusedError
 
-
 _PATH = "overlays/{environment}"
 _PLACEHOLDER = "{environment}"
 
