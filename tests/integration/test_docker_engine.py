@@ -7,6 +7,7 @@ import shutil
 import socket
 import socketserver
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -76,3 +77,31 @@ def test_an_engine_that_goes_away_is_said(
         assert shutil.which("docker")
         # It could not be removed by an engine that had gone.
         docker_engine.docker("rm", "--force", name)
+
+
+def test_a_container_under_test_has_a_network_that_leads_nowhere(
+    docker_engine: Engine, base_image: str
+) -> None:
+    docker_engine.docker("pull", "--quiet", base_image)
+    engine = adapter.Engine(docker_engine.host)
+    test = SmokeTest(command=("python3", "-m", "http.server", "8080"), port=8080)
+    with engine.start(base_image, test) as container:
+        until_answered(container)
+        (name,) = container._container.attrs["NetworkSettings"]["Networks"]
+        # The engine keeps such a network from all others, and from the way out.
+        internal = docker_engine.docker("network", "inspect", "--format={{.Internal}}", name)
+        assert internal.stdout.strip() == "true"
+        assert not any((container._container.attrs["NetworkSettings"]["Ports"] or {}).values())
+    assert name not in docker_engine.docker("network", "ls", "--format={{.Name}}").stdout
+
+
+def until_answered(container: adapter.Container) -> None:
+    for _ in range(100):
+        try:
+            container.state()
+            assert container.ask(Request(path="/", method="GET"), timeout=5)[0] == 200
+        except (OSError, http.client.HTTPException):
+            time.sleep(0.1)
+        else:
+            return
+    raise AssertionError("the container never answered")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import http.client
 import os
+import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,7 +15,7 @@ from urllib.parse import urlsplit
 from model_gitops.core.image.smoke import Request, SmokeTest
 from model_gitops.errors import ExternalError
 
-# On a container under test: when it can only be a leftover, in seconds since 1970.
+# On a container under test, and its network: when it can only be a leftover, in seconds since 1970.
 _UNTIL_LABEL = "io.model-gitops.smoke-test.until"
 _CLOCKS_DIFFER_SECONDS = 600
 _LARGEST_ANSWER = 10 * 1024 * 1024
@@ -23,10 +24,12 @@ _LARGEST_ANSWER = 10 * 1024 * 1024
 class Container:
     """A started container, shut in as production would: see `Engine.start`."""
 
-    def __init__(self, container: Any, host: str, port: int) -> None:
+    def __init__(self, container: Any, host: str, port: int, network: str) -> None:
+        """Ask at `port` of the container in `network`, or where that is published on `host`."""
         self._container = container
         self._host = host
         self._port = port
+        self._network = network
 
     def state(self) -> tuple[str, str]:
         """Return (`running`, `exited`, …) and the image's HEALTHCHECK's word, or an empty string.
@@ -42,26 +45,27 @@ class Container:
 
     def ask(self, request: Request, timeout: float) -> tuple[int, bytes]:
         """Send `request`; return the status and body. Raises OSError or HTTPException."""
-        published = (self._container.attrs["NetworkSettings"]["Ports"] or {}).get(
-            f"{self._port}/tcp"
-        )
-        if not published:
-            self._container.reload()
-            published = (self._container.attrs["NetworkSettings"]["Ports"] or {}).get(
-                f"{self._port}/tcp"
-            )
-        if not published:
-            raise ConnectionError(f"port {self._port} is not published yet")
         # No urllib: a proxy of the environment must not stand between us and the loopback.
-        connection = http.client.HTTPConnection(
-            self._host, int(published[0]["HostPort"]), timeout=timeout
-        )
+        host, port = self._address()
+        connection = http.client.HTTPConnection(host, port, timeout=timeout)
         try:
             connection.request(request.method, request.path, request.body, dict(request.headers))
             answer = connection.getresponse()
             return answer.status, answer.read(_LARGEST_ANSWER)
         finally:
             connection.close()
+
+    def _address(self) -> tuple[str, int]:
+        settings = self._container.attrs["NetworkSettings"]
+        if self._network:
+            host = settings["Networks"].get(self._network, {}).get("IPAddress", "")
+            port = self._port if host else 0
+        else:
+            published = (settings["Ports"] or {}).get(f"{self._port}/tcp") or [{}]
+            host, port = self._host, int(published[0].get("HostPort", 0))
+        if not port:
+            raise ConnectionError(f"port {self._port} is not open yet")
+        return host, port
 
     def log(self) -> str:
         """Return the last lines that the container wrote. Raises ExternalError as `state`."""
@@ -91,6 +95,14 @@ class Engine:
             ) from error
         parts = urlsplit(host)
         self._remote = parts.hostname if parts.scheme in ("tcp", "ssh") and parts.hostname else ""
+
+    def _reaches_containers(self) -> bool:
+        """Whether the addresses of containers are of this machine: of no other, and of no VM on it."""
+        with _engine_errors("say what it is"):
+            about = self._client.info()
+        rootless = any("rootless" in str(one) for one in about.get("SecurityOptions") or ())
+        is_desktop = "desktop" in str(about.get("OperatingSystem", "")).lower()
+        return sys.platform == "linux" and not (self._remote or rootless or is_desktop)
 
     @property
     def platform(self) -> str:
@@ -122,50 +134,83 @@ class Engine:
 
     @contextmanager
     def start(self, reference: str, test: SmokeTest) -> Iterator[Container]:
-        """Start an image without privileges, on a random port; remove the container after.
+        """Start an image without privileges and without a way out; remove the container after.
 
-        Raises ExternalError where the engine can't start it.
+        Its network is of its own and leads nowhere: we ask it there. An engine that is elsewhere (on
+        another machine, in a VM, rootless) publishes a port instead, and its container may reach
+        the network. Raises ExternalError where the engine can't start it.
         """
         import docker
 
         self._remove_leftovers()
-        with _engine_errors("make a container of the image"):
-            container = self._client.containers.create(
-                reference,
-                list(test.command) or None,
-                name=f"model-gitops-smoke-{uuid.uuid4().hex[:12]}",
-                labels={_UNTIL_LABEL: str(int(time.time() + _longest(test)))},
-                environment=dict(test.env),
-                read_only=test.read_only,
-                tmpfs=dict.fromkeys(test.tmpfs, "mode=1777"),
-                cap_drop=["ALL"],
-                security_opt=["no-new-privileges"],
-                pids_limit=512,
-                # Loopback only, the engine chooses the port. A remote engine has another loopback.
-                ports={f"{test.port}/tcp": ("0.0.0.0" if self._remote else "127.0.0.1", None)},  # noqa: S104
+        labels = {_UNTIL_LABEL: str(int(time.time() + _longest(test)))}
+        with self._network(labels) as network:
+            # Loopback only, the engine chooses the port. A remote engine has another loopback.
+            published = ("0.0.0.0" if self._remote else "127.0.0.1", None)  # noqa: S104
+            reached = (
+                {"network": network} if network else {"ports": {f"{test.port}/tcp": published}}
+            )
+            with _engine_errors("make a container of the image"):
+                container = self._client.containers.create(
+                    reference,
+                    list(test.command) or None,
+                    name=f"model-gitops-smoke-{uuid.uuid4().hex[:12]}",
+                    labels=labels,
+                    environment=dict(test.env),
+                    read_only=test.read_only,
+                    tmpfs=dict.fromkeys(test.tmpfs, "mode=1777"),
+                    cap_drop=["ALL"],
+                    security_opt=["no-new-privileges"],
+                    pids_limit=512,
+                    **reached,
+                )
+            try:
+                # A command that does not exist shows as `created` with an error: told by state().
+                with _engine_errors("start the container"), suppress(docker.errors.APIError):
+                    container.start()
+                yield Container(container, self._remote or "127.0.0.1", test.port, network)
+            finally:
+                with suppress(ExternalError), _engine_errors("remove the container"):
+                    container.remove(force=True, v=True)
+
+    @contextmanager
+    def _network(self, labels: Mapping[str, str]) -> Iterator[str]:
+        """Make a network without a way out; an empty string where we could not reach into it."""
+        if not self._reaches_containers():
+            yield ""
+            return
+        with _engine_errors("make a network"):
+            made = self._client.networks.create(
+                f"model-gitops-smoke-{uuid.uuid4().hex[:12]}", internal=True, labels=dict(labels)
             )
         try:
-            # A command that does not exist shows as `created` with an error: told by state().
-            with _engine_errors("start the container"), suppress(docker.errors.APIError):
-                container.start()
-            yield Container(container, self._remote or "127.0.0.1", test.port)
+            yield str(made.name)
         finally:
-            with suppress(ExternalError), _engine_errors("remove the container"):
-                container.remove(force=True, v=True)
+            with suppress(ExternalError), _engine_errors("remove the network"):
+                made.remove()
 
     def _remove_leftovers(self) -> None:
-        """Remove the containers of tests that were killed: those past the end they could have."""
-        with suppress(ExternalError), _engine_errors("list its containers"):
-            for one in self._client.containers.list(all=True, filters={"label": _UNTIL_LABEL}):
-                until = one.labels.get(_UNTIL_LABEL, "")
-                if until.isdecimal() and int(until) < time.time():
+        """Remove what tests that were killed left: what is past the end that it could have."""
+        filters = {"label": _UNTIL_LABEL}
+        with suppress(ExternalError), _engine_errors("list what it has"):
+            for one in self._client.containers.list(all=True, filters=filters):
+                if _is_leftover(one.labels):
                     with suppress(ExternalError), _engine_errors("remove the container"):
                         one.remove(force=True, v=True)
+            for one in self._client.networks.list(filters=filters):
+                if _is_leftover(one.attrs.get("Labels") or {}):
+                    with suppress(ExternalError), _engine_errors("remove the network"):
+                        one.remove()
 
     def remove_image(self, reference: str) -> None:
         """Remove a name, and the image if no other name holds it. Never fails."""
         with suppress(ExternalError), _engine_errors("remove the image"):
             self._client.images.remove(reference, force=False)
+
+
+def _is_leftover(labels: Mapping[str, str]) -> bool:
+    until = labels.get(_UNTIL_LABEL, "")
+    return until.isdecimal() and int(until) < time.time()
 
 
 def _longest(test: SmokeTest) -> float:
