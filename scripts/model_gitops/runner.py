@@ -58,6 +58,12 @@ class Context:
         return self.ref.removeprefix("refs/heads/") if self.ref.startswith("refs/heads/") else ""
 
     @property
+    def base_sha(self) -> str:
+        """The commit of a pull request's base, as the event has it, or an empty string."""
+        base = self.pull_request.get("base")
+        return str(base.get("sha") or "") if isinstance(base, Mapping) else ""
+
+    @property
     def head_ref(self) -> str:
         """The branch that a pull request comes from, or an empty string."""
         head = self.pull_request.get("head")

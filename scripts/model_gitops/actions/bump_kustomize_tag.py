@@ -392,7 +392,7 @@ def _is_rollback(trailers: Trailers) -> bool:
 def _check_secrets(
     location: Location, mode: str, token: str, ssh_key: str, server_url: str
 ) -> None:
-    check_secrets(location, token, ssh_key)
+    check_secrets(location, token, ssh_key, server_url)
     if mode != _PULL_REQUEST:
         return
     if not location.slug or location.host.lower() != server_url.partition("://")[2].lower():

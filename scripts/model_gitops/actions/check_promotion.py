@@ -6,11 +6,16 @@ from pathlib import Path
 from typing import Annotated
 
 from model_gitops import runner
-from model_gitops.adapters import git, promotion_file
+from model_gitops.adapters import git, project_files, promotion_file
+from model_gitops.adapters.tracing.places import opened_overlays
+from model_gitops.core.dvc import artifacts
+from model_gitops.core.flow import rules
+from model_gitops.core.flow.promotion import Environment, Promotion
 from model_gitops.core.gto import tags
+from model_gitops.core.lineage import hop
 from model_gitops.core.markdown import code
-from model_gitops.errors import InputError
-from model_gitops.options import Config, option
+from model_gitops.errors import ActionError, InputError
+from model_gitops.options import Config, DeployBranch, DeployKey, DeployToken, option
 
 OUTPUTS = (
     "environment",
@@ -21,6 +26,14 @@ OUTPUTS = (
     "deploy-path",
     "deploy-mode",
     "incumbent",
+    "has-model",
+    "promote-image",
+    "promote-version",
+    "promote-fingerprint",
+    "push-candidates",
+    "assign-stage",
+    "rules-changed",
+    "rules",
 )
 
 
@@ -36,38 +49,167 @@ def command(
             "Branch that the change comes from, empty for a push. Default: from the event.",
         ),
     ] = "",
+    deploy_branch: DeployBranch = "",
+    token: DeployToken = "",
+    ssh_key: DeployKey = "",
 ) -> None:
-    """Read promotion.yaml with the event, refuse a hop that is not allowed, put out plain values."""
+    """Read the rules of the base, refuse a hop that is not allowed, put out plain values."""
     context = runner.context()
-    promotion = promotion_file.read_promotion(Path(config))
+    repository = git.open_repository(Path.cwd())
     base = base_ref or context.base_ref
     if not base:
         raise InputError.of(
             "base-ref", base_ref, "the event has no branch", fix="give `base-ref`, for example main"
         )
     head = _head(context, base_ref, head_ref)
+    found = promotion_file.read_rules(Path(config), repository, base=base, is_change=head != "")
+    promotion = found.promotion
     target = promotion.target(base, head)
 
-    repository = git.open_repository(Path.cwd())
-    repository.refresh_tags()
-    stage = target.name
-    incumbent = tags.Registry.read(repository.tags()).stage(promotion.model, stage)
-    outputs = {
-        "environment": target.name,
-        "stage": stage,
-        "model": promotion.model,
-        "image": promotion.image,
-        "deploy-repository": promotion.deploy_repository,
-        "deploy-path": target.overlay,
-        "deploy-mode": target.deploy,
-        "incumbent": incumbent.version if incumbent else "",
-    }
-    runner.write_outputs(outputs)
+    model_hash = _model_hash(repository, promotion.model)
+    promoted = None
+    if (before := promotion.before(target)) and model_hash:
+        overlays = _Overlays(promotion, repository, deploy_branch, token, ssh_key)
+        promoted = (
+            _merged(overlays, before, target, model_hash)
+            if not head
+            else _proposed(overlays, before, model_hash)
+        )
+    incumbent = _incumbent(repository, promotion.model, target.name)
+    is_early = promotion.stage_on == "pull_request"
+    runner.write_outputs(
+        {
+            "environment": target.name,
+            "stage": target.name,
+            "model": promotion.model,
+            "image": promotion.image,
+            "deploy-repository": promotion.deploy_repository,
+            "deploy-path": target.overlay,
+            "deploy-mode": target.deploy,
+            "incumbent": incumbent,
+            "has-model": _boolean(model_hash != ""),
+            "promote-image": promoted.image if promoted else "",
+            "promote-version": promoted.version if promoted else "",
+            "promote-fingerprint": promoted.fingerprint if promoted else "",
+            "push-candidates": _boolean(promotion.push_candidates),
+            "assign-stage": _boolean(is_early or not head),
+            "rules-changed": _boolean(found.changes != ()),
+            "rules": rules.table(found.changes),
+        }
+    )
     runner.write_summary(
         f"### {promotion.model}: {code(head or 'push')} → {target.name}\n\n"
-        f"This hop is allowed. {target.name} runs "
-        f"{outputs['incumbent'] or 'no version yet'} now.\n"
+        f"This hop is allowed. {target.name} runs {incumbent or 'no version yet'} now.\n"
+        + (
+            f"\nIt takes over what {before.name} runs: {code(promoted.image)}\n"
+            if promoted and before
+            else ""
+        )
+        + (
+            f"\npromotion.yaml changes, which counts after the merge:\n\n{rules.table(found.changes)}"
+            if found.changes
+            else ""
+        )
     )
+
+
+class _Overlays:
+    """What environments run, by the deploy repository, asked where a question comes up."""
+
+    def __init__(
+        self,
+        promotion: Promotion,
+        repository: git.Git,
+        deploy_branch: str,
+        token: str,
+        ssh_key: str,
+    ) -> None:
+        self.promotion = promotion
+        self._repository = repository
+        self._branch = deploy_branch
+        self._token = token
+        self._ssh_key = ssh_key
+
+    def running(self, environment: Environment) -> hop.Promoted:
+        """Return what `environment` runs. Raises RefusedError, InputError, ExternalError."""
+        promotion = self.promotion
+        with (
+            runner.group(f"Asking what {environment.name} runs"),
+            opened_overlays(
+                promotion, self._repository, self._token, self._ssh_key, self._branch
+            ) as overlays,
+        ):
+            deployed = overlays.deployed(environment)
+        return hop.running(deployed, environment.name, model=promotion.model, image=promotion.image)
+
+
+def _merged(
+    overlays: _Overlays, before: Environment, target: Environment, model_hash: str
+) -> hop.Promoted | None:
+    """Return what is promoted by what is on the branch already; refuse what skipped `before`."""
+    promotion = overlays.promotion
+    if not promotion.deploy_repository:
+        runner.notice(
+            f"promotion.yaml names no deploy repository, so nobody can say what {before.name} runs:"
+            " this hop is not checked"
+        )
+        return None
+    promoted = overlays.running(before)
+    hop.check(
+        promoted,
+        model=promotion.model,
+        model_hash=model_hash,
+        source=before.name,
+        target=target.name,
+    )
+    return promoted
+
+
+def _proposed(overlays: _Overlays, before: Environment, model_hash: str) -> hop.Promoted | None:
+    """Return what a pull request would promote; None where nobody can say, which the merge decides."""
+    if not overlays.promotion.deploy_repository:
+        return None
+    try:
+        promoted = overlays.running(before)
+    except ActionError as error:
+        runner.notice(f"which image would be promoted can't be said now: {error.message}")
+        return None
+    if promoted.model_hash != model_hash:
+        runner.notice(
+            f"{before.name} runs another model now than this change has: the merge is refused as long"
+            " as that is so"
+        )
+        return None
+    return promoted
+
+
+def _model_hash(repository: git.Git, model: str) -> str:
+    """Return the hash of the model that HEAD has; empty in a repository that has none yet.
+
+    Raises InputError where DVC's files name the model and no hash of it.
+    """
+    commit = repository.commit_of("HEAD")
+    if commit is None:
+        return ""
+    files = project_files.at(repository, commit)
+    if not any(path.endswith((".dvc", "dvc.lock")) for path in files):
+        return ""
+    return artifacts.find(model, files).hash
+
+
+def _incumbent(repository: git.Git, model: str, stage: str) -> str:
+    """Return the version that the stage's tag names: for people, it decides nothing."""
+    repository.refresh_tags()
+    try:
+        held = tags.Registry.read(repository.tags()).stage(model, stage)
+    except InputError as error:
+        runner.notice(f"which version {stage} holds can't be said: {error.message}")
+        return ""
+    return held.version if held else ""
+
+
+def _boolean(value: bool) -> str:
+    return "true" if value else "false"
 
 
 def _head(context: runner.Context, base_ref: str, head_ref: str) -> str:

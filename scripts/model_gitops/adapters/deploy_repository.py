@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from model_gitops.adapters import git, git_credentials, process, scratch
 from model_gitops.core.deploy import kustomization
-from model_gitops.core.deploy.location import Location
+from model_gitops.core.deploy.location import Location, check_token
 from model_gitops.core.deploy.trailers import origin_of, read_trailers
 from model_gitops.errors import ExternalError, InputError
 
@@ -316,8 +316,8 @@ class DeployRepository:
         return set(file.read_text(encoding="ascii").split()) if file.exists() else set()
 
 
-def check_secrets(location: Location, token: str, ssh_key: str) -> None:
-    """Refuse credentials that do not fit the place. Raises InputError."""
+def check_secrets(location: Location, token: str, ssh_key: str, server_url: str) -> None:
+    """Refuse credentials that do not fit the place, `server_url` being theirs. Raises InputError."""
     if token and ssh_key:
         raise InputError(
             "inputs `token` and `ssh-key` are both given; one of them is enough",
@@ -327,6 +327,8 @@ def check_secrets(location: Location, token: str, ssh_key: str) -> None:
         problem = "`token` is for http and https; this URL is for ssh"
         fix = f"repository: {location.slug or 'owner/name'}"
         raise InputError.of("repository", location.url, problem, fix=fix)
+    if token:
+        check_token(location, server_url)
     if ssh_key and location.scheme in ("http", "https"):
         problem = "`ssh-key` is for ssh; this URL is for http"
         fix = f"repository: git@{location.host}:{location.slug}.git"

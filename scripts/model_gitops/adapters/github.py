@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from model_gitops import runner
+from model_gitops.core.deploy.location import is_loopback
 from model_gitops.errors import ExternalError, InputError
 
 if TYPE_CHECKING:
@@ -89,6 +91,11 @@ class GitHub:
         self.repository = repository
         self._token = token
         self._api_url = (api_url or runner.context().api_url).rstrip("/")
+        address = urlsplit(self._api_url)
+        if address.scheme != "https" and not is_loopback(address.netloc):
+            problem = "the token would be sent to it in clear text"
+            fix = f"GITHUB_API_URL: https://{address.netloc}{address.path}"
+            raise InputError(f"GitHub's API is at {self._api_url}: {problem}", fix=fix)
         self._opened: Repository | None = None
 
     def login(self) -> str:

@@ -1,20 +1,90 @@
-"""promotion.yaml, read and checked."""
+"""promotion.yaml, read and checked: of the checkout, or of the branch that judges a change."""
 
 from __future__ import annotations
 
 import json
+import os
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from model_gitops import runner
 from model_gitops.adapters import paths
+from model_gitops.adapters.git import Git
 from model_gitops.core import document
-from model_gitops.core.flow import promotion
-from model_gitops.errors import InputError
+from model_gitops.core.flow import promotion, rules
+from model_gitops.errors import ExternalError, InputError
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The rules that judge a change, and what the change does to them once it is merged.
+
+    `commit` is the base's commit that they were read at; empty for the checkout's own file.
+    """
+
+    promotion: promotion.Promotion
+    commit: str = ""
+    changes: tuple[rules.Change, ...] = ()
 
 
 def read_promotion(path: Path) -> promotion.Promotion:
     """Read and check the promotion.yaml at `path`. Raises InputError."""
+    return _checked(_load(path), path.name)
+
+
+def read_rules(path: Path, repository: Git, *, base: str, is_change: bool) -> Rules:
+    """Return the rules for a change into branch `base`, or for what that branch has already.
+
+    A change (`is_change`) can't rewrite the rules that judge it: they are read at the tip of `base`
+    on the server, else at the base of the event's pull request. Raises InputError, and ExternalError
+    where a pull request's base can't be had.
+    """
+    own = _load(path)
+    judging = _checked(own, path.name)
+    if not is_change:
+        return Rules(judging)
+    commit = _base_commit(repository, base)
+    name = _in_repository(path, repository)
+    if not commit or not name:
+        runner.notice(
+            f"{path} of this checkout judges the change: {base!r} is no branch of the server"
+            if name
+            else f"{path} is no file of the repository: it judges the change as it is"
+        )
+        return Rules(judging)
+    text = repository.file_at(commit, name)
+    if text is None:
+        runner.notice(f"{base} has no {name} yet: this change's own one judges it")
+        return Rules(judging, "", rules.changes({}, own))
+    known = document.load_yaml(text, source=f"{name} of {base}")
+    return Rules(_checked(known, f"{name} of {base}"), commit, rules.changes(known, own))
+
+
+def _base_commit(repository: Git, base: str) -> str:
+    """Return the commit that judges a change into `base`; empty where there is none to be had."""
+    tips = repository.remote_refs("origin", f"refs/heads/{base}") if repository.has_remote() else {}
+    event = runner.context().base_sha
+    wanted = tips.get(f"refs/heads/{base}") or event
+    if not wanted:
+        return repository.commit_of(f"refs/heads/{base}") or ""
+    found = repository.find_commit(wanted)
+    if found is None:
+        raise ExternalError(
+            f"the commit {wanted} of {base}, whose rules judge this change, can't be fetched",
+            fix="give actions/checkout `fetch-depth: 0` and `persist-credentials: true`",
+        )
+    return found
+
+
+def _in_repository(path: Path, repository: Git) -> str:
+    """Return the path from the top of the repository, POSIX; empty for a place outside of it."""
+    where = os.path.relpath(path.resolve(), repository.directory.resolve())
+    return "" if where.startswith("..") else Path(where).as_posix()
+
+
+def _load(path: Path) -> Any:
     try:
         content = paths.read_bounded(path, document.LARGEST_YAML)
         text = content.decode("utf-8")
@@ -28,9 +98,12 @@ def read_promotion(path: Path) -> promotion.Promotion:
     if len(content) > document.LARGEST_YAML:
         problem = f"the file has more than {document.LARGEST_YAML} bytes"
         raise InputError.of("config", str(path), problem)
-    data = document.load_yaml(text, source=path.name)
-    document.validate(data, promotion_schema(), source=path.name)
-    return promotion.parse(data, source=path.name)
+    return document.load_yaml(text, source=path.name)
+
+
+def _checked(data: Any, source: str) -> promotion.Promotion:
+    document.validate(data, promotion_schema(), source=source)
+    return promotion.parse(data, source=source)
 
 
 def promotion_schema() -> Any:

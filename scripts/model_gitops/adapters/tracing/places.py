@@ -55,7 +55,7 @@ def opened(
     checkout = git.open_repository(Path.cwd())
     registry, branches = _server_says(checkout, promotion)
     place = _Place.of(checkout)
-    location = _deploy_location(promotion, place.server_url, credentials)
+    location = _deploy_location(promotion, place.server_url, credentials.token, credentials.ssh_key)
     with (
         connected(location, credentials.token, credentials.ssh_key) as deploy,
         _registry_client(promotion, credentials) as client,
@@ -84,6 +84,24 @@ def opened(
             pulls=PullRequests(source_api),
             unasked=unasked,
         )
+
+
+@contextmanager
+def opened_overlays(
+    promotion: Promotion, checkout: git.Git, token: str, ssh_key: str, deploy_branch: str
+) -> Iterator[Overlays]:
+    """Open the deploy repository alone, for who asks only what an environment runs.
+
+    Raises InputError and ExternalError as `opened` does.
+    """
+    runner.mask(token)
+    runner.mask(ssh_key)
+    location = _deploy_location(promotion, _Place.of(checkout).server_url, token, ssh_key)
+    with connected(location, token, ssh_key) as deploy:
+        name = location.slug or location.url
+        overlays = Overlays(promotion, deploy, name, PullRequests(), deploy_branch)
+        _ = overlays.branch
+        yield overlays
 
 
 def _server_says(
@@ -123,16 +141,14 @@ class _Place:
         return cls(origin.slug, server, api)
 
 
-def _deploy_location(promotion: Promotion, server_url: str, credentials: Credentials) -> Location:
+def _deploy_location(promotion: Promotion, server_url: str, token: str, ssh_key: str) -> Location:
     if not promotion.deploy_repository:
         raise InputError(
             "promotion.yaml names no deploy repository, so nobody can say what is deployed",
             fix="deploy: {repository: OWNER/NAME} in promotion.yaml",
         )
-    location = locate(
-        promotion.deploy_repository, server_url=server_url, ssh=bool(credentials.ssh_key)
-    )
-    check_secrets(location, credentials.token, credentials.ssh_key)
+    location = locate(promotion.deploy_repository, server_url=server_url, ssh=bool(ssh_key))
+    check_secrets(location, token, ssh_key, server_url)
     return location
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -77,6 +78,33 @@ def server_of(origin: Location, *, server_url: str, api_url: str) -> tuple[str, 
     host = origin.host if origin.scheme in ("http", "https") else origin.host.partition(":")[0]
     scheme = origin.scheme if origin.scheme in ("http", "https") else "https"
     return f"{scheme}://{host}", f"{scheme}://{host}/api/v3"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host`, with or without a port, is this machine by its loopback."""
+    name = host.rpartition(":")[0] if re.search(r":\d+$", host) else host
+    try:
+        return name == "localhost" or ipaddress.ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def check_token(location: Location, server_url: str) -> None:
+    """Refuse to send a token of `server_url`'s accounts to another server, or in clear text.
+
+    Raises InputError. Whoever may write a URL into promotion.yaml must not get the token by it.
+    """
+    if location.scheme not in ("http", "https"):
+        return
+    server = server_url.partition("://")[2].lower().rstrip("/")
+    if location.host.lower() != server:
+        problem = f"`token` is for {server}, and is sent to no other server"
+        fix = "leave `token` out, or give a repository there: owner/name"
+        raise InputError.of("repository", location.url, problem, fix=fix)
+    if location.scheme == "http" and not is_loopback(location.host):
+        problem = "`token` would be sent in clear text"
+        fix = f"repository: https://{location.host}/{location.slug}"
+        raise InputError.of("repository", location.url, problem, fix=fix)
 
 
 def is_slug(repository: str) -> bool:
