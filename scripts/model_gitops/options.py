@@ -63,6 +63,11 @@ DeployToken = Annotated[
     ),
 ]
 DeployKey = Annotated[str, secret("ssh-key", "Private deploy key, instead of `token`.")]
+DvcRemote = Annotated[str, option("remote", "DVC remote. Default: the project's default remote.")]
+DvcRemoteConfig = Annotated[
+    str,
+    secret("remote-config", "Options of the remote, for credentials: lines of `key=value`."),
+]
 RegistryUser = Annotated[
     str, option("username", "Account for the registry. Default: who started the workflow.")
 ]

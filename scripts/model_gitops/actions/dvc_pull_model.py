@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Annotated
 
 from model_gitops import runner
-from model_gitops.adapters import dvc, git, paths, project_files
+from model_gitops.adapters import dvc, dvc_remote, git, paths, project_files
 from model_gitops.core.dvc import artifacts
 from model_gitops.core.gto import tags
 from model_gitops.core.markdown import code
 from model_gitops.errors import InputError
-from model_gitops.options import existing_folder, lines, option, secret
+from model_gitops.options import DvcRemote, DvcRemoteConfig, existing_folder, lines, option
 
 OUTPUTS = ("path", "hash", "size", "type")
 
@@ -29,20 +29,15 @@ def command(
             "Git revision, `name@v1.2.3` or `name#stage`. Default: the checkout as it is.",
         ),
     ] = "",
-    remote: Annotated[
-        str, option("remote", "DVC remote. Default: the project's default remote.")
-    ] = "",
-    remote_config: Annotated[
-        str,
-        secret("remote-config", "Options of the remote, for credentials: lines of `key=value`."),
-    ] = "",
+    remote: DvcRemote = "",
+    remote_config: DvcRemoteConfig = "",
     working_directory: Annotated[
         str, option("working-directory", "Folder of the DVC project.")
     ] = ".",
     jobs: Annotated[str, option("jobs", "Files to download at once. Default: DVC's.")] = "",
 ) -> None:
     """Find the model's hash in Git, and put the file or folder of that hash where it belongs."""
-    settings = _settings(remote_config)
+    settings = dvc_remote.settings(lines(remote_config))
     at_once = _jobs(jobs)
     if not model:
         raise InputError.of("model", model, "it is empty", fix="model: the name under `artifacts:`")
@@ -121,26 +116,6 @@ def _commit(repository: git.Git, revision: str) -> str:
             fix="give a commit, branch or tag that exists, `name@v1.2.3` or `name#stage`",
         )
     return commit
-
-
-def _settings(text: str) -> dict[str, str]:
-    """Read the lines `key=value`; each value is masked in the log first."""
-    settings: dict[str, str] = {}
-    entries = lines(text)
-    for entry in entries:
-        value = entry.partition("=")[2].strip()
-        # Masking `true` or `1` would blank out half of every log.
-        if len(value) > 4 and value.lower() != "false":
-            runner.mask(value)
-    for number, entry in enumerate(entries, 1):
-        key, equals, value = entry.partition("=")
-        if not equals or not key.strip():
-            raise InputError(
-                f"input `remote-config`: entry {number} is no `key=value`",
-                fix="one option a line, for example: access_key_id=…",
-            )
-        settings[key.strip()] = value.strip()
-    return settings
 
 
 def _jobs(text: str) -> int | None:

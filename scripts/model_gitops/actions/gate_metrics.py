@@ -1,17 +1,33 @@
-"""Refuse a candidate that is worse than the incumbent."""
+"""Refuse a candidate that is worse than what its target runs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 from model_gitops import runner
-from model_gitops.adapters import git, project_files, promotion_file
-from model_gitops.core.flow import gate, metrics
-from model_gitops.core.flow.promotion import Promotion
+from model_gitops.adapters import champion as champions
+from model_gitops.adapters import dvc_remote, git, project_files, promotion_file
+from model_gitops.adapters.champion import Champion
+from model_gitops.adapters.metrics_files import MetricsFiles
+from model_gitops.core.dvc import artifacts
+from model_gitops.core.flow import gate, measured, metrics
+from model_gitops.core.flow.gate import Verdict
+from model_gitops.core.flow.measured import Measured
+from model_gitops.core.flow.promotion import Promotion, Rule
 from model_gitops.core.gto import revision, tags
 from model_gitops.errors import InputError, RefusedError
-from model_gitops.options import Config, option
+from model_gitops.options import (
+    Config,
+    DeployBranch,
+    DeployKey,
+    DeployToken,
+    DvcRemote,
+    DvcRemoteConfig,
+    lines,
+    option,
+)
 
 OUTPUTS = ("passed", "table")
 
@@ -22,82 +38,183 @@ def command(
         str,
         option(
             "baseline",
-            "What to compare with: a version, name#stage or Git revision. Default: the incumbent.",
+            "What to compare with: a version, name#stage or Git revision. Default: what the target"
+            " environment runs.",
         ),
     ] = "",
     candidate: Annotated[
-        str, option("candidate", "What to judge, likewise. Default: the checkout.")
+        str, option("candidate", "What to judge, likewise. Default: the commit checked out.")
     ] = "",
+    measured_text: Annotated[
+        str, option("measured", "What compare-models measured, for rules with `measured: true`.")
+    ] = "",
+    deploy_branch: DeployBranch = "",
+    token: DeployToken = "",
+    ssh_key: DeployKey = "",
+    remote: DvcRemote = "",
+    remote_config: DvcRemoteConfig = "",
 ) -> None:
     """Judge each rule of the gate, show all verdicts, and refuse if one says no."""
-    promotion = promotion_file.read_promotion(Path(config))
+    settings = dvc_remote.settings(lines(remote_config))
+    context = runner.context()
     repository = git.open_repository(Path.cwd())
+    promotion = promotion_file.read_rules(
+        Path(config), repository, base=context.base_ref, is_change=bool(context.pull_request)
+    ).promotion
     repository.refresh_tags()
-    registry = tags.Registry.read(repository.tags())
+    model = promotion.model
 
-    against = _baseline(repository, registry, promotion, baseline)
-    proposed = (
-        _commit(repository, registry, promotion.model, candidate, "candidate")
-        if candidate
+    proposed = _commit(repository, model, candidate or "HEAD", "candidate")
+    against: Champion | None
+    if baseline:
+        against = Champion(baseline, _commit(repository, model, baseline, "baseline"))
+    else:
+        against = _champion(promotion, repository, deploy_branch, token, ssh_key)
+    judged = MetricsFiles(repository, proposed, model, remote, settings)
+    compared = (
+        MetricsFiles(repository, against.commit, model, remote, settings)
+        if against and against.commit
         else None
     )
-    files: dict[tuple[str, str | None], dict[str, object]] = {}
-
-    def value(file: str, key: str, commit: str | None) -> float | None:
-        if (file, commit) not in files:
-            text = project_files.read_file(repository, file, commit)
-            files[file, commit] = metrics.load(text, source=file) if text is not None else {}
-        return metrics.number(files[file, commit].get(key))
+    comparison = _comparison(measured_text, judged, compared)
 
     verdicts = [
-        gate.judge(
-            rule,
-            value(rule.file, rule.key, against[1]) if against else None,
-            value(rule.file, rule.key, proposed),
-        )
+        gate.judge_measured(rule, comparison.differences.get(rule.metric) if comparison else None)
+        if rule.measured and against
+        else _by_files(rule, judged, compared, must_compare=_must_compare(promotion, against))
         for rule in promotion.gate
     ]
     if not verdicts:
         runner.notice(f"{config} has no `gate:`, so every candidate passes")
     refused = [verdict for verdict in verdicts if not verdict.passed]
-    table = gate.verdict_table(verdicts, against[0] if against else "no incumbent")
-    runner.write_outputs({"passed": "false" if refused else "true", "table": table})
-    runner.write_summary(f"### Gate: {'refused' if refused else 'passed'}\n\n{table}")
-    if refused:
-        reasons = "; ".join(f"{verdict.rule.metric}: {verdict.reason}" for verdict in refused)
-        missing = any(verdict.candidate is None for verdict in refused)
+    broken = _contradictions(promotion.gate, judged)
+    table = gate.verdict_table(verdicts, against.name if against else "nothing runs yet")
+    passed = not refused and not broken
+    said = _words(against, broken)
+    runner.write_outputs({"passed": "true" if passed else "false", "table": table + said})
+    runner.write_summary(f"### Gate: {'passed' if passed else 'refused'}\n\n{table}{said}")
+    if broken:
         raise RefusedError(
-            f"the gate refuses this candidate of {promotion.model}: {reasons}",
-            fix="commit the metrics file (`cache: false` in dvc.yaml keeps it in Git), or correct "
-            f"`gate:` in {config}"
-            if missing
-            else f"improve the model, or change `gate:` in {config} in a pull request of its own",
+            f"the gate can't judge this candidate of {model}: " + "; ".join(broken),
+            fix="run `dvc repro`, and commit dvc.lock together with the files that it writes",
         )
+    if refused:
+        raise _refusal(promotion, config, against, refused)
 
 
-def _baseline(
-    repository: git.Git, registry: tags.Registry, promotion: Promotion, baseline: str
-) -> tuple[str, str] | None:
-    """Return the baseline's name and commit, or None where the environment runs nothing yet."""
-    if baseline:
-        return baseline, _commit(repository, registry, promotion.model, baseline, "baseline")
+def _champion(
+    promotion: Promotion, repository: git.Git, deploy_branch: str, token: str, ssh_key: str
+) -> Champion | None:
     base = runner.context().base_ref
     environment = promotion.of_branch(base)
     if environment is None:
         raise InputError.of(
             "baseline",
-            baseline,
-            f"and the event's branch {base!r} is no environment's, so there is no incumbent",
+            "",
+            f"and the event's branch {base!r} is no environment's, so nothing runs to compare with",
             fix=f"give `baseline`, for example {promotion.model}#{promotion.environments[-1].name}",
         )
-    incumbent = registry.stage(promotion.model, environment.name)
-    return (f"{environment.name} {incumbent.version}", incumbent.commit) if incumbent else None
+    return champions.find(
+        promotion,
+        environment,
+        repository,
+        token=token,
+        ssh_key=ssh_key,
+        deploy_branch=deploy_branch,
+    )
 
 
-def _commit(
-    repository: git.Git, registry: tags.Registry, model: str, named: str, input_name: str
-) -> str:
-    found = revision.find(registry, model, named)
+def _must_compare(promotion: Promotion, against: Champion | None) -> bool:
+    return against is not None and not promotion.allow_new_metrics
+
+
+def _by_files(
+    rule: Rule, judged: MetricsFiles, compared: MetricsFiles | None, *, must_compare: bool
+) -> Verdict:
+    values = judged.values(rule.file)
+    before = compared.values(rule.file).get(rule.key) if compared else None
+    return gate.judge(
+        rule,
+        metrics.number(before),
+        metrics.number(values.get(rule.key)),
+        must_compare=must_compare,
+        keys=[key for key, value in values.items() if metrics.number(value) is not None],
+    )
+
+
+def _contradictions(rules: Sequence[Rule], judged: MetricsFiles) -> list[str]:
+    """Return where the stage that wrote the metrics disagrees with its lock, or with the commit."""
+    found: list[str] = []
+    for file in dict.fromkeys(rule.file for rule in rules):
+        writer = judged.writer(file)
+        if writer is None:
+            if judged.values(file):
+                runner.notice(
+                    f"no stage of dvc.yaml writes {file}: nobody can say what it measured"
+                )
+        else:
+            found += writer.problems
+    return list(dict.fromkeys(found))
+
+
+def _comparison(text: str, judged: MetricsFiles, compared: MetricsFiles | None) -> Measured | None:
+    """Read what compare-models measured. Raises RefusedError where that was of other models."""
+    if not text.strip():
+        return None
+    found = measured.parse(text)
+    for name, value, files in (
+        ("candidate", found.candidate_hash, judged),
+        ("champion", found.champion_hash, compared),
+    ):
+        known = _model_hash(files) if files else ""
+        if value != known:
+            raise RefusedError(
+                f"compare-models measured another {name}: its model has the hash {value or 'of none'},"
+                f" and the {name} of this gate {known or 'has none'}",
+                fix="run compare-models again, with the same `champion` and `candidate` as the gate",
+            )
+    return found
+
+
+def _model_hash(files: MetricsFiles) -> str:
+    try:
+        return artifacts.find(files.model, project_files.at(files.git, files.commit)).hash
+    except InputError:
+        return ""
+
+
+def _words(against: Champion | None, broken: Sequence[str]) -> str:
+    """Return what the table can't say, as paragraphs."""
+    said = []
+    if against is None:
+        said.append("There is nothing to compare with yet: only the rules' own bounds count.")
+    elif against.problem:
+        said.append(f"There is nothing to compare with: {against.problem}.")
+    said += [f"❌ {problem}" for problem in broken]
+    return "".join(f"\n{one}\n" for one in said)
+
+
+def _refusal(
+    promotion: Promotion, config: str, against: Champion | None, refused: Sequence[Verdict]
+) -> RefusedError:
+    reasons = "; ".join(f"{verdict.rule.metric}: {verdict.reason}" for verdict in refused)
+    if any(verdict.candidate is None for verdict in refused):
+        fix = (
+            "commit the metrics file (`cache: false` in dvc.yaml keeps it in Git), or correct "
+            f"`gate:` in {config}"
+        )
+    elif against and any(verdict.champion is None for verdict in refused):
+        reasons += f" ({against.problem})" if against.problem else ""
+        fix = f"give `baseline`, or let new metrics pass once: `new-metrics: allow` in {config}"
+    else:
+        fix = f"improve the model, or change `gate:` in {config} in a pull request of its own"
+    return RefusedError(f"the gate refuses this candidate of {promotion.model}: {reasons}", fix=fix)
+
+
+def _commit(repository: git.Git, model: str, named: str, input_name: str) -> str:
+    found = None
+    if named != "HEAD":
+        found = revision.find(tags.Registry.read(repository.tags()), model, named)
     commit = repository.find_commit(found.commit if found else named)
     if commit is None:
         raise InputError.of(
