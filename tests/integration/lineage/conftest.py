@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lineage_world import DEPLOY, MODEL, READER, TOKEN, World, play, push_image
+from world import DEPLOY, MODEL, READER, TOKEN, World, play, push_image
 
 from model_gitops.adapters import process
 from model_gitops_local import toolchain

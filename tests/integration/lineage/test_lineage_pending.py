@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from lineage_world import (
+from world import (
     DEPLOY,
     HASHES,
     MODEL,

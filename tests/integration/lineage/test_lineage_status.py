@@ -6,7 +6,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from lineage_world import (
+from world import (
     HASHES,
     MODEL,
     READER,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import jsonschema
 import pytest
-from lineage_world import (
+from world import (
     HASHES,
     MODEL,
     RAW,

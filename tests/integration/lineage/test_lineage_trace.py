@@ -8,7 +8,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from lineage_world import (
+from world import (
     ENVIRONMENTS,
     MODEL,
     RAW,

@@ -19,7 +19,7 @@ from model_gitops.adapters.github import GitHub
 from model_gitops.options import variable
 from model_gitops_local.forge import Forge
 
-SCRIPTS = Path(__file__).parents[3] / "scripts"
+SCRIPTS = Path(__file__).parents[1] / "scripts"
 MODEL, DEPLOY, TOKEN, READER = "acme/diabetes", "acme/deploy", "writer-token", "reader-token"
 HASHES = {"better": "b" * 32, "worse": "c" * 32}
 RAW = "a" * 32
