@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from model_gitops.core.image.content import is_digest
+from model_gitops.core.image.names import is_digest
 from model_gitops.core.lineage.facts import Deployed
 from model_gitops.errors import RefusedError
 
