@@ -69,6 +69,9 @@ def test_on_a_pull_request_the_tag_is_the_heads(project: Project, tmp_path: Path
         ({"smoke_test": "nowhere.yaml"}, "can't be read"),
         ({"smoke_test": "prot: 80"}, "write `port`"),
         ({"smoke_test": "request: {body-file: nowhere}"}, "nowhere"),
+        ({"smoke_test": "request: {body-file: /proc/self/environ}"}, "no file of the workspace"),
+        ({"smoke_test": "request: {body-file: ../outside}"}, "no file of the workspace"),
+        ({"smoke_test": "request: {body-file: .git/config}"}, "no file of the workspace"),
         ({"push": "yes"}, "neither `true` nor `false`"),
     ],
 )
