@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from conftest import PROMOTION, Flow
+from promotion_world import PROMOTION, Flow
 from world import HASHES, READER, Told, rewrite
 
 from model_gitops.adapters import process
@@ -36,23 +36,6 @@ def test_a_worse_model_is_refused_and_a_better_one_passes(deployed: Flow) -> Non
     assert judge(deployed, deployed.files("better", 60)).code == 0
 
 
-def test_the_working_tree_says_nothing(deployed: Flow) -> None:
-    deployed.change("experiment/a", deployed.files("worse", 5))
-    deployed.pull_request("experiment/a", "main")
-    # As a test of the branch may do, or whoever runs in the job before.
-    (deployed.work.directory / "metrics.json").write_text('{"r2": 0.99}', encoding="utf-8")
-    told = deployed.run("gate-metrics", token=READER)
-    assert told.code == 3
-    assert "0.111 is worse than 0.455" in told.log
-
-
-def test_metrics_that_were_committed_by_hand_are_refused(deployed: Flow) -> None:
-    told = judge(deployed, deployed.files("worse", 5) | {"metrics.json": '{"r2": 0.99}'})
-    assert told.code == 3
-    assert "can't judge this candidate" in told.log
-    assert "stage evaluate has metrics.json with hash" in told.log
-
-
 def test_metrics_of_another_model_are_refused(deployed: Flow) -> None:
     files = deployed.files("better", 60)
     lock = json.loads(files["dvc.lock"])
@@ -63,20 +46,6 @@ def test_metrics_of_another_model_are_refused(deployed: Flow) -> None:
 
 
 @pytest.mark.parametrize("tag", ["diabetes#dev#9", "diabetes@deprecated"])
-def test_a_tag_does_not_choose_the_champion(deployed: Flow, tag: str) -> None:
-    # Whoever may push a tag points the stage to an empty commit, or withdraws the model.
-    deployed.work.run("checkout", "--quiet", "--orphan", "empty")
-    deployed.work.run("rm", "--quiet", "-r", "--force", ".")
-    deployed.work.run("commit", "--quiet", "--allow-empty", "-m", "empty")
-    for name in (tag, "diabetes@v0.0.9", "diabetes@v0.0.8"):
-        deployed.work.run("tag", "--annotate", "-m", name, name)
-        deployed.work.run("push", "--quiet", "origin", name)
-    told = judge(deployed, deployed.files("worse", 5))
-    assert told.code == 3, told.log
-    assert "0.111 is worse than 0.455" in told.log
-    assert deployed.run("check-promotion", token=READER).code == 0
-
-
 def test_where_nothing_runs_only_the_bounds_count(flow: Flow) -> None:
     told = judge(flow, flow.files("worse", 5))
     assert told.code == 0, told.log
