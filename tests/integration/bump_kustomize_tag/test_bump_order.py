@@ -204,6 +204,9 @@ def test_history_is_not_downloaded_to_find_the_incumbent(
     assert set(depths) == {1}
 
 
+# --- who is asked which commit is later --------------------------------------------------------------
+
+
 def test_the_api_knows_which_commit_is_later(
     deploy: Work,
     source: Work,

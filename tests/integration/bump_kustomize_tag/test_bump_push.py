@@ -29,6 +29,9 @@ def diff(work: Work) -> list[str]:
     return [line for line in text.splitlines() if re.match(r"[-+](?![-+])", line)]
 
 
+# --- push ------------------------------------------------------------------------------------------
+
+
 def test_a_bump_is_a_small_diff_with_trailers(deploy: Work, source: Work, step: Step) -> None:
     sha = source.pull()
     outputs = step.run(

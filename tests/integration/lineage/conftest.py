@@ -15,7 +15,7 @@ from model_gitops_local import toolchain
 from model_gitops_local.forge.openapi import strict_forge
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def settings(docker_engine: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What a child needs: docker's command line with buildx. No engine is asked."""
     config = tmp_path_factory.mktemp("docker")
@@ -24,7 +24,7 @@ def settings(docker_engine: Any, tmp_path_factory: pytest.TempPathFactory) -> di
     return {"DOCKER_CONFIG": str(config)}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def whole(
     registry: str, settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[World]:

@@ -134,6 +134,9 @@ def test_a_step_gets_outputs_and_a_summary(whole: World, tmp_path: Path) -> None
     assert "| ✅ | model → data |" in summary
 
 
+# --- errors --------------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize(
     ("subject", "code", "said"),
     [
