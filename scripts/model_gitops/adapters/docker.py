@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model_gitops.adapters import process
+from model_gitops import runner
+from model_gitops.adapters import process, tool_store
 from model_gitops.core import retry
 from model_gitops.core.image import content as image
 from model_gitops.core.image import dockerignore
@@ -36,6 +37,12 @@ _TRANSFER_SECONDS: float = 3600
 # pushed in silence.
 _SILENT_SECONDS: float = 1800
 PLATFORM_VARIABLE = "DOCKER_DEFAULT_PLATFORM"
+# The folder of docker's plugins that the runner's owner trusts in a workflow, beside the system's.
+PLUGINS = "MODEL_GITOPS_DOCKER_PLUGINS"
+_BUILDX_FIX = (
+    "apt-get install docker-buildx-plugin; a plugin in the account's own folder is not used in a"
+    f" workflow unless {PLUGINS} names that folder"
+)
 _HUB = "https://index.docker.io/v1/"
 _INSPECT = '{"manifest":{{json .Manifest}},"image":{{json .Image}}}'
 
@@ -181,7 +188,7 @@ class Docker:
             version = self._run("buildx", "version", check=False).stdout.strip()
             raise ExternalError(
                 f"this buildx is older than v0.15.0: {version or 'it tells no version'}",
-                fix="apt-get install docker-buildx-plugin (or run docker/setup-buildx-action first)",
+                fix=_BUILDX_FIX,
             )
 
     def build(
@@ -425,22 +432,29 @@ class Docker:
 def private_config(parent: Path, host: str | None) -> dict[str, str]:
     """Give docker a configuration of its own in `parent`, a folder that is removed with the step.
 
-    It starts as the user's: logins, credential helpers, plugins, builders and contexts keep working.
+    It starts as the user's: logins, credential helpers, builders and contexts keep working. Its
+    plugins do so outside a workflow only: in one, the system's and the runner's owner's count.
     `host` is the registry to log in to (empty: Docker Hub), None without a login; its password goes
     into this folder, not into a credential store. Returns the variables that say where it is.
+    Raises InputError where others may change the owner's folder of plugins.
     """
+    plugins = _plugins()
     own = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
     folder = parent / "docker-config"
     folder.mkdir(mode=0o700)
     config: dict[str, Any] = {}
     if own.is_dir():
         for entry in own.iterdir():
-            if entry.name != "config.json":
+            if entry.name not in {"config.json", *([] if plugins is None else ["cli-plugins"])}:
                 (folder / entry.name).symlink_to(entry.resolve())
         with suppress(FileNotFoundError):
             config = _json((own / "config.json").read_text(encoding="utf-8"))
     if not isinstance(config, dict):
         raise ExternalError(f"{own / 'config.json'} is not docker's configuration")
+    if plugins is not None:
+        config.pop("cliPluginsExtraDirs", None)
+        if plugins:
+            (folder / "cli-plugins").symlink_to(Path(plugins).resolve())
     helpers = config.get("credHelpers") or {}
     if host is not None and (config.get("credsStore") or helpers):
         config["credHelpers"] = {**helpers, host or _HUB: ""}
@@ -448,6 +462,28 @@ def private_config(parent: Path, host: str | None) -> dict[str, str]:
     file.touch(mode=0o600)
     file.write_text(json.dumps(config), encoding="utf-8")
     return {"DOCKER_CONFIG": str(folder)}
+
+
+def _plugins() -> str | None:
+    """Return the folder of plugins that the runner's owner gives; "" for the system's alone.
+
+    None outside a workflow: a person's own are as good as their shell. In one, an earlier job may have
+    left a plugin in the account's folder. Raises InputError where others may change what is given.
+    """
+    given = os.environ.get(PLUGINS, "")
+    if not given:
+        in_job = runner.in_workflow() or runner.temporary_folder() is not None
+        return "" if in_job else None
+    folder = Path(given)
+    problem = tool_store.problem_of(folder)
+    with suppress(OSError):
+        problem = problem or next(filter(None, map(tool_store.problem_of, folder.iterdir())), "")
+    if problem:
+        raise InputError(
+            f"{PLUGINS} is {given!r}: {problem}",
+            fix=f"unset {PLUGINS}, or name a folder that only its owner may change",
+        )
+    return given
 
 
 def _json(text: str) -> Any:
@@ -479,7 +515,7 @@ def _require_buildx(said: str) -> None:
     if any(text in said for text in ("not a docker command", "unknown command", "unknown flag")):
         raise ExternalError(
             "docker has no `buildx` on this machine",
-            fix="apt-get install docker-buildx-plugin (or run docker/setup-buildx-action first)",
+            fix=_BUILDX_FIX,
         )
 
 
