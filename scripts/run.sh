@@ -54,7 +54,8 @@ ours() { # FOLDER: it is one, no link, ours, and nobody else may write to it
   (umask 077 && mkdir -p "$1" 2>/dev/null) || true
   [[ -n "$(find "$1" -prune -type d -user "$(id -u)" ! -perm -020 ! -perm -002 2>/dev/null)" ]]
 }
-store="" kept=false
+store="" kept=false person=false
+[[ -n "${RUNNER_TEMP:-}" || "${GITHUB_ACTIONS:-}" == true || -z "${XDG_CACHE_HOME:-${HOME:-}}" ]] || person=true
 if [[ "${name}" == extra ]]; then
   store=${3%/*} # that of the action that asks
   [[ ! -f "$3.manifest" ]] || kept=true
@@ -62,8 +63,8 @@ elif [[ -n "${MODEL_GITOPS_STORE:-}" ]]; then
   store=${MODEL_GITOPS_STORE} kept=true # the runner's owner says so
 elif [[ -n "${RUNNER_TEMP:-}" ]]; then
   ! ours "${RUNNER_TEMP}/model-gitops" || store="${RUNNER_TEMP}/model-gitops"
-elif [[ "${GITHUB_ACTIONS:-}" != true && -n "${XDG_CACHE_HOME:-${HOME:-}}" ]]; then
-  store="${XDG_CACHE_HOME:-${HOME}/.cache}/model-gitops" # a person at a machine
+elif [[ "${person}" == true ]]; then
+  store="${XDG_CACHE_HOME:-${HOME}/.cache}/model-gitops"
   if ! ours "${store}"; then
     [[ ! -e "${store}" && ! -L "${store}" ]] ||
       fail 2 "${store} is not ours alone: give it to this account and chmod 0700 it, or remove it"
@@ -148,7 +149,7 @@ if ! usable; then
   # uv takes what its cache holds for what the hash is of: no cache that outlives a job is used in one.
   if [[ "${kept}" == true ]]; then
     export UV_NO_CACHE=1 UV_LINK_MODE=copy
-  elif [[ -n "${RUNNER_TEMP:-}" ]]; then
+  elif [[ "${person}" != true ]]; then
     export UV_CACHE_DIR="${store}/uv-cache"
   fi
   (
