@@ -125,7 +125,9 @@ def small_release(folder: Path) -> Iterator[Release]:
         "light-1.0-py3-none-any.whl": _wheel("light", "1.0", {"light/__init__.py": "x = 1\n"}),
         "late-1.0-py3-none-any.whl": _wheel("late", "1.0", {"late/__init__.py": "x = 1\n"}),
         "setuptools-1.0-py3-none-any.whl": _wheel(
-            "setuptools", "1.0", {"setuptools/__init__.py": "", "setuptools/build_meta.py": _BACKEND}
+            "setuptools",
+            "1.0",
+            {"setuptools/__init__.py": "", "setuptools/build_meta.py": _BACKEND},
         ),
         "crcmod-1.7.tar.gz": _sdist(),
     }
@@ -164,7 +166,8 @@ def _wheel(name: str, version: str, files: dict[str, str]) -> bytes:
             wheel.writestr(path, text)
         wheel.writestr(f"{info}/METADATA", _metadata(name, version))
         wheel.writestr(
-            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+            f"{info}/WHEEL",
+            "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         )
         record = "".join(f"{path},,\n" for path in (*files, f"{info}/METADATA", f"{info}/WHEEL"))
         wheel.writestr(f"{info}/RECORD", f"{record}{info}/RECORD,,\n")

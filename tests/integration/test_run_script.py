@@ -268,7 +268,13 @@ class TestAnInstallThatFails:
 
     @pytest.mark.parametrize(
         "arguments",
-        [(), ("remote-s3",), ("local", "/tmp/x"), ("remote-../x", "/tmp/x"), ("remote-S3", "/tmp/x")],
+        [
+            (),
+            ("remote-s3",),
+            ("local", "/tmp/x"),
+            ("remote-../x", "/tmp/x"),
+            ("remote-S3", "/tmp/x"),
+        ],
     )
     def test_an_extra_is_one_of_a_remote(
         self, arguments: tuple[str, ...], release: Release
