@@ -16,8 +16,8 @@ if [[ " dev local extra ${known} " != *" ${name} "* || "${name}" == *[!a-z-]* ]]
   exit 2
 fi
 
-say() { # LEVEL MESSAGE: one annotation in a workflow, one line elsewhere
-  if [[ "${GITHUB_ACTIONS:-}" == true ]]; then
+say() { # LEVEL MESSAGE: one annotation in a workflow, one line elsewhere, and for the action that asks
+  if [[ "${GITHUB_ACTIONS:-}" == true && "${name}" != extra ]]; then
     echo "::$1 title=${name}::$2"
   else
     echo "$1: $2" >&2

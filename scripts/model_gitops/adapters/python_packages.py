@@ -30,12 +30,7 @@ def ensure_extra(extra: str, *, module: str, package: str) -> None:
         )
     runner.say(f"installing {package}")
     # The one installer: the same lock, store and manifest. What it says is said here again.
-    done = process.run(
-        ["bash", script, "extra", extra, sys.prefix],
-        env={"GITHUB_ACTIONS": ""},
-        check=False,
-        timeout=1800,
-    )
+    done = process.run(["bash", script, "extra", extra, sys.prefix], check=False, timeout=1800)
     if done.returncode != 0:
         said = done.stderr.strip()
         reason = said.rpartition("error: ")[2] or f"status {done.returncode}"
