@@ -89,6 +89,8 @@ environment="${store}/${lock:0:16}"
 case "${name}" in
   dev) environment+=-dev kept=false ;; # a developer's tools write into it
   extra) environment=$3 ;;
+  # Each its own where files are compared: a light action does not pay for DVC's ten thousand.
+  *) [[ "${kept}" != true ]] || environment+="-${name}" ;;
 esac
 python="${environment}/bin/python"
 ready="${environment}/ready-${extras[1]}" # written last: a set-up that was cut off is made again

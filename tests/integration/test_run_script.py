@@ -78,6 +78,12 @@ class TestInAJob:
         (made,) = (tmp_path / "temporary").iterdir()
         assert mode(made) == 0o700
 
+    def test_another_action_adds_to_it(self, release: Release, tmp_path: Path) -> None:
+        for name in ("check-promotion", "dvc-pull-model", "check-promotion"):
+            done = release.run(name, RUNNER_TEMP=str(tmp_path))
+            assert (done.code, done.out) == (0, f"ran {name}\n"), done.err
+        assert (site_packages(tmp_path / "model-gitops") / "crcmod" / "__init__.py").is_file()
+
 
 class TestOfAPerson:
     def test_it_is_in_the_cache_of_the_account(self, release: Release, tmp_path: Path) -> None:
@@ -137,11 +143,13 @@ class TestAStoreThatTheOwnerGives:
         )
         assert (again.code, again.out, again.err) == (0, "ran check-promotion\n", "")
 
-    def test_another_action_adds_to_it(self, release: Release, kept: Path) -> None:
+    def test_each_action_has_its_own_there(self, release: Release, kept: Path) -> None:
         for name in ("check-promotion", "dvc-pull-model", "check-promotion", "dvc-pull-model"):
             done = release.run(name, MODEL_GITOPS_STORE=str(kept))
             assert (done.code, done.out, done.err) == (0, f"ran {name}\n", "")
-        assert (site_packages(kept) / "crcmod" / "__init__.py").is_file()
+        built = {path.parent.name for path in kept.glob("*/lib/python3*/site-packages/crcmod")}
+        assert len(environments(kept)) == 2
+        assert len(built) == 1
 
     def test_what_only_the_project_needs_is_added_late(self, release: Release, kept: Path) -> None:
         release.run("check-promotion", MODEL_GITOPS_STORE=str(kept))
