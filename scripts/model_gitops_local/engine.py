@@ -53,7 +53,9 @@ class Engine:
             "BUILDX_CONFIG": str((self.config / "buildx").resolve()),
             "DOCKER_CONTEXT": "",
             # In a workflow an action takes no plugin from an account's folder: here its owner says so.
-            docker_config.PLUGINS: str((self.config / "cli-plugins/docker-buildx").resolve().parent),
+            docker_config.PLUGINS: str(
+                (self.config / "cli-plugins/docker-buildx").resolve().parent
+            ),
         }
         if builder := Builder(self.state).name:
             variables["BUILDX_BUILDER"] = builder
