@@ -22,12 +22,12 @@ CONTRACT: dict[str, tuple[str, str]] = {
         "environment stage model image deploy-repository deploy-path deploy-mode incumbent",
     ),
     "dvc-pull-model": (
-        "model revision remote remote-config working-directory jobs",
-        "path hash size type",
+        "model revision remote remote-config working-directory jobs sha256",
+        "path hash size type sha256",
     ),
     "gate-metrics": ("config baseline candidate", "passed table"),
     "gto-register-stage": (
-        "model stage version bump revision message remote push",
+        "model stage version bump revision message remote push sha256",
         "version version-tag stage-tag previous-version operation",
     ),
     "build-push-image": (
