@@ -25,8 +25,8 @@ CONTRACT: dict[str, tuple[str, str]] = {
         "rules",
     ),
     "dvc-pull-model": (
-        "model revision remote remote-config working-directory jobs",
-        "path hash size type",
+        "model revision remote remote-config working-directory jobs sha256",
+        "path hash size type sha256",
     ),
     "gate-metrics": (
         "config baseline candidate measured deploy-branch token ssh-key known-hosts remote "
@@ -34,7 +34,7 @@ CONTRACT: dict[str, tuple[str, str]] = {
         "passed table",
     ),
     "gto-register-stage": (
-        "model stage version bump revision message remote push",
+        "model stage version bump revision message remote push sha256",
         "version version-tag stage-tag previous-version operation",
     ),
     "build-push-image": (

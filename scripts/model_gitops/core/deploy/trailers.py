@@ -35,6 +35,10 @@ def parse_trailers(lines: Iterable[str]) -> Trailers:
         ):
             problem = "a commit is given by its full hash, in lowercase"
             raise InputError.of("trailers", line, problem, fix=f"{key}: ${{{{ github.sha }}}}")
+        if key.lower() == "model-sha256" and value and not re.fullmatch(r"[0-9a-f]{64}", value):
+            problem = "a SHA-256 is 64 lowercase hex digits"
+            fix = f"{key}: ${{{{ steps.model.outputs.sha256 }}}}"
+            raise InputError.of("trailers", line, problem, fix=fix)
         if key.lower() == "rollback" and value not in ("", "true", "false"):
             problem = "it is neither `true` nor `false`"
             raise InputError.of("trailers", line, problem, fix="Rollback: true")
