@@ -29,6 +29,7 @@
 #   [exit 0]
 set -euo pipefail
 
+stated=$(sed -n 's/^#   //p' "$0") # the lines above, line by line
 work=$(mktemp -d)
 trap 'rm -rf "${work}"' EXIT
 unset "${!GIT_@}" "${!XDG_@}" "${!DVC_@}"
@@ -78,5 +79,4 @@ shallow() { git clone --quiet --depth 1 "file://${work}/repo" "${work}/$1" && cd
   seen dvc exp list --name-only
 } | sed '/^$/d' >"${work}/seen"
 
-# What the head of this file states, line by line.
-diff <(sed -n 's/^#   //p' "$0") "${work}/seen"
+diff <(echo "${stated}") "${work}/seen"
