@@ -100,9 +100,7 @@ def test_hostile_names_do_no_harm(project: Project) -> None:
         project.config(result.outputs["tag"])["config"]["Labels"]["a"]
         == "--push $(touch pwned), b=c"
     )
-    assert project.tags() == sorted(
-        [result.outputs["tag"], *(t for t in project.tags() if t.startswith("fp-"))]
-    )
+    assert project.tags() == [result.outputs["tag"]]
 
 
 def test_a_registry_that_is_away(project: Project) -> None:
