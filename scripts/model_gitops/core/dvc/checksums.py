@@ -10,7 +10,7 @@ from model_gitops.errors import InputError
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # What `sha256sum` writes for these characters in a name, so that a line stays a line.
-_ESCAPES = {ord("\\"): "\\\\", ord("\n"): "\\n", ord("\r"): "\\r"}
+_ESCAPES = {0x5C: "\\\\", 0x0A: "\\n", 0x0D: "\\r"}
 
 
 def is_sha256(value: str) -> bool:
