@@ -149,9 +149,9 @@ def test_what_kustomize_makes_of_the_entry_is_the_entry() -> None:
 
 
 def test_production_takes_merged_pull_requests_only() -> None:
-    assert {
-        link.name for link in broken(links_of.check(replace(TRACE, by_pull=True)))
-    } == {"deploy commit → deploy pull request"}
+    assert {link.name for link in broken(links_of.check(replace(TRACE, by_pull=True)))} == {
+        "deploy commit → deploy pull request"
+    }
     unasked = {"deploy pull request": "no token"}
     asked = replace(TRACE, by_pull=True, unasked=unasked)
     assert states(asked)["deploy commit → deploy pull request"] == "unknown"
