@@ -35,6 +35,11 @@ def md5(text: str) -> str:
     return hashlib.md5(text.encode()).hexdigest()
 
 
+def fingerprint(model: str) -> str:
+    """The fingerprint of the content of an image with `model`."""
+    return hashlib.sha256(model.encode()).hexdigest()
+
+
 def push_image(registry: str, name: str, tag: str, labels: dict[str, str], salt: str = "") -> str:
     """Push an image without layers, with `labels`; return its digest."""
     config = json.dumps(
@@ -183,6 +188,7 @@ class World:
         return {
             "io.model-gitops.model.name": "diabetes",
             "io.model-gitops.model.hash": HASHES[model],
+            "io.model-gitops.fingerprint": fingerprint(model),
             "org.opencontainers.image.revision": commit,
         }
 
@@ -202,7 +208,8 @@ class World:
                 "images": f"diabetes={self.image}:{commit}@{digest}",
                 "trailers": f"Model: diabetes@{more.pop('version', 'v0.0.1')}\n"
                 f"Model-Hash: {more.pop('model_hash', HASHES['better'])}\n"
-                f"Source-Repository: {MODEL}\nSource-Commit: {commit}",
+                f"Source-Repository: {MODEL}\nSource-Commit: {commit}\n"
+                f"Image-Fingerprint: {fingerprint('better')}",
                 **more,
             },
         )

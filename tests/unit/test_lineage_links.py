@@ -16,6 +16,7 @@ from model_gitops.core.lineage import links as links_of
 from model_gitops.core.lineage import report as lineage_report
 from model_gitops.core.lineage import status
 from model_gitops.core.lineage.facts import Deployed, Pull, Registered, Source, Stored, Trace
+from model_gitops.core.lineage.link import broken
 from model_gitops.core.lineage.status import Candidate, Status
 from model_gitops.errors import InputError
 
@@ -63,7 +64,7 @@ def test_a_whole_chain_holds() -> None:
     found = states(TRACE)
     assert set(found.values()) == {"verified"}
     assert len(found) == 12
-    assert links_of.broken(links_of.check(TRACE)) == ()
+    assert broken(links_of.check(TRACE)) == ()
 
 
 def test_what_was_not_asked_is_unknown_and_not_broken() -> None:
@@ -109,7 +110,7 @@ def broken_by(**changes: object) -> set[str]:
     """The links that break where facts of the deployment change."""
     assert TRACE.deployed
     trace = replace(TRACE, deployed=replace(TRACE.deployed, **changes))  # type: ignore[arg-type]
-    return {link.name for link in links_of.broken(links_of.check(trace))}
+    return {link.name for link in broken(links_of.check(trace))}
 
 
 def test_a_deploy_commit_that_says_nothing_of_its_source_is_no_deployment() -> None:
@@ -148,9 +149,9 @@ def test_what_kustomize_makes_of_the_entry_is_the_entry() -> None:
 
 
 def test_production_takes_merged_pull_requests_only() -> None:
-    assert {
-        link.name for link in links_of.broken(links_of.check(replace(TRACE, by_pull=True)))
-    } == {"deploy commit → deploy pull request"}
+    assert {link.name for link in broken(links_of.check(replace(TRACE, by_pull=True)))} == {
+        "deploy commit → deploy pull request"
+    }
     unasked = {"deploy pull request": "no token"}
     asked = replace(TRACE, by_pull=True, unasked=unasked)
     assert states(asked)["deploy commit → deploy pull request"] == "unknown"
@@ -158,18 +159,18 @@ def test_production_takes_merged_pull_requests_only() -> None:
 
 def test_a_branch_that_the_server_has_not_is_named() -> None:
     gone = replace(TRACE, source=replace(SOURCE, tip="", on_branch=False))
-    (link,) = links_of.broken(links_of.check(gone))
+    (link,) = broken(links_of.check(gone))
     assert link.right == "the server has no branch main"
 
 
 def test_another_models_version_is_no_version() -> None:
     trace = replace(TRACE, version=Registered("other", "v1.0.0", "other@v1.0.0", HEAD, HASH))
-    names = {link.name for link in links_of.broken(links_of.check(trace))}
+    names = {link.name for link in broken(links_of.check(trace))}
     assert names == {"version → model", "stage → version"}
     assert TRACE.stored
     labels = {**LABELS, "io.model-gitops.model.name": "other"}
     foreign = replace(TRACE, stored=replace(TRACE.stored, labels=labels))
-    (link,) = links_of.broken(links_of.check(foreign))
+    (link,) = broken(links_of.check(foreign))
     assert link.left == "the image's label says model other"
 
 
@@ -181,7 +182,7 @@ def test_a_stage_that_moves_while_a_pull_request_is_open_is_pending() -> None:
 
 def test_a_registry_that_nobody_can_read_is_named() -> None:
     torn = replace(TRACE, held="", held_problem="several versions at commit abc: v1, v2")
-    (link,) = links_of.broken(links_of.check(torn))
+    (link,) = broken(links_of.check(torn))
     assert (link.name, link.right) == ("stage → version", torn.held_problem)
 
 
@@ -194,7 +195,7 @@ def test_what_nobody_could_compare_is_said_beside_what_holds() -> None:
 
 def test_a_commit_that_is_gone_is_named_once() -> None:
     gone = replace(TRACE, source=Source(COMMIT, known=False, branch="main"), recipe=None)
-    (link,) = links_of.broken(links_of.check(gone))
+    (link,) = broken(links_of.check(gone))
     assert link.right == "the model repository has no such commit"
 
 
@@ -212,7 +213,7 @@ def test_data_of_any_kind_is_json() -> None:
 def test_a_link_names_both_sides_and_what_to_do() -> None:
     assert TRACE.stored
     moved = replace(TRACE, stored=replace(TRACE.stored, tag_digest=OTHER))
-    (link,) = links_of.broken(links_of.check(moved))
+    (link,) = broken(links_of.check(moved))
     assert DIGEST in link.left
     assert OTHER in link.right
     assert f"--tag r.example/m:{COMMIT} r.example/m@{DIGEST}" in link.fix

@@ -14,7 +14,8 @@ from model_gitops.core.gto import revision
 from model_gitops.core.image.names import is_reference_of_image, split_reference
 from model_gitops.core.lineage import report as lineage_report
 from model_gitops.core.lineage.facts import Trace
-from model_gitops.core.lineage.links import broken, check
+from model_gitops.core.lineage.link import broken
+from model_gitops.core.lineage.links import check
 from model_gitops.errors import InputError, RefusedError
 from model_gitops.options import (
     Config,

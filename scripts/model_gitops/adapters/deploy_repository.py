@@ -198,6 +198,22 @@ class DeployRepository:
                 return None
         return None
 
+    def find_deployment(self, branch: str, path: str, name: str, digest: str) -> str:
+        """Return the last deploy commit by which the entry `name` of the file `path` had `digest`.
+
+        Empty where none ever did, by all of the branch's history.
+        """
+        for depth in DEEPER:
+            tip = self.fetch(branch, depth=depth)
+            for one in self._log(tip, path):
+                if digest in one.trailers.get("image-digest", ()):
+                    image = self.image_at(one.commit, path, name)
+                    if image and image.digest == digest:
+                        return one.commit
+            if not self._cut_off():
+                break
+        return ""
+
     def was_deployed(self, branch: str, path: str) -> bool:
         """Whether a deployment ever changed the file `path`: some commit of it says a digest."""
         tip = self.fetch(branch, depth=_DEPTHS[-1])

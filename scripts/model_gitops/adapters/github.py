@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from model_gitops import runner
 from model_gitops.core.deploy.location import is_loopback
+from model_gitops.core.lineage.reviews import Review
 from model_gitops.errors import ExternalError, InputError
 
 if TYPE_CHECKING:
@@ -46,7 +47,11 @@ class AlreadyExistsError(ApiError):
 
 @dataclass(frozen=True)
 class PullRequest:
-    """A pull request. `url` is the page for people, `head_ref` and `base_ref` are branch names."""
+    """A pull request. `url` is the page for people, `head_ref` and `base_ref` are branch names.
+
+    `head_repository` is the `owner/name` that `head_ref` is in, empty for a fork that was deleted, and
+    `author` the login of who opened it, empty for an account that was.
+    """
 
     number: int
     url: str
@@ -57,6 +62,8 @@ class PullRequest:
     head_ref: str
     head_sha: str
     base_ref: str
+    head_repository: str
+    author: str
 
 
 @dataclass(frozen=True)
@@ -145,15 +152,20 @@ class GitHub:
             found = [_pull_request(pull) for pull in self._repository.get_commit(sha).get_pulls()]
         return sorted(found, key=lambda pull: pull.state != "open")
 
-    def approvals(self, number: int) -> tuple[str, ...]:
-        """Return who approves pull request `number`: whose last verdict is an approval, sorted."""
-        verdicts: dict[str, str] = {}
+    def reviews(self, number: int) -> list[Review]:
+        """Return the reviews of pull request `number`, oldest first. Raises ApiError."""
         with self._errors(f"list the reviews of pull request {number}", "pull-requests: read"):
-            for review in self._repository.get_pull(number).get_reviews():
-                # A comment is no verdict. The account behind a review may have been deleted.
-                if review.user and review.state in ("APPROVED", "CHANGES_REQUESTED", "DISMISSED"):
-                    verdicts[review.user.login] = review.state
-        return tuple(sorted(login for login, state in verdicts.items() if state == "APPROVED"))
+            return [
+                Review(
+                    login=found.user.login,
+                    # Gitea leaves the state as it was, and says it beside.
+                    verdict="DISMISSED" if found.raw_data.get("dismissed") else found.state,
+                    commit=found.commit_id or "",
+                    is_person=found.user.type != "Bot" and not found.user.login.endswith("[bot]"),
+                )
+                for found in self._repository.get_pull(number).get_reviews()
+                if found.user  # the account behind a review may have been deleted
+            ]
 
     def is_ancestor(self, ancestor: str, descendant: str) -> bool | None:
         """Whether commit `ancestor` is in the history of `descendant`; None where GitHub can't tell.
@@ -367,6 +379,8 @@ def _pull_request(pull: ApiPullRequest) -> PullRequest:
         head_ref=pull.head.ref,
         head_sha=pull.head.sha,
         base_ref=pull.base.ref,
+        head_repository=pull.head.repo.full_name if pull.head.repo else "",
+        author=pull.user.login if pull.user else "",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import re
 from collections.abc import Callable
 
@@ -13,7 +14,9 @@ from world import (
     MODEL,
     RAW,
     World,
+    api,
     links,
+    merge,
     push_image,
     retag,
     rewrite,
@@ -177,6 +180,95 @@ def second_version_of_one_commit(world: World) -> None:
     bare.run("tag", "--annotate", "-m", "x", "diabetes@v0.0.9", commit, env=PERSON)
 
 
+def commit_on(world: World, branch: str, to: str, readme: str) -> str:
+    """Push a commit that changes no model, on top of `branch`, to branch `to`."""
+    world.work.run("fetch", "--quiet", "origin")
+    world.work.run("checkout", "--quiet", "-B", "edit", f"origin/{branch}")
+    return world.commit(world.work, {"readme": readme}, to)
+
+
+def deploy_production(world: World, commit: str, **more: str) -> None:
+    """Deploy a commit to production with the image that staging runs."""
+    world.work.run("fetch", "--quiet", "origin")
+    head = world.work.commit_of("origin/experiment/better") or ""
+    name = world.image.partition("/")[2]
+    digest = push_image(world.registry, name, commit, world.labels(head, "better"))
+    world.deploy("production", commit, digest, **more)
+
+
+def change_the_base(world: World) -> None:
+    """The checks were green for a pull request into main; then it is merged into production."""
+    commit_on(world, "production", "experiment/direct", "direct\n")
+    ada, grace = api(MODEL, world), api(MODEL, world, "second-token")
+    number = ada.create_pull(base="main", head="experiment/direct", title="x", body="").number
+    ada.get_pull(number).edit(base="production")
+    grace.get_pull(number).create_review(event="APPROVE")
+    deploy_production(world, str(ada.get_pull(number).merge(merge_method="merge").sha))
+
+
+def skip_an_environment(world: World) -> None:
+    """All that production's deploy commit says is right, and staging never had the image."""
+    commit = world.work.commit_of("origin/production") or ""
+    head = world.work.commit_of("origin/experiment/better") or ""
+    name = world.image.partition("/")[2]
+    digest = push_image(world.registry, name, commit, world.labels(head, "better"), salt="s")
+    world.deploy("production", commit, digest)
+
+
+def ask_for_approvals(world: World) -> None:
+    """One for each environment; of the others production is asked for alone."""
+    world.work.run("checkout", "--quiet", "--detach", "origin/production")
+    file = world.work.directory / "promotion.yaml"
+    file.write_text(json.dumps({**json.loads(file.read_text("utf-8")), "approvals": 1}), "utf-8")
+
+
+def merge_unapproved(world: World) -> None:
+    commit_on(world, "staging", "staging", "unapproved\n")
+    deploy_production(world, merge(world, MODEL, "staging", "production", approve=False))
+    ask_for_approvals(world)
+
+
+def push_after_the_approval(world: World) -> None:
+    commit_on(world, "staging", "staging", "good\n")
+    pull = api(MODEL, world).create_pull(base="production", head="staging", title="x", body="")
+    api(MODEL, world, "second-token").get_pull(pull.number).create_review(event="APPROVE")
+    commit_on(world, "staging", "staging", "not so good\n")
+    deploy_production(world, merge(world, MODEL, "staging", "production", approve=False))
+    ask_for_approvals(world)
+
+
+def say_another_fingerprint(world: World) -> None:
+    commit = world.work.commit_of("origin/production") or ""
+    rewrite(
+        world,
+        lambda text: text + "\n",
+        message=f"Deploy\n\n{deploy_trailers(world, commit)}\nImage-Fingerprint: {'e' * 64}",
+    )
+
+
+def say_another_sha256(world: World) -> None:
+    """The deploy commit recorded one file, and the version another with the same MD5."""
+    bare = Git(world.top / "model.git")
+    version = bare.run("rev-parse", "diabetes@v0.0.1^{}").strip()
+    record = f"x\n\nModel-Hash: {HASHES['better']}\nModel-SHA256: {'f' * 64}"
+    bare.run("tag", "--force", "--annotate", "-m", record, "diabetes@v0.0.1", version, env=PERSON)
+    commit = world.work.commit_of("origin/production") or ""
+    rewrite(
+        world,
+        lambda text: text + "\n",
+        message=f"Deploy\n\n{deploy_trailers(world, commit)}\nModel-SHA256: {'d' * 64}",
+    )
+
+
+def deploy_trailers(world: World, commit: str) -> str:
+    """What the deploy commit of `commit` says, but for what a test adds."""
+    _, found = world.trace("production")
+    return (
+        f"Model: diabetes@v0.0.1\nModel-Hash: {HASHES['better']}\nSource-Repository: {MODEL}\n"
+        f"Source-Commit: {commit}\nImage-Digest: {found['image']['digest']}"
+    )
+
+
 PERSON = {
     f"GIT_{role}_{what}": value
     for role in ("AUTHOR", "COMMITTER")
@@ -185,7 +277,7 @@ PERSON = {
 Tampering = Callable[[World], None]
 TAMPERED: dict[str, tuple[Tampering, set[str], str]] = {
     "retagged image": (retag, {"overlay → registry"}, "the registry's"),
-    "overlay with another digest": (other_digest, {"overlay → deploy commit", "deploy commit → source commit", "deploy commit → deploy pull request", "overlay → registry"}, "says"),
+    "overlay with another digest": (other_digest, {"overlay → environment before", "overlay → deploy commit", "deploy commit → source commit", "deploy commit → deploy pull request", "overlay → registry"}, "says"),
     "overlay without a digest": (edit_overlay(" *digest: .*\n", ""), {"overlay → deploy commit", "deploy commit → source commit", "deploy commit → deploy pull request", "overlay → registry"}, "no digest"),
     "overlay with another tag": (edit_overlay("newTag: ", "newTag: x"), {"overlay → deploy commit", "deploy commit → source commit", "deploy commit → deploy pull request", "overlay → registry"}, "sets"),
     "overlay with another name": (edit_overlay("{world.image}", "{world.image}-evil"), {"overlay → deploy commit", "deploy commit → source commit", "deploy commit → deploy pull request", "overlay → promotion.yaml"}, "-evil"),
@@ -196,18 +288,24 @@ TAMPERED: dict[str, tuple[Tampering, set[str], str]] = {
     "edited dvc.lock on the branch": (edit_lock_on_the_branch, {"branch → source commit"}, "d" * 32),
     "rewritten history": (rewrite_history, {"deploy commit → source commit", "branch → source commit"}, "not on branch production"),
     "edited dvc.lock in the checkout": (edit_lock_in_the_checkout, {"checkout → source commit"}, "edited dvc.lock"),
-    "edited dvc.lock, deployed": (deploy_a_contradictory_commit, {"model → data", "source commit → pull request"}, "e" * 32),
-    "image of another model": (deploy_another_model_under_the_name, {"image → model", "image → build commit"}, HASHES["worse"]),
+    "edited dvc.lock, deployed": (deploy_a_contradictory_commit, {"overlay → environment before", "model → data", "source commit → pull request"}, "e" * 32),
+    "image of another model": (deploy_another_model_under_the_name, {"deploy commit → image", "overlay → environment before", "image → model", "image → build commit"}, HASHES["worse"]),
     "pushed without a pull request": (direct_push, {"source commit → pull request"}, "no merged pull request"),
-    "hand-made deploy commit": (hand_made_deploy_commit, {"deploy commit → source commit", "deploy commit → deploy pull request"}, "no Source-Repository"),
+    "hand-made deploy commit": (hand_made_deploy_commit, {"overlay → environment before", "deploy commit → source commit", "deploy commit → deploy pull request"}, "no Source-Repository"),
     "later entry of the overlay": (later_entry, {"overlay → rendered image"}, "evil.example/x"),
     "entry that matches by expression": (entry_that_matches, {"overlay → rendered image"}, "diabete."),
     "overlay as if nothing was deployed": (hide_as_new, {"overlay → deploy commit", "deploy commit → source commit", "deploy commit → deploy pull request", "overlay → registry"}, "sets"),
-    "image of other code": (image_of_other_code, {"image → source commit"}, "sets tag"),
-    "image labelled with a branch": (labelled_with_a_branch, {"image → build commit"}, "'main'"),
-    "version of another model": (other_models_version, {"version → model", "stage → version"}, "other@v0.0.1"),
+    "image of other code": (image_of_other_code, {"overlay → environment before", "image → source commit"}, "sets tag"),
+    "image labelled with a branch": (labelled_with_a_branch, {"overlay → environment before", "image → build commit"}, "'main'"),
+    "version of another model": (other_models_version, {"overlay → environment before", "version → model", "stage → version"}, "other@v0.0.1"),
     "deleted branch": (delete_branch, {"deploy commit → source commit"}, "the server has no branch production"),
     "second version of one commit": (second_version_of_one_commit, {"stage → version"}, "several versions at commit"),
+    "base changed after green checks": (change_the_base, {"pull request → hop"}, "came from branch experiment/direct"),
+    "image that staging never ran": (skip_an_environment, {"overlay → environment before"}, "staging never ran it"),
+    "approved by nobody": (merge_unapproved, {"pull request → approvals"}, "approved by nobody"),
+    "approved before another commit came": (push_after_the_approval, {"pull request → approvals"}, "and no later one"),
+    "deploy commit with another fingerprint": (say_another_fingerprint, {"deploy commit → image"}, "Image-Fingerprint " + "e" * 64),
+    "file with the same MD5": (say_another_sha256, {"deploy commit → version"}, "records SHA-256 " + "f" * 64),
 }  # fmt: skip
 
 

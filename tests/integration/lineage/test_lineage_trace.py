@@ -39,6 +39,7 @@ def test_an_environment_is_traced_to_its_data(whole: World, name: str) -> None:
         "overlay → registry",
         "image → model",
         "image → build commit",
+        "deploy commit → image",
         "image → source commit",
         "deploy commit → source commit",
         "deploy commit → model",
@@ -47,7 +48,11 @@ def test_an_environment_is_traced_to_its_data(whole: World, name: str) -> None:
         "stage → version",
         "model → data",
         "source commit → pull request",
+        "pull request → hop",
+        "pull request → approvals",
     ]
+    if name != "dev":
+        expected.append("overlay → environment before")
     if name == "production":
         expected.append("deploy commit → deploy pull request")
     assert links(found) == dict.fromkeys(expected, "verified")
@@ -56,6 +61,8 @@ def test_an_environment_is_traced_to_its_data(whole: World, name: str) -> None:
     assert found["params"] == {"params.yaml": {"train.epochs": 60}}
     assert found["version"]["name"] == "v0.0.1"
     assert found["pull_request"]["approved_by"] == ["grace"]
+    branches = ["experiment/better", *ENVIRONMENTS.values()]
+    assert found["pull_request"]["head"] == branches[list(ENVIRONMENTS).index(name)]
     branch = ENVIRONMENTS[name]
     assert found["source"]["commit"] == whole.work.commit_of(f"origin/{branch}")
     assert found["built_from"]["commit"] == whole.work.commit_of("origin/experiment/better")

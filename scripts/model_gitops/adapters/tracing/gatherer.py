@@ -90,6 +90,7 @@ class Gatherer:
             image=promotion.image,
             tagged=self._tagged(deployed, source, unasked),
             by_pull=by_pull,
+            before=self.overlays.before(environment, deployed.image.digest),
             pull=self._source_pull(source, [environment.branch], unasked),
             deploy_pull=_find_merged(
                 self.overlays.pulls,
@@ -194,7 +195,7 @@ class Gatherer:
         recipe = None
         if trace.source and trace.source.model_path:
             recipe = self.repository.recipe(trace.source.commit)
-        return replace(trace, built=built, recipe=recipe, unasked=unasked)
+        return replace(trace, built=built, recipe=recipe, flow=self.promotion, unasked=unasked)
 
     def _deployed_image(self, deployed: Deployed, unasked: dict[str, str]) -> Stored | None:
         if deployed.name != self.promotion.image:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from model_gitops.adapters import git, github, project_files
 from model_gitops.core.dvc import artifacts, pipeline
 from model_gitops.core.flow import metrics
 from model_gitops.core.flow.promotion import Promotion
-from model_gitops.core.gto import tags
+from model_gitops.core.gto import records, tags
 from model_gitops.core.lineage.facts import Registered, Source
 from model_gitops.errors import InputError
 
@@ -148,6 +149,10 @@ class ModelRepository:
 
     # --- versions ---------------------------------------------------------------------------------
 
+    @cached_property
+    def _messages(self) -> dict[str, str]:
+        return self.checkout.version_messages()
+
     def registered(self, name: str) -> Registered | None:
         """Return what the tags say of `model@version`; None for text of another form."""
         parsed = tags.parse(name.replace(":", "="))
@@ -158,9 +163,12 @@ class ModelRepository:
         found = self.registry.version(parsed.model, parsed.version)
         if found is None or not self.checkout.find_commit(found.commit):
             return Registered(parsed.model, parsed.version, found.tag if found else "")
+        model_hash = self.model_hash(found.commit)
+        record = records.read(self._messages.get(found.tag, ""))
         return Registered(
-            found.model, found.version, found.tag, found.commit, self.model_hash(found.commit)
-        )
+            found.model, found.version, found.tag, found.commit, model_hash,
+            sha256=record[1] if record and record[0] == model_hash else "",
+        )  # fmt: skip
 
     def held(self, stage: str) -> tuple[Registered | None, str]:
         """Return the version that a stage holds, or None; and why it can't be said."""

@@ -17,7 +17,7 @@ from model_gitops.core.deploy import deployment, kustomization
 from model_gitops.core.deploy.location import check_path
 from model_gitops.core.deploy.trailers import read_trailers
 from model_gitops.core.flow.promotion import Environment, Promotion
-from model_gitops.core.lineage.facts import Deployed, pick
+from model_gitops.core.lineage.facts import Before, Deployed, pick
 from model_gitops.errors import InputError
 
 
@@ -61,6 +61,20 @@ class Overlays:
         """Return the digest of promotion.yaml's image that was deployed with this content, or ""."""
         folders = [check_path(one.overlay) for one in self.promotion.environments]
         return self.repository.image_of(self.branch, fingerprint, self.promotion.image, folders)
+
+    def before(self, environment: Environment, digest: str) -> Before | None:
+        """Return how the environment before ran `digest`, if it did; None for the first one."""
+        earlier = self.promotion.before(environment)
+        if earlier is None or not digest:
+            return None
+        try:
+            one = self.deployed(earlier)
+        except InputError as error:
+            return Before(earlier.name, problem=error.message)
+        if one.image.digest == digest and digest in one.trailers.get("image-digest", ()):
+            return Before(earlier.name, one.path, one.commit)  # it still does
+        found = self.repository.find_deployment(self.branch, one.path, one.image.name, digest)
+        return Before(earlier.name, one.path, found)
 
     def _read_overlay(self, environment: Environment) -> Deployed:
         promotion, repository = self.promotion, self.repository

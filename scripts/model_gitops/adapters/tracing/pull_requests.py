@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from model_gitops.adapters import github
 from model_gitops.core.lineage.facts import Pull
+from model_gitops.core.lineage.reviews import approvals
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,23 @@ class PullRequests:
             return None
         for pull in self.api.pull_requests_of_commit(commit):
             if pull.merged and pull.base_ref in bases:
-                return Pull(pull.number, pull.url, pull.base_ref, self.api.approvals(pull.number))
+                return self._with_approvals(self.api, pull)
         return None
+
+    def _with_approvals(self, api: github.GitHub, pull: github.PullRequest) -> Pull:
+        head = pull.head_sha
+        approved = approvals(api.reviews(pull.number), author=pull.author, head=head)
+        home = pull.head_repository or "a repository that is gone"
+        return Pull(
+            number=pull.number,
+            url=pull.url,
+            base=pull.base_ref,
+            approved_by=approved.by,
+            approved_older=approved.older,
+            head=pull.head_ref,
+            fork="" if home.lower() == api.repository.lower() else home,
+            commit=head,
+        )
 
     def open_into(self, base: str) -> list[github.PullRequest]:
         """Return the open pull requests into branch `base`. Raises ApiError."""

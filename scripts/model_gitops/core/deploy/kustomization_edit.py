@@ -256,11 +256,11 @@ def _reads_as_text(entry: Entry) -> bool:
 def _check_last(parsed: Document, entry: Entry, after: Image, source: str) -> None:
     """Refuse where a later entry changes the image again."""
     later = [one.image for one in parsed.entries[parsed.entries.index(entry) + 1 :]]
-    if overruling([after, *later], after):
+    if last := overruling([after, *later], after):
         raise InputError.of(
             "images", after.name,
-            f"a later entry of {source} is named {after.new_name}, and changes this image again",
-            fix=f"put the entry `name: {after.new_name}` before the entry `name: {after.name}`",
+            f"a later entry of {source} is named {last.name}, and changes this image again",
+            fix=f"put the entry `name: {last.name}` before the entry `name: {after.name}`",
         )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from model_gitops.core.deploy.kustomization import Image
 from model_gitops.core.deploy.trailers import Origin, origin_of
 from model_gitops.core.dvc.pipeline import Recipe
+from model_gitops.core.flow.promotion import Promotion
 from model_gitops.core.image.labels import FINGERPRINT_LABEL, MODEL_LABELS, REVISION_LABEL
 from model_gitops.errors import InputError
 
@@ -141,13 +142,17 @@ class Source:
 
 @dataclass(frozen=True)
 class Registered:
-    """A version as GTO's tags have it; `commit` is empty where there is no such version."""
+    """A version as GTO's tags have it; `commit` is empty where there is no such version.
+
+    `sha256` is what the tag's message records of the file with `model_hash`; empty for nothing.
+    """
 
     model: str
     version: str
     tag: str = ""
     commit: str = ""
     model_hash: str = ""
+    sha256: str = ""
 
     @property
     def name(self) -> str:
@@ -157,12 +162,35 @@ class Registered:
 
 @dataclass(frozen=True)
 class Pull:
-    """A merged pull request, and who approved it."""
+    """A merged pull request, and who approved it.
+
+    `head` is the branch that it came from, and `fork` the repository of that branch, empty for our
+    own. `commit` is the commit of `head` that was merged. `approved_by` approved that one,
+    `approved_older` only an older one: (login, commit).
+    """
 
     number: int
     url: str
     base: str
     approved_by: tuple[str, ...] = ()
+    approved_older: tuple[tuple[str, str], ...] = ()
+    head: str = ""
+    fork: str = ""
+    commit: str = ""
+
+
+@dataclass(frozen=True)
+class Before:
+    """The environment before, and the deploy commit by which it ran the same digest.
+
+    `path` is its kustomization. `commit` is empty where it never ran it; `problem` says why nobody
+    can tell.
+    """
+
+    environment: str
+    path: str = ""
+    commit: str = ""
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -175,7 +203,9 @@ class Trace:
     before they merge, whether one with the held model is open; None for the other rule, and
     `unasked` where nobody could tell. `image` is promotion.yaml's, `tagged` the digest that its tag
     of the source commit names. `by_pull` says whether only a merged pull request may deploy here,
-    `repository` where we look for the source commit.
+    `repository` where we look for the source commit. `flow` is promotion.yaml: it says from which
+    branch the pull request must come, and how many must have approved it. `before` is None for the
+    first environment.
     """
 
     subject: str
@@ -194,6 +224,8 @@ class Trace:
     tagged: str = ""
     by_pull: bool = False
     repository: str = ""
+    flow: Promotion | None = None
+    before: Before | None = None
     recipe: Recipe | None = None
     pull: Pull | None = None
     deploy_pull: Pull | None = None

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterator
 
 from model_gitops.core.deploy.trailers import is_commit
+from model_gitops.core.image.labels import FINGERPRINT_LABEL
+from model_gitops.core.lineage import pulls
 from model_gitops.core.lineage.facts import Deployed, Registered, Source, Stored, Trace
-
-State = Literal["verified", "broken", "pending", "unknown"]
+from model_gitops.core.lineage.link import Link
+from model_gitops.core.lineage.link import made as _link
 
 # How long a new commit of the same model may wait for its deployment, in seconds: a job may queue,
 # or wait for a person's approval.
@@ -17,35 +17,9 @@ PATIENCE = 24 * 3600
 _MOST_SHOWN = 10
 
 
-@dataclass(frozen=True)
-class Link:
-    """One link of the chain: its two ends, what each says, and whether they agree."""
-
-    ends: tuple[str, str]
-    left: str
-    right: str
-    state: State
-    fix: str = ""
-
-    @property
-    def name(self) -> str:
-        """The link as people read it."""
-        return " → ".join(self.ends)
-
-    @property
-    def sentence(self) -> str:
-        """Both sides, in one sentence."""
-        return f"{self.name}: {self.left}, and {self.right}"
-
-
 def check(trace: Trace) -> tuple[Link, ...]:
     """Hold each fact against its neighbours. A link that nobody could ask about is `unknown`."""
     return tuple(_links(trace))
-
-
-def broken(links: Sequence[Link]) -> tuple[Link, ...]:
-    """Return the links that do not hold."""
-    return tuple(link for link in links if link.state == "broken")
 
 
 def _links(trace: Trace) -> Iterator[Link]:
@@ -53,7 +27,10 @@ def _links(trace: Trace) -> Iterator[Link]:
     if deployed is not None:
         yield _overlay(deployed)
         yield from _rendered(trace, deployed)
+        yield from _before(trace, deployed)
     yield from _image(trace)
+    if deployed is not None and trace.stored is not None and trace.stored.digest:
+        yield from _fingerprint(trace, deployed, trace.stored)
     if deployed is not None and (source is not None or deployed.recorded is not None):
         yield _origin(deployed, source)
         yield from _repository(trace, deployed)
@@ -73,11 +50,12 @@ def _links(trace: Trace) -> Iterator[Link]:
     # Without a deployment the version was found by its model: to compare the two would say nothing.
     if version is not None and deployed is not None:
         yield _version(trace, version, source)
+        yield from _sha256(trace, deployed, version)
     if trace.environment and trace.held is not None:
         yield _stage(trace)
     if source is not None and source.known:
         yield from _recipe(trace, source)
-    yield from _pulls(trace)
+    yield from pulls.links(trace)
 
 
 def _overlay(deployed: Deployed) -> Link:
@@ -116,6 +94,42 @@ def _rendered(trace: Trace, deployed: Deployed) -> Iterator[Link]:
             ("overlay", "promotion.yaml"), left, f"promotion.yaml says image: {trace.image}", False,
             fix=f"newName: {trace.image} in {deployed.path}, or `image: {deployed.name}` in promotion.yaml",
         )  # fmt: skip
+
+
+def _before(trace: Trace, deployed: Deployed) -> Iterator[Link]:
+    """Yield whether the environment before ran this image: else its hop was not taken."""
+    before = trace.before
+    if before is None:
+        return
+    ends = ("overlay", "environment before")
+    left = f"{deployed.path} sets {deployed.image.reference}"
+    if before.problem:
+        yield _link(
+            ends, left, f"what {before.environment} ran can't be said: {before.problem}", None
+        )
+    elif before.commit:
+        yield _link(ends, left, f"commit {before.commit[:12]} set it in {before.path}", True)
+    else:
+        yield _link(
+            ends, left, f"no deploy commit ever set that digest in {before.path}: {before.environment}"
+            " never ran it", False,
+            fix=f"deploy to {before.environment} first, then promote what it runs; find out who"
+            f" deployed to {trace.environment}",
+        )  # fmt: skip
+
+
+def _fingerprint(trace: Trace, deployed: Deployed, stored: Stored) -> Iterator[Link]:
+    """Yield whether the image has the content that the deploy commit says, where that says one."""
+    if not (said := deployed.says("image-fingerprint", trace.model)):
+        return
+    labelled = stored.labels.get(FINGERPRINT_LABEL, "")
+    yield _link(
+        ("deploy commit", "image"),
+        f"commit {deployed.commit[:12]} says Image-Fingerprint {said}",
+        f"the image's label says {labelled or 'no fingerprint'}",
+        labelled == said,
+        fix="deploy again from the commit that has the model, and find out which side was changed",
+    )
 
 
 def _image(trace: Trace) -> Iterator[Link]:
@@ -323,6 +337,21 @@ def _version(trace: Trace, version: Registered, source: Source | None) -> Link:
     )
 
 
+def _sha256(trace: Trace, deployed: Deployed, version: Registered) -> Iterator[Link]:
+    """Yield whether deployment and version recorded the same file, where one recorded any."""
+    said = deployed.says("model-sha256", trace.model)
+    if not (said or version.sha256) or version.model != trace.model:
+        return
+    yield _link(
+        ("deploy commit", "version"),
+        f"commit {deployed.commit[:12]} says {f'Model-SHA256 {said}' if said else 'no Model-SHA256'}",
+        f"{version.tag or version.name} records {f'SHA-256 {version.sha256}' if version.sha256 else 'no SHA-256'}",
+        said == version.sha256 if said and version.sha256 else None,
+        fix="two files have the same MD5: find out which one was tested (`sha256sum` where the model was"
+        " trained), and deploy that one",
+    )
+
+
 def _stage(trace: Trace) -> Link:
     ends, version, deployed = ("stage", "version"), trace.version, trace.deployed
     left = f"{trace.model}#{trace.environment} holds {trace.held or 'no version'}"
@@ -384,46 +413,3 @@ def _recipe(trace: Trace, source: Source) -> Iterator[Link]:
         more = len(recipe.unchecked) - _MOST_SHOWN
         rest = f"; and {more} more" if more > 0 else ""
         yield _link(ends, left, f"nothing can be held against {shown}{rest}", None)
-
-
-def _pulls(trace: Trace) -> Iterator[Link]:
-    for start, end, pull, base, commit in (
-        (
-            "source commit",
-            "pull request",
-            trace.pull,
-            trace.source.branch if trace.source else "",
-            trace.source.commit if trace.source else "",
-        ),
-        (
-            "deploy commit",
-            "deploy pull request",
-            trace.deploy_pull,
-            trace.deployed.branch if trace.deployed else "",
-            trace.deployed.commit if trace.deployed else "",
-        ),
-    ):
-        left = f"commit {commit[:12]} is on {base}" if base else f"commit {commit[:12]}"
-        if pull is not None:
-            approved = ", ".join(pull.approved_by) or "nobody"
-            right = f"#{pull.number} brought it there, approved by {approved}"
-            yield _link((start, end), left, right, True)
-        elif end in trace.unasked:
-            yield _link((start, end), left, trace.unasked[end], None)
-        elif trace.environment and commit and end == "pull request":
-            yield _link(
-                (start, end), left, "no merged pull request brought it there", False,
-                fix=f"protect {base}, so that pull requests are the only way in",
-            )  # fmt: skip
-        elif trace.by_pull and commit and end == "deploy pull request":
-            yield _link(
-                (start, end), left, "promotion.yaml says deploy: pull-request, and none brought it there",
-                False, fix=f"protect {base} of the deploy repository, and deploy again",
-            )  # fmt: skip
-
-
-def _link(
-    ends: tuple[str, str], left: str, right: str, holds: bool | None, *, fix: str = ""
-) -> Link:
-    state: State = "unknown" if holds is None else "verified" if holds else "broken"
-    return Link(ends, left, right, state, fix if state == "broken" else "")

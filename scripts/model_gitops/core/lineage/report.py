@@ -10,7 +10,7 @@ from typing import Any
 
 from model_gitops.core.flow.metrics import flatten, format_number
 from model_gitops.core.lineage.facts import Pull, Source, Trace
-from model_gitops.core.lineage.links import Link, State, broken
+from model_gitops.core.lineage.link import Link, State, broken
 from model_gitops.core.markdown import code, escape
 
 MARKS: dict[State, str] = {"verified": "✓", "broken": "✗", "pending": "…", "unknown": "?"}
@@ -186,6 +186,7 @@ def document(trace: Trace, links: Sequence[Link]) -> dict[str, Any]:
             "tag": trace.version.tag or None,
             "commit": trace.version.commit or None,
             "model_hash": trace.version.model_hash or None,
+            "sha256": trace.version.sha256 or None,
         },
         "stage": None
         if trace.held is None
@@ -236,7 +237,16 @@ def pull_data(pull: Pull | None) -> dict[str, Any] | None:
     """Return a pull request as JSON data."""
     if pull is None:
         return None
-    return {"number": pull.number, "url": pull.url, "approved_by": list(pull.approved_by)}
+    return {
+        "number": pull.number,
+        "url": pull.url,
+        "head": pull.head or None,
+        "commit": pull.commit or None,
+        "approved_by": list(pull.approved_by),
+        "approved_older": [
+            {"login": login, "commit": commit or None} for login, commit in pull.approved_older
+        ],
+    }
 
 
 def _pull(pull: Pull | None) -> str:
@@ -281,6 +291,9 @@ def _detail(trace: Trace, end: str) -> str:
         "version": version.name if version else "",
         "stage": f"{trace.model} {trace.environment}",
         "pull request": f"no. {trace.pull.number}" if trace.pull else "",
+        "hop": f"{trace.pull.head} to {trace.pull.base}" if trace.pull else "",
+        "approvals": (", ".join(trace.pull.approved_by) or "nobody") if trace.pull else "",
+        "environment before": trace.before.environment if trace.before else "",
         "deploy pull request": f"no. {trace.deploy_pull.number}" if trace.deploy_pull else "",
     }
     return details.get(end, "")

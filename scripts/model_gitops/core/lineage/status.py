@@ -10,7 +10,7 @@ from model_gitops.core.flow.metrics import direction, format_number
 from model_gitops.core.flow.promotion import Promotion
 from model_gitops.core.gto.tags import precedence
 from model_gitops.core.lineage.facts import Trace
-from model_gitops.core.lineage.links import Link, broken
+from model_gitops.core.lineage.link import Link, broken
 from model_gitops.core.lineage.report import iso, moment, plain, pull_data
 from model_gitops.core.markdown import code, escape
 
@@ -265,8 +265,7 @@ def _same(shown: str, now: str, then: str) -> str:
 def _by(status: Status) -> str:
     pull = status.trace.pull if status.trace else None
     if pull:
-        approved = f", approved by {', '.join(pull.approved_by)}" if pull.approved_by else ""
-        return f"#{pull.number}{approved}"
+        return f"#{pull.number}, approved by {', '.join(pull.approved_by) or 'nobody'}"
     source = status.trace.source if status.trace else None
     return source.commit[:12] if source else _NOTHING
 
@@ -274,7 +273,7 @@ def _by(status: Status) -> str:
 def _by_link(status: Status) -> str:
     pull = status.trace.pull if status.trace else None
     if pull and pull.url.startswith(("https://", "http://")):
-        approved = ", ".join(escape(login) for login in pull.approved_by)
-        return f"[#{pull.number}]({pull.url})" + (f", approved by {approved}" if approved else "")
+        approved = ", ".join(escape(login) for login in pull.approved_by) or "nobody"
+        return f"[#{pull.number}]({pull.url}), approved by {approved}"
     by = _by(status)
     return code(by) if by != _NOTHING else by
