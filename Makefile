@@ -31,6 +31,10 @@ test-flow: ## run the template workflows under act
 test-reliability: ## races, faults, hostile input and secrets in their long form; prints the numbers
 	MODEL_GITOPS_RELIABILITY=full $(DEV) pytest tests/reliability
 
+.PHONY: mutants
+mutants: ## change core a little, thousands of times, and count what its unit tests notice; an hour (MODULE=core/deploy/trailers: minutes)
+	$(DEV) python tests/mutants/run.py $(MODULE)
+
 .PHONY: bench
 bench: ## time the actions beside the plain tools (needs kustomize on PATH); minutes
 	$(DEV) python benchmarks/run.py

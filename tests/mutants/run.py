@@ -1,0 +1,121 @@
+"""Change core, one small change at a time, and count the changes that its unit tests notice.
+
+usage: run.sh dev python tests/mutants/run.py [MODULE…]   (core/deploy/trailers; none means all of core)
+A change is a mutant, one that no test notices a survivor. Each module is tried in a scratch copy, by
+mutmut, with the unit tests that import it. Prints a line a module and what each survivor changed;
+ends with status 1 where a module is below the wanted share.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "scripts/model_gitops"
+UNIT = ROOT / "tests/unit"
+WANTED = 0.92
+# pytest's status of a run, as mutmut keeps it, or how mutmut ended it: anything else is a survivor.
+KILLED = {1: "failed", 3: "failed", 36: "timeout", 24: "timeout", -24: "timeout", 152: "timeout"}
+LONGEST_SECONDS = 3600
+
+
+def main(modules: Sequence[str]) -> int:
+    """Try each module, in turn: a second one beside it would make time-outs out of survivors."""
+    shares = [_try(one) for one in modules or [*_all_of_core()]]
+    return 0 if min(shares, default=1) >= WANTED else 1
+
+
+def _all_of_core() -> Iterator[str]:
+    for file in sorted(PACKAGE.glob("core/**/*.py")):
+        if any(isinstance(one, ast.FunctionDef) for one in ast.walk(ast.parse(file.read_text()))):
+            yield file.relative_to(PACKAGE).with_suffix("").as_posix()
+
+
+def _try(module: str) -> float:
+    """Return the share of the module's mutants that its tests kill."""
+    source = PACKAGE / f"{module}.py"
+    if not source.is_file():
+        raise SystemExit(f"there is no {source.relative_to(ROOT)}: name it as core/deploy/trailers")
+    tests = [one for one in sorted(UNIT.glob("test_*.py")) if _imports(one, module)]
+    if not tests:
+        print(f"{module}: no unit test imports it", flush=True)
+        return 0
+    with tempfile.TemporaryDirectory(prefix="mutants-") as made:
+        scratch = Path(made)
+        _copy(scratch, module, [f"tests/unit/{one.name}" for one in tests])
+        _mutmut(scratch, "run", "--max-children", "1")
+        meta = scratch / f"mutants/src/model_gitops/{module}.py.meta"
+        codes: dict[str, int | None] = json.loads(meta.read_text())["exit_code_by_key"]
+        counts = Counter(KILLED.get(code or 0, "survived") for code in codes.values())
+        share = 1 - counts["survived"] / (len(codes) or 1)
+        print(
+            f"{module}: {len(codes) - counts['survived']} of {len(codes)} killed, {share:.1%}"
+            f" ({counts['timeout']} by time-out)",
+            flush=True,
+        )
+        for name, code in codes.items():
+            if (code or 0) not in KILLED:
+                print(_shown(_mutmut(scratch, "show", name)), flush=True)
+    return share
+
+
+def _imports(test: Path, module: str) -> bool:
+    name = f"model_gitops.{module.replace('/', '.')}"
+    for node in ast.walk(ast.parse(test.read_text())):
+        if isinstance(node, ast.ImportFrom) and name in (
+            node.module,
+            *(f"{node.module}.{one.name}" for one in node.names),
+        ):
+            return True
+    return False
+
+
+def _copy(scratch: Path, module: str, tests: Sequence[str]) -> None:
+    """Lay the package out as mutmut wants it: in src/. No bytecode of the original may be found."""
+    without = shutil.ignore_patterns("__pycache__", ".hypothesis")
+    shutil.copytree(PACKAGE, scratch / "src/model_gitops", ignore=without)
+    shutil.copytree(UNIT, scratch / "tests/unit", ignore=without)
+    config = {
+        "source_paths": ["src"],
+        "only_mutate": [f"src/model_gitops/{module}.py"],
+        "pytest_add_cli_args_test_selection": list(tests),
+    }
+    lines = [f"{key} = {json.dumps(value)}" for key, value in config.items()]
+    (scratch / "pyproject.toml").write_text("[tool.mutmut]\n" + "\n".join(lines) + "\n")
+
+
+def _mutmut(scratch: Path, *arguments: str) -> str:
+    # CI: hypothesis then takes the same examples for each mutant, and keeps none.
+    found = subprocess.run(
+        [sys.executable, "-m", "mutmut", *arguments],
+        cwd=scratch,
+        env={**os.environ, "CI": "true", "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=LONGEST_SECONDS,
+        check=False,
+    )
+    if found.returncode:
+        raise SystemExit(f"mutmut {arguments[0]} failed:\n{found.stdout[-4000:]}\n{found.stderr}")
+    return found.stdout
+
+
+def _shown(diff: str) -> str:
+    """Return the lines that a survivor changed, below its name."""
+    lines = diff.splitlines()
+    changed = [one for one in lines if one[:1] in "+-" and one[:3] not in ("+++", "---")]
+    name = lines[0].removeprefix("# ").partition(":")[0] if lines else ""
+    return "\n".join([f"  {name}", *(f"    {one}" for one in changed)])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
