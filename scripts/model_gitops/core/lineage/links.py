@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from model_gitops.core.deploy.trailers import is_commit
-from model_gitops.core.image.labels import FINGERPRINT_LABEL
 from model_gitops.core.lineage import pulls
 from model_gitops.core.lineage.facts import Deployed, Registered, Source, Stored, Trace
 from model_gitops.core.lineage.link import Link
@@ -122,7 +121,7 @@ def _fingerprint(trace: Trace, deployed: Deployed, stored: Stored) -> Iterator[L
     """Yield whether the image has the content that the deploy commit says, where that says one."""
     if not (said := deployed.says("image-fingerprint", trace.model)):
         return
-    labelled = stored.labels.get(FINGERPRINT_LABEL, "")
+    labelled = stored.fingerprint
     yield _link(
         ("deploy commit", "image"),
         f"commit {deployed.commit[:12]} says Image-Fingerprint {said}",
