@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model_gitops.core.flow import scores
-from model_gitops.core.flow.scores import GROUPS, MOST_UNGROUPED, SCORES, Sample, interval, whole
+from model_gitops.core.flow.scores import GROUPS, MOST_UNGROUPED, Sample, interval, whole
 
 
 def draws(seed: int = 1) -> scores.Draw:
@@ -22,7 +22,7 @@ def draws(seed: int = 1) -> scores.Draw:
 def sample(
     name: str, actual: Sequence[object], predicted: Sequence[object], place: int = 0
 ) -> Sample:
-    score = [one for one in SCORES if one.name == name][place]
+    score = [one for one in scores.known() if one.name == name][place]
     found = score.sample([str(one) for one in actual], [str(one) for one in predicted])
     assert found is not None
     return found
@@ -83,7 +83,7 @@ def test_the_other_class_may_be_the_positive_one() -> None:
 def test_columns_that_a_score_is_not_for(
     name: str, actual: list[str], predicted: list[str]
 ) -> None:
-    assert all(one.sample(actual, predicted) is None for one in SCORES if one.name == name)
+    assert all(one.sample(actual, predicted) is None for one in scores.known() if one.name == name)
 
 
 def test_a_score_that_is_not_defined_has_no_value() -> None:

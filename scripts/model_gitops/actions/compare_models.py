@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import random
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from model_gitops import runner
-from model_gitops.adapters import dvc, evaluation, git, project_files, promotion_file
-from model_gitops.adapters.tracing.places import opened_overlays
+from model_gitops.adapters import champion as champions
+from model_gitops.adapters import dvc_remote, evaluation, git, project_files, promotion_file
 from model_gitops.core.dvc import artifacts
 from model_gitops.core.dvc import evaluation as plans
 from model_gitops.core.flow import comparison, measured, metrics, scores
 from model_gitops.core.flow.promotion import Environment, Promotion, Rule
 from model_gitops.core.gto import revision, tags
-from model_gitops.core.lineage import hop
 from model_gitops.core.markdown import code
-from model_gitops.errors import ExternalError, InputError, RefusedError
+from model_gitops.errors import InputError, RefusedError
 from model_gitops.options import (
     Config,
     DeployBranch,
@@ -27,6 +27,7 @@ from model_gitops.options import (
     DeployToken,
     DvcRemote,
     DvcRemoteConfig,
+    KnownHosts,
     lines,
     option,
 )
@@ -41,6 +42,14 @@ _SEED = 1993
 class _Model:
     commit: str
     artifact: artifacts.Artifact
+
+
+@dataclass(frozen=True)
+class _Deploy:
+    branch: str
+    token: str
+    ssh_key: str
+    known_hosts: str
 
 
 def command(
@@ -62,6 +71,7 @@ def command(
     deploy_branch: DeployBranch = "",
     token: DeployToken = "",
     ssh_key: DeployKey = "",
+    known_hosts: KnownHosts = "",
     remote: DvcRemote = "",
     remote_config: DvcRemoteConfig = "",
     setup: Annotated[
@@ -77,8 +87,8 @@ def command(
     ] = "30",
 ) -> None:
     """Run the base's evaluation once for each model, and put out the differences."""
-    minutes = _minutes(timeout)
-    source = evaluation.Remote(remote, dvc.remote_settings(remote_config))
+    minutes, commands = _minutes(timeout), _commands(setup)
+    source = evaluation.Remote(remote, dvc_remote.settings(lines(remote_config)))
     repository = git.open_repository(Path.cwd())
     context = runner.context()
     base = base_ref or context.base_ref
@@ -104,19 +114,19 @@ def command(
         )
 
     proposed = _named(repository, promotion, candidate or "HEAD", "candidate")
+    running: _Model | None = None
     if champion:
-        running: _Model | None = _named(repository, promotion, champion, "champion")
-    elif environment and promotion.deploy_repository:
-        running = _deployed(repository, promotion, environment, deploy_branch, token, ssh_key)
-    else:
-        running = _staged(repository, promotion, environment) if environment else None
+        running = _named(repository, promotion, champion, "champion")
+    elif environment:
+        deploy = _Deploy(deploy_branch, token, ssh_key, known_hosts)
+        running = _running(repository, promotion, environment, deploy)
     if running is None:
         name = environment.name if environment else base
         _nothing(f"{name} runs nothing yet, so there is nothing to compare {promotion.model} with")
         return
     result, notes = _measure(
         repository, promotion, base_commit, running, proposed,
-        config=Path(config), source=source, setup=lines(setup), minutes=minutes,
+        config=Path(config), source=source, setup=commands, minutes=minutes,
     )  # fmt: skip
     table = comparison.table(result, promotion.gate, notes)
     runner.write_outputs({"measured": measured.dump(result), "table": table})
@@ -136,7 +146,7 @@ def _measure(
     *,
     config: Path,
     source: evaluation.Remote,
-    setup: Sequence[str],
+    setup: Sequence[Sequence[str]],
     minutes: int,
 ) -> tuple[measured.Measured, list[str]]:
     """Evaluate both models in a work tree of the base; return the differences, and notes on them."""
@@ -222,56 +232,35 @@ def _draws() -> scores.Draw:
     return lambda count, draws: source.choices(range(count), k=draws)
 
 
-def _deployed(
-    repository: git.Git,
-    promotion: Promotion,
-    environment: Environment,
-    deploy_branch: str,
-    token: str,
-    ssh_key: str,
+def _running(
+    repository: git.Git, promotion: Promotion, environment: Environment, place: _Deploy
 ) -> _Model | None:
-    """Return what the environment runs, by its deploy commit; None where it runs nothing yet."""
-    with (
-        runner.group(f"Asking what {environment.name} runs"),
-        opened_overlays(promotion, repository, token, ssh_key, deploy_branch) as overlays,
-    ):
-        deployed = overlays.deployed(environment)
-    if deployed.is_placeholder:
+    """Return what the environment runs; None where it runs nothing yet. Raises RefusedError."""
+    repository.refresh_tags()
+    found = champions.find(
+        promotion,
+        environment,
+        repository,
+        token=place.token,
+        ssh_key=place.ssh_key,
+        deploy_branch=place.branch,
+        known_hosts=place.known_hosts,
+    )
+    if found is None:
         return None
-    told = hop.running(deployed, environment.name, model=promotion.model, image=promotion.image)
-    origin = deployed.origin
-    if origin is None:
+    if not found.commit:
         raise RefusedError(
-            f"the deploy commit of {environment.name} does not say which commit it comes from",
+            f"what {environment.name} runs can't be measured: {found.problem}",
             fix="champion: the commit of the model that runs",
         )
-    commit = repository.find_commit(origin.commit)
-    if commit is None:
-        raise ExternalError(
-            f"the commit {origin.commit}, which {environment.name} runs, can't be fetched",
-            fix="give actions/checkout `fetch-depth: 0`",
-        )
-    model = _at(repository, promotion, commit)
-    if told.model_hash and told.model_hash != model.artifact.hash:
+    model = _at(repository, promotion, found.commit)
+    if found.model_hash and found.model_hash != model.artifact.hash:
         raise RefusedError(
-            f"{environment.name} runs the model with the hash {told.model_hash}, and the commit"
-            f" {commit} that it comes from has {model.artifact.hash}",
+            f"{environment.name} runs the model with the hash {found.model_hash}, and the commit"
+            f" {found.commit} that it comes from has {model.artifact.hash}",
             fix="deploy again, or champion: the commit of the model that runs",
         )
     return model
-
-
-def _staged(repository: git.Git, promotion: Promotion, environment: Environment) -> _Model | None:
-    """Return what the stage's tag says that the environment runs; None for an empty stage."""
-    repository.refresh_tags()
-    held = tags.Registry.read(repository.tags()).stage(promotion.model, environment.name)
-    if held is None:
-        return None
-    runner.notice(
-        f"promotion.yaml names no deploy repository, so the stage's tag says what {environment.name}"
-        f" runs, {held.version}: whoever may push a tag may change that"
-    )
-    return _named(repository, promotion, held.commit, "champion")
 
 
 def _named(repository: git.Git, promotion: Promotion, name: str, input_name: str) -> _Model:
@@ -302,6 +291,21 @@ def _nothing(why: str) -> None:
     runner.notice(why)
     runner.write_outputs({"measured": "", "table": ""})
     runner.write_summary(f"### Nothing to compare\n\n{why}.\n")
+
+
+def _commands(text: str) -> list[list[str]]:
+    """Return the words of each command of the set-up. Raises InputError."""
+    found = []
+    for line in lines(text):
+        try:
+            words = shlex.split(line)
+        except ValueError as error:
+            problem = f"it is no command: {error}"
+            raise InputError.of("setup", line, problem, fix="setup: make env") from error
+        if not words or not words[0]:
+            raise InputError.of("setup", line, "it names no program", fix="setup: make env")
+        found.append(words)
+    return found
 
 
 def _minutes(text: str) -> int:

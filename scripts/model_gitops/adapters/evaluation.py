@@ -85,10 +85,10 @@ class Evaluation:
                     remote=remote.name, settings=remote.settings,
                 )  # fmt: skip
 
-    def set_up(self, commands: Sequence[str]) -> None:
-        """Run the user's commands, each in words, in the project's folder."""
-        for command in commands:
-            words = _words(command)
+    def set_up(self, commands: Sequence[Sequence[str]]) -> None:
+        """Run the user's commands, each a list of words, in the project's folder."""
+        for words in commands:
+            command = shlex.join(words)
             with runner.group(f"Setting up: {command}"):
                 self._run(words, self.project, f"the set-up, `{command}`,", is_set_up=True)
 
@@ -232,15 +232,6 @@ def _artifact(one: Tracked, plan: Plan) -> artifacts.Artifact:
         name="", path=one.path, hash=one.hash, size=one.size, hash_name=one.hash_name,
         remote=one.remote,
     )  # fmt: skip
-
-
-def _words(command: str) -> list[str]:
-    try:
-        return shlex.split(command)
-    except ValueError as error:
-        raise InputError.of(
-            "setup", command, f"it is no command: {error}", fix="make env"
-        ) from error
 
 
 def _remove(place: Path) -> None:

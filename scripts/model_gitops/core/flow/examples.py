@@ -142,7 +142,7 @@ def recognise(key: str, champion: float, candidate: float, examples: Examples) -
     named = scores.names(key)
     for actual, predicted in examples.pairs():
         before, now = examples.predictions(predicted)
-        for score in named or scores.SCORES:
+        for score in named or scores.known():
             one, other = (
                 score.sample(examples.same[actual], said) if said else None
                 for said in (before, now)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import accumulate
 from operator import mul
 from typing import Protocol
@@ -84,9 +85,9 @@ class Ranks:
         pairs = below[-1] * sum(counts)
         if not pairs:
             return None
-        lower = sum(map(mul, counts, map(below.__getitem__, self.lower)))
-        upper = sum(map(mul, counts, map(below.__getitem__, self.upper)))
-        return (lower + upper) / (2 * pairs)
+        lower: int = sum(map(mul, counts, map(below.__getitem__, self.lower)))
+        upper: int = sum(map(mul, counts, map(below.__getitem__, self.upper)))
+        return (lower + upper) / float(2 * pairs)
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def names(key: str) -> tuple[Score, ...]:
     """Return the scores that a metric's key (`test.r2_score`) names."""
     last = "".join(one for one in key.rpartition(".")[2].lower() if one not in "-_ ")
     bare = last.removesuffix("score").removeprefix("test").removeprefix("val")
-    return tuple(one for one in SCORES if last in one.aliases or bare in one.aliases)
+    return tuple(one for one in known() if last in one.aliases or bare in one.aliases)
 
 
 def whole(sample: Sample, count: int) -> float | None:
@@ -279,25 +280,28 @@ def _both(name: str, aliases: tuple[str, ...], shares: Callable[[bool, bool], tu
     )
 
 
-SCORES: tuple[Score, ...] = (
-    Score("r2", ("r2", "rsquared"), _regression(
-        lambda a, p, mean: (a - mean, (a - mean) ** 2, (a - p) ** 2), _r2)),
-    Score("rmse", ("rmse", "rootmeansquarederror"), _regression(
-        lambda a, p, mean: ((a - p) ** 2,), lambda count, errors: math.sqrt(errors / count))),
-    Score("mae", ("mae", "meanabsoluteerror"), _regression(
-        lambda a, p, mean: (abs(a - p),), lambda count, errors: errors / count)),
-    Score("mse", ("mse", "meansquarederror", "brier", "brierscore"), _regression(
-        lambda a, p, mean: ((a - p) ** 2,), lambda count, errors: errors / count)),
-    Score("mape", ("mape", "meanabsolutepercentageerror"), _regression(
-        lambda a, p, mean: (abs(a - p) / max(abs(a), 2.0**-52),),
-        lambda count, errors: errors / count)),
-    Score("accuracy", ("accuracy", "acc"), _accuracy),
-    *_both("f1", ("f1",), lambda a, p: (float(a and p), float(a) + float(p)),
-           lambda hits, both: 2 * hits / both),
-    *_both("precision", ("precision",), lambda a, p: (float(a and p), float(p)),
-           lambda hits, said: hits / said),
-    *_both("recall", ("recall", "sensitivity", "tpr"), lambda a, p: (float(a and p), float(a)),
-           lambda hits, there: hits / there),
-    Score("log_loss", ("logloss", "crossentropy", "bce"), _log_loss),
-    Score("roc_auc", ("rocauc", "auc", "auroc"), _roc_auc),
-)  # fmt: skip
+@cache
+def known() -> tuple[Score, ...]:
+    """Return the scores that can be recognised, the more usual ones first."""
+    return (
+        Score("r2", ("r2", "rsquared"), _regression(
+            lambda a, p, mean: (a - mean, (a - mean) ** 2, (a - p) ** 2), _r2)),
+        Score("rmse", ("rmse", "rootmeansquarederror"), _regression(
+            lambda a, p, mean: ((a - p) ** 2,), lambda count, errors: math.sqrt(errors / count))),
+        Score("mae", ("mae", "meanabsoluteerror"), _regression(
+            lambda a, p, mean: (abs(a - p),), lambda count, errors: errors / count)),
+        Score("mse", ("mse", "meansquarederror", "brier", "brierscore"), _regression(
+            lambda a, p, mean: ((a - p) ** 2,), lambda count, errors: errors / count)),
+        Score("mape", ("mape", "meanabsolutepercentageerror"), _regression(
+            lambda a, p, mean: (abs(a - p) / max(abs(a), 2.0**-52),),
+            lambda count, errors: errors / count)),
+        Score("accuracy", ("accuracy", "acc"), _accuracy),
+        *_both("f1", ("f1",), lambda a, p: (float(a and p), float(a) + float(p)),
+               lambda hits, both: 2 * hits / both),
+        *_both("precision", ("precision",), lambda a, p: (float(a and p), float(p)),
+               lambda hits, said: hits / said),
+        *_both("recall", ("recall", "sensitivity", "tpr"), lambda a, p: (float(a and p), float(a)),
+               lambda hits, there: hits / there),
+        Score("log_loss", ("logloss", "crossentropy", "bce"), _log_loss),
+        Score("roc_auc", ("rocauc", "auc", "auroc"), _roc_auc),
+    )  # fmt: skip
