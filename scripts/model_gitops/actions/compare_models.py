@@ -156,7 +156,7 @@ def _measure(
     wanted = list(dict.fromkeys(rule.file for rule in rules))
     predictions = promotion.compare.predictions
     plan = plans.plan(place, [*wanted, *([predictions] if predictions else [])], files)
-    project = Path(config).resolve().parent.relative_to(repository.directory.resolve()).as_posix()
+    project = _folder(config, repository)
     both = (("champion", champion), ("candidate", candidate))
     with evaluation.opened(repository, base_commit, project, minutes) as tree:
         models = {}
@@ -217,14 +217,18 @@ def _read(
     tree: evaluation.Evaluation, rules: Sequence[Rule], wanted: Sequence[str], predictions: str
 ) -> comparison.Run:
     """Read what an evaluation wrote. Raises InputError for metrics that can't be read."""
-    values = {
-        file: metrics.load(text, source=file) if (text := tree.read(file)) is not None else {}
-        for file in wanted
-    }
+    values = {file: metrics.load(tree.read(file), source=file) for file in wanted}
     return comparison.Run(
         {rule.metric: metrics.number(values[rule.file].get(rule.key)) for rule in rules},
         tree.read(predictions, evaluation.LARGEST_PREDICTIONS) if predictions else None,
     )
+
+
+def _folder(config: Path, repository: git.Git) -> str:
+    """Return the folder of promotion.yaml, from the top; the top for one outside of the repository."""
+    top = repository.directory.resolve()
+    folder = config.resolve().parent
+    return folder.relative_to(top).as_posix() if folder.is_relative_to(top) else "."
 
 
 def _draws() -> scores.Draw:

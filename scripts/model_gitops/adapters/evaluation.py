@@ -100,6 +100,9 @@ class Evaluation:
         to.parent.mkdir(parents=True, exist_ok=True)
         _remove(to)
         model.rename(to)
+        # What Git has of these is of another model: a stage that is skipped must not hand it on.
+        for path in plan.outs:
+            _remove(self.tree / path)
         for stage in plan.stages:
             # DVC itself: it knows `wdir`, `${…}`, `foreach`, lists of commands, and removes what
             # the run before wrote. It runs in this environment too, so it has no secret either.
@@ -111,11 +114,14 @@ class Evaluation:
             with runner.group(f"Evaluating the {who}: stage {stage.name}"):
                 self._run(words, folder, f"the evaluation of the {who}, stage {stage.name!r},")
 
-    def read(self, path: str, most: int = document.LARGEST) -> str | None:
-        """Return the text of a file that the stages wrote, or None. Raises ExternalError."""
+    def read(self, path: str, most: int = document.LARGEST) -> str:
+        """Return the text of a file that the stages wrote. Raises ExternalError where they did not."""
         file = self.tree / path
         if not paths.is_file(file) or not paths.is_inside(file, self.tree):
-            return None
+            raise ExternalError(
+                f"the evaluation did not write {path}",
+                fix="look whether its stage is frozen, or writes the file elsewhere",
+            )
         content = paths.read_bounded(file, most)
         if len(content) > most:
             raise ExternalError(f"{path}, which the evaluation wrote, has more than {most} bytes")
@@ -189,7 +195,7 @@ def opened(repository: Git, commit: str, project: str, minutes: int) -> Iterator
             # No hook of the checkout runs, and a sparse checkout here is none there.
             repository.run(
                 "-c", f"core.hooksPath={os.devnull}", "-c", "core.sparseCheckout=false",
-                "worktree", "add", "--quiet", "--force", "--detach", str(tree), commit,
+                "worktree", "add", "--quiet", "--detach", str(tree), commit,
             )  # fmt: skip
             yield Evaluation(tree, tree / project, folder, minutes)
         finally:

@@ -14,6 +14,9 @@ from pathlib import Path
 import pytest
 from compare_project import DVC_YAML, EVALUATE, RULES, Project, dvc
 
+from model_gitops.adapters.evaluation import Evaluation, refuse_code
+from model_gitops.errors import ExternalError, RefusedError
+
 SEES = (
     EVALUATE
     + """\
@@ -30,7 +33,11 @@ def test_the_branchs_own_evaluation_and_rules_are_not_run(project: Project) -> N
     }
     lying = project.change("experiment", slope=1.0, files=files, rules={"compare": {}})
     assert project.plain(lying) == 0
-    found = project.run().difference
+    # As in the job of a pull request.
+    event = project.top / "event.json"
+    event.write_text(json.dumps({"pull_request": {"base": {"ref": "main", "sha": project.tip()}}}))
+    project.env["GITHUB_EVENT_PATH"] = str(event)
+    found = project.run(base_ref="").difference
     assert found.candidate is not None and found.champion is not None
     assert found.candidate > found.champion
     assert found.interval is not None
@@ -126,6 +133,40 @@ def test_a_failing_evaluation_says_its_last_lines(project: Project) -> None:
     assert "the evaluation of the candidate, stage 'evaluate', failed with status" in told.log
     assert "the test set has no rows" in told.log.partition("failed with status")[2]
     assert project.left() == []
+
+
+def test_a_stage_that_is_skipped_hands_on_no_old_numbers(project: Project) -> None:
+    evaluate = DVC_YAML["stages"]["evaluate"] | {"frozen": True}
+    frozen = DVC_YAML | {"stages": DVC_YAML["stages"] | {"evaluate": evaluate}}
+    project.change("main", files={"dvc.yaml": json.dumps(frozen)})
+    project.change("experiment", slope=1.9)
+    told = project.run()
+    assert (told.code, told.outputs) == (4, {}), told.log
+    assert re.search(r"missing data 'sources': .*eval/metrics\.json", told.log)
+
+
+def test_the_limits_of_time_and_size(tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    made = Evaluation(tmp_path / "tree", tmp_path / "tree", tmp_path, minutes=0)
+    with pytest.raises(
+        ExternalError, match=r"the set-up, `sleep 30`, did not end within 0 minutes"
+    ):
+        made.set_up([["sleep", "30"]])
+    with pytest.raises(ExternalError, match=r"the evaluation did not write metrics\.json"):
+        made.read("metrics.json")
+    (made.tree / "metrics.json").write_text("{}  ")
+    with pytest.raises(ExternalError, match=r"has more than 3 bytes"):
+        made.read("metrics.json", 3)
+
+
+def test_each_file_of_a_folder_is_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "a.json").write_text("{}")
+    refuse_code(tmp_path, "model", "candidate", allowed=False)
+    (tmp_path / "weights" / "conftest.py").write_text("print('me')")
+    with pytest.raises(RefusedError, match=r"model/weights/conftest\.py counts as code"):
+        refuse_code(tmp_path, "model", "candidate", allowed=False)
+    refuse_code(tmp_path, "model", "candidate", allowed=True)
 
 
 def test_sigterm_leaves_nothing(project: Project) -> None:
