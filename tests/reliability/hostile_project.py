@@ -64,8 +64,8 @@ FILES: dict[str, str] = {
 GOOD: dict[str, dict[str, str]] = {
     "check-promotion": {},
     "dvc-pull-model": {"model": "m", "working-directory": "."},
-    # A branch that has no rules yet: what is measured is run, and nothing may run here.
-    "compare-models": {"base-ref": "new"},
+    # Production runs nothing yet: what is measured is run, and nothing may run here.
+    "compare-models": {"base-ref": "production"},
     "gate-metrics": {"baseline": "HEAD"},
     "gto-register-stage": {"model": "m", "stage": "dev"},
     "build-push-image": {"image": "127.0.0.1:9/acme/m", "smoke-test": ""},
