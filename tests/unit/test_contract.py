@@ -28,6 +28,11 @@ CONTRACT: dict[str, tuple[str, str]] = {
         "model revision remote remote-config working-directory jobs sha256",
         "path hash size type sha256",
     ),
+    "compare-models": (
+        "config base-ref champion candidate deploy-branch token ssh-key known-hosts remote "
+        "remote-config setup timeout",
+        "measured table",
+    ),
     "gate-metrics": (
         "config baseline candidate measured deploy-branch token ssh-key known-hosts remote "
         "remote-config",

@@ -90,6 +90,7 @@ def run(
     *,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
+    inherit: bool = True,
     input: str | None = None,
     check: bool = True,
     timeout: float | None = 600,
@@ -99,7 +100,8 @@ def run(
 ) -> Completed:
     """Run a program to its end.
 
-    `env` is added to the inherited environment (see `environment`); `timeout` is in seconds;
+    `env` is added to the inherited environment (see `environment`), or without `inherit` is all of
+    it; `timeout` is in seconds;
     `stream` copies the output to our stderr as it comes, `on_line` gets each line of it instead,
     and `patience` says how many seconds a streamed program may be silent now (None: for ever).
     Raises ProcessError for a status other than 0 (unless `check` is false), ExternalError for a
@@ -112,7 +114,7 @@ def run(
         process = subprocess.Popen(
             words,
             cwd=cwd,
-            env=environment(env),
+            env=environment(env) if inherit else dict(env or {}),
             stdin=subprocess.PIPE if input is not None else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
