@@ -1,4 +1,4 @@
-"""Measure champion and candidate on the same data, by the target branch's code."""
+"""Measure champion and candidate on the same data, by the base's own code."""
 
 from __future__ import annotations
 

@@ -18,29 +18,31 @@ _FINGERPRINT = re.compile(r"[0-9a-f]{40}")
 
 @dataclass(frozen=True)
 class _Form:
-    """How the value of a trailer looks that is read again."""
+    """How the value of a trailer looks that is read again; in `fix` stands `{key}` for its name."""
 
     pattern: re.Pattern[str]
     problem: str
-    example: str
+    fix: str
 
 
 _OF_A_COMMIT = _Form(
-    _COMMIT, "a commit is given by its full hash, in lowercase", "${{ github.sha }}"
+    _COMMIT, "a commit is given by its full hash, in lowercase", "{key}: ${{ github.sha }}"
 )
 _FORMS = {
     "source-commit": _OF_A_COMMIT,
     "rollback-from": _OF_A_COMMIT,
-    "rollback": _Form(re.compile("true|false"), "it is neither `true` nor `false`", "true"),
+    "rollback": _Form(
+        re.compile("true|false"), "it is neither `true` nor `false`", "Rollback: true"
+    ),
     "image-fingerprint": _Form(
         _FINGERPRINT,
         "a fingerprint is 40 lowercase hex digits",
-        "${{ steps.image.outputs.fingerprint }}",
+        "{key}: ${{ steps.image.outputs.fingerprint }}",
     ),
     "model-sha256": _Form(
         re.compile(r"[0-9a-f]{64}"),
         "a SHA-256 is 64 lowercase hex digits",
-        "${{ steps.model.outputs.sha256 }}",
+        "{key}: ${{ steps.model.outputs.sha256 }}",
     ),
 }
 
@@ -60,7 +62,7 @@ def parse_trailers(lines: Iterable[str]) -> Trailers:
             )
         form = _FORMS.get(key.lower())
         if form and value and not form.pattern.fullmatch(value):
-            raise InputError.of("trailers", line, form.problem, fix=f"{key}: {form.example}")
+            raise InputError.of("trailers", line, form.problem, fix=form.fix.replace("{key}", key))
         if value:
             found.append((key, value))
     return tuple(found)
