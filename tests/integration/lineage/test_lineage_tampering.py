@@ -304,8 +304,8 @@ TAMPERED: dict[str, tuple[Tampering, set[str], str]] = {
     "image that staging never ran": (skip_an_environment, {"overlay → environment before"}, "staging never ran it"),
     "approved by nobody": (merge_unapproved, {"pull request → approvals"}, "approved by nobody"),
     "approved before another commit came": (push_after_the_approval, {"pull request → approvals"}, "and no later one"),
-    "deploy commit with another fingerprint": (say_another_fingerprint, {"deploy commit → image"}, "Image-Fingerprint " + "e" * 64),
-    "file with the same MD5": (say_another_sha256, {"deploy commit → version"}, "records SHA-256 " + "f" * 64),
+    "deploy commit with another fingerprint": (say_another_fingerprint, {"deploy commit → image", "deploy commit → deploy pull request"}, "Image-Fingerprint " + "e" * 64),
+    "file with the same MD5": (say_another_sha256, {"deploy commit → version", "deploy commit → deploy pull request"}, "records SHA-256 " + "f" * 64),
 }  # fmt: skip
 
 
