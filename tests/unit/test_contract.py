@@ -19,14 +19,19 @@ ROOT = Path(__file__).parents[2]
 # From DESIGN.md: what others' workflows rely on. Adding is fine, renaming and removing is not.
 CONTRACT: dict[str, tuple[str, str]] = {
     "check-promotion": (
-        "config base-ref head-ref",
-        "environment stage model image deploy-repository deploy-path deploy-mode incumbent",
+        "config base-ref head-ref deploy-branch token ssh-key",
+        "environment stage model image deploy-repository deploy-path deploy-mode incumbent has-model "
+        "model-hash promote-image promote-version promote-fingerprint promote-sha256 push-candidates "
+        "assign-stage rules-changed rules",
     ),
     "dvc-pull-model": (
         "model revision remote remote-config working-directory jobs",
         "path hash size type",
     ),
-    "gate-metrics": ("config baseline candidate", "passed table"),
+    "gate-metrics": (
+        "config baseline candidate measured deploy-branch token ssh-key remote remote-config",
+        "passed table",
+    ),
     "gto-register-stage": (
         "model stage version bump revision message remote push",
         "version version-tag stage-tag previous-version operation",
@@ -42,7 +47,8 @@ CONTRACT: dict[str, tuple[str, str]] = {
         "operation commit previous pull-request",
     ),
     "cml-report": (
-        "base body metrics params plots target title publisher token",
+        "base body environment rules tests model-pull model-training gate gate-table status comparison "
+        "build image promote-image metrics params plots target title publisher token",
         "operation url report",
     ),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -77,12 +78,14 @@ class Overlays:
         )
         if found is None:
             return replace(deployed, is_new=deployed.is_placeholder)
+        since = repository.landed(tip, found.commit)[1]
         return replace(
             deployed,
             commit=found.commit,
             recorded=repository.image_at(found.commit, file.path, entry.name),
             trailers=found.trailers,
-            since=repository.landed(tip, found.commit)[1],
+            since=since,
+            age=time.time() - since,
             is_new=deployed.is_placeholder and not repository.was_deployed(self.branch, file.path),
         )
 

@@ -20,7 +20,7 @@ class Deployed:
     """What an overlay sets, and the deploy commit that set it.
 
     `recorded` is the image as that commit has it, None where no such commit is found. `since` is
-    when it landed on the branch, in Unix seconds. `waiting` are the trailers of our own pull request
+    when it landed on the branch, in Unix seconds, and `age` the seconds since then. `waiting` are the trailers of our own pull request
     that is not merged yet, empty where none is open. `overruled` is another entry of the overlay
     that changes this image too. `is_new` says that no deployment ever changed this file.
     """
@@ -33,6 +33,7 @@ class Deployed:
     recorded: Image | None = None
     trailers: Mapping[str, Sequence[str]] = field(default_factory=dict)
     since: int = 0
+    age: float = 0
     waiting: Mapping[str, Sequence[str]] = field(default_factory=dict)
     overruled: Image | None = None
     is_new: bool = False
@@ -166,7 +167,8 @@ class Trace:
 
     What was not asked for, or has no place here, is None; `unasked` says why, by the link's end.
     `held` is the version that the environment's stage holds, empty for none, `held_hash` its model
-    and `held_problem` why that can't be said. `moves_early` says, where pull requests move the stage
+    and `held_problem` why that can't be said; `held_since` is when a tag last said so, in Unix
+    seconds. `moves_early` says, where pull requests move the stage
     before they merge, whether one with the held model is open; None for the other rule, and
     `unasked` where nobody could tell. `image` is promotion.yaml's, `tagged` the digest that its tag
     of the source commit names. `by_pull` says whether only a merged pull request may deploy here,
@@ -184,6 +186,7 @@ class Trace:
     held: str | None = None
     held_hash: str = ""
     held_problem: str = ""
+    held_since: int = 0
     moves_early: bool | None = None
     image: str = ""
     tagged: str = ""

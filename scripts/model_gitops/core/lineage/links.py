@@ -48,6 +48,22 @@ def broken(links: Sequence[Link]) -> tuple[Link, ...]:
     return tuple(link for link in links if link.state == "broken")
 
 
+def unassigned(trace: Trace) -> str:
+    """Return the version that a deployment set and its stage does not say yet; empty for none.
+
+    A stage's tag that is newer than the deployment was meant so: it is for people to look at.
+    """
+    deployed, version = trace.deployed, trace.version
+    if deployed is None or version is None or trace.held in (None, version.version):
+        return ""
+    proposed = deployed.proposes("model") == f"{trace.model}@{trace.held}"
+    early = trace.moves_early or "open pull requests" in trace.unasked
+    if proposed or early or trace.held_problem or trace.held_since > deployed.since:
+        return ""
+    said = (_overlay(deployed), _version(trace, version, trace.source))
+    return version.version if all(link.state == "verified" for link in said) else ""
+
+
 def _links(trace: Trace) -> Iterator[Link]:
     deployed, source, version = trace.deployed, trace.source, trace.version
     if deployed is not None:
@@ -338,6 +354,10 @@ def _stage(trace: Trace) -> Link:
     right = f"{version.name} is deployed"
     if trace.held == version.version and trace.model == version.model:
         return _link(ends, left, right, True)
+    if deployed and trace.by_pull and deployed.age < PATIENCE and unassigned(trace):
+        return Link(
+            ends, left, f"{right}, since its pull request was merged", "pending", fix=_STAGES
+        )
     if deployed and deployed.proposes("model") == f"{trace.model}@{trace.held}":
         return Link(ends, left, f"{right}; the deploy pull request waits to be merged", "pending")
     early = "`stage-on: pull_request` moves the stage while a pull request is open"
@@ -355,6 +375,7 @@ def _stage(trace: Trace) -> Link:
     )
 
 
+_STAGES = "stages.yml assigns it at its next run; at once: gh workflow run stages.yml"
 _ASSIGN = "run deploy.yml of the environment's branch again: it deploys, and assigns the stage"
 
 

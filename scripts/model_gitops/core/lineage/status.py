@@ -11,6 +11,7 @@ from model_gitops.core.flow.promotion import Promotion
 from model_gitops.core.gto.tags import precedence
 from model_gitops.core.lineage.facts import Trace
 from model_gitops.core.lineage.links import Link, broken
+from model_gitops.core.lineage.links import unassigned as unassigned_version
 from model_gitops.core.lineage.report import iso, moment, plain, pull_data
 from model_gitops.core.markdown import code, escape
 
@@ -105,6 +106,16 @@ def _next(before: Status, status: Status) -> str:
         return "" if older else before.version
     commit = before.trace.source.commit[:12] if before.trace and before.trace.source else ""
     return f"{before.version} with the code of {commit}" if commit else before.version
+
+
+def unassigned(model: str, statuses: Sequence[Status]) -> list[dict[str, str]]:
+    """Return the stages whose version runs and no tag says so yet, as gto-register-stage takes them."""
+    found = [(one, unassigned_version(one.trace) if one.trace else "") for one in statuses]
+    return [
+        {"model": model, "stage": one.environment, "version": version}
+        for one, version in found
+        if version
+    ]
 
 
 def text(model: str, statuses: Sequence[Status], notes: Sequence[str] = ()) -> str:

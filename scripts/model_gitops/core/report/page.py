@@ -329,6 +329,8 @@ def assemble(
 class Report:
     """All that a report tells; `body` is the project's own Markdown, `closing` its last line.
 
+    `opening` is Markdown of ours, which comes first.
+
     In `body` the address of a picture of ours begins with PICTURE.
     """
 
@@ -338,6 +340,7 @@ class Report:
     pictures: Sequence[Picture] = ()
     body: str = ""
     closing: str = ""
+    opening: str = ""
 
     def write(
         self,
@@ -358,7 +361,8 @@ class Report:
             picture = Picture(alternative, address.removeprefix(PICTURE))
             return f"![{alternative}]({link(picture)})" if link else f"*{alternative}* (not shown)"
 
-        sections = body_sections(replace_images(self.body, illustration))
+        sections = body_sections(self.opening)
+        sections += body_sections(replace_images(self.body, illustration))
         if self.metrics.table:
             sections.append(Section("metrics", f"### Metrics\n\n{self.metrics.table}"))
         if self.params.table:
