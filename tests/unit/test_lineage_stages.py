@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from test_lineage_links import TRACE
 
+from model_gitops.core.deploy.kustomization import Image
 from model_gitops.core.gto import tags
 from model_gitops.core.gto.tags import Registry, Tag
 from model_gitops.core.lineage import links as links_of
-from model_gitops.core.lineage import status
-from model_gitops.core.lineage.facts import Deployed, Trace
-from model_gitops.core.lineage.links import Link
+from model_gitops.core.lineage import stages, status
+from model_gitops.core.lineage.facts import Before, Deployed, Trace
+from model_gitops.core.lineage.link import Link
 from model_gitops.core.lineage.status import Status
 
 DEPLOYED = TRACE.deployed
@@ -35,6 +36,10 @@ def stage(trace: Trace) -> Link:
     return found
 
 
+def unassigned(trace: Trace) -> str:
+    return stages.unassigned(trace, links_of.check(trace))
+
+
 def deployed(**changes: Any) -> Deployed:
     assert MERGED.deployed is not None
     return replace(MERGED.deployed, **changes)
@@ -47,23 +52,23 @@ def test_after_the_merge_of_its_deploy_pull_request_a_stage_waits(held: str) -> 
     assert link.state == "pending"
     assert "since its pull request was merged" in link.right
     assert "gh workflow run stages.yml" in link.fix
-    assert links_of.unassigned(trace) == "v1.0.0"
-    assert status.unassigned("m", [Status("dev", "main", trace=trace)]) == [
-        {"model": "m", "stage": "dev", "version": "v1.0.0"}
-    ]
+    assert unassigned(trace) == "v1.0.0"
+    assert status.unassigned(
+        "m", [Status("dev", "main", trace=trace, links=links_of.check(trace))]
+    ) == [{"model": "m", "stage": "dev", "version": "v1.0.0"}]
 
 
 def test_it_does_not_wait_for_ever() -> None:
     late = replace(MERGED, deployed=deployed(age=links_of.PATIENCE))
     assert stage(late).state == "broken"
     # And is assigned all the same.
-    assert links_of.unassigned(late) == "v1.0.0"
+    assert unassigned(late) == "v1.0.0"
 
 
 def test_where_a_push_deploys_the_stage_comes_with_it() -> None:
     trace = replace(MERGED, by_pull=False)
     assert stage(trace).state == "broken"
-    assert links_of.unassigned(trace) == "v1.0.0"
+    assert unassigned(trace) == "v1.0.0"
 
 
 @pytest.mark.parametrize(
@@ -87,8 +92,11 @@ def test_where_a_push_deploys_the_stage_comes_with_it() -> None:
 )
 def test_what_is_not_assigned_by_itself(changes: dict[str, Any]) -> None:
     trace = replace(MERGED, **changes)
-    assert links_of.unassigned(trace) == ""
-    assert status.unassigned("m", [Status("dev", "main", trace=trace)]) == []
+    assert unassigned(trace) == ""
+    assert (
+        status.unassigned("m", [Status("dev", "main", trace=trace, links=links_of.check(trace))])
+        == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -100,7 +108,7 @@ def test_a_version_that_is_not_the_one_that_runs_is_assigned_nowhere(
 ) -> None:
     assert MERGED.version is not None
     trace = replace(MERGED, version=replace(MERGED.version, **version))
-    assert links_of.unassigned(trace) == ""
+    assert unassigned(trace) == ""
 
 
 def test_a_newer_tag_is_no_waiting() -> None:
@@ -127,3 +135,38 @@ def test_when_a_stage_was_last_spoken_of() -> None:
     assert tags.parse("m@deprecated") is not None
     registry = Registry.read([Tag("m#dev#1", commit, 20), Tag("m@deprecated#2", commit, 50)])
     assert registry.spoken("m", "prod") == 50
+
+
+def of(trace: Trace, end: str) -> Link:
+    (found,) = (link for link in links_of.check(trace) if link.ends == ("image", end))
+    return found
+
+
+def test_a_later_environment_takes_over_what_the_one_before_it_ran() -> None:
+    image = deployed().image
+    # Its tag is the commit of the first environment's merge, its source commit a later merge.
+    taken = Image("m", image.new_name, "9" * 40, image.digest)
+    later = replace(MERGED, deployed=deployed(image=taken, recorded=taken))
+    assert of(later, "source commit").state == "broken"
+    link = of(replace(later, before=Before("dev", "b" * 40, taken)), "environment before")
+    assert (link.state, link.right) == ("verified", f"commit {'b' * 12} deployed it to dev")
+    assert of(replace(later, before=Before("dev", "b" * 40, taken)), "source commit").state == (
+        "verified"
+    )
+    # The same digest under another tag is the same image, and nobody's tag of this commit.
+    other = replace(later, before=Before("dev", "b" * 40, replace(taken, tag="8" * 40)))
+    assert of(other, "environment before").state == "verified"
+    assert of(other, "source commit").state == "broken"
+
+
+def test_what_the_environment_before_never_ran_is_broken() -> None:
+    link = of(replace(MERGED, before=Before("dev")), "environment before")
+    assert link.state == "broken"
+    assert "no deploy commit of dev says this digest" in link.right
+    assert "deploy to dev first" in link.fix
+
+
+def test_an_environment_before_that_can_not_be_read_is_unknown() -> None:
+    trace = replace(MERGED, unasked={"environment before": "no such folder"})
+    assert of(trace, "environment before").state == "unknown"
+    assert not [one for one in links_of.check(MERGED) if one.ends[1] == "environment before"]

@@ -200,6 +200,19 @@ class DeployRepository:
         tip = self.fetch(branch, depth=_DEPTHS[-1])
         return any(one.trailers.get("image-digest") for one in self._log(tip, path))
 
+    def deployed_with(
+        self, branch: str, path: str, digest: str, depths: Sequence[int] = _DEPTHS
+    ) -> str:
+        """Return the last commit of the file `path` whose trailers say `digest`, or an empty string."""
+        for depth in depths:
+            tip = self.fetch(branch, depth=depth)
+            for one in self._log(tip, path):
+                if digest in one.trailers.get("image-digest", ()):
+                    return one.commit
+            if not self._cut_off():
+                break
+        return ""
+
     def last_origin(
         self, branch: str, file: KustomizationFile, image: kustomization.Image, repository: str
     ) -> Deployment | None:

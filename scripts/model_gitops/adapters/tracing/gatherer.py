@@ -17,6 +17,7 @@ from model_gitops.core.deploy.trailers import is_commit
 from model_gitops.core.flow.promotion import Environment, Promotion
 from model_gitops.core.gto import tags
 from model_gitops.core.lineage.facts import (
+    Before,
     Deployed,
     NothingDeployed,
     Pull,
@@ -79,6 +80,7 @@ class Gatherer:
             model=promotion.model,
             environment=environment.name,
             deployed=deployed,
+            before=self._before(environment, unasked),
             stored=stored,
             source=source,
             version=repository.registered(deployed.says("model", promotion.model)),
@@ -203,6 +205,13 @@ class Gatherer:
             unasked["registry"] = "only the image of promotion.yaml is asked for"
             return None
         return self.images.stored(deployed.image, unasked)
+
+    def _before(self, environment: Environment, unasked: dict[str, str]) -> Before | None:
+        try:
+            return self.overlays.before(environment)
+        except InputError as error:  # the one before is broken itself, and says so
+            unasked["environment before"] = error.message
+            return None
 
     def _moves_early(
         self, environment: Environment, held: Registered | None, unasked: dict[str, str]

@@ -18,7 +18,7 @@ from model_gitops.core.deploy import deployment, kustomization
 from model_gitops.core.deploy.location import check_path
 from model_gitops.core.deploy.trailers import read_trailers
 from model_gitops.core.flow.promotion import Environment, Promotion
-from model_gitops.core.lineage.facts import Deployed, pick
+from model_gitops.core.lineage.facts import Before, Deployed, pick
 from model_gitops.errors import InputError
 
 
@@ -57,6 +57,21 @@ class Overlays:
         if environment.name not in self._read:
             self._read[environment.name] = self._read_overlay(environment)
         return self._read[environment.name]
+
+    def before(self, environment: Environment) -> Before | None:
+        """Return by which deployment the environment before ran what `environment` runs.
+
+        None for the first environment. Raises InputError where either has no such overlay.
+        """
+        earlier, entry = self.promotion.before(environment), self.deployed(environment).image
+        if earlier is None:
+            return None
+        repository = self.repository
+        tip = repository.fetch(self.branch, depth=DEEPER[0])
+        path = repository.read_kustomization(tip, check_path(earlier.overlay)).path
+        commit = repository.deployed_with(self.branch, path, entry.digest, DEEPER)
+        image = repository.image_at(commit, path, entry.name) if commit else None
+        return Before(earlier.name, commit, image)
 
     def _read_overlay(self, environment: Environment) -> Deployed:
         promotion, repository = self.promotion, self.repository

@@ -77,6 +77,19 @@ class Deployed:
 
 
 @dataclass(frozen=True)
+class Before:
+    """How the environment before ran the digest that an environment runs.
+
+    `commit` is its last deploy commit that says this digest, and `image` what that commit set;
+    empty and None where it never ran it.
+    """
+
+    environment: str
+    commit: str = ""
+    image: Image | None = None
+
+
+@dataclass(frozen=True)
 class Stored:
     """What the registry says of `name:tag@digest`; empty strings for what it does not have.
 
@@ -166,6 +179,7 @@ class Trace:
     """All that was found about one subject: an environment, an image or a version.
 
     What was not asked for, or has no place here, is None; `unasked` says why, by the link's end.
+    `before` is None for the first environment.
     `held` is the version that the environment's stage holds, empty for none, `held_hash` its model
     and `held_problem` why that can't be said; `held_since` is when a tag last said so, in Unix
     seconds. `moves_early` says, where pull requests move the stage
@@ -179,6 +193,7 @@ class Trace:
     model: str
     environment: str = ""
     deployed: Deployed | None = None
+    before: Before | None = None
     stored: Stored | None = None
     built: Source | None = None
     source: Source | None = None

@@ -10,7 +10,8 @@ from typing import Any
 
 from model_gitops.core.flow.metrics import flatten, format_number
 from model_gitops.core.lineage.facts import Pull, Source, Trace
-from model_gitops.core.lineage.links import Link, State, broken
+from model_gitops.core.lineage.link import Link, State
+from model_gitops.core.lineage.links import broken
 from model_gitops.core.markdown import code, escape
 
 MARKS: dict[State, str] = {"verified": "✓", "broken": "✗", "pending": "…", "unknown": "?"}

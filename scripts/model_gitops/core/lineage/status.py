@@ -9,9 +9,10 @@ from typing import Any
 from model_gitops.core.flow.metrics import direction, format_number
 from model_gitops.core.flow.promotion import Promotion
 from model_gitops.core.gto.tags import precedence
+from model_gitops.core.lineage import stages
 from model_gitops.core.lineage.facts import Trace
-from model_gitops.core.lineage.links import Link, broken
-from model_gitops.core.lineage.links import unassigned as unassigned_version
+from model_gitops.core.lineage.link import Link
+from model_gitops.core.lineage.links import broken
 from model_gitops.core.lineage.report import iso, moment, plain, pull_data
 from model_gitops.core.markdown import code, escape
 
@@ -110,7 +111,7 @@ def _next(before: Status, status: Status) -> str:
 
 def unassigned(model: str, statuses: Sequence[Status]) -> list[dict[str, str]]:
     """Return the stages whose version runs and no tag says so yet, as gto-register-stage takes them."""
-    found = [(one, unassigned_version(one.trace) if one.trace else "") for one in statuses]
+    found = [(one, stages.unassigned(one.trace, one.links)) for one in statuses if one.trace]
     return [
         {"model": model, "stage": one.environment, "version": version}
         for one, version in found
