@@ -16,12 +16,16 @@ from model_gitops.options import lines
 
 @dataclass(frozen=True)
 class Inputs:
-    """The inputs, read and checked. `tags` has the commit's first."""
+    """The inputs, read and checked.
+
+    `tags` has the first one that is asked for, which is the commit's unless `has_own_tag`.
+    """
 
     secrets: dict[str, str] = field(repr=False)
     name: str
     revision: str
     tags: tuple[str, ...]
+    has_own_tag: bool
     build_args: dict[str, str]
     contexts: dict[str, str]
     labels: dict[str, str]
@@ -41,6 +45,10 @@ class Inputs:
     model: str
     model_version: str
     model_hash: str
+    config: str
+    deploy_branch: str
+    token: str = field(repr=False)
+    ssh_key: str = field(repr=False)
 
 
 def mask_secrets(secrets: str) -> None:

@@ -73,6 +73,11 @@ class Overlays:
         image = repository.image_at(commit, path, entry.name) if commit else None
         return Before(earlier.name, commit, image)
 
+    def image_of(self, fingerprint: str) -> str:
+        """Return the digest of promotion.yaml's image that was deployed with this content, or ""."""
+        folders = [check_path(one.overlay) for one in self.promotion.environments]
+        return self.repository.image_of(self.branch, fingerprint, self.promotion.image, folders)
+
     def _read_overlay(self, environment: Environment) -> Deployed:
         promotion, repository = self.promotion, self.repository
         folder = check_path(environment.overlay)
