@@ -82,6 +82,19 @@ def test_the_gates_verdict(gate: str, says: str) -> None:
     assert len(re.findall("The gate of|A check before the gate", text)) == 1
 
 
+def test_a_gate_without_a_table_has_judged_nothing() -> None:
+    text = replace(WHOLE, gate="failure", gate_table="").text()
+    assert "#### ❌ The gate of dev could not judge this model: see the run\n" in text
+    assert "refuses" not in text
+
+
+def test_that_there_are_no_metrics_is_for_the_gate_to_say() -> None:
+    empty = page.Report(Facts("Promotion"), Comparison(), Comparison())
+    assert "No metrics were found." in empty.write(None)[0]
+    text, _ = replace(empty, opening=WHOLE.text()).write(None)
+    assert "No metrics" not in text
+
+
 @pytest.mark.parametrize(
     ("tests", "says"),
     [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from urllib.parse import quote, unquote
 
@@ -369,7 +369,9 @@ class Report:
             sections.append(Section("params", f"### Params that changed\n\n{self.params.table}"))
         if self.pictures and link:
             sections.append(plots_section(self.pictures, link))
-        opening = head(self.facts, self.metrics)
+        # That a promotion has no metrics is for its gate to say.
+        counts = self.facts.compared and (self.metrics.total > 0 or not self.opening)
+        opening = head(replace(self.facts, compared=counts), self.metrics)
         if notice:
             opening += f"\n\n> {escape(notice, longest=900)}"
         closing = "\n\n".join(part for part in (foot(self.facts), self.closing) if part)

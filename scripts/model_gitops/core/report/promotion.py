@@ -83,6 +83,8 @@ def _gate(opening: Opening) -> Iterator[str]:
     name = escape(opening.environment)
     if opening.gate == "success":
         yield f"#### ✅ The gate of {name} lets this model pass"
+    elif opening.gate == "failure" and not opening.gate_table:
+        yield f"#### ❌ The gate of {name} could not judge this model: see the run"
     elif opening.gate == "failure":
         yield f"#### ❌ The gate of {name} refuses this model"
     else:
