@@ -285,7 +285,8 @@ class Flow:
             checkout.run("sparse-checkout", "set", "--no-cone", sparse)
         given = {"GITHUB_TOKEN": self.tokens[actor]}
         if trusted:
-            names = _secrets_of(checkout.directory / ".github" / "workflows" / workflow)
+            file = checkout.directory / ".github" / "workflows" / workflow
+            names = secrets_of(file.read_text(encoding="utf-8"))
             given |= {secret: self.tokens[secret] for secret in names if secret in self.tokens}
         uploads = {"MODEL_GITOPS_ARTIFACTS": str(artifacts)} if artifacts else {}
         try:
@@ -334,13 +335,13 @@ class Flow:
             file.write_text(text.replace("ghcr.io/", f"{self.parts.registry}/"), encoding="utf-8")
 
 
-def _secrets_of(workflow: Path) -> tuple[str, ...]:
-    """Return the names of the secrets that a workflow's run sees.
+def secrets_of(workflow: str) -> tuple[str, ...]:
+    """Return the names of the secrets that the run of a workflow, its YAML, sees.
 
     On GitHub an environment's secrets reach only the jobs that name it; act gives all jobs of a run
     the same, so here they reach only the workflows that have such a job.
     """
-    jobs = document.load_yaml(workflow.read_text("utf-8"), source=workflow.name)["jobs"]
+    jobs = document.load_yaml(workflow, source="the workflow")["jobs"]
     enters = any("environment" in job for job in jobs.values())
     return (*OF_ENVIRONMENTS, *OF_REPOSITORY) if enters else OF_REPOSITORY
 
