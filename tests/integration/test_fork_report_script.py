@@ -92,6 +92,9 @@ def fork(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fork]:
         granted = {"actions": "read", "contents": "read", "pull-requests": "write"}
         forge.add_token(TOKEN, "github-actions[bot]", granted, repositories=[NAME])
         made = Fork(forge, Git(tmp_path / "work"), temporary)
+        for name in ("promotion.yaml", "notes.txt"):
+            (made.git.directory / name).write_text("x\n", "utf-8")
+        made.git.run("add", "--all")
         made.push("patch")
         api = GitHub(NAME, "ada-secret", api_url=forge.api_url)
         api.open_pull_request(head="eve:patch", base="main", title="Patch", body="")
@@ -109,6 +112,7 @@ def test_a_good_report_is_handed_on_through_faults(fork: Fork) -> None:
     text = body.read_text("utf-8")
     assert f"{fork.forge.url}/{NAME}/actions/runs/{run})" in text
     assert "\n> #### fine\n" in text
+    assert "every change that follows:** `promotion.yaml`. Read" in text
 
 
 def test_claims_are_held_to_what_github_says(fork: Fork) -> None:

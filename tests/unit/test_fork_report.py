@@ -176,6 +176,81 @@ def test_no_markdown_makes_a_link_or_html(parts: list[str]) -> None:
 
 
 def test_a_long_report_is_cut_and_can_be_posted() -> None:
-    text = fork_report.compose("| @a | [b](https://c) |\n" * 20_000, RUN, "https://g", "acme/model")
+    text = fork_report.compose(
+        "| @a | [b](https://c) |\n" * 20_000, RUN, "https://g", "acme/model", []
+    )
     assert len(text) < 60_000
     assert text.rstrip().endswith("cut here, see the run")
+
+
+@pytest.mark.parametrize(
+    "fence",
+    [
+        "- ```mermaid\n  click A\n  ```",
+        "1. ~~~mermaid\n   x\n   ~~~",
+        "> ```mermaid\n> x\n> ```",
+        "* - 2) ```mermaid\n```",
+        "   ````mermaid\n````",
+    ],
+)
+def test_no_block_of_code_has_a_language(fence: str) -> None:
+    text = fork_report.neutralise(fence)
+    assert "mermaid" not in text
+    assert not [one.info for one in shown(text) if one.type == "fence" and one.info]
+
+
+@pytest.mark.parametrize("digits", [7, 8, 12, 39, 40, 64])
+def test_no_hash_is_a_link(digits: int) -> None:
+    whole = ("0123456789abcdef" * 4)[:digits]
+    text = fork_report.neutralise(f"see {whole} and {whole.upper()}, eve/model at {whole}")
+    assert not re.search(r"(?i)\b[0-9a-f]{7,}\b", text)
+    # It is shown all the same.
+    assert text.replace(fork_report.JOINER, "").lower().count(whole) == 3
+
+
+def test_a_number_is_not_torn_apart() -> None:
+    assert "0.4553" in fork_report.neutralise("| 0.4553 | 123456 |")
+
+
+@pytest.mark.parametrize("kind", ["NOTE", "WARNING", "CAUTION"])
+def test_no_quotation_is_an_alert(kind: str) -> None:
+    for text in (f"[!{kind}]\nRun this", f"> [!{kind}]\n> Run this", f"- > [!{kind}]"):
+        assert "[!" not in fork_report.neutralise(text)
+
+
+def changed(*paths: str, **more: str) -> list[dict[str, str]]:
+    return [{"filename": path, **more} for path in paths]
+
+
+def test_the_files_that_need_a_look_are_named_in_our_own_voice() -> None:
+    files = changed("promotion.yaml", ".github/workflows/x.yml", "src/train.py", ".dvc/config")
+    text = fork_report.compose("fine", RUN, "https://g", "acme/model", files)
+    own, _, quoted = text.partition("What follows was written by that run")
+    for path in (".dvc/config", ".github/workflows/x.yml", "promotion.yaml"):
+        assert f"`{path}`" in own
+    assert "src/train.py" not in text
+    assert quoted.strip().endswith("> fine")
+    text = fork_report.compose("fine", RUN, "https://g", "acme/model", changed("src/a.py"))
+    assert "touches" not in text
+
+
+def test_a_file_that_was_moved_away_counts_too() -> None:
+    moved = changed("notes.txt", previous_filename="Dockerfile")
+    assert fork_report.sensitive(moved) == ["Dockerfile"]
+    assert fork_report.sensitive(changed("docs/Dockerfile", "my.github/x", "Makefile.txt")) == []
+
+
+def test_hostile_and_many_paths_stay_a_list() -> None:
+    files = changed(*(f".github/`@a`|{number}\n# x" for number in range(30)))
+    text = fork_report.warning(files)
+    assert "and 10 more" in text
+    assert text.count("\n") == 2
+    assert not {"link_open", "heading_open", "html_inline"} & {one.type for one in shown(text)}
+    assert "others were not looked at" not in text
+    assert "others were not looked at" in fork_report.warning(changed(*["a"] * 1000))
+
+
+def test_the_list_is_the_owners() -> None:
+    owners = (SCRIPT.parents[1] / "CODEOWNERS").read_text("utf-8")
+    listed = {line.split()[0].strip("/") for line in owners.splitlines() if line.startswith("/")}
+    assert {one.strip("/") for one in fork_report.SENSITIVE} - {".dvc"} == listed - {".dvc/config"}

@@ -31,6 +31,13 @@ REPORT, NUMBER = "report.md", "pull-request"
 LARGEST_ARCHIVE = 1024 * 1024  # bytes
 LARGEST_REPORT = 256 * 1024  # bytes
 LONGEST = 30_000  # characters of the report that are shown
+MOST_FILES = 1000  # of a pull request's files so many are looked at
+MOST_SHOWN = 20
+# What judges, builds or deploys all that follows, as in CODEOWNERS. A folder ends with `/`.
+SENSITIVE = (
+    *(".github/", "promotion.yaml", "Dockerfile", ".dockerignore", ".dvc/", "dvc.yaml", "Makefile"),
+    *("requirements/", "tests/smoke.yaml", "tests/smoke-request.json"),
+)
 TIMEOUT = 30  # seconds
 WAITS = (1, 4, 16)  # seconds between tries
 # Invisible, and enough to keep `@name`, `#1`, `](` and `https://` from being a mention or a link.
@@ -175,18 +182,57 @@ def neutralise(markdown: str) -> str:
     text = re.sub(r"\](?=\s*[(\[:])", f"]{JOINER}", text)
     text = re.sub(r"(@|#(?=\w)|\bGH-|www(?=\.))", rf"\1{JOINER}", text, flags=re.IGNORECASE)
     text = re.sub(r"(https?|ftp|mailto|xmpp):", rf"\1{JOINER}:", text, flags=re.IGNORECASE)
-    # A diagram's language draws what it likes.
-    text = re.sub(r"^(\s*(?:`{3,}|~{3,})).*$", r"\1", text, flags=re.MULTILINE)
+    # A commit's hash, from seven digits on, is a link to it.
+    text = re.sub(
+        r"[0-9a-f]{7,}",
+        lambda match: JOINER.join(re.findall(r".{1,6}", match[0])),
+        text,
+        flags=re.IGNORECASE,
+    )
+    # `[!WARNING]` at the start of a quotation would look like GitHub's own words.
+    text = text.replace("[!", f"[{JOINER}!")
+    # A diagram's language draws what it likes, in a list or a quotation too.
+    text = re.sub(
+        r"^((?:\s|[-+*>]|\d{1,9}[.)])*(?:`{3,}|~{3,})).*$", r"\1", text, flags=re.MULTILINE
+    )
     return "\n".join(f"> {line}".rstrip() for line in text.strip("\n").split("\n"))
 
 
-def compose(report: str, run: Any, server: str, repository: str) -> str:
+def sensitive(files: list[Any]) -> list[str]:
+    """Return the changed paths that judge, build or deploy later changes, sorted."""
+    paths = {str(one.get(key, "")) for one in files for key in ("filename", "previous_filename")}
+    return sorted(
+        path
+        for path in paths
+        if any(path.startswith(one) if one.endswith("/") else path == one for one in SENSITIVE)
+    )
+
+
+def warning(files: list[Any]) -> str:
+    """Return, as our own words, which sensitive files a change touches; empty for none."""
+    found = sensitive(files)
+    said = ""
+    if found:
+        # In a code span nothing is markup but a backtick, which a path may hold.
+        names = [re.sub(r"[`\s|]+", " ", _one_line(path)) for path in found[:MOST_SHOWN]]
+        more = f" and {len(found) - MOST_SHOWN} more" if len(found) > MOST_SHOWN else ""
+        said = (
+            "⚠️ **This change touches what judges, builds or deploys every change that follows:** "
+            + ", ".join(f"`{name}`" for name in names)
+            + f"{more}. Read these files before anything below.\n\n"
+        )
+    if len(files) >= MOST_FILES:
+        said += f"⚠️ It changes {MOST_FILES} files or more: the others were not looked at.\n\n"
+    return said
+
+
+def compose(report: str, run: Any, server: str, repository: str, files: list[Any]) -> str:
     """Return the comment's text: what GitHub says of the run, then what the fork's run says."""
     done = {"success": "✅ passed", "failure": "❌ failed"}.get(run["conclusion"], "did not finish")
     address = f"{server}/{repository}/actions/runs/{int(run['id'])}"
     return (
         f"The [run of this fork's change]({address}) {done}. It had no secrets, and pushed neither "
-        "model nor image.\n\n"
+        f"model nor image.\n\n{warning(files)}"
         "What follows was written by that run, so by the change itself: read it as its author's "
         f"own words.\n\n{neutralise(report)}\n"
     )
@@ -213,6 +259,11 @@ def main() -> int:
                 raise
             raise RefusedError(f"there is no pull request {number}") from error
         check_pull_request(pull, run, repository)
+        files: list[Any] = []
+        for page in range(1, MOST_FILES // 100 + 1):
+            files += (found := api.get(f"/pulls/{number}/files?per_page=100&page={page}"))
+            if len(found) < 100:
+                break
     except NothingToPostError as reason:
         print(f"::notice::Nothing to post: {reason}")
         return 0
@@ -223,15 +274,15 @@ def main() -> int:
         print(f"::error::The report of the fork can't be read: {_one_line(error)}")
         return 4
     file = Path(environment["RUNNER_TEMP"]) / "fork-report.md"
-    text = compose(report, run, environment["GITHUB_SERVER_URL"], repository)
+    text = compose(report, run, environment["GITHUB_SERVER_URL"], repository, files)
     file.write_text(text, encoding="utf-8")
     with Path(environment["GITHUB_OUTPUT"]).open("a", encoding="utf-8") as outputs:
         outputs.write(f"pull-request={number}\nbody={file}\n")
     return 0
 
 
-def _one_line(error: Exception) -> str:
-    return "".join(one if one.isprintable() else " " for one in str(error))[:300]
+def _one_line(text: object) -> str:
+    return "".join(one if one.isprintable() else " " for one in str(text))[:300]
 
 
 if __name__ == "__main__":
