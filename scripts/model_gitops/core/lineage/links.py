@@ -99,10 +99,10 @@ def _rendered(trace: Trace, deployed: Deployed) -> Iterator[Link]:
 def _before(trace: Trace, deployed: Deployed) -> Iterator[Link]:
     """A later environment takes over what the one before it ran, and nothing else."""
     ends, before = ("image", "environment before"), trace.before
-    left = f"{deployed.path} pins {deployed.image.digest or 'no digest'}"
+    left = f"{deployed.path} pins {deployed.image.digest}"
     if why := trace.unasked.get("environment before"):
         yield link(ends, left, why, None)
-    if before is None:
+    if before is None or not deployed.image.digest:
         return
     right = f"no deploy commit of {before.environment} says this digest"
     if before.commit:
