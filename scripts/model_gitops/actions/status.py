@@ -22,6 +22,7 @@ from model_gitops.options import (
     DeployBranch,
     DeployKey,
     DeployToken,
+    KnownHosts,
     RegistryPassword,
     RegistryUser,
     flag,
@@ -53,6 +54,7 @@ def command(
     deploy_branch: DeployBranch = "",
     token: DeployToken = "",
     ssh_key: DeployKey = "",
+    known_hosts: KnownHosts = "",
     source_token: Annotated[
         str,
         secret(
@@ -84,7 +86,7 @@ def command(
         place = [one.name for one in asked].index(environment)
         # With the one before, whose version may wait; a comparison does not show that.
         asked = asked[place if candidate or candidate_image else max(place - 1, 0) : place + 1]
-    credentials = places.Credentials(token, ssh_key, source_token, username, password)
+    credentials = places.Credentials(token, ssh_key, source_token, username, password, known_hosts)
     proposed: Candidate | None = None
     with (
         runner.group("Asking what runs where"),

@@ -33,6 +33,7 @@ def find(
     token: str,
     ssh_key: str,
     deploy_branch: str,
+    known_hosts: str = "",
 ) -> Champion | None:
     """Return what `environment` runs; None where it runs nothing yet.
 
@@ -48,7 +49,9 @@ def find(
         return Champion(f"{environment.name} {held.version}", held.commit) if held else None
     with (
         runner.group(f"Asking what {environment.name} runs"),
-        opened_overlays(promotion, repository, token, ssh_key, deploy_branch) as overlays,
+        opened_overlays(
+            promotion, repository, token, ssh_key, deploy_branch, known_hosts
+        ) as overlays,
     ):
         deployed = overlays.deployed(environment)
     return _known(deployed, environment.name, promotion.model, repository)

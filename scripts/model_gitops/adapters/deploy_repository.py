@@ -389,9 +389,11 @@ def check_secrets(location: Location, token: str, ssh_key: str, server_url: str)
 
 
 @contextmanager
-def connected(location: Location, token: str, ssh_key: str) -> Iterator[DeployRepository]:
+def connected(
+    location: Location, token: str, ssh_key: str, known_hosts: str = ""
+) -> Iterator[DeployRepository]:
     """Open the deploy repository with what proves who we are; say so where nothing was given."""
-    with _credentials(location, token, ssh_key) as credentials:
+    with _credentials(location, token, ssh_key, known_hosts) as credentials:
         try:
             with opened(location.url, credentials) as deploy:
                 yield deploy
@@ -402,6 +404,11 @@ def connected(location: Location, token: str, ssh_key: str) -> Iterator[DeployRe
                 "authentication failed",
                 "permission denied (publickey",
             )
+            if "host key verification failed" in said:
+                raise InputError(
+                    f"{location.host} does not have the key that `known-hosts` names",
+                    fix=f"compare its key with what its owner publishes: ssh-keyscan {location.host}",
+                ) from error
             if token or ssh_key or not any(mark in said for mark in marks):
                 raise
             raise InputError(
@@ -414,10 +421,10 @@ def connected(location: Location, token: str, ssh_key: str) -> Iterator[DeployRe
 
 @contextmanager
 def _credentials(
-    location: Location, token: str, ssh_key: str
+    location: Location, token: str, ssh_key: str, known_hosts: str
 ) -> Iterator[git_credentials.Credentials]:
     if ssh_key:
-        with git_credentials.ssh_credentials(ssh_key) as credentials:
+        with git_credentials.ssh_credentials(ssh_key, known_hosts) as credentials:
             yield credentials
     else:
         yield git_credentials.token_credentials(location.url, token)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from model_gitops.adapters import process
+from model_gitops.adapters.docker_config import PLUGINS
 from model_gitops.core import retry
 from model_gitops.core.image import faults
 from model_gitops.core.image.build import Builder, parse_builder
@@ -35,6 +36,10 @@ _TRANSFER_SECONDS: float = 3600
 # pushed in silence.
 _SILENT_SECONDS: float = 1800
 PLATFORM_VARIABLE = "DOCKER_DEFAULT_PLATFORM"
+_BUILDX_FIX = (
+    "apt-get install docker-buildx-plugin; a plugin in the account's own folder is not used in a"
+    f" workflow unless {PLUGINS} names that folder"
+)
 _INSPECT = '{"manifest":{{json .Manifest}},"image":{{json .Image}}}'
 
 
@@ -87,7 +92,7 @@ class Docker:
             version = self._run("buildx", "version", check=False).stdout.strip()
             raise ExternalError(
                 f"this buildx is older than v0.15.0: {version or 'it tells no version'}",
-                fix="apt-get install docker-buildx-plugin (or run docker/setup-buildx-action first)",
+                fix=_BUILDX_FIX,
             )
 
     def build(
@@ -357,7 +362,7 @@ def _require_buildx(said: str) -> None:
     if any(text in said for text in ("not a docker command", "unknown command", "unknown flag")):
         raise ExternalError(
             "docker has no `buildx` on this machine",
-            fix="apt-get install docker-buildx-plugin (or run docker/setup-buildx-action first)",
+            fix=_BUILDX_FIX,
         )
 
 

@@ -243,6 +243,16 @@ class Git:
                 found.append(tag)
         return found
 
+    def version_messages(self) -> dict[str, str]:
+        """Read what the annotated tags `…@v…` here say, in one process: name → message.
+
+        The first paragraph and a signature are left out.
+        """
+        fields = "%(refname:strip=2)%00%(objecttype)%00%(contents:body)%00"
+        listing = self.run("for-each-ref", f"--format={fields}", "refs/tags/**/*@v*").split("\0")
+        found = zip(listing[::3], listing[1::3], listing[2::3], strict=False)
+        return {name.lstrip("\n"): body for name, kind, body in found if kind == "tag"}
+
     def remote_refs(self, remote: str, *patterns: str) -> dict[str, str]:
         """Return the refs that `remote` has now (full name → object). Raises ExternalError."""
         listing = self.remote("ls-remote", "--quiet", "--refs", "--", remote, *patterns)

@@ -25,11 +25,13 @@ _DROPPED = re.compile(
     r"GIT_.*|UV_.*|PIP_.*|PYTHON.*|VIRTUAL_ENV|MODEL_GITOPS_.*|INPUT_.*"
     r"|GITHUB_TOKEN|GH_TOKEN|REPO_TOKEN|ACTIONS_RUNTIME_TOKEN|ACTIONS_ID_TOKEN_REQUEST_TOKEN"
 )
-# Of these, the ones that say how to reach the network, or who the user is, may pass.
+# Of these, the ones that say how to reach the network, who the user is, or what the machine's owner
+# trusts, may pass.
 _KEPT = re.compile(
     r"GIT_SSL_.*|GIT_SSH|GIT_SSH_COMMAND|GIT_(AUTHOR|COMMITTER)_.*|GIT_CONFIG_(GLOBAL|SYSTEM|NOSYSTEM)"
     r"|PIP_(CERT|INDEX_URL|EXTRA_INDEX_URL|FIND_LINKS|CONFIG_FILE|NO_INDEX|DEFAULT_TIMEOUT)"
     r"|UV_(DEFAULT_INDEX|INDEX|INDEX_URL|EXTRA_INDEX_URL|FIND_LINKS|OFFLINE|CACHE_DIR|SYSTEM_CERTS|NATIVE_TLS)"
+    r"|MODEL_GITOPS_(STORE|DOCKER_PLUGINS)"
 )
 
 # How long a process that is told to stop may take, to remove its lock files and its children.

@@ -81,7 +81,7 @@ def _write_tags(
     """Let the tags name what was built, as long as it is what the fingerprint says."""
     if job.fingerprint:
         require_unmoved(client, job.bases, job.builder)
-    return write_tags(client, job, job.tags, digest, write)
+    return write_tags(client, job, digest, write)
 
 
 def _run_build(

@@ -27,12 +27,7 @@ def reuse_image(client: Docker, job: Job, digest: str) -> Result | None:
     if job.test is not None and found.labels.get(SMOKE_TEST_LABEL) != job.test_identity:
         runner.say("it was built without this smoke test, so it is tested now")
         _test_published(client, job, job.test, reference)
-    # A tag that is right already is left alone: an immutable one could not be written again.
-    current = {one: client.inspect(f"{job.name}:{one}") for one in job.tags}
-    missing = [one for one, image in current.items() if image is None or image.digest != digest]
-    tags = write_tags(
-        client, job, missing, digest, lambda some: client.point(job.name, some, digest)
-    )
+    tags = write_tags(client, job, digest, lambda some: client.point(job.name, some, digest))
     return Result(digest, tags, "reused", {"containerimage.digest": digest})
 
 

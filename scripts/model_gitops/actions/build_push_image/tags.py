@@ -11,35 +11,31 @@ from model_gitops.core.image.names import tag_of_its_own
 
 
 def write_tags(
-    client: Docker,
-    job: Job,
-    missing: Sequence[str],
-    digest: str,
-    write: Callable[[Sequence[str]], None],
+    client: Docker, job: Job, digest: str, write: Callable[[Sequence[str]], None]
 ) -> tuple[str, ...]:
-    """Let the tags `missing` name the image of this digest, by `write`; return all that it has then.
+    """Let the job's tags name the image of this digest, by `write`; return them.
 
-    Where the commit's tag is another image's and does not move (the job ran before, or somebody took
-    it), the image gets a tag of its own. Raises TagTakenError for one that was asked for by name.
+    A tag that is right already is left alone: an immutable one could not be written again. Where the
+    commit's tag is another image's and does not move (the job ran before, or somebody took it), the
+    image gets a tag of its own. Raises TagTakenError for a tag that was asked for by name.
     """
+    first, *more = job.tags
     try:
-        write(missing)
+        write(_others(client, job.name, job.tags, digest))
         return job.tags
     except TagTakenError:
-        left = [one for one in missing if not _names(client, f"{job.name}:{one}", digest)]
-        first, *more = job.tags
-        if job.has_own_tag or first not in left:
-            write(left)
-            return job.tags
+        if job.has_own_tag or not _others(client, job.name, [first], digest):
+            raise
     own = tag_of_its_own(first, digest)
     runner.notice(
         f"the tag {first} is another image's, and this registry lets no tag move: this image gets the"
         f" tag {own}"
     )
-    write([own, *left[1:]])
+    write(_others(client, job.name, [own, *more], digest))
     return (own, *more)
 
 
-def _names(client: Docker, reference: str, digest: str) -> bool:
-    found = client.inspect(reference)
-    return found is not None and found.digest == digest
+def _others(client: Docker, name: str, tags: Sequence[str], digest: str) -> list[str]:
+    """Return those of `tags` that don't name the image of this digest."""
+    found = {one: client.inspect(f"{name}:{one}") for one in tags}
+    return [one for one, image in found.items() if image is None or image.digest != digest]

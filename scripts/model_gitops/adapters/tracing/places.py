@@ -31,6 +31,7 @@ class Credentials:
     source_token: str = ""
     username: str = ""
     password: str = ""
+    known_hosts: str = ""
 
 
 @contextmanager
@@ -57,7 +58,9 @@ def opened(
     place = _Place.of(checkout)
     location = _deploy_location(promotion, place.server_url, credentials.token, credentials.ssh_key)
     with (
-        connected(location, credentials.token, credentials.ssh_key) as deploy,
+        connected(
+            location, credentials.token, credentials.ssh_key, credentials.known_hosts
+        ) as deploy,
         _registry_client(promotion, credentials) as client,
     ):
         unasked = {}
@@ -88,7 +91,12 @@ def opened(
 
 @contextmanager
 def opened_overlays(
-    promotion: Promotion, checkout: git.Git, token: str, ssh_key: str, deploy_branch: str
+    promotion: Promotion,
+    checkout: git.Git,
+    token: str,
+    ssh_key: str,
+    deploy_branch: str,
+    known_hosts: str = "",
 ) -> Iterator[Overlays]:
     """Open the deploy repository alone, for who asks only what an environment runs.
 
@@ -97,7 +105,7 @@ def opened_overlays(
     runner.mask(token)
     runner.mask(ssh_key)
     location = _deploy_location(promotion, _Place.of(checkout).server_url, token, ssh_key)
-    with connected(location, token, ssh_key) as deploy:
+    with connected(location, token, ssh_key, known_hosts) as deploy:
         name = location.slug or location.url
         overlays = Overlays(promotion, deploy, name, PullRequests(), deploy_branch)
         _ = overlays.branch

@@ -24,6 +24,7 @@ _DECIDING = frozenset(
         "model",
         "model-version",
         "model-hash",
+        "model-sha256",
         "source-repository",
         "source-commit",
         "image-digest",

@@ -16,6 +16,35 @@ _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _FINGERPRINT = re.compile(r"[0-9a-f]{40}")
 
 
+@dataclass(frozen=True)
+class _Form:
+    """How the value of a trailer looks that is read again."""
+
+    pattern: re.Pattern[str]
+    problem: str
+    example: str
+
+
+_OF_A_COMMIT = _Form(
+    _COMMIT, "a commit is given by its full hash, in lowercase", "${{ github.sha }}"
+)
+_FORMS = {
+    "source-commit": _OF_A_COMMIT,
+    "rollback-from": _OF_A_COMMIT,
+    "rollback": _Form(re.compile("true|false"), "it is neither `true` nor `false`", "true"),
+    "image-fingerprint": _Form(
+        _FINGERPRINT,
+        "a fingerprint is 40 lowercase hex digits",
+        "${{ steps.image.outputs.fingerprint }}",
+    ),
+    "model-sha256": _Form(
+        re.compile(r"[0-9a-f]{64}"),
+        "a SHA-256 is 64 lowercase hex digits",
+        "${{ steps.model.outputs.sha256 }}",
+    ),
+}
+
+
 def parse_trailers(lines: Iterable[str]) -> Trailers:
     """Parse lines `Key: value`. A trailer without a value is left out. Raises InputError."""
     found = []
@@ -29,20 +58,9 @@ def parse_trailers(lines: Iterable[str]) -> Trailers:
             raise InputError.of(
                 "trailers", line, "the value is too long, or holds a control character"
             )
-        if (
-            key.lower() in ("source-commit", "rollback-from")
-            and value
-            and not _COMMIT.fullmatch(value)
-        ):
-            problem = "a commit is given by its full hash, in lowercase"
-            raise InputError.of("trailers", line, problem, fix=f"{key}: ${{{{ github.sha }}}}")
-        if key.lower() == "image-fingerprint" and value and not _FINGERPRINT.fullmatch(value):
-            problem = "a fingerprint is 40 lowercase hex digits"
-            fix = f"{key}: ${{{{ steps.image.outputs.fingerprint }}}}"
-            raise InputError.of("trailers", line, problem, fix=fix)
-        if key.lower() == "rollback" and value not in ("", "true", "false"):
-            problem = "it is neither `true` nor `false`"
-            raise InputError.of("trailers", line, problem, fix="Rollback: true")
+        form = _FORMS.get(key.lower())
+        if form and value and not form.pattern.fullmatch(value):
+            raise InputError.of("trailers", line, form.problem, fix=f"{key}: {form.example}")
         if value:
             found.append((key, value))
     return tuple(found)
