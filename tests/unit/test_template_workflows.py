@@ -187,3 +187,14 @@ def test_our_actions_get_inputs_that_exist(path: Path) -> None:
         if found:
             known = docs.metadata(ROOT / "actions" / found[1])["inputs"]
             assert set(step.get("with", {})) <= set(known), step.get("name")
+
+
+def test_what_a_forks_report_names_has_owners() -> None:
+    script = (MODEL / ".github" / "scripts" / "fork_report.py").read_text("utf-8")
+    (block,) = re.findall(r"SENSITIVE = \((.*?)\)  #", script, re.DOTALL)
+    named = set(re.findall(r'"([^"]+)"', block))
+    text = (MODEL / ".github" / "CODEOWNERS").read_text("utf-8")
+    owned = {line.split()[0].strip("/") for line in text.splitlines() if line.startswith("/")}
+    # `.dvc/` is named whole, of it the configuration is in Git; CODEOWNERS itself lies in .github.
+    assert owned <= {one.strip("/") for one in named} | {".dvc/config"}
+    assert {one.strip("/") for one in named} - {".dvc", "CODEOWNERS"} <= owned
