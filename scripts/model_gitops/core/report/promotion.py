@@ -141,7 +141,8 @@ def _image(opening: Opening) -> Iterator[str]:
     elif opening.build == "success" and "@" in opening.image:
         yield (
             f"Image, smoke-tested: {code(opening.image, longest=_LONGEST)}. It is a rehearsal, and is"
-            f" never deployed: after the merge the image of {name} is built from a clean checkout."
+            f" never deployed: what {name} runs after the merge is built from a clean checkout, or taken"
+            " over from the environment before."
         )
     elif opening.build == "success":
         yield "The image was built and smoke-tested, and not pushed."
