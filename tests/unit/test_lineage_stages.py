@@ -77,6 +77,8 @@ def test_where_a_push_deploys_the_stage_comes_with_it() -> None:
         {"held": "v1.0.0"},
         {"held": None},
         {"held_problem": "two versions"},
+        # The version's tag was moved away from the stage's commit.
+        {"held": "a" * 40},
         # A tag that is newer than the deployment is somebody's own.
         {"held_since": SINCE + 1},
         {"moves_early": True},
@@ -109,11 +111,13 @@ def test_a_version_that_is_not_the_one_that_runs_is_assigned_nowhere(
     assert MERGED.version is not None
     trace = replace(MERGED, version=replace(MERGED.version, **version))
     assert unassigned(trace) == ""
+    assert stage(trace).state == "broken"
 
 
 def test_a_newer_tag_is_no_waiting() -> None:
     assert stage(replace(MERGED, held_since=SINCE + 1)).state == "broken"
     assert stage(replace(MERGED, held_since=SINCE)).state == "pending"
+    assert stage(replace(MERGED, held="a" * 40)).state == "broken"
 
 
 def test_an_environment_that_runs_nothing_has_no_stage_to_assign() -> None:

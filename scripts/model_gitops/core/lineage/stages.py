@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from model_gitops.core.gto import tags
 from model_gitops.core.lineage.facts import Trace
 from model_gitops.core.lineage.link import Link, link
 
@@ -23,15 +24,25 @@ def unassigned(trace: Trace, links: Sequence[Link]) -> str:
 def due(trace: Trace) -> str:
     """Return the version that the deploy commit says, where the stage still says an older state.
 
-    A stage's tag that is newer than the deployment was meant so: it is for people to look at.
+    A stage's tag that is newer than the deployment was meant so, and one on a commit without a
+    version is none of ours: both are for people to look at.
     """
-    deployed, version = trace.deployed, trace.version
-    if deployed is None or version is None or trace.held in (None, version.version):
+    deployed, source, version = trace.deployed, trace.source, trace.version
+    if (
+        deployed is None
+        or source is None
+        or version is None
+        or trace.held in (None, version.version)
+    ):
         return ""
+    is_ours = version.model == trace.model and version.model_hash == source.model_hash
+    was_ours = trace.held == "" or tags.is_version(trace.held or "")
     proposed = deployed.proposes("model") == f"{trace.model}@{trace.held}"
     early = trace.moves_early or "open pull requests" in trace.unasked
     newer = trace.held_since > deployed.since
-    return "" if proposed or early or newer or trace.held_problem else version.version
+    if not (is_ours and was_ours) or proposed or early or newer or trace.held_problem:
+        return ""
+    return version.version
 
 
 def link_of(trace: Trace, patience: float) -> Link:
