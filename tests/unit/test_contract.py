@@ -21,8 +21,8 @@ CONTRACT: dict[str, tuple[str, str]] = {
     "check-promotion": (
         "config base-ref head-ref deploy-branch token ssh-key known-hosts",
         "environment stage model image deploy-repository deploy-path deploy-mode incumbent has-model "
-        "promote-image promote-version promote-fingerprint push-candidates assign-stage rules-changed "
-        "rules",
+        "model-hash promote-image promote-version promote-fingerprint promote-sha256 push-candidates "
+        "assign-stage rules-changed rules",
     ),
     "dvc-pull-model": (
         "model revision remote remote-config working-directory jobs sha256",
@@ -53,7 +53,8 @@ CONTRACT: dict[str, tuple[str, str]] = {
         "operation commit previous pull-request",
     ),
     "cml-report": (
-        "base body metrics params plots target title publisher token",
+        "base body environment rules tests model-pull model-training gate gate-table status comparison "
+        "build image promote-image metrics params plots target title publisher token",
         "operation url report",
     ),
 }

@@ -30,7 +30,7 @@ from model_gitops.options import (
     secret,
 )
 
-OUTPUTS = ("in-sync", "deployed", "table", "json")
+OUTPUTS = ("in-sync", "deployed", "unassigned", "table", "json")
 
 
 def command(
@@ -116,6 +116,7 @@ def command(
         {
             "in-sync": "true" if in_sync else "false",
             "deployed": json.dumps([one.environment for one in statuses if one.trace]),
+            "unassigned": json.dumps(view.unassigned(promotion.model, statuses)),
             "table": table,
             "json": document,
         },

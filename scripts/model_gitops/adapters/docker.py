@@ -366,6 +366,11 @@ def _require_buildx(said: str) -> None:
         )
 
 
+def has_actions_cache() -> bool:
+    """Whether this step has the token of GitHub's cache, which a runner gives to few steps."""
+    return bool(os.environ.get("ACTIONS_RUNTIME_TOKEN"))
+
+
 def _actions_cache(arguments: Sequence[str]) -> dict[str, str]:
     """Let the runner's cache token through to buildx, where a `type=gha` cache is asked for."""
     if not any("type=gha" in word for word in arguments if word.startswith("--cache-")):

@@ -85,6 +85,7 @@ class Gatherer:
             held=held.version if held else "",
             held_hash=held.model_hash if held else "",
             held_problem=held_problem,
+            held_since=repository.registry.spoken(promotion.model, environment.name),
             moves_early=self._moves_early(environment, held, unasked),
             repository=repository.name,
             image=promotion.image,

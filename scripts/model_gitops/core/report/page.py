@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from urllib.parse import quote, unquote
 
@@ -329,6 +329,8 @@ def assemble(
 class Report:
     """All that a report tells; `body` is the project's own Markdown, `closing` its last line.
 
+    `opening` is Markdown of ours, which comes first.
+
     In `body` the address of a picture of ours begins with PICTURE.
     """
 
@@ -338,6 +340,7 @@ class Report:
     pictures: Sequence[Picture] = ()
     body: str = ""
     closing: str = ""
+    opening: str = ""
 
     def write(
         self,
@@ -358,14 +361,17 @@ class Report:
             picture = Picture(alternative, address.removeprefix(PICTURE))
             return f"![{alternative}]({link(picture)})" if link else f"*{alternative}* (not shown)"
 
-        sections = body_sections(replace_images(self.body, illustration))
+        sections = body_sections(self.opening)
+        sections += body_sections(replace_images(self.body, illustration))
         if self.metrics.table:
             sections.append(Section("metrics", f"### Metrics\n\n{self.metrics.table}"))
         if self.params.table:
             sections.append(Section("params", f"### Params that changed\n\n{self.params.table}"))
         if self.pictures and link:
             sections.append(plots_section(self.pictures, link))
-        opening = head(self.facts, self.metrics)
+        # That a promotion has no metrics is for its gate to say.
+        counts = self.facts.compared and (self.metrics.total > 0 or not self.opening)
+        opening = head(replace(self.facts, compared=counts), self.metrics)
         if notice:
             opening += f"\n\n> {escape(notice, longest=900)}"
         closing = "\n\n".join(part for part in (foot(self.facts), self.closing) if part)
