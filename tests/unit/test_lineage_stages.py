@@ -141,8 +141,11 @@ def test_when_a_stage_was_last_spoken_of() -> None:
     assert registry.spoken("m", "prod") == 50
 
 
-def of(trace: Trace, end: str) -> Link:
-    (found,) = (link for link in links_of.check(trace) if link.ends == ("image", end))
+PATH = "overlays/dev/kustomization.yaml"
+
+
+def of(trace: Trace, start: str, end: str) -> Link:
+    (found,) = (link for link in links_of.check(trace) if link.ends == (start, end))
     return found
 
 
@@ -151,26 +154,25 @@ def test_a_later_environment_takes_over_what_the_one_before_it_ran() -> None:
     # Its tag is the commit of the first environment's merge, its source commit a later merge.
     taken = Image("m", image.new_name, "9" * 40, image.digest)
     later = replace(MERGED, deployed=deployed(image=taken, recorded=taken))
-    assert of(later, "source commit").state == "broken"
-    link = of(replace(later, before=Before("dev", "b" * 40, taken)), "environment before")
-    assert (link.state, link.right) == ("verified", f"commit {'b' * 12} deployed it to dev")
-    assert of(replace(later, before=Before("dev", "b" * 40, taken)), "source commit").state == (
-        "verified"
-    )
+    assert of(later, "image", "source commit").state == "broken"
+    before = Before("dev", PATH, "b" * 40, image=taken)
+    link = of(replace(later, before=before), "overlay", "environment before")
+    assert (link.state, link.right) == ("verified", f"commit {'b' * 12} set it in {PATH}")
+    assert of(replace(later, before=before), "image", "source commit").state == "verified"
     # The same digest under another tag is the same image, and nobody's tag of this commit.
-    other = replace(later, before=Before("dev", "b" * 40, replace(taken, tag="8" * 40)))
-    assert of(other, "environment before").state == "verified"
-    assert of(other, "source commit").state == "broken"
+    other = replace(later, before=replace(before, image=replace(taken, tag="8" * 40)))
+    assert of(other, "overlay", "environment before").state == "verified"
+    assert of(other, "image", "source commit").state == "broken"
 
 
 def test_what_the_environment_before_never_ran_is_broken() -> None:
-    link = of(replace(MERGED, before=Before("dev")), "environment before")
+    link = of(replace(MERGED, before=Before("dev", PATH)), "overlay", "environment before")
     assert link.state == "broken"
-    assert "no deploy commit of dev says this digest" in link.right
+    assert f"no deploy commit ever set that digest in {PATH}: dev never ran it" in link.right
     assert "deploy to dev first" in link.fix
 
 
 def test_an_environment_before_that_can_not_be_read_is_unknown() -> None:
-    trace = replace(MERGED, unasked={"environment before": "no such folder"})
-    assert of(trace, "environment before").state == "unknown"
+    trace = replace(MERGED, before=Before("dev", problem="no such folder"))
+    assert of(trace, "overlay", "environment before").state == "unknown"
     assert not [one for one in links_of.check(MERGED) if one.ends[1] == "environment before"]
