@@ -7,53 +7,19 @@ import re
 from dataclasses import replace
 
 import pytest
+from chain import COMMIT, DIGEST, HASH, HEAD, IMAGE, LABELS, OTHER, SOURCE, TIP, TRACE
 
 from model_gitops.core.deploy.kustomization import Image
-from model_gitops.core.dvc.pipeline import Ingredient, Recipe
+from model_gitops.core.dvc.pipeline import Ingredient
 from model_gitops.core.flow.promotion import Environment, Promotion, Rule
 from model_gitops.core.lineage import facts as lineage
 from model_gitops.core.lineage import links as links_of
 from model_gitops.core.lineage import report as lineage_report
 from model_gitops.core.lineage import status
-from model_gitops.core.lineage.facts import Deployed, Pull, Registered, Source, Stored, Trace
+from model_gitops.core.lineage.facts import Pull, Registered, Source, Trace
 from model_gitops.core.lineage.link import broken
 from model_gitops.core.lineage.status import Candidate, Status
 from model_gitops.errors import InputError
-
-COMMIT, HEAD, TIP = "1" * 40, "2" * 40, "3" * 40
-DIGEST, OTHER = "sha256:" + "a" * 64, "sha256:" + "b" * 64
-HASH = "c" * 32
-IMAGE = Image("m", "r.example/m", COMMIT, DIGEST)
-LABELS = {"io.model-gitops.model.hash": HASH, "org.opencontainers.image.revision": HEAD}
-SOURCE = Source(
-    COMMIT, model_path="m.bin", model_hash=HASH, branch="main", on_branch=True, tip=COMMIT,
-    tip_hash=HASH,
-)  # fmt: skip
-TRACE = Trace(
-    subject="dev",
-    model="m",
-    environment="dev",
-    deployed=Deployed(
-        "acme/deploy", "main", "overlays/dev/kustomization.yaml", IMAGE, "d" * 40, IMAGE,
-        {
-            "model": ["m@v1.0.0"],
-            "model-hash": [HASH],
-            "image-digest": [DIGEST],
-            "source-repository": ["acme/m"],
-            "source-commit": [COMMIT],
-        },
-        since=1_700_000_000,
-    ),
-    stored=Stored("r.example/m", COMMIT, DIGEST, DIGEST, LABELS),
-    built=replace(SOURCE, commit=HEAD),
-    source=SOURCE,
-    version=Registered("m", "v1.0.0", "m@v1.0.0", HEAD, HASH),
-    held="v1.0.0",
-    held_hash=HASH,
-    image="r.example/m",
-    recipe=Recipe(("train",), (Ingredient("d.csv", "e" * 32, "data"),), {"p.yaml": {"a": 1}}, checked=3),
-    pull=Pull(7, "https://g.example/acme/m/pull/7", "main", ("grace",)),
-)  # fmt: skip
 
 
 def states(trace: Trace) -> dict[str, str]:
