@@ -52,12 +52,28 @@ def test_the_report_starts_with_it() -> None:
     )
     text, dropped = report.write(None)
     assert dropped == []
-    order(text, "## Promotion", "This change rewrites", "The gate of dev", "### Mine")
+    assert text.startswith("## Promotion\n\n#### ⚠️ This change rewrites promotion.yaml\n")
+    order(text, "This change rewrites", "The gate of dev", "### Mine")
     assert RULES.strip() in text
     # Where it is too long, what comes last goes first.
     text, dropped = report.write(None, limit=7000)
     assert "This change rewrites" in text
     assert "Mine" in dropped
+
+
+def test_the_metrics_own_verdict_comes_after_it() -> None:
+    compared = page.compare_metrics(
+        [
+            page.Column("dev", {("m.json", "r2"): 1}),
+            page.Column("candidate", {("m.json", "r2"): 2}),
+        ],
+        {("m.json", "r2"): "higher"},
+    )
+    facts = Facts("Promotion", reference="dev")
+    text, _ = page.Report(facts, compared, Comparison(), opening=WHOLE.text()).write(None)
+    order(text, "never deployed", "**▲ 1 better** of 1 metric, compared with dev.", "### Metrics")
+    text, _ = page.Report(facts, compared, Comparison()).write(None)
+    assert text.startswith("## Promotion\n\n**▲ 1 better** of 1 metric, compared with dev.\n")
 
 
 def test_without_a_change_of_the_rules_the_gate_comes_first() -> None:
@@ -93,6 +109,10 @@ def test_that_there_are_no_metrics_is_for_the_gate_to_say() -> None:
     assert "No metrics were found." in empty.write(None)[0]
     text, _ = replace(empty, opening=WHOLE.text()).write(None)
     assert "No metrics" not in text
+    noted = replace(empty, facts=Facts("Promotion", notes=("r2 is missing",)), opening=WHOLE.text())
+    text, _ = noted.write(None)
+    assert "No metrics" not in text
+    assert "> r2 is missing" in text
 
 
 @pytest.mark.parametrize(
