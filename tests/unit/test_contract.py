@@ -40,8 +40,8 @@ CONTRACT: dict[str, tuple[str, str]] = {
     "build-push-image": (
         "image tag extra-tags context file target build-args build-contexts secrets platforms labels "
         "cache-from cache-to provenance sbom builder smoke-test reuse push username password model "
-        "model-version model-hash",
-        "image tag digest operation metadata",
+        "model-version model-hash config deploy-branch token ssh-key",
+        "image tag digest operation metadata fingerprint",
     ),
     "bump-kustomize-tag": (
         "repository branch path images mode token ssh-key known-hosts message trailers",

@@ -20,12 +20,16 @@ _LARGEST_BODY = 50 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Inputs:
-    """The inputs, read and checked. `tags` has the commit's first."""
+    """The inputs, read and checked.
+
+    `tags` has the first one that is asked for, which is the commit's unless `has_own_tag`.
+    """
 
     secrets: dict[str, str] = field(repr=False)
     name: str
     revision: str
     tags: tuple[str, ...]
+    has_own_tag: bool
     build_args: dict[str, str]
     contexts: dict[str, str]
     labels: dict[str, str]
@@ -45,6 +49,10 @@ class Inputs:
     model: str
     model_version: str
     model_hash: str
+    config: str
+    deploy_branch: str
+    token: str = field(repr=False)
+    ssh_key: str = field(repr=False)
 
 
 def mask_secrets(secrets: str) -> None:

@@ -54,6 +54,7 @@ def make_job(client: Docker, given: Inputs) -> Job:
     return Job(
         name=given.name,
         tags=given.tags,
+        has_own_tag=given.has_own_tag,
         fingerprint=fingerprint,
         reuse=given.reuse and fingerprint != "",
         push=given.push,

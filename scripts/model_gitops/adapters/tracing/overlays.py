@@ -57,6 +57,11 @@ class Overlays:
             self._read[environment.name] = self._read_overlay(environment)
         return self._read[environment.name]
 
+    def image_of(self, fingerprint: str) -> str:
+        """Return the digest of promotion.yaml's image that was deployed with this content, or ""."""
+        folders = [check_path(one.overlay) for one in self.promotion.environments]
+        return self.repository.image_of(self.branch, fingerprint, self.promotion.image, folders)
+
     def _read_overlay(self, environment: Environment) -> Deployed:
         promotion, repository = self.promotion, self.repository
         folder = check_path(environment.overlay)

@@ -27,6 +27,7 @@ _DECIDING = frozenset(
         "source-repository",
         "source-commit",
         "image-digest",
+        "image-fingerprint",
         "rollback",
         "rollback-from",
     ]

@@ -13,6 +13,7 @@ Trailers = tuple[tuple[str, str], ...]
 
 LONGEST_TRAILER = 1000
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_FINGERPRINT = re.compile(r"[0-9a-f]{40}")
 
 
 def parse_trailers(lines: Iterable[str]) -> Trailers:
@@ -35,6 +36,10 @@ def parse_trailers(lines: Iterable[str]) -> Trailers:
         ):
             problem = "a commit is given by its full hash, in lowercase"
             raise InputError.of("trailers", line, problem, fix=f"{key}: ${{{{ github.sha }}}}")
+        if key.lower() == "image-fingerprint" and value and not _FINGERPRINT.fullmatch(value):
+            problem = "a fingerprint is 40 lowercase hex digits"
+            fix = f"{key}: ${{{{ steps.image.outputs.fingerprint }}}}"
+            raise InputError.of("trailers", line, problem, fix=fix)
         if key.lower() == "rollback" and value not in ("", "true", "false"):
             problem = "it is neither `true` nor `false`"
             raise InputError.of("trailers", line, problem, fix="Rollback: true")
@@ -113,6 +118,20 @@ def origin_of(trailers: Mapping[str, Sequence[str]]) -> Origin | None:
 def is_rollback(trailers: Mapping[str, Sequence[str]]) -> bool:
     """Whether this deployment goes back on purpose."""
     return trailers.get("rollback", [""])[-1] == "true"
+
+
+def digests_of(trailers: Mapping[str, Sequence[str]], fingerprint: str) -> tuple[str, ...]:
+    """Return the digests of the images that a deploy commit says have the content `fingerprint`.
+
+    A commit may set several images: fingerprint and digest belong together by their place. Where it
+    says more of the one than of the other nobody can tell, and there is none.
+    """
+    fingerprints = trailers.get("image-fingerprint") or ()
+    digests = trailers.get("image-digest") or ()
+    if len(fingerprints) != len(digests):
+        return ()
+    pairs = zip(fingerprints, digests, strict=True)
+    return tuple(digest for said, digest in pairs if said == fingerprint)
 
 
 def is_superseded(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from model_gitops.core.deploy.kustomization import Image
 from model_gitops.core.deploy.trailers import Origin, origin_of
 from model_gitops.core.dvc.pipeline import Recipe
-from model_gitops.core.image.labels import MODEL_LABELS, REVISION_LABEL
+from model_gitops.core.image.labels import FINGERPRINT_LABEL, MODEL_LABELS, REVISION_LABEL
 from model_gitops.errors import InputError
 
 # Tags that stand in a new overlay until the first deployment.
@@ -102,6 +102,11 @@ class Stored:
     def model_name(self) -> str:
         """The model's name that the image's label says."""
         return self.labels.get(f"{MODEL_LABELS}.name", "")
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of the image's content that its label says."""
+        return self.labels.get(FINGERPRINT_LABEL, "")
 
     @property
     def revision(self) -> str:
