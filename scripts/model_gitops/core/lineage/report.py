@@ -279,6 +279,7 @@ def _detail(trace: Trace, end: str) -> str:
         "branch": source.branch if source else "",
         "model": f"{trace.model} {source.model_hash[:12]}" if source else trace.model,
         "version": version.name if version else "",
+        "signature": trace.signature.by if trace.signature else "",
         "stage": f"{trace.model} {trace.environment}",
         "pull request": f"no. {trace.pull.number}" if trace.pull else "",
         "deploy pull request": f"no. {trace.deploy_pull.number}" if trace.deploy_pull else "",
