@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
+from pathlib import Path
+
 import pytest
+import yaml
 
 from model_gitops.actions.build_push_image.sign import read_signing
+from model_gitops.core.flow import promotion
 from model_gitops.errors import InputError
+
+ROOT = Path(__file__).parents[2]
 
 KEY = "-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----\neyJr\n-----END ENCRYPTED SIGSTORE PRIVATE KEY-----\n"
 IDENTITY = {
@@ -59,3 +67,22 @@ def test_the_key_and_the_identity_are_shown_nowhere(monkeypatch: pytest.MonkeyPa
     assert (keyless.pair, keyless.identity) == (None, IDENTITY)
     for shown in (repr(found), repr(keyless)):
         assert not any(word in shown for word in ("eyJr", "secret", "canary"))
+
+
+def test_the_page_of_signatures_shows_what_works() -> None:
+    page = (ROOT / "docs" / "signatures.md").read_text("utf-8")
+    key = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE"
+    steps, rules = 0, 0
+    for text in re.findall(r"(?ms)^ *```yaml\n(.*?)^ *```$", page.replace(f"{key}…", key)):
+        for shown in yaml.safe_load_all(re.sub(r"(?m)^# …$", "---", textwrap.dedent(text))):
+            for step in shown if isinstance(shown, list) else []:
+                name = step["uses"].removeprefix("model-gitops/model-gitops/actions/")
+                action = ROOT / "actions" / name.removesuffix("@v0") / "action.yml"
+                inputs = yaml.safe_load(action.read_text("utf-8"))["inputs"]
+                assert step["with"].keys() <= inputs.keys()
+                steps += 1
+            if isinstance(shown, dict) and "signatures" in shown:
+                start = {"model": "m", "image": "m", "environments": []}
+                assert promotion.parse({**start, **shown}).signatures is not None
+                rules += 1
+    assert (steps, rules) == (3, 2)
