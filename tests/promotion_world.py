@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -95,8 +96,9 @@ def read_outputs(text: str) -> dict[str, str]:
     return found
 
 
-@pytest.fixture
-def flow(tmp_path: Path) -> Iterator[Flow]:
+@contextmanager
+def served(tmp_path: Path) -> Iterator[Forge]:
+    """Serve both repositories, still empty, to those who work on them."""
     with strict_forge(tmp_path / "forge") as forge:
         for name in (MODEL, DEPLOY):
             bare = tmp_path / f"{name.replace('/', '-')}.git"
@@ -105,16 +107,25 @@ def flow(tmp_path: Path) -> Iterator[Flow]:
         forge.add_token(TOKEN, "ada")
         forge.add_token("second-token", "grace")
         forge.add_token(READER, "reader", {"contents": "read", "pull_requests": "read"})
+        yield forge
+
+
+@pytest.fixture
+def flow(tmp_path: Path) -> Iterator[Flow]:
+    with served(tmp_path) as forge:
         yield start(tmp_path, forge)
 
 
-def start(tmp_path: Path, forge: Forge) -> Flow:
+def start(
+    tmp_path: Path, forge: Forge, kind: type[Flow] = Flow, registry: str = "registry.example"
+) -> Flow:
+    """Return a flow on the forge: the model repository's branches, and overlays that set nothing."""
     env = {
         "GITHUB_SERVER_URL": forge.url,
         "GITHUB_API_URL": forge.api_url,
         "GITHUB_REPOSITORY": MODEL,
     }
-    flow = Flow(tmp_path, "registry.example", forge, env)
+    flow = kind(tmp_path, registry, forge, env)
     overlays = {
         f"overlays/{name}/kustomization.yaml": "images:\n- name: diabetes\n"
         f"  newName: {flow.image}\n  newTag: not-deployed-yet\n"

@@ -112,6 +112,15 @@ TOOLS = {
             names=("docker-registry",),
             debian="docker-registry",
         ),
+        Tool(
+            "cosign",
+            "v3.1.3",
+            "github.com/sigstore/cosign/v3/cmd/cosign",
+            stamp="sigs.k8s.io/release-utils/version.gitVersion",
+            minimum=(3, 1, 3),
+            ask=("version",),
+            takes="5 minutes",
+        ),
         Tool("go", GO_VERSION, minimum=(1, 25), ask=("version",)),
     )
 }

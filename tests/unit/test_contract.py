@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 # From DESIGN.md: what others' workflows rely on. Adding is fine, renaming and removing is not.
 CONTRACT: dict[str, tuple[str, str]] = {
     "check-promotion": (
-        "config base-ref head-ref deploy-branch token ssh-key known-hosts",
+        "config base-ref head-ref deploy-branch token ssh-key known-hosts username password",
         "environment stage model image deploy-repository deploy-path deploy-mode incumbent has-model "
         "model-hash promote-image promote-version promote-fingerprint promote-sha256 push-candidates "
         "assign-stage rules-changed rules",
@@ -44,8 +44,8 @@ CONTRACT: dict[str, tuple[str, str]] = {
     ),
     "build-push-image": (
         "image tag extra-tags context file target build-args build-contexts secrets platforms labels "
-        "cache-from cache-to provenance sbom builder smoke-test reuse push username password model "
-        "model-version model-hash config deploy-branch token ssh-key",
+        "cache-from cache-to provenance sbom builder smoke-test reuse push username password sign "
+        "signing-key signing-password model model-version model-hash config deploy-branch token ssh-key",
         "image tag digest operation metadata fingerprint",
     ),
     "bump-kustomize-tag": (
@@ -137,5 +137,5 @@ def test_secret_inputs_have_no_default_and_no_flag_spelling(name: str) -> None:
     for one, default in options.inputs_of(module(name).command).values():
         if one.kind == "secret":
             assert default == ""
-        if one.name in {"token", "password", "ssh-key"}:
+        if one.name in {"token", "password", "ssh-key", "signing-key", "signing-password"}:
             assert one.kind == "secret", one.name

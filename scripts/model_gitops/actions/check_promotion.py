@@ -6,16 +6,28 @@ from pathlib import Path
 from typing import Annotated
 
 from model_gitops import runner
-from model_gitops.adapters import git, project_files, promotion_file
+from model_gitops.adapters import git, project_files, promotion_file, registry_client
+from model_gitops.adapters.cosign import Cosign
 from model_gitops.adapters.tracing.places import opened_overlays
 from model_gitops.core.dvc import artifacts
 from model_gitops.core.flow import rules
 from model_gitops.core.flow.promotion import Environment, Promotion
 from model_gitops.core.gto import tags
+from model_gitops.core.image import signature
+from model_gitops.core.image.names import split_reference
 from model_gitops.core.lineage import hop
 from model_gitops.core.markdown import code
-from model_gitops.errors import ActionError, InputError
-from model_gitops.options import Config, DeployBranch, DeployKey, DeployToken, KnownHosts, option
+from model_gitops.errors import ActionError, InputError, RefusedError
+from model_gitops.options import (
+    Config,
+    DeployBranch,
+    DeployKey,
+    DeployToken,
+    KnownHosts,
+    RegistryPassword,
+    RegistryUser,
+    option,
+)
 
 OUTPUTS = (
     "environment",
@@ -55,6 +67,8 @@ def command(
     token: DeployToken = "",
     ssh_key: DeployKey = "",
     known_hosts: KnownHosts = "",
+    username: RegistryUser = "",
+    password: RegistryPassword = "",
 ) -> None:
     """Read the rules of the base, refuse a hop that is not allowed, put out plain values."""
     context = runner.context()
@@ -78,6 +92,8 @@ def command(
             if not head
             else _proposed(overlays, before, model_hash)
         )
+    if promoted and not head:
+        _require_signature(promotion, promoted, target, username, password)
     incumbent = _incumbent(repository, promotion.model, target.name)
     is_early = promotion.stage_on == "pull_request"
     runner.write_outputs(
@@ -175,6 +191,38 @@ def _merged(
         target=target.name,
     )
     return promoted
+
+
+def _require_signature(
+    promotion: Promotion, promoted: hop.Promoted, target: Environment, username: str, password: str
+) -> None:
+    """Refuse an image that was not signed as promotion.yaml demands, whatever the overlay says of it.
+
+    Raises ExternalError where there is no cosign, or the registry can't be asked.
+    """
+    signer = promotion.signatures
+    if signer is None:
+        return
+    name, tag, digest = split_reference(promoted.image)
+    facts = signature.demanded(
+        tag=tag,
+        model=promotion.model,
+        model_hash=promoted.model_hash,
+        fingerprint=promoted.fingerprint,
+    )
+    with (
+        runner.group(f"cosign: {name}@{digest}"),
+        registry_client.opened(name, username, password) as client,
+    ):
+        problem = Cosign.find(client.env, runner.say).problem_of(f"{name}@{digest}", signer, facts)
+    if problem:
+        raise RefusedError(
+            f"{target.name} takes only what {signer.name} signed. {name}@{digest}: {problem}; asked for was"
+            f" {signature.shown(facts)}",
+            fix="run deploy.yml of the first environment's branch again: build-push-image with `sign` signs"
+            " what has no signature. Find out who deployed it without",
+        )
+    runner.say(f"signed by {signer.name}, which says {signature.shown(facts)}")
 
 
 def _proposed(overlays: _Overlays, before: Environment, model_hash: str) -> hop.Promoted | None:

@@ -195,6 +195,10 @@ class Docker:
         manifests = [self._raw(f"{name}@{one}") for one in children] if children else [manifest]
         return {str((one.get("config") or {}).get("digest", "")) for one in manifests}
 
+    def manifests(self, name: str, digest: str) -> list[str]:
+        """Return the digests of the images of the index `name@digest`; empty for a plain image."""
+        return manifests_of(self._raw(f"{name}@{digest}"))
+
     def point(self, name: str, tags: Sequence[str], digest: str) -> None:
         """Let `tags` name the image `name@digest`, in the registry, its digest unchanged.
 

@@ -91,6 +91,19 @@ def command(
         str, option("username", "Account for the registry. Default: who started the workflow.")
     ] = "",
     password: Annotated[str, secret("password", "Password or token for the registry.")] = "",
+    sign: Annotated[
+        str,
+        option(
+            "sign",
+            "Sign what was pushed with cosign: `key`, or `keyless` where the server issues identities.",
+        ),
+    ] = "",
+    signing_key: Annotated[
+        str, secret("signing-key", "The private key, as `cosign generate-key-pair` writes it.")
+    ] = "",
+    signing_password: Annotated[
+        str, secret("signing-password", "Password of the private key.")
+    ] = "",
     model: Annotated[str, option("model", "The model's name, for a label.")] = "",
     model_version: Annotated[
         str, option("model-version", "The model's version, for a label.")
@@ -109,12 +122,14 @@ def command(
     from model_gitops.actions.build_push_image.plan import make_job, session
     from model_gitops.actions.build_push_image.report import write_report
     from model_gitops.actions.build_push_image.reuse import reuse_image
+    from model_gitops.actions.build_push_image.sign import read_signing, signer
     from model_gitops.core.image.build import parse_pairs
     from model_gitops.core.image.names import check_name
 
     for one in (password, token, ssh_key):
         runner.mask(one)
     inputs.mask_secrets(secrets)
+    signing = read_signing(sign, signing_key, signing_password, push=push)
     revision = inputs.commit()
     folder = existing_folder("context", context or ".").resolve()
     given = inputs.Inputs(
@@ -156,8 +171,10 @@ def command(
         ssh_key=ssh_key,
     )  # fmt: skip
     with session(given) as (client, scratch):
+        sign_result = signer(client, given, signing)
         job = make_job(client, given)
         digest = deployed_digest(given, job.fingerprint) if job.reuse else ""
         result = reuse_image(client, job, digest) if digest else None
         result = result or build_image(client, job, scratch)
+        sign_result(job, result)
     write_report(job, result)

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model_gitops import runner
-from model_gitops.adapters import docker, docker_config, git, github, scratch
+from model_gitops.adapters import git, github, registry_client
 from model_gitops.adapters.deploy_repository import check_secrets, connected
 from model_gitops.adapters.tracing.gatherer import Gatherer
 from model_gitops.adapters.tracing.image_registry import ImageRegistry
 from model_gitops.adapters.tracing.model_repository import ModelRepository
 from model_gitops.adapters.tracing.overlays import Overlays
 from model_gitops.adapters.tracing.pull_requests import PullRequests
+from model_gitops.adapters.tracing.signatures import Signatures
 from model_gitops.core.deploy.location import Location, is_slug, locate, server_of
 from model_gitops.core.flow.promotion import Promotion
 from model_gitops.core.gto import tags
-from model_gitops.core.image.names import registry_host
 from model_gitops.errors import InputError
 
 
@@ -61,7 +61,9 @@ def opened(
         connected(
             location, credentials.token, credentials.ssh_key, credentials.known_hosts
         ) as deploy,
-        _registry_client(promotion, credentials) as client,
+        registry_client.opened(
+            promotion.image, credentials.username, credentials.password
+        ) as client,
     ):
         unasked = {}
         source_api = deploy_api = None
@@ -85,6 +87,7 @@ def opened(
                 promotion, checkout, registry, branches, place.repository, source_api
             ),
             pulls=PullRequests(source_api),
+            signatures=Signatures(promotion, client, tolerant=tolerant),
             unasked=unasked,
         )
 
@@ -158,16 +161,3 @@ def _deploy_location(promotion: Promotion, server_url: str, token: str, ssh_key:
     location = locate(promotion.deploy_repository, server_url=server_url, ssh=bool(ssh_key))
     check_secrets(location, token, ssh_key, server_url)
     return location
-
-
-@contextmanager
-def _registry_client(promotion: Promotion, credentials: Credentials) -> Iterator[docker.Docker]:
-    host = registry_host(promotion.image)
-    with scratch.folder("model-gitops-trace-", runner.temporary_folder()) as made:
-        env = docker_config.private_config(made, host if credentials.password else None)
-        client = docker.Docker(env, say=runner.say)
-        if credentials.password:
-            client.login(
-                host, credentials.username or runner.context().sender, credentials.password
-            )
-        yield client

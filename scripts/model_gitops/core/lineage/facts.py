@@ -196,6 +196,18 @@ class Before:
 
 
 @dataclass(frozen=True)
+class Signed:
+    """What was asked of a deployed image's signature: who must have made it, and what it must say.
+
+    `problem` is why there is no such signature, empty where there is one.
+    """
+
+    by: str
+    says: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True)
 class Trace:
     """All that was found about one subject: an environment, an image or a version.
 
@@ -233,6 +245,8 @@ class Trace:
     recipe: Recipe | None = None
     pull: Pull | None = None
     deploy_pull: Pull | None = None
+    # None where promotion.yaml demands no signature.
+    signature: Signed | None = None
     unasked: Mapping[str, str] = field(default_factory=dict)
 
 

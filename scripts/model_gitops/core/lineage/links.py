@@ -29,6 +29,7 @@ def _links(trace: Trace) -> Iterator[Link]:
     yield from _image(trace)
     if deployed is not None and trace.stored is not None and trace.stored.digest:
         yield from _fingerprint(trace, deployed, trace.stored)
+    yield from _signature(trace)
     if deployed is not None and (source is not None or deployed.recorded is not None):
         yield _origin(deployed, source)
         yield from _repository(trace, deployed)
@@ -186,6 +187,22 @@ def _registry(ends: tuple[str, str], deployed: Deployed | None, stored: Stored) 
         fix=f"find out who moved the tag; docker buildx imagetools create --prefer-index=false"
         f" --tag {named} {stored.name}@{asked} gives it back",
     )
+
+
+def _signature(trace: Trace) -> Iterator[Link]:
+    """Yield whether the image is signed as promotion.yaml demands: nothing where it demands nothing."""
+    ends, signed = ("image", "signature"), trace.signature
+    if signed is not None:
+        yield made(
+            ends,
+            f"promotion.yaml demands that {signed.by} signed {signed.says or 'it'}",
+            signed.problem or "there is such a signature",
+            not signed.problem,
+            fix="run deploy.yml of the first environment's branch again, which signs what has no signature"
+            " (build-push-image with `sign`); and find out who deployed it without",
+        )
+    elif why := trace.unasked.get("signature"):
+        yield made(ends, "promotion.yaml demands a signature", why, None)
 
 
 def _same_model(ends: tuple[str, str], left: str, found: str, source: Source) -> Link:
