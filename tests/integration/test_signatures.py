@@ -181,6 +181,7 @@ def flow(tmp_path: Path, registry: str, docker_engine: Any) -> Iterator[Signed]:
         yield made
 
 
+@pytest.mark.docker
 def test_a_later_environment_takes_only_what_is_signed(
     flow: Signed, cosign: Cosign, keys: list[Key]
 ) -> None:
@@ -228,6 +229,7 @@ def test_a_later_environment_takes_only_what_is_signed(
     assert (told.code, "cosign" in told.log) == (4, True), told.log
 
 
+@pytest.mark.docker
 def test_rules_of_another_promotion_file_do_not_decide(flow: Signed, keys: list[Key]) -> None:
     """A change that puts another key into promotion.yaml is shown, and counts after its merge."""
     rules = PROMOTION | {"image": flow.image, "signatures": {"key": keys[1].public}}
