@@ -122,7 +122,7 @@ GHCR = (
     ("name", "said", "fix"),
     [
         ("r.example/app", "tag is immutable", "r.example does not let a tag move: give another `tag`,"
-         " or `reuse: true` with unchanged content"),
+         " or leave it out"),
         ("acme/app", "i/o timeout",
          "check that docker.io can be reached from this runner, and run the job again"),
         ("ghcr.io/acme/app", "denied",
