@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from model_gitops.core.image.labels import labels
+from model_gitops.core.lineage.facts import Stored
 
 
 def test_labels_name_the_model_and_the_users_win() -> None:
@@ -23,3 +24,5 @@ def test_labels_name_the_model_and_the_users_win() -> None:
         "io.model-gitops.smoke-test": "5" * 64,
         "com.acme.team": "ml",
     }
+    assert Stored("a", "t", "", "", made).fingerprint == "f" * 40
+    assert Stored("a", "t", "", "").fingerprint == ""
