@@ -7,11 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from model_gitops_local import machine, toolchain
 from model_gitops_local.base_image import ensure_base_image
 from model_gitops_local.engine import Builder, Engine, ensure_engine
 from model_gitops_local.registry import Registry
+
+# A loaded machine is slow, and that is no fault of the code: nothing here is timed.
+settings.register_profile("untimed", settings.default, deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

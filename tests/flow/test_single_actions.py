@@ -31,6 +31,14 @@ environments:
 gate:
   - {{metric: metrics.json:r2, better: higher}}
 """
+# For the image alone: the other actions are run without a deploy repository.
+DEPLOYED = """
+model: odd
+image: {image}
+deploy: {{repository: them/deploy}}
+environments:
+  - {{name: dev, branch: main, path: app}}
+"""
 
 
 def git(folder: Path, *args: str) -> str:
@@ -75,6 +83,7 @@ class Project:
         )
         (self.folder / "metrics.json").write_text('{"r2": 0.5}', "utf-8")
         (self.folder / "promotion.yaml").write_text(PROMOTION.format(image=self.image), "utf-8")
+        (self.folder / "deployed.yaml").write_text(DEPLOYED.format(image=self.image), "utf-8")
         (self.folder / "server.py").write_text(SERVER, "utf-8")
         (self.folder / "Dockerfile").write_text(
             'ARG BASE\nFROM ${BASE}\nCOPY server.py /\nCMD ["python3", "/server.py"]\n', "utf-8"
@@ -181,29 +190,31 @@ def test_gto_register_stage_twice(project: Project) -> None:
     assert git(project.bare, "tag").split() == ["odd#dev#1", "odd@v0.0.1"]
 
 
-def test_build_push_image_twice_then_bump_twice(project: Project) -> None:
+def test_build_push_image_and_bump_twice(project: Project) -> None:
     inputs = {
         "image": project.image,
         "build_args": f"BASE={project.parts.base_image}",
         "smoke_test": '{"port": 8080, "requests": [{"path": "/", "expect": {"status": 200}}]}',
+        "config": "deployed.yaml",
+        "token": "${{ secrets.DEPLOY_TOKEN }}",
     }
     first = project.outputs("build-push-image", **inputs)
     assert first["operation"] == "built"
     assert first["tag"] == git(project.bare, "rev-parse", "main")
-    second = project.outputs("build-push-image", **inputs)
-    assert (second["operation"], second["digest"]) == ("reused", first["digest"])
-
     bump = {
         "repository": "them/deploy",
         "path": "app",
         "images": f"odd={first['image']}",
         "token": "${{ secrets.DEPLOY_TOKEN }}",
+        "trailers": f"Image-Fingerprint: {first['fingerprint']}",
     }
     assert project.outputs("bump-kustomize-tag", **bump)["operation"] == "pushed"
     assert project.outputs("bump-kustomize-tag", **bump)["operation"] == "none"
     text = git(project.deploy, "show", "main:app/kustomization.yaml")
     assert "- name: odd # keep me" in text
     assert first["digest"] in text
+    second = project.outputs("build-push-image", **inputs)
+    assert (second["operation"], second["digest"]) == ("reused", first["digest"])
 
 
 def test_cml_report_comments_on_the_commit_once(project: Project) -> None:

@@ -135,3 +135,29 @@ def test_plots_and_artifact_are_as_dvc_reads_them(project: Project) -> None:
     data = json.loads(project.run("dvc", "plots", "show", "--json"))
     assert sorted(data["data"]) == ["Learning curve", "Predicted against actual"]
     assert not data.get("errors")
+
+
+def test_commit_takes_what_the_pipeline_wrote_and_nothing_else(tmp_path: Path) -> None:
+    shutil.copy2(TEMPLATE / "Makefile", tmp_path)
+    environment = {
+        key: value for key, value in os.environ.items() if not key.startswith(("GIT_", "MAKE"))
+    }
+
+    def run(*args: str) -> str:
+        done = subprocess.run(
+            args, check=True, cwd=tmp_path, env=environment, text=True, capture_output=True
+        )
+        return done.stdout
+
+    run("git", "init", "--quiet", "--initial-branch=main")
+    for name in ("dvc.lock", "eval/metrics.json", "notes.txt"):
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("x\n", encoding="utf-8")
+    run("make", "commit")
+    shown = run("git", "show", "--name-only", "--format=%an: %s")
+    assert shown.split("\n")[:1] == ["github-actions[bot]: Reproduce the pipeline"]
+    assert shown.split()[-2:] == ["dvc.lock", "eval/metrics.json"]
+    before = run("git", "rev-parse", "HEAD")
+    run("make", "commit")
+    assert run("git", "rev-parse", "HEAD") == before

@@ -101,6 +101,10 @@ def test_one_changed_ingredient_is_another_fingerprint(
     assert (fingerprint(changed) == fingerprint(one)) is (before == after)
 
 
+def test_a_dockerfile_that_is_no_utf8_is_text() -> None:
+    assert replace(CONTENT, dockerfile=b"FROM \xff\n").dockerfile_text == "FROM \ufffd\n"
+
+
 def test_no_value_can_pretend_to_be_two() -> None:
     one = replace(CONTENT, build_args={"A": '1","B":"2'})
     two = replace(CONTENT, build_args={"A": "1", "B": "2"})

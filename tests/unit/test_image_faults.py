@@ -67,6 +67,8 @@ def test_a_number_in_a_name_is_no_status(number: str) -> None:
     assert is_denied(f"{said}403 Forbidden")
     assert is_immutable(f"{said}409 Conflict")
     assert is_limited(f"{said}429 Too Many Requests")
+    assert is_limited("unexpected status code 429")
+    assert is_limited("toomanyrequests: retry later")
     assert is_transient(f"{said}500 Internal Server Error")
     assert is_not_found(without_names(f"ERROR: {reference}: not found", [reference]))
 
@@ -108,6 +110,7 @@ def test_messages_of_many_lines_are_judged_by_their_last_error() -> None:
 
 def test_names_are_taken_out_the_longest_first() -> None:
     assert without_names("a/b:c of a/b, by push", ["a/b", "push", "a/b:c"]) == " of , by push"
+    assert without_names("x a/b/c y", ["b/c", "a/b/c"]) == "x  y"
     assert without_names("see http://x/503 and https://y/409: no", []) == "see  and  no"
 
 
@@ -122,7 +125,7 @@ GHCR = (
     ("name", "said", "fix"),
     [
         ("r.example/app", "tag is immutable", "r.example does not let a tag move: give another `tag`,"
-         " or `reuse: true` with unchanged content"),
+         " or leave it out"),
         ("acme/app", "i/o timeout",
          "check that docker.io can be reached from this runner, and run the job again"),
         ("ghcr.io/acme/app", "denied",

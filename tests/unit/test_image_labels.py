@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from model_gitops.core.image.labels import labels
+from model_gitops.core.lineage.facts import Stored
 
 
 def test_labels_name_the_model_and_the_users_win() -> None:
@@ -22,4 +23,18 @@ def test_labels_name_the_model_and_the_users_win() -> None:
         "io.model-gitops.fingerprint": "f" * 40,
         "io.model-gitops.smoke-test": "5" * 64,
         "com.acme.team": "ml",
+    }
+    assert Stored("a", "t", "", "", made).fingerprint == "f" * 40
+    assert Stored("a", "t", "", "").fingerprint == ""
+
+
+def test_what_is_not_known_has_no_label() -> None:
+    made = labels(
+        name="a/b/app", tag="t", revision="", source="", model="", model_version="", model_hash="",
+        fingerprint="", smoke_test="", own={"mine": ""},
+    )  # fmt: skip
+    assert made == {
+        "org.opencontainers.image.title": "app",
+        "org.opencontainers.image.version": "t",
+        "mine": "",
     }

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from model_gitops.core.image.names import (
     check_name,
     check_tag,
+    is_digest,
     is_pinned,
     is_reference_of_image,
     registry_host,
+    split_reference,
     tag_of_its_own,
 )
 from model_gitops.errors import InputError
@@ -49,6 +51,18 @@ def test_good_names_pass(name: str) -> None:
         ("", "image: ghcr.io/OWNER/NAME"),
         ("$(touch pwned)", "image: touch-pwned"),
         ("--push", "image: push"),
+        ("https://Host.io/My  App//x", "image: Host.io/my-app/x"),
+        ("ftp://A", "image: a"),
+        ("localhost:5000/A__B___C--d", "image: localhost:5000/a__b_c-d"),
+        ("[::1]:5000/X", "image: [::1]:5000/x"),
+        ("a.b/-x-/_y_/.z.", "image: a.b/x/y/z"),
+        ("x/a..b", "image: x/a.b"),
+        ("x/a_.b-._c", "image: x/a_b-c"),
+        ("h.io/a:b/c", "image: h.io/a-b/c"),
+        ("h.io:/x", "image: h.io/x"),
+        ("a:b:c", "image: a-b"),
+        # Nothing is left to mend.
+        ("h.io/..", "image: ghcr.io/OWNER/NAME"),
     ],
 )
 def test_a_bad_name_is_answered_with_a_good_one(name: str, fix: str) -> None:
@@ -56,6 +70,73 @@ def test_a_bad_name_is_answered_with_a_good_one(name: str, fix: str) -> None:
         check_name(name)
     assert caught.value.fix == fix
     assert check_name(fix.removeprefix("image: ").split(" ")[0].replace("OWNER/NAME", "o/n"))
+
+
+@pytest.mark.parametrize(
+    ("name", "problem", "fix"),
+    [
+        ("", "it is empty", "image: ghcr.io/OWNER/NAME"),
+        ("a" * 256, "a name has at most 255 characters", ""),
+        ("a:v1", "it holds a tag or digest", "image: a (the tag goes into `tag`)"),
+        ("A:v1", "an image's name is lowercase letters, digits and single separators . _ - /",
+         "image: a"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_name_is_told(name: str, problem: str, fix: str) -> None:
+    assert check_name("a" * 255) == "a" * 255
+    with pytest.raises(InputError) as caught:
+        check_name(name)
+    assert caught.value.message.startswith("input `image` is '")
+    assert caught.value.message.endswith(f": {problem}")
+    assert caught.value.fix == fix
+
+
+@pytest.mark.parametrize(
+    ("tag", "mended"),
+    [
+        ('a"b$(touch pwned)`id`', "a-b-touch-pwned-id"),
+        ("", "v1"),
+        ("...", "v1"),
+        ("-a b-", "a-b"),
+        (".a.", "a"),
+        ("v1+b", "v1-b"),
+        ("x" * 129, "x" * 128),
+    ],
+)
+def test_a_bad_tag_is_answered_with_a_good_one(tag: str, mended: str) -> None:
+    assert check_tag("x" * 128) == "x" * 128
+    with pytest.raises(InputError) as caught:
+        check_tag(tag)
+    assert caught.value.message == (
+        f"input `tag` is {tag!r}: a tag is 1 to 128 of letters, digits, `_`, `.` and `-`,"
+        " and starts with none of `.-`"
+    )
+    assert caught.value.fix == f"tag: {mended}"
+    with pytest.raises(InputError, match="input `extra-tags`") as caught:
+        check_tag(tag, input_name="extra-tags")
+    assert caught.value.fix == f"extra-tags: {mended}"
+
+
+@pytest.mark.parametrize(
+    ("reference", "parts"),
+    [
+        ("a", ("a", "", "")),
+        ("a:b", ("a", "b", "")),
+        ("a@c", ("a", "", "c")),
+        ("h:1/a", ("h:1/a", "", "")),
+        ("h:1/a:b@c:d@e", ("h:1/a", "b", "c:d@e")),
+    ],
+)
+def test_the_parts_of_a_reference(reference: str, parts: tuple[str, str, str]) -> None:
+    assert split_reference(reference) == parts
+
+
+@pytest.mark.parametrize(
+    ("value", "is_one"),
+    [(DIGEST, True), (f"{DIGEST}0", False), (DIGEST[:-1], False), ("", False), (None, False), (7, False)],
+)  # fmt: skip
+def test_digests(value: object, is_one: bool) -> None:
+    assert is_digest(value) is is_one
 
 
 @given(st.text(max_size=60))
@@ -97,6 +178,11 @@ def test_a_tag_of_an_images_own_is_a_tag(tag: str) -> None:
         ("acme/x", ""),
         ("x", ""),
         ("docker.io/acme/x", ""),
+        ("index.docker.io/acme/x", ""),
+        ("localhost:5000/x", "localhost:5000"),
+        ("localhost", ""),
+        ("host/a.b:1/x", ""),
+        ("Host/x", "Host"),
     ],
 )
 def test_the_registry_of_a_name(name: str, host: str) -> None:
@@ -115,6 +201,12 @@ def test_the_registry_of_a_name(name: str, host: str) -> None:
         ("python@sha256:1", False, False),
         ("p:$V", False, False),
         ("p:", False, False),
+        (f"p:{'t' * 128}", True, False),
+        (f"p:{'t' * 129}", False, False),
+        (f"p:1/q:2@{DIGEST}", True, True),
+        (f"P@{DIGEST}", False, True),
+        ("p@", False, False),
+        (f"p@x@{DIGEST}", False, True),
         ("--help", False, False),
         ("", False, False),
     ],

@@ -31,9 +31,15 @@ def test_published_reads_one_platform_and_many() -> None:
     platforms["linux/arm64"] = {"config": {"Labels": {"a": "2"}}}
     assert published(many) == Published(DIGEST)
     assert published({**many, "image": {**platforms, "linux/arm64": {}}}).labels == {}
-    for wrong in ({"manifest": {}}, {"manifest": None}, None, []):
-        with pytest.raises(ExternalError):
+    assert published({"manifest": {"digest": DIGEST}}) == Published(DIGEST)
+    assert published({**one, "image": {"config": None}}) == Published(DIGEST)
+    assert published({**one, "image": {"x": 1, "linux/amd64": config}}).labels == {"a": "1"}
+    assert published({**one, "image": {"config": {"Labels": None}}}) == Published(DIGEST)
+    for wrong in ({"manifest": {}}, {"manifest": None}, None, [], {"manifest": {"x": "y" * 300}}):
+        with pytest.raises(ExternalError) as caught:
             published(wrong)
+        said = f"buildx gave no digest for an image: {str(wrong)[:300]}"
+        assert caught.value.message == said
 
 
 def test_manifests_leave_out_attestations() -> None:
@@ -42,4 +48,8 @@ def test_manifests_leave_out_attestations() -> None:
         "annotations": {"vnd.docker.reference.type": "attestation-manifest"},
     }
     assert manifests_of({"manifests": [{"digest": DIGEST}, attestation]}) == [DIGEST]
+    assert manifests_of({"manifests": [attestation, {"digest": DIGEST}]}) == [DIGEST]
+    assert manifests_of({"manifests": [{"digest": DIGEST, "annotations": None}]}) == [DIGEST]
+    assert manifests_of({"manifests": [{"digest": DIGEST, "annotations": {"a": "b"}}]}) == [DIGEST]
     assert manifests_of({"config": {"digest": DIGEST}}) == []
+    assert manifests_of({"manifests": None}) == []

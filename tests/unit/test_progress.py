@@ -32,6 +32,11 @@ EXPORT = ["#5 exporting to image", "#5 exporting layers"]
         ([*START, *EXPORT, "#5 pushing layers", "#5 DONE 1.0s"], False),
         (["#6 importing cache manifest from ghcr.io/acme/cache"], True),
         (["#6 importing cache manifest from x", "#6 ERROR: x: not found"], False),
+        (["#6 resolve x", "#6 CANCELED"], False),
+        (["#6 resolve x", "#6 CACHED"], False),
+        # What ends may not have begun, and what is no step is not looked at.
+        (["#7 DONE 0.0s", "#6 resolve x", "#0 RUN x", "", "ERROR: x"], True),
+        (["#6 resolve x", "#7 RUN x", "#7 DONEX"], False),
     ],
 )
 def test_what_a_build_waits_for(lines: list[str], waits: bool) -> None:

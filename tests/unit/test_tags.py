@@ -38,7 +38,21 @@ def test_other_tags_are_not_ours(name: str) -> None:
 
 def test_names_are_spelled_as_gto_spells_them() -> None:
     assert tags.version_tag("a/b:m", "v1.0.0") == "a/b=m@v1.0.0"
-    assert tags.stage_tag("m", "prod", 7) == "m#prod#7"
+    assert tags.stage_tag("a/b:m", "prod", 7) == "a/b=m#prod#7"
+    assert tags.guard_ref("a/b:m") == "refs/model-gitops/a/b=m@registry"
+
+
+def test_a_tag_longer_than_any_file_system_takes_is_not_read() -> None:
+    assert tags.parse("m" * 3993 + "@v0.0.1") is not None
+    assert tags.parse("m" * 3994 + "@v0.0.1") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "stage", "version"),
+    [("prod", True, False), ("v1.2.3", False, True), ("v1.2.3-rc.1+b", False, True), ("a b", False, False)],
+)  # fmt: skip
+def test_stages_and_versions_are_told_apart(name: str, stage: bool, version: bool) -> None:
+    assert (tags.is_stage_name(name), tags.is_version(name)) == (stage, version)
 
 
 @pytest.mark.parametrize("name", ["", "-m", "m-", "a b", 'a"b', "a:b:c:", "m\n"])
@@ -54,6 +68,8 @@ def test_bad_model_names(name: str) -> None:
         (["v1.2.3"], "minor", "v1.3.0"),
         (["v1.2.3"], "major", "v2.0.0"),
         (["v1.0.0-rc.1"], "patch", "v1.0.1"),
+        (["v1.0.0-x-y", "v0.9.0"], "minor", "v1.1.0"),
+        (["v1.2.3+a-b"], "patch", "v1.2.4"),
     ],
 )
 def test_bump(versions: list[str], part: str, expected: str) -> None:
@@ -66,6 +82,9 @@ def test_precedence_is_that_of_semver() -> None:
     versions = [*(f"v1.0.0-{part}" for part in ordered), "v1.0.0"]
     assert sorted(versions, key=tags.precedence) == versions
     assert max(*versions[::-1], key=tags.precedence) == "v1.0.0"
+    more = ["v0.10.0", "v1.0.0-2", "v1.0.0-10", "v1.0.0-10.1", "v1.0.0-2a", "v1.0.0-a-b", "v1.0.0"]
+    assert sorted(set(more), key=tags.precedence) == more
+    assert tags.precedence("v1.0.0+a-b") == tags.precedence("v1.0.0")
 
 
 A, B = "a" * 40, "b" * 40
@@ -111,7 +130,96 @@ def test_a_lightweight_tag_says_nothing_but_is_taken() -> None:
 
 def test_two_versions_at_the_commit_of_a_stage_are_an_error_with_the_way_out() -> None:
     registry = read(("m@v0.0.1", A, 1), ("m@v0.0.2", A, 2), ("m#prod#1", A, 3))
-    with pytest.raises(InputError, match=r"v0\.0\.1, v0\.0\.2") as caught:
+    with pytest.raises(InputError) as caught:
         registry.stage("m", "prod")
-    assert "git push --delete origin" in caught.value.fix
+    assert caught.value.message == (
+        "the model 'm' has several versions at commit aaaaaaaaaaaa: v0.0.1, v0.0.2;"
+        " so a stage assigned to that commit names none of them"
+    )
+    assert caught.value.fix == (
+        "delete the wrong one of the tags `m@v0.0.1` and `m@v0.0.2`: git push --delete origin TAG"
+    )
     assert [v.version for v in registry.versions("m")] == ["v0.0.1", "v0.0.2"]
+    at_commit = registry.version_at("m", A)
+    assert at_commit is not None
+    assert at_commit.version == "v0.0.2"
+
+
+def held(registry: Registry) -> tuple[str, str, str, str]:
+    """Return what the stage `prod` holds, and the tag that says so."""
+    found = registry.stage("m", "prod")
+    assert found is not None
+    return found.version, found.commit, found.tag, registry.assignment("m", "prod")
+
+
+def test_a_stage_of_a_commit_that_nobody_registered_holds_the_commit() -> None:
+    assigned = ("m#prod#1", A, 3)
+    assert held(read(assigned)) == (A, A, "m#prod#1", "m#prod#1")
+    assert held(read(assigned, ("m#prod!#2", A, 4))) == (A, A, "m#prod#1", "m#prod#1")
+    assert read(assigned).versions("m") == []
+    assert read(assigned).assignment("m", "dev") == ""
+    # A later registration of the same commit gives it a name.
+    assert held(read(assigned, ("m@v0.0.1", A, 4))) == ("v0.0.1", A, "m@v0.0.1", "m#prod#1")
+
+
+def test_in_one_second_what_takes_back_wins_and_then_the_older_version() -> None:
+    versions = [("m@v0.0.1", A, 1), ("m@v0.0.2", B, 2)]
+    assert held(read(*versions, ("m#prod#1", B, 3), ("m#prod#2", A, 3)))[0] == "v0.0.1"
+    assert read(*versions, ("m#prod!#1", B, 3), ("m#prod#2", B, 3)).stages("m") == {}
+    assert [one.version for one in read(*versions, ("m@v0.0.2!", B, 2)).versions("m")] == ["v0.0.1"]
+
+
+def test_a_version_that_is_registered_again_counts_again() -> None:
+    registry = read(
+        ("m@v0.0.1", A, 1), ("m#prod#1", A, 2), ("m@v0.0.1!#2", A, 3), ("m@v0.0.1#3", A, 4)
+    )
+    assert held(registry) == ("v0.0.1", A, "m@v0.0.1#3", "m#prod#1")
+    assert registry.deregistered_at("m", A) == ""
+    assert [one.tag for one in registry.versions("m")] == ["m@v0.0.1#3"]
+
+
+def test_a_stage_of_a_version_that_was_taken_back_goes_to_the_one_before() -> None:
+    registry = read(
+        ("m@v0.0.1", A, 1), ("m#prod#1", A, 2), ("m@v0.0.2", B, 3), ("m#prod#2", B, 4),
+        ("m@v0.0.2!", B, 5),
+    )  # fmt: skip
+    assert held(registry) == ("v0.0.1", A, "m@v0.0.1", "m#prod#1")
+
+
+def test_of_several_versions_that_were_taken_back_the_highest_is_named() -> None:
+    registry = read(
+        ("m@v0.0.10", A, 1), ("m@v0.0.9", A, 2), ("m@v0.0.10!", A, 3), ("m@v0.0.9!", A, 4)
+    )
+    assert registry.deregistered_at("m", A) == "v0.0.10"
+    assert registry.deregistered_at("m", B) == ""
+
+
+@pytest.mark.parametrize(
+    ("created", "committed", "deprecated"), [(4, 0, True), (5, 0, False), (1, 4, True), (1, 5, False)]
+)  # fmt: skip
+def test_a_model_is_deprecated_until_something_newer(
+    created: int, committed: int, deprecated: bool
+) -> None:
+    registry = Registry.read([Tag("m@v0.0.1", A, created, committed), Tag("m@deprecated", A, 5)])
+    assert registry.is_deprecated("m") is deprecated
+    assert [one.version for one in registry.versions("m")] == ["v0.0.1"]
+
+
+def test_a_model_that_has_only_been_deprecated_is() -> None:
+    assert read(("m@deprecated", A, 0)).is_deprecated("m")
+    assert not read().is_deprecated("m")
+
+
+def test_the_models_and_their_newest_tags() -> None:
+    registry = read(("n@v0.0.1", A, 9), ("m@v0.0.1", A, 3), ("m#prod#7", A, 2), ("other", A, 10))
+    assert registry.models == ["m", "n"]
+    assert [registry.newest(model) for model in ("m", "n", "other")] == [3, 9, 0]
+    assert [registry.next_counter(model) for model in ("m", "n")] == [8, 1]
+
+
+def test_a_name_once_used_is_taken() -> None:
+    registry = read(("m@v0.0.1#5", A, 1), ("m@v0.0.2", B, 2), ("m@v0.0.2!", B, 3))
+    assert [registry.is_taken("m", f"v0.0.{number}") for number in (1, 2, 3)] == [True, True, False]
+    assert not registry.is_taken("n", "v0.0.1")
+    assert registry.next_version("m", "patch") == "v0.0.3"
+    assert registry.next_version("m", "major") == "v1.0.0"

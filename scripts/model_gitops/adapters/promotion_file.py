@@ -65,7 +65,8 @@ def read_rules(path: Path, repository: Git, *, base: str, is_change: bool) -> Ru
 def _base_commit(repository: Git, base: str) -> str:
     """Return the commit that judges a change into `base`; empty where there is none to be had."""
     tips = repository.remote_refs("origin", f"refs/heads/{base}") if repository.has_remote() else {}
-    event = runner.context().base_sha
+    context = runner.context()
+    event = context.base_sha if context.base_ref == base else ""
     wanted = tips.get(f"refs/heads/{base}") or event
     if not wanted:
         return repository.commit_of(f"refs/heads/{base}") or ""

@@ -228,6 +228,16 @@ def merge_unapproved(world: World) -> None:
     ask_for_approvals(world)
 
 
+def let_a_workflow_approve(world: World) -> None:
+    """Whoever may push a branch may run a workflow, and let its token approve."""
+    world.forge.add_token("robot-token", "robot[bot]")
+    commit_on(world, "staging", "staging", "by a robot\n")
+    pull = api(MODEL, world).create_pull(base="production", head="staging", title="x", body="")
+    api(MODEL, world, "robot-token").get_pull(pull.number).create_review(event="APPROVE")
+    deploy_production(world, merge(world, MODEL, "staging", "production", approve=False))
+    ask_for_approvals(world)
+
+
 def push_after_the_approval(world: World) -> None:
     commit_on(world, "staging", "staging", "good\n")
     pull = api(MODEL, world).create_pull(base="production", head="staging", title="x", body="")
@@ -303,6 +313,7 @@ TAMPERED: dict[str, tuple[Tampering, set[str], str]] = {
     "base changed after green checks": (change_the_base, {"pull request → hop"}, "came from branch experiment/direct"),
     "image that staging never ran": (skip_an_environment, {"overlay → environment before"}, "staging never ran it"),
     "approved by nobody": (merge_unapproved, {"pull request → approvals"}, "approved by nobody"),
+    "approved by a workflow": (let_a_workflow_approve, {"pull request → approvals"}, "approved by nobody"),
     "approved before another commit came": (push_after_the_approval, {"pull request → approvals"}, "and no later one"),
     "deploy commit with another fingerprint": (say_another_fingerprint, {"deploy commit → image", "deploy commit → deploy pull request"}, "Image-Fingerprint " + "e" * 64),
     "file with the same MD5": (say_another_sha256, {"deploy commit → version", "deploy commit → deploy pull request"}, "records SHA-256 " + "f" * 64),

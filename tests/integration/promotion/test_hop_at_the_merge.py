@@ -6,7 +6,7 @@ import json
 
 import pytest
 from promotion_world import PROMOTION, Flow
-from world import READER, merge, rewrite
+from world import HASHES, READER, merge, rewrite
 
 DIGEST = "sha256:" + "1" * 64
 
@@ -43,6 +43,9 @@ def test_what_dev_runs_is_taken_over_whatever_the_merge_was(deployed: Flow, way:
     assert found["promote-image"] == f"{flow.image}:{commit}@{DIGEST}"
     assert (found["promote-version"], found["has-model"]) == ("v0.0.1", "true")
     assert found["assign-stage"] == "true"
+    # Nothing is pulled or built for it, so its deploy commit has these from here.
+    assert found["model-hash"] == HASHES["better"]
+    assert (found["promote-fingerprint"], found["promote-sha256"]) == ("", "")
 
 
 def test_a_model_that_only_dev_has_does_not_reach_production(deployed: Flow) -> None:
@@ -99,3 +102,16 @@ def test_without_a_deploy_repository_nobody_can_tell(flow: Flow) -> None:
     told = flow.run("check-promotion", token=READER)
     assert told.code == 0, told.log
     assert "this hop is not checked" in told.log
+
+
+def test_what_devs_deploy_commit_says_goes_on(flow: Flow) -> None:
+    commit = flow.change("main", flow.files("better", 60))
+    said = {"Image-Fingerprint": "4" * 40, "Model-SHA256": "5" * 64}
+    trailers = {"Model": "diabetes@v0.0.1", "Model-Hash": HASHES["better"], **said}
+    lines = "\n".join(f"{key}: {value}" for key, value in trailers.items())
+    told = flow.deploy("dev", commit, DIGEST, trailers=f"{lines}\nSource-Commit: {commit}")
+    assert told.code == 0, told.log
+    flow.change("staging", flow.files("better", 60), "staging")
+    flow.push("staging")
+    found = flow.outputs("check-promotion")
+    assert (found["promote-fingerprint"], found["promote-sha256"]) == tuple(said.values())

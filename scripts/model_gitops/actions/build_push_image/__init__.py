@@ -25,8 +25,7 @@ def command(
         str, option("image", "The image's name, without a tag: ghcr.io/acme/diabetes.")
     ] = "",
     tag: Annotated[
-        str,
-        option("tag", "The tag. Default: the commit's hash; on a pull request the head's."),
+        str, option("tag", "The tag. Default: the commit's hash; on a pull request the head's.")
     ] = "",
     extra_tags: Annotated[
         str, option("extra-tags", "More tags of the same image, one a line.")

@@ -84,13 +84,13 @@ def registry_fix(name: str, message: str) -> str:
     if is_transient(message):
         return f"check that {host} can be reached from this runner, and run the job again"
     if is_denied(message):
-        hint = (
-            " (on ghcr.io: `permissions: packages: write` in the job, and the repository must have"
-        )
-        hint += " write access to the package, in its settings)" if host == "ghcr.io" else ""
-        if host != "ghcr.io":
-            hint = " (with GITHUB_TOKEN: `permissions: packages: write` in the job)"
-        return f"give `username` and `password` of an account that may push to {name}{hint}"
+        hint = "with GITHUB_TOKEN: `permissions: packages: write` in the job"
+        if host == "ghcr.io":
+            hint = (
+                "on ghcr.io: `permissions: packages: write` in the job, and the repository must"
+                " have write access to the package, in its settings"
+            )
+        return f"give `username` and `password` of an account that may push to {name} ({hint})"
     return ""
 
 

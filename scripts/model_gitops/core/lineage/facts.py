@@ -21,9 +21,10 @@ class Deployed:
     """What an overlay sets, and the deploy commit that set it.
 
     `recorded` is the image as that commit has it, None where no such commit is found. `since` is
-    when it landed on the branch, in Unix seconds, and `age` the seconds since then. `waiting` are the trailers of our own pull request
-    that is not merged yet, empty where none is open. `overruled` is another entry of the overlay
-    that changes this image too. `is_new` says that no deployment ever changed this file.
+    when it landed on the branch, in Unix seconds, and `age` the seconds since then. `waiting` are
+    the trailers of our own pull request that is not merged yet, empty where none is open.
+    `overruled` is another entry of the overlay that changes this image too. `is_new` says that no
+    deployment ever changed this file.
     """
 
     repository: str
