@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from conftest import Flow
 from deploys import Deploys, message, overlay
+from promotion_world import Flow
 from world import READER
 
 from model_gitops.adapters.deploy_repository import opened
