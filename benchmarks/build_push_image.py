@@ -1,13 +1,15 @@
-"""build-push-image: a reused image beside one that is built."""
+"""build-push-image: an image that was deployed, beside one that is built."""
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
 import sys
 from pathlib import Path
 
+from deploys import deploy_repository
 from timing import ROOT, RUN, Command, Result, answer, compare, expect, run
 
 
@@ -16,7 +18,7 @@ def measure(work: Path) -> list[Result]:
 
     The built side is what a runner without a cache does: pull the base image from a registry of this
     machine, apt-get and pip from the network, push. No side is smoke-tested, which would only make the
-    built one longer.
+    built one longer. The deploy repository has 2,000 commits.
     """
     sys.path.insert(0, str(ROOT / "scripts"))
     from model_gitops_local import machine
@@ -29,6 +31,14 @@ def measure(work: Path) -> list[Result]:
         here = machine.start(work / "machine", ())
         os.environ.update(machine.environment(here))
         name = f"{here.registry.address}/acme/diabetes"
+        deploy = deploy_repository(work / "deploy.git", name, commits=2000)
+        promotion = {
+            "model": "diabetes",
+            "image": name,
+            "deploy": {"repository": str(deploy)},
+            "environments": [{"name": "dev", "branch": "main"}],
+        }
+        (checkout / "promotion.yaml").write_text(json.dumps(promotion))
 
         def hop(tag: str) -> tuple[Command, Path]:
             given = ["--image", name, "--tag", tag, "--build-contexts", "model=models"]
@@ -40,11 +50,21 @@ def measure(work: Path) -> list[Result]:
             run(["docker", "buildx", "prune", "--all", "--force"], work)
             return [hop(f"built{number}")]
 
+        def merge(number: int) -> tuple[Command, Path]:
+            inspect = ["docker", "buildx", "imagetools", "inspect", f"{name}:built{number}"]
+            digest = answer([*inspect, "--format={{json .Manifest.Digest}}"], work).strip('"\n')
+            said = answer([*inspect, "--format={{json .Image}}"], work)
+            given = ["--repository", str(deploy), "--path", "overlays/dev"]
+            given += ["--images", f"diabetes={name}:built{number}@{digest}"]
+            trailer = f"Image-Fingerprint: {fingerprint(said)}"
+            run([RUN, "bump-kustomize-tag", *given, "--trailers", trailer], work)
+            return hop(f"reused{number}")
+
         result = compare(
             "build-push-image, the template's image unchanged",
             "the same action, which builds with an empty cache",
             cold,
-            lambda n: hop(f"reused{n}"),
+            merge,
         )
         inspect = ["docker", "buildx", "imagetools", "inspect"]
         digests = [
@@ -63,3 +83,8 @@ def measure(work: Path) -> list[Result]:
         os.environ.clear()
         os.environ.update(before)
         machine.remove(work / "machine")
+
+
+def fingerprint(image: str) -> str:
+    """Return the fingerprint that a label says in buildx's JSON of an image."""
+    return image.partition('"io.model-gitops.fingerprint":"')[2][:40]

@@ -22,6 +22,7 @@ import bump_kustomize_tag
 import cml_report
 import dvc_pull_model
 import gto_register_stage
+import hop
 import start_up
 from timing import ROOT, RUN, Result, run
 
@@ -40,6 +41,7 @@ BENCHMARKS = {
     "report": Benchmark("cml-report", cml_report.measure),
     "bump": Benchmark("bump-kustomize-tag", bump_kustomize_tag.measure),
     "image": Benchmark("build-push-image", build_push_image.measure),
+    "hop": Benchmark("check-promotion", hop.measure),
 }
 
 

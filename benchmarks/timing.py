@@ -59,16 +59,21 @@ def compare(
     name: str,
     raw_tool: str,
     raw: Callable[[int], list[tuple[Command, Path]]],
-    ours: Callable[[int], tuple[Command, Path]],
+    ours: Callable[[int], tuple[Command, Path] | list[tuple[Command, Path]]],
     runs: int = 3,
     raw_runs: int = 0,
     limit: float = 600,
 ) -> Result:
     """Time both in turn (A B A B). The callables prepare a run, untimed, and return its commands."""
+
+    def steps(number: int) -> list[tuple[Command, Path]]:
+        found = ours(number)
+        return found if isinstance(found, list) else [found]
+
     times: tuple[list[float], list[float]] = ([], [])
     cut_off = False
     for number in range(runs):
-        for side, prepare in ((0, raw), (1, lambda n: [ours(n)])):
+        for side, prepare in ((0, raw), (1, steps)):
             if side == 0 and number >= (raw_runs or runs):
                 continue
             commands = prepare(number)

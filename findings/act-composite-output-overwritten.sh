@@ -11,6 +11,7 @@
 #   digest is scanned, report is 'clean'
 set -euo pipefail
 
+stated=$(sed -n 's/^#   //p' "$0") # the lines above, line by line
 work=$(mktemp -d)
 trap 'rm -rf "${work}"' EXIT
 unset "${!GIT_@}" "${!XDG_@}" "${!ACT_@}"
@@ -52,5 +53,4 @@ git add . && git commit --quiet --message publish
   timeout 120 "${work}/bin/act" push --platform ubuntu-latest=-self-hosted 2>"${work}/log" | sed -n 's/.*  | //p'
 } >"${work}/seen"
 
-# What the head of this file states, line by line.
-diff <(sed -n 's/^#   //p' "$0") "${work}/seen"
+diff <(echo "${stated}") "${work}/seen"

@@ -25,6 +25,7 @@
 #   [exit 0]
 set -euo pipefail
 
+stated=$(sed -n 's/^#   //p' "$0") # the lines above, line by line
 work=$(mktemp -d)
 trap 'rm -rf "${work}"' EXIT
 unset "${!GIT_@}" "${!XDG_@}" "${!DVC_@}"
@@ -70,5 +71,4 @@ gto deprecate m v2.0.0 >/dev/null      # withdraws the version
   seen cat prod
 } >"${work}/seen"
 
-# What the head of this file states, line by line.
-diff <(sed -n 's/^#   //p' "$0") "${work}/seen"
+diff <(echo "${stated}") "${work}/seen"

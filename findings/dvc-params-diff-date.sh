@@ -15,6 +15,7 @@
 #   [exit 255]
 set -euo pipefail
 
+stated=$(sed -n 's/^#   //p' "$0") # the lines above, line by line
 work=$(mktemp -d)
 trap 'rm -rf "${work}"' EXIT
 unset "${!GIT_@}" "${!XDG_@}" "${!DVC_@}"
@@ -44,5 +45,4 @@ echo 'until: 2026-02-01' >params.yaml
   seen dvc params diff --json
 } | sed '/^$/d; /^Having any troubles/d' >"${work}/seen"
 
-# What the head of this file states, line by line.
-diff <(sed -n 's/^#   //p' "$0") "${work}/seen"
+diff <(echo "${stated}") "${work}/seen"

@@ -31,6 +31,7 @@
 #   [exit 0]
 set -euo pipefail
 
+stated=$(sed -n 's/^#   //p' "$0") # the lines above, line by line
 work=$(mktemp -d)
 trap 'rm -rf "${work}"' EXIT
 unset "${!GIT_@}" "${!XDG_@}" "${!DVC_@}"
@@ -69,5 +70,4 @@ clone() { git clone --quiet "${work}/repo" "${work}/$1" && cd "${work}/$1"; } # 
   seen ls
 } >"${work}/seen"
 
-# What the head of this file states, line by line.
-diff <(sed -n 's/^#   //p' "$0") "${work}/seen"
+diff <(echo "${stated}") "${work}/seen"

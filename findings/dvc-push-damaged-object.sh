@@ -26,6 +26,7 @@
 #   [exit 2]
 set -euo pipefail
 
+stated=$(sed -n 's/^#   //p' "$0") # the lines above, line by line
 work=$(mktemp -d)
 trap 'rm -rf "${work}"' EXIT
 unset "${!GIT_@}" "${!XDG_@}" "${!DVC_@}"
@@ -62,5 +63,4 @@ echo bit rot >"${object}" # a disk's fault, or a job that wrote through a link
   seen ls "${object}"
 } >"${work}/seen"
 
-# What the head of this file states, line by line.
-diff <(sed -n 's/^#   //p' "$0") "${work}/seen"
+diff <(echo "${stated}") "${work}/seen"

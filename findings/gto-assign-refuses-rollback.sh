@@ -20,6 +20,7 @@
 #   [exit 0]
 set -euo pipefail
 
+stated=$(sed -n 's/^#   //p' "$0") # the lines above, line by line
 work=$(mktemp -d)
 trap 'rm -rf "${work}"' EXIT
 unset "${!GIT_@}" "${!XDG_@}"
@@ -52,5 +53,4 @@ done
   seen gto show 'm#prod' --version
 } | sed '/^$/d; /^To push/,+1d' >"${work}/seen"
 
-# What the head of this file states, line by line.
-diff <(sed -n 's/^#   //p' "$0") "${work}/seen"
+diff <(echo "${stated}") "${work}/seen"

@@ -21,6 +21,7 @@
 #   [exit 1]
 set -euo pipefail
 
+stated=$(sed -n 's/^#   //p' "$0") # the lines above, line by line
 work=$(mktemp -d)
 trap 'rm -rf "${work}"' EXIT
 unset "${!GIT_@}" "${!XDG_@}"
@@ -51,5 +52,4 @@ git commit --quiet --allow-empty --message one
   seen gto register m --version v1.0.0
 } | sed '/^$/d; /^To push/,+1d' >"${work}/seen"
 
-# What the head of this file states, line by line.
-diff <(sed -n 's/^#   //p' "$0") "${work}/seen"
+diff <(echo "${stated}") "${work}/seen"

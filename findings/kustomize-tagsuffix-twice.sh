@@ -13,6 +13,7 @@
 #   image: server:v1-gpu
 set -euo pipefail
 
+stated=$(sed -n 's/^#   //p' "$0") # the lines above, line by line
 work=$(mktemp -d)
 trap 'rm -rf "${work}"' EXIT
 unset "${!XDG_@}"
@@ -43,5 +44,4 @@ YAML
   timeout 60 "${work}/bin/kustomize" build | sed -n 's/^kind: //p; s/.*image: /image: /p'
 } >"${work}/seen"
 
-# What the head of this file states, line by line.
-diff <(sed -n 's/^#   //p' "$0") "${work}/seen"
+diff <(echo "${stated}") "${work}/seen"

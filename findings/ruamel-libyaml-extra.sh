@@ -17,6 +17,7 @@
 #   the safe loader parses by: ruamel.yaml.clib._ruamel_yaml.CParser
 set -euo pipefail
 
+stated=$(sed -n 's/^#   //p' "$0") # the lines above, line by line
 work=$(mktemp -d)
 trap 'rm -rf "${work}"' EXIT
 unset "${!XDG_@}"
@@ -41,5 +42,4 @@ with() { # the packages, in an environment of their own
   with 'ruamel.yaml[oldlibyaml]==0.19.1' ruamel.yaml.clib==0.2.15
 } >"${work}/seen"
 
-# What the head of this file states, line by line.
-diff <(sed -n 's/^#   //p' "$0") "${work}/seen"
+diff <(echo "${stated}") "${work}/seen"

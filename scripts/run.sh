@@ -2,6 +2,7 @@
 # The only shell of an action: make the locked environment that NAME needs, then run it.
 #   run.sh NAME [ARGUMENTS]     an action, or `local` (the whole flow on this machine)
 #   run.sh dev COMMAND…         a development tool: pytest, ruff, mypy
+#   run.sh extra NAME FOLDER    what only the project tells an action that it needs (dvc-s3, …)
 # It needs Python 3.11 or newer, uv or pip, and a package index.
 set -euo pipefail
 
@@ -10,24 +11,31 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 # The name becomes a part of paths: it is one of ours, or nothing is done.
 known=$(cd "${here}/../actions" && echo *)
-if [[ " dev local ${known} " != *" ${name} "* || "${name}" == *[!a-z-]* ]]; then
+if [[ " dev local extra ${known} " != *" ${name} "* || "${name}" == *[!a-z-]* ]]; then
   echo "error: there is no such action; there are: ${known}, and local" >&2
   exit 2
 fi
 
-fail() { # one annotation in a workflow, one line elsewhere
-  if [[ "${GITHUB_ACTIONS:-}" == true ]]; then
-    echo "::error title=${name}::$1"
+say() { # LEVEL MESSAGE: one annotation in a workflow, one line elsewhere, and for the action that asks
+  if [[ "${GITHUB_ACTIONS:-}" == true && "${name}" != extra ]]; then
+    echo "::$1 title=${name}::$2"
   else
-    echo "error: $1" >&2
+    echo "$1: $2" >&2
   fi
-  exit 4
+}
+fail() { # STATUS MESSAGE
+  say error "$2"
+  exit "$1"
 }
 
 case "${name}" in
   dev)
     extras=(--group dev --extra local)
     for action in "${here}"/../actions/*/; do extras+=(--extra "$(basename "${action}")"); done
+    ;;
+  extra)
+    [[ "${2:-}" == remote-* && "$2" != *[!a-z0-9-]* && -n "${3:-}" ]] || fail 2 "usage: run.sh extra remote-… FOLDER"
+    extras=(--extra "$2")
     ;;
   *) extras=(--extra "${name}") ;;
 esac
@@ -41,56 +49,128 @@ for variable in ${!UV_@} ${!PYTHON@} VIRTUAL_ENV; do
   esac
 done
 
-# Kept between jobs on a self-hosted runner, and shared by the steps of a job on any.
-store="${RUNNER_TOOL_CACHE:-${RUNNER_TEMP:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}}}/model-gitops"
-mkdir -p "${store}" 2>/dev/null && [[ -w "${store}" ]] || store="${RUNNER_TEMP:-/tmp}/model-gitops"
-mkdir -p "${store}"
+# Where environments are kept. What an earlier job left is never believed: SECURITY.md, "What outlives a job".
+ours() { # FOLDER: it is one, no link, ours, and nobody else may write to it
+  (umask 077 && mkdir -p "$1" 2>/dev/null) || true
+  [[ -n "$(find "$1" -prune -type d -user "$(id -u)" ! -perm -020 ! -perm -002 2>/dev/null)" ]]
+}
+store="" kept=false person=false
+[[ -n "${RUNNER_TEMP:-}" || "${GITHUB_ACTIONS:-}" == true || -z "${XDG_CACHE_HOME:-${HOME:-}}" ]] || person=true
+if [[ "${name}" == extra ]]; then
+  store=${3%/*} # that of the action that asks
+  [[ ! -f "$3.manifest" ]] || kept=true
+elif [[ -n "${MODEL_GITOPS_STORE:-}" ]]; then
+  store=${MODEL_GITOPS_STORE} kept=true # the runner's owner says so
+elif [[ -n "${RUNNER_TEMP:-}" ]]; then
+  ! ours "${RUNNER_TEMP}/model-gitops" || store="${RUNNER_TEMP}/model-gitops"
+elif [[ "${person}" == true ]]; then
+  store="${XDG_CACHE_HOME:-${HOME}/.cache}/model-gitops"
+  if ! ours "${store}"; then
+    [[ ! -e "${store}" && ! -L "${store}" ]] ||
+      fail 2 "${store} is not ours alone: give it to this account and chmod 0700 it, or remove it"
+    store="" # no home to write to
+  fi
+fi
+[[ -n "${store}" ]] || store=$(mktemp -d "${RUNNER_TEMP:-${TMPDIR:-/tmp}}/model-gitops-XXXXXX")
+
+# The system's Python where there is one: PATH and a store may hold what a job left.
+store_tool() {
+  "$(command -pv python3 || echo python3)" -I -S "${here}/model_gitops/adapters/tool_store.py" "$@"
+}
+if [[ "${kept}" == true ]]; then
+  (umask 077 && mkdir -p "${store}" 2>/dev/null) || true
+  problem=$(store_tool folder "${store}") || fail 2 "the store MODEL_GITOPS_STORE=${store} can't be used: ${problem}"
+fi
 
 digest() { if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi; } # Linux, macOS
 
 lock=$(cat "${here}/requirements.txt" "${here}/../pyproject.toml" | digest)
 environment="${store}/${lock:0:16}"
-[[ "${name}" != dev ]] || environment+=-dev
+case "${name}" in
+  dev) environment+=-dev kept=false ;; # a developer's tools write into it
+  extra) environment=$3 ;;
+  # Each its own where files are compared: a light action does not pay for DVC's ten thousand.
+  *) [[ "${kept}" != true ]] || environment+="-${name}" ;;
+esac
 python="${environment}/bin/python"
-ready="${environment}/ready-${name}" # written last: a set-up that was cut off is made again
+ready="${environment}/ready-${extras[1]}" # written last: a set-up that was cut off is made again
+
+intact() { # FOLDER: in a kept store each file is as we left it; else why not, on standard output
+  [[ "${kept}" != true ]] || store_tool check "$1"
+}
+record() { [[ "${kept}" != true ]] || store_tool record "$1"; }
 
 find_uv() {
   local pinned fresh hash
   command -v uv && return
   hash=$(digest <"${here}/uv.txt")
   pinned="${store}/uv-${hash:0:16}"
-  if [[ ! -x "${pinned}/bin/uv" ]]; then
+  if [[ ! -x "${pinned}/bin/uv" ]] || ! intact "${pinned}" >&2; then
     fresh=$(mktemp -d "${store}/uv-XXXXXX")
-    PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
-      --target "${fresh}" --requirement "${here}/uv.txt" >&2 || return
+    # -I: no module of the working directory, and nothing of the account's own packages.
+    PIP_ROOT_USER_ACTION=ignore python3 -I -m pip install --quiet --disable-pip-version-check --no-deps \
+      --require-hashes --only-binary :all: --target "${fresh}" --requirement "${here}/uv.txt" >&2 || return
+    rm -rf "${pinned}"
     mv "${fresh}" "${pinned}"
+    record "${pinned}"
   fi
   echo "${pinned}/bin/uv"
 }
 
+install() {
+  local uv said options
+  uv=$(find_uv) || fail 4 "uv is not on PATH and pip can't install it: install uv on the runner"
+  [[ -x "${python}" ]] || rm -rf "${environment}"
+  [[ -x "${python}" ]] ||
+    "${uv}" venv --quiet --no-project --python ">=3.11" --python-preference system "${environment}" ||
+    fail 4 "there is no Python 3.11 or newer: add actions/setup-python before this step"
+  # The lock is a constraint with hashes: what is installed is in it, and is what it was. That holds
+  # for what builds a package as well, which only those without a wheel need.
+  options=(--constraint "${here}/requirements.txt" --verify-hashes --build-constraint "${here}/requirements.txt")
+  [[ "${name}" == dev ]] || options+=(--only-binary :all:
+    --no-binary antlr4-python3-runtime --no-binary crcmod --no-binary oss2)
+  [[ "${kept}" != true ]] || options+=(--compile-bytecode) # Python itself would add it at the first use
+  said=$("${uv}" pip install --quiet --python "${python}" --requirement "${here}/../pyproject.toml" \
+    "${extras[@]}" "${options[@]}" 2>&1) || {
+    echo "${said}" >&2
+    [[ "${said}" != *"Hash mismatch for "* ]] || {
+      said=${said#*Hash mismatch for }
+      fail 4 "the package index gave another file than the lock names: ${said%%$'\n'*}: use an index that serves the files of scripts/requirements.txt, and tell who runs this one"
+    }
+    fail 4 "the packages of ${extras[1]} can't be installed: can this runner reach the package index?"
+  }
+  echo "${uv}" >"${ready}"
+  record "${environment}"
+}
+
+usable() { [[ -f "${ready}" && -x "${python}" ]] && intact "${environment}" >/dev/null; }
+
 # A kept environment breaks when the machine's Python goes: it is made again, as one that was cut off.
-if [[ ! -f "${ready}" || ! -x "${python}" ]]; then
+if ! usable; then
   export UV_NO_CONFIG=1 UV_NO_PROGRESS=1
+  # uv takes what its cache holds for what the hash is of: no cache that outlives a job is used in one.
+  if [[ "${kept}" == true ]]; then
+    export UV_NO_CACHE=1 UV_LINK_MODE=copy
+  elif [[ "${person}" != true ]]; then
+    export UV_CACHE_DIR="${store}/uv-cache"
+  fi
   (
     # Jobs of one machine may share the store. macOS has no flock; its runners run one job.
     if command -v flock >/dev/null; then flock 9; fi
-    uv=$(find_uv) || fail "uv is not on PATH and pip can't install it: install uv on the runner"
-    [[ -x "${python}" ]] || rm -rf "${environment}"
-    [[ -x "${python}" ]] ||
-      "${uv}" venv --quiet --no-project --python ">=3.11" --python-preference system "${environment}" ||
-      fail "there is no Python 3.11 or newer: add actions/setup-python before this step"
-    # The lock is a constraint with hashes: what is installed is in it, and is what it was.
-    "${uv}" pip install --quiet --python "${python}" --requirement "${here}/../pyproject.toml" \
-      "${extras[@]}" --constraint "${here}/requirements.txt" --verify-hashes ||
-      fail "the packages of ${name} can't be installed: can this runner reach the package index?"
-    echo "${uv}" >"${ready}"
+    if [[ -d "${environment}" ]] && ! change=$(intact "${environment}"); then
+      [[ "${name}" != extra ]] || fail 4 "${environment} was changed while it is in use: ${change}"
+      say notice "${environment} is made again: ${change}"
+      rm -rf "${environment}"
+    fi
+    usable || install
   ) 9>"${store}/lock"
 fi
 
+[[ "${name}" != extra ]] || exit 0
 if [[ "${name}" == dev ]]; then
   PATH="${environment}/bin:${PATH}" exec "${@:2}"
 fi
-# For a package that only the project's DVC configuration tells (dvc-s3, …).
+# That this script can be asked for an extra, and for what `local` starts.
 MODEL_GITOPS_UV=$(<"${ready}")
 export MODEL_GITOPS_UV
 # -I: nothing of the user's Python set-up, and nothing of the working directory, is imported.

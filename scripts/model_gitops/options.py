@@ -63,6 +63,14 @@ DeployToken = Annotated[
     ),
 ]
 DeployKey = Annotated[str, secret("ssh-key", "Private deploy key, instead of `token`.")]
+KnownHosts = Annotated[
+    str,
+    option(
+        "known-hosts",
+        "Lines of known_hosts for `ssh-key`: the server must have one of these keys. Default:"
+        " GitHub's own for github.com, elsewhere the first key that is seen.",
+    ),
+]
 DvcRemote = Annotated[str, option("remote", "DVC remote. Default: the project's default remote.")]
 DvcRemoteConfig = Annotated[
     str,

@@ -36,6 +36,8 @@ class Context:
     ref: str
     run_url: str
     workspace: Path
+    # owner/name/.github/workflows/file@ref, which an identity token names too.
+    workflow_ref: str = ""
 
     @property
     def sender(self) -> str:
@@ -102,6 +104,7 @@ def context() -> Context:
         ref=get("GITHUB_REF", ""),
         run_url=f"{server}/{repository}/actions/runs/{get('GITHUB_RUN_ID', '')}",
         workspace=Path(get("GITHUB_WORKSPACE") or Path.cwd()),
+        workflow_ref=get("GITHUB_WORKFLOW_REF", ""),
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from model_gitops.adapters import process
+from model_gitops_local import toolchain
 
 # GitHub's own action, which needs GitHub's storage; here its stand-in keeps the files in a folder.
 _UPLOAD = "actions/upload-artifact"
@@ -98,7 +99,9 @@ def run_workflow(
             "--eventpath", event_file,
             "--actor", "octocat",
         ]  # fmt: skip
-        for name, value in env.items():
+        # act's RUNNER_TEMP is new in each job: without a store each would install the actions again.
+        store = {"MODEL_GITOPS_STORE": str(toolchain.cache_folder() / "store")}
+        for name, value in {**store, **env}.items():
             arguments += ["--env", f"{name}={value}"]
         for name, value in variables.items():
             arguments += ["--var", f"{name}={value}"]

@@ -1,4 +1,7 @@
-"""`make demo`: two experiments; the better one reaches production, the worse one is refused."""
+"""`make demo`: two experiments; the better one reaches production, the worse one is refused.
+
+On the way somebody who may push to the registry plants an image there, and it is deployed nowhere.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from typing import Any
 from model_gitops.core import document
 from model_gitops.core.gto import tags
 from model_gitops.errors import ExternalError
-from model_gitops_local import act, machine, report_pages, serving
+from model_gitops_local import act, machine, planted_image, report_pages, serving
 from model_gitops_local.daemon import Daemon
 from model_gitops_local.engine import remove_engine
 from model_gitops_local.flow import DEPLOY, MODEL, Flow, Parts, copy_actions
@@ -25,6 +28,8 @@ BETTER = "experiment/more-epochs"
 WORSE = "experiment/too-few-epochs"
 # What each experiment sets in params.yaml: `train.epochs`.
 EPOCHS = {BETTER: 60, WORSE: 5}
+# The step that builds, in promote.yml and in deploy.yml.
+IMAGE = "Build, smoke-test and push the image"
 
 
 @dataclass
@@ -45,7 +50,7 @@ class Demo:
         _say(f"{MODEL} and {DEPLOY} at {self.flow.forge.url}")
 
         number = self._experiment(BETTER, "a better one")
-        self._promote(number, "main", "dev")
+        self._promote(number, "main", "dev", planted=True)
         for head, base, environment in (
             ("main", "staging", "staging"),
             ("staging", "production", "production"),
@@ -57,6 +62,8 @@ class Demo:
             self.flow.approve(pull, DEPLOY)
             self.flow.merge(pull, DEPLOY)
             _say(f"grace approved pull request {pull} of {DEPLOY}, ada merged it")
+        _say("stages.yml, as each hour: production's stage says what runs now")
+        self._expect_success(self.flow.scheduled("stages.yml"))
 
         number = self._experiment(WORSE, "a worse one")
         self._refuse(number, WORSE)
@@ -65,6 +72,7 @@ class Demo:
         """Check what the flow left against its parts, ask production for an answer, and say so."""
         self._title("What runs where")
         environments = {name: self._environment(name) for name in ("dev", "staging", "production")}
+        self._check_images(environments)
         self.result |= {
             "registry": self.flow.parts.registry,
             "environments": environments,
@@ -105,12 +113,14 @@ class Demo:
         self._expect_success(self.flow.pushed(branch, "experiment.yml"))
         return self.flow.open_pull_request(branch, "main", f"Try {branch.partition('/')[2]}")
 
-    def _promote(self, number: int, base: str, environment: str) -> None:
+    def _promote(self, number: int, base: str, environment: str, *, planted: bool = False) -> None:
         _say(f"promote.yml, for pull request {number} into {base}")
         proposed = self.flow.proposed(number)
         self._expect_success(proposed)
         self._keep_image(environment, "promote.yml", proposed)
         self._keep_report(number, environment)
+        if planted:
+            self._plant(proposed)
         self.flow.approve(number)
         self.flow.merge(number)
         _say(f"deploy.yml, for the merge of pull request {number} into {base}")
@@ -132,6 +142,36 @@ class Demo:
         self.result["refused"] = [{"branch": branch, "reason": reason}]
         _say(f"refused, as it should be: {reason.splitlines()[0]}")
 
+    def _plant(self, run: act.Run) -> None:
+        """Play an attack: what will be built for dev has a fingerprint that anybody can compute.
+
+        Mallory may push a branch, so workflows of hers may push images. One goes where a re-use by
+        tags or labels would look: under the fingerprint, and under the rehearsal's own tag.
+        """
+        rehearsed = run.outputs[IMAGE]
+        tags = [f"fp-{rehearsed['fingerprint']}", rehearsed["tag"], "main"]
+        digest = planted_image.plant(self.flow.parts.registry, MODEL, rehearsed["tag"], tags)
+        self.result["planted"] = {"digest": digest, "tags": tags}
+        _say(
+            f"mallory pushes another image, {digest[:19]}…, under the fingerprint of what main will be"
+        )
+
+    def _check_images(self, environments: dict[str, Any]) -> None:
+        """Hold what runs to what the protected run built, and the planted image to nothing."""
+        built = [one for one in self.result["images"] if one["workflow"] == "deploy.yml"]
+        made = [(one["environment"], one["operation"]) for one in built]
+        if made != [("dev", "built"), ("staging", "none"), ("production", "none")]:
+            raise ExternalError(f"dev's image should have been built once, at the merge: {made}")
+        digests = {one["digest"] for one in environments.values()}
+        if digests != {built[0]["digest"]}:
+            raise ExternalError(f"the environments run other images than dev's: {digests}")
+        planted = self.result["planted"]["digest"]
+        history = self.flow.bare(DEPLOY).run("log", "--all", "--patch", "--format=%B")
+        if planted in digests or planted in history:
+            raise ExternalError(f"the planted image {planted} was deployed")
+        _say(f"one image, built at the merge into main: {built[0]['digest']}")
+        _say(f"refused: the planted {planted} is in no overlay, and never was")
+
     def _expect_success(self, run: act.Run) -> None:
         if run.status:
             errors = "\n".join(run.errors) or run.log[-3000:]
@@ -141,15 +181,20 @@ class Demo:
             )
 
     def _keep_image(self, environment: str, workflow: str, run: act.Run) -> None:
-        """Note whether a hop built its image or took the one that was there."""
-        (operation,) = (
-            outputs["operation"]
-            for outputs in run.outputs.values()
-            if outputs.get("operation") in ("built", "reused")
-        )
-        hop = {"environment": environment, "workflow": workflow, "operation": operation}
+        """Note whether a hop built its image, or took over the one that was there."""
+        outputs = run.outputs.get(IMAGE, {})
+        hop = {
+            "environment": environment,
+            "workflow": workflow,
+            "operation": outputs.get("operation", "none"),
+            "digest": outputs.get("digest", ""),
+        }
         self.result.setdefault("images", []).append(hop)
-        _say(f"the image was {operation}")
+        _say(
+            "nothing was built"
+            if hop["operation"] == "none"
+            else f"the image was {hop['operation']}"
+        )
 
     def _keep_report(self, number: int, name: str) -> None:
         comments = self.flow.comments(number)

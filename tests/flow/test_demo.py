@@ -157,26 +157,57 @@ def test_production_runs_the_bits_that_dev_and_staging_ran(result: Any) -> None:
     assert len({result["environments"][name]["digest"] for name in ENVIRONMENTS}) == 1
 
 
-def test_an_accepted_experiment_is_built_once(demo: Demo, result: Any) -> None:
+def test_devs_image_is_built_once_in_the_protected_run(demo: Demo, result: Any) -> None:
     hops = [(one["environment"], one["workflow"], one["operation"]) for one in result["images"]]
     assert hops == [
-        (name, workflow, "built" if (name, workflow) == ("dev", "promote.yml") else "reused")
+        (name, workflow, "built" if name == "dev" else "none")
         for name in ENVIRONMENTS
         for workflow in ("promote.yml", "deploy.yml")
     ]
+    rehearsal, merged = (one["digest"] for one in result["images"][:2])
+    assert {result["environments"][name]["digest"] for name in ENVIRONMENTS} == {merged}
+    assert rehearsal not in (merged, "")
     # The workflows' own logs: one that builds shows buildx's command, the others none.
     logs = sorted((demo.folder / "runs").glob("*.log"))
     built = [path.stem for path in logs if "docker buildx build: " in path.read_text("utf-8")]
-    reused = [path.stem for path in logs if "nothing is built" in path.read_text("utf-8")]
-    assert built == ["02-promote"]
-    assert reused[:5] == ["03-deploy", "04-promote", "05-deploy", "06-promote", "07-deploy"]
+    assert built == ["02-promote", "03-deploy"]
+    # Nor do later environments pull the model.
+    pulled = [path.stem for path in logs if "dvc-pull-model" in path.read_text("utf-8")]
+    assert not {"05-deploy", "07-deploy"} & set(pulled)
+    assert "03-deploy" in pulled
 
 
-def test_each_image_has_the_commit_of_its_hop(demo: Demo, result: Any) -> None:
+def test_each_environment_has_the_image_of_the_first_merge(demo: Demo, result: Any) -> None:
     model = demo.folder / "git" / "model.git"
-    for name, branch in zip(ENVIRONMENTS, ("main", "staging", "production"), strict=True):
-        tag = result["environments"][name]["image"].split("@")[0].rpartition(":")[2]
-        assert tag == git(model, "rev-parse", branch)
+    tags = {
+        result["environments"][name]["image"].split("@")[0].rpartition(":")[2]
+        for name in ENVIRONMENTS
+    }
+    # `main` has not moved since, as the worse experiment was refused.
+    assert tags == {git(model, "rev-parse", "main")}
+
+
+def test_the_planted_image_is_deployed_nowhere(demo: Demo, result: Any) -> None:
+    planted = result["planted"]
+    fingerprint_tag, rehearsal, branch = planted["tags"]
+    assert (re.sub(r"[0-9a-f]{40}", "…", fingerprint_tag), branch) == ("fp-…", "main")
+    assert rehearsal == git(demo.folder / "git" / "model.git", "rev-parse", "main^2")
+    # It is there, with the fingerprint that dev's image has, and all its other labels.
+    for tag in planted["tags"]:
+        assert digest_of(result["registry"], MODEL, tag) == planted["digest"]
+    deploy = demo.folder / "git" / "deploy.git"
+    trailers = git(deploy, "log", "--format=%(trailers:key=Image-Fingerprint,valueonly)", "main")
+    assert set(trailers.split()) == {fingerprint_tag.removeprefix("fp-")}
+    assert planted["digest"] not in git(deploy, "log", "--all", "--patch", "--format=%B")
+    assert planted["digest"] not in {one["digest"] for one in result["images"]}
+
+
+def test_production_has_its_stage_since_its_pull_request_was_merged(demo: Demo) -> None:
+    logs = {path.stem: path.read_text("utf-8") for path in (demo.folder / "runs").glob("*.log")}
+    assert "diabetes#production#" not in logs["07-deploy"]
+    assert "diabetes#production#3" in logs["08-stages"]
+    assert "diabetes#dev#1" in logs["03-deploy"]
+    assert "diabetes#staging#2" in logs["05-deploy"]
 
 
 def test_the_worse_experiment_reached_nothing(demo: Demo, result: Any) -> None:
@@ -192,7 +223,9 @@ def test_the_worse_experiment_reached_nothing(demo: Demo, result: Any) -> None:
     assert head not in git(demo.folder / "git" / "deploy.git", "log", "--all", "--format=%B")
 
 
-def test_the_deploy_history_says_where_each_image_came_from(deploy: Path, result: Any) -> None:
+def test_the_deploy_history_says_where_each_image_came_from(
+    demo: Demo, deploy: Path, result: Any
+) -> None:
     for name in ENVIRONMENTS:
         environment = result["environments"][name]
         trailers = dict(
@@ -208,7 +241,10 @@ def test_the_deploy_history_says_where_each_image_came_from(deploy: Path, result
         assert trailers["Model"] == f"diabetes@{environment['version']}"
         assert trailers["Image-Digest"] == environment["digest"]
         assert trailers["Source-Repository"] == MODEL
-        assert environment["image"].split("@")[0].endswith(trailers["Source-Commit"])
+        branch = {"dev": "main"}.get(name, name)
+        model = demo.folder / "git" / "model.git"
+        assert trailers["Source-Commit"] == git(model, "rev-parse", branch)
+        assert trailers["Model-Hash"] == result["answer"]["model"]["hash"]
 
 
 def test_a_bump_changes_two_lines(deploy: Path, result: Any) -> None:
@@ -242,6 +278,10 @@ def test_each_pull_request_has_one_report_with_pictures_that_show(demo: Demo, nu
     assert report.author == "github-actions[bot]"
     assert ("refuses" in report.body) == (number == 4)
     assert len(report.body) < 65536
+    assert "The project's own checks and tests passed." in report.body
+    assert "This change rewrites" not in report.body
+    assert ("It is a rehearsal, and is never deployed" in report.body) == (number == 1)
+    assert ("Nothing is built for" in report.body) == (number in (2, 3))
     # The incumbent beside the candidate, also where the gate refuses.
     environment = {1: "dev", 2: "staging", 3: "production", 4: "dev"}[number]
     assert f"| | {environment} now | candidate |" in report.body
@@ -281,5 +321,24 @@ def test_running_a_deployment_again_changes_nothing(demo: Demo) -> None:
     assert run.status == 0, run.errors
     assert refs(demo) == before
     assert run.outputs["Assign the stage"]["operation"] == "none"
-    assert run.outputs["Tag the image that was tested"]["operation"] == "reused"
     assert run.outputs["Bump the image in the deploy repository"]["operation"] == "none"
+    assert "Build, smoke-test and push the image" not in run.outputs
+
+
+def test_a_second_merge_of_the_same_content_builds_nothing(demo: Demo, result: Any) -> None:
+    before = refs(demo)
+    run = demo.flow.pushed("main", "deploy.yml")
+    assert run.status == 0, run.errors
+    image = run.outputs["Build, smoke-test and push the image"]
+    assert image["operation"] == "reused"
+    assert image["digest"] == result["environments"]["dev"]["digest"]
+    assert refs(demo) == before
+
+
+def test_stages_that_are_right_are_left_alone(demo: Demo) -> None:
+    before = refs(demo)
+    run = demo.flow.scheduled("stages.yml")
+    assert run.status == 0, run.errors
+    assert run.outputs["What does each environment run?"]["unassigned"] == "[]"
+    assert "Assign the stage" not in run.outputs
+    assert refs(demo) == before

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from model_gitops.adapters.git import Git
-from model_gitops_local.flow import MODEL, PERSON, Flow
+from model_gitops_local.flow import DEPLOY, MODEL, PERSON, Flow
 from model_gitops_local.forge.openapi import OpenApi
 
 FORK = "eve/diabetes"
@@ -47,6 +47,10 @@ def test_a_fork_is_tested_without_rights_and_its_report_is_posted(
     new_flow: Callable[[], Flow], tmp_path: Path
 ) -> None:
     flow = new_flow()
+    # What runs is asked of it, without a token.
+    deploy = flow.forge.state.find(DEPLOY)
+    assert deploy is not None
+    deploy.private = False
     flow.forge.validator = OpenApi()
     number = fork(flow, change)
     before = flow.bare(MODEL).run("for-each-ref", "refs/heads", "refs/tags")

@@ -60,11 +60,12 @@ def test_the_stage_may_move_on_the_pull_request(new_flow: Callable[[], Flow]) ->
     flow = new_flow()
 
     def move_early(folder: Path) -> None:
-        change(folder)
         file = folder / "promotion.yaml"
         file.write_text(file.read_text("utf-8") + 'stage-on: "pull_request"\n', "utf-8")
 
-    flow.commit("experiment/early", move_early, "Move the stage early")
+    # The rules of main count, and main has them already.
+    flow.commit("main", move_early, "Move stages early")
+    flow.commit("experiment/early", change, "Move the stage early")
     assert flow.pushed("experiment/early", "experiment.yml").status == 0
     number = flow.open_pull_request("experiment/early", "main", "Move the stage early")
     run = flow.proposed(number)
@@ -73,7 +74,7 @@ def test_the_stage_may_move_on_the_pull_request(new_flow: Callable[[], Flow]) ->
     assert "refs/tags/diabetes#dev#1" in refs(flow)
 
 
-def test_a_report_says_when_the_deploy_repository_can_not_be_read(
+def test_a_report_says_what_nobody_could_ask_and_which_rules_change(
     new_flow: Callable[[], Flow],
 ) -> None:
     flow = new_flow()
@@ -81,13 +82,24 @@ def test_a_report_says_when_the_deploy_repository_can_not_be_read(
 
     def break_the_project(folder: Path) -> None:  # what comes after is skipped: this is quick
         (folder / "Makefile").write_text("env:\n\tfalse\n", "utf-8")
+        file = folder / "promotion.yaml"
+        file.write_text(file.read_text("utf-8").replace("0.01", "9"), "utf-8")
 
     flow.commit("experiment/broken", break_the_project, "Break it")
     number = flow.open_pull_request("experiment/broken", "main", "Break it")
-    run = flow.proposed(number)
-    assert run.failed_step == "Set up the project"
+    run = flow.proposed(number, action="edited")
+    failed = {step for _, step, result in run.steps if result == "failure"}
+    assert {"Set up the project", "Pull the branch's model"} <= failed
     assert any("the deploy repository asks who we are" in text for text in run.errors)
     (report,) = flow.comments(number)
     assert "A check before the gate failed" in report
+    assert "The project's own checks and tests failed" in report
     assert "What dev runs can not be said" in report
     assert "DEPLOY_READ_TOKEN" in report
+    order = [
+        "This change rewrites promotion.yaml",
+        "count after the merge",
+        "`0.01`",
+        "A check before",
+    ]
+    assert [report.index(one) for one in order] == sorted(report.index(one) for one in order)

@@ -12,7 +12,7 @@ import pytest
 from canaries import forms, unpacked
 
 from model_gitops_local.demo import Demo
-from model_gitops_local.flow import DEPLOY, MODEL, SECRETS
+from model_gitops_local.flow import DEPLOY, MODEL, SECRETS, secrets_of
 
 
 def names_in(content: bytes, tokens: dict[str, str]) -> set[str]:
@@ -39,6 +39,17 @@ def test_no_log_tells_them(demo: Demo, planted: dict[str, str]) -> None:
     assert {log.name: names_in(log.read_bytes(), planted) for log in logs} == {
         log.name: set() for log in logs
     }
+
+
+def test_what_writes_the_deploy_repository_reaches_deployments_only(demo: Demo) -> None:
+    workflows = demo.flow.bare(MODEL)
+    entered = [
+        name
+        for name in workflows.run("ls-tree", "--name-only", "main:.github/workflows").split()
+        if "DEPLOY_TOKEN"
+        in secrets_of(workflows.file_at("main", f".github/workflows/{name}") or "")
+    ]
+    assert entered == ["deploy.yml"]
 
 
 def test_a_checkout_keeps_the_token_that_it_was_checked_out_with_and_no_other(

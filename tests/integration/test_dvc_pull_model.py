@@ -38,7 +38,7 @@ class Project:
                 patch.setenv(variable(name.replace("_", "-")), value)
             code = main(["dvc-pull-model"])
         text = output.read_text() if output.exists() else ""
-        found = re.findall(r"^([a-z-]+)<<(\S+)\n(.*?)\n\2$", text, re.MULTILINE | re.DOTALL)
+        found = re.findall(r"^([a-z0-9-]+)<<(\S+)\n(.*?)\n\2$", text, re.MULTILINE | re.DOTALL)
         return code, {name: value for name, _, value in found}
 
     def object(self, md5: str) -> Path:

@@ -140,3 +140,17 @@ def test_nothing_is_posted_where_nobody_waits(fork: Fork) -> None:
     status, said, outputs = fork.check(run)
     assert (status, outputs) == (0, "")
     assert "newer commits" in said
+
+
+def test_the_files_that_decide_what_runs_are_named_before_the_forks_words(fork: Fork) -> None:
+    (fork.git.directory / "promotion.yaml").write_text("gate: []\n", encoding="utf-8")
+    (fork.git.directory / "notes.md").write_text("x\n", encoding="utf-8")
+    fork.git.run("add", "--all")
+    fork.push("patch")
+    # The stand-in sees a push when it is asked.
+    GitHub(NAME, "ada-secret", api_url=fork.forge.api_url).pull_request(1)
+    status, said, outputs = fork.check(fork.left(report="all fine"))
+    assert (status, "body=" in outputs) == (0, True), said
+    text = Path(outputs.partition("body=")[2].strip()).read_text("utf-8")
+    assert "touches files that decide what runs, and with which rules: `promotion.yaml`." in text
+    assert text.index("promotion.yaml") < text.index("> all fine")

@@ -13,7 +13,7 @@ from gto.registry import GitRegistry
 
 from model_gitops.adapters import process
 from model_gitops.adapters.git import Git
-from model_gitops.core.gto import tags
+from model_gitops.core.gto import records, tags
 
 MODELS = ["m", "other", "a/b:m"]
 STAGES = ["dev", "prod", "a/b"]
@@ -142,3 +142,16 @@ def test_gtos_own_tags_are_read_and_counted(repository: Git) -> None:
     api.assign(path, "a/b:m", "dev", ref="HEAD")
     assert registry.next_counter("a/b:m") == 2
     assert tags.stage_tag("a/b:m", "dev", 2) in repository.run("tag").splitlines()
+
+
+def test_a_record_is_a_message_to_gto(repository: Git) -> None:
+    """GTO writes and reads a version whose message ends with a record."""
+    path, model_hash, sha256 = str(repository.directory), "1" * 32, "a" * 64
+    message = records.add("Because", model_hash, sha256)
+    api.register(path, "a/b:m", "HEAD", message=message)
+    api.register(path, "m", "HEAD~1", message="Because")
+    assert shown_by_gto(repository)["a/b:m"]["version"] == "v0.0.1"
+    assert api.check_ref(path, "a/b=m@v0.0.1")[0].message == message
+    bodies = repository.version_messages()
+    assert sorted(bodies) == ["a/b=m@v0.0.1", "m@v0.0.1"]
+    assert records.expected(bodies, model_hash) == records.Expected(sha256, "a/b=m@v0.0.1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import sys
@@ -59,7 +60,7 @@ class Work:
                 patch.setenv(variable(name), value)
             code = main(["gto-register-stage"])
         text = output.read_text() if output.exists() else ""
-        found = re.findall(r"^([a-z-]+)<<(\S+)\n(.*?)\n\2$", text, re.MULTILINE | re.DOTALL)
+        found = re.findall(r"^([a-z0-9-]+)<<(\S+)\n(.*?)\n\2$", text, re.MULTILINE | re.DOTALL)
         return code, {name: value for name, _, value in found}
 
     @property
@@ -322,6 +323,66 @@ def test_bad_input_changes_nothing(
     assert words in capfd.readouterr().err
     assert (work.git.run("ls-remote", "origin"), work.local_tags) == before
     assert not (work.git.directory / "pwned").exists()
+
+
+def message_of(work: Work, tag: str) -> str:
+    return work.git.run("for-each-ref", "--format=%(contents)", f"refs/tags/{tag}").rstrip("\n")
+
+
+MODEL = b"the model"
+REGISTERING = "Registering artifact m version v0.0.1"
+RECORD = (
+    f"Model-Hash: {hashlib.md5(MODEL).hexdigest()}\n"
+    f"Model-SHA256: {hashlib.sha256(MODEL).hexdigest()}"
+)
+
+
+def test_a_new_version_records_the_sha256_of_its_model(work: Work) -> None:
+    work.commit(hashlib.md5(MODEL).hexdigest())
+    (work.git.directory / "model.bin").write_bytes(MODEL)
+    assert work.register(stage="dev")[0] == 0
+    assert message_of(work, "m@v0.0.1") == f"{REGISTERING}\n\n{RECORD}"
+    assert message_of(work, "m#dev#1") == "Assigning stage dev to artifact m version v0.0.1"
+    assert shown(work)["m"]["version"] == "v0.0.1"
+    assert shown(work)["m"]["stage"] == {"dev": "v0.0.1"}
+
+
+@pytest.mark.parametrize("there", [b"another file", None])
+def test_of_a_file_that_is_not_the_model_nothing_is_recorded(
+    work: Work, there: bytes | None
+) -> None:
+    work.commit(hashlib.md5(MODEL).hexdigest())
+    if there is not None:
+        (work.git.directory / "model.bin").write_bytes(there)
+    assert work.register()[0] == 0
+    assert message_of(work, "m@v0.0.1") == REGISTERING
+    # The file comes later: a version that exists is not changed.
+    (work.git.directory / "model.bin").write_bytes(MODEL)
+    before = work.git.run("ls-remote", "origin")
+    for inputs in ({}, {"sha256": hashlib.sha256(MODEL).hexdigest()}):
+        assert work.register(**inputs)[1]["operation"] == "none"
+    assert work.git.run("ls-remote", "origin") == before
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+def test_a_sha256_and_a_message_may_be_given(work: Work, end: str) -> None:
+    work.commit(hashlib.md5(MODEL).hexdigest())
+    hostile = RECORD.replace("\n", end)
+    given = hashlib.sha256(MODEL).hexdigest()
+    assert work.register(sha256=given, message=f"Because{end}{end}{hostile}")[0] == 0
+    set_in = RECORD.replace("Model-", " Model-")
+    assert message_of(work, "m@v0.0.1") == f"Because\n\n{set_in}\n\n{RECORD}"
+    assert shown(work)["m"]["version"] == "v0.0.1"
+
+
+def test_another_models_sha256_is_another_matter(work: Work) -> None:
+    """What is refused for a twin is fine for a model of another MD5."""
+    for number in (1, 2):
+        content = MODEL * number
+        work.commit(hashlib.md5(content).hexdigest())
+        (work.git.directory / "model.bin").write_bytes(content)
+        assert work.register()[1]["version"] == f"v0.0.{number}"
+        assert hashlib.sha256(content).hexdigest() in message_of(work, f"m@v0.0.{number}")
 
 
 def test_gtos_list_of_stages_is_kept(work: Work, capfd: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
+from crds import schema
+from jsonschema import Draft202012Validator
 from kubernetes_validate import validate
 
 from model_gitops_local import toolchain
@@ -156,3 +159,35 @@ def test_a_custom_resource_is_warned_about_and_its_images_are_checked(tmp_path: 
     (tmp_path / "dev.yaml").write_text(CUSTOM.format(image="x:v1"), "utf-8")
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert (done.returncode, "'x:v1' has no digest" in done.stdout) == (1, True)
+
+
+KYVERNO = "github.com/kyverno/kyverno@v1.19.1"
+KYVERNO_CRD = "config/crds/policies.kyverno.io/policies.kyverno.io_imagevalidatingpolicies.yaml"
+POLICY = TEMPLATE / "policy" / "signed-images.yaml"
+
+
+def test_the_policy_of_signatures_is_one_of_kyvernos() -> None:
+    policy = yaml.safe_load(POLICY.read_text("utf-8"))
+    kind = Draft202012Validator(schema(KYVERNO, KYVERNO_CRD, policy["apiVersion"].split("/")[1]))
+    assert policy["kind"] == "ImageValidatingPolicy"
+    assert [error.message for error in kind.iter_errors(policy)] == []
+    policy["spec"]["attestors"][0]["cosign"]["ctlog"]["ignoreTlog"] = True
+    assert ["ignoreTlog" in error.message for error in kind.iter_errors(policy)] == [True]
+
+
+def test_the_policy_of_signatures_is_off_and_about_these_pods(built: dict[str, str]) -> None:
+    policy = yaml.safe_load(POLICY.read_text("utf-8"))
+    spec = policy["spec"]
+    naming = re.compile(r"\bpolicy/|path: policy|signed-images\.yaml")
+    others = [file for file in TEMPLATE.rglob("*.yaml") if file != POLICY]
+    assert [file for file in others if naming.search(file.read_text("utf-8"))] == []
+    (expression,) = spec["matchConstraints"]["namespaceSelector"]["matchExpressions"]
+    deployments = {name: manifests(text)["Deployment"] for name, text in built.items()}
+    assert expression["values"] == [
+        one["metadata"]["namespace"] for one in (deployments[name] for name in ENVIRONMENTS)
+    ]
+    for deployment in deployments.values():
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        name = container["image"].partition("@")[0].rpartition(":")[0]
+        globs = [one["glob"] for one in spec["matchImageReferences"]]
+        assert globs == [f"{name}:*", f"{name}@*"]

@@ -324,12 +324,18 @@ def built(top: Path) -> Iterator[Arena]:
         # What promotion.yaml names must be there for those who read it.
         PROMOTION["deploy"]["repository"] = str(top / "deploy.git")
         FILES["promotion.yaml"] = json.dumps(PROMOTION)
-        deploy = clone(top, "deploy", {"overlays/dev/kustomization.yaml": KUSTOMIZATION})
+        overlays = {"dev": KUSTOMIZATION, "production": KUSTOMIZATION.replace("v1", "none")}
+        deploy = clone(
+            top,
+            "deploy",
+            {f"overlays/{name}/kustomization.yaml": text for name, text in overlays.items()},
+        )
         deploy.run("push", "--quiet", "origin", "HEAD:refs/heads/main")
         work = clone(top, "work", FILES, remote="remote")
         work.run("tag", "--annotate", "-m", "x", "m@v0.0.1")
         work.run("tag", "--annotate", "-m", "x", "m#dev#1")
-        work.run("push", "--quiet", "origin", "HEAD:refs/heads/main", "--tags")
+        heads = [f"HEAD:refs/heads/{branch}" for branch in ("main", "production")]
+        work.run("push", "--quiet", "origin", *heads, "--tags")
         (top / "work" / "out").symlink_to(top / "outside")
         (top / "work" / "loop").symlink_to("loop")
         (top / "work" / "models").mkdir()

@@ -64,6 +64,8 @@ FILES: dict[str, str] = {
 GOOD: dict[str, dict[str, str]] = {
     "check-promotion": {},
     "dvc-pull-model": {"model": "m", "working-directory": "."},
+    # Production runs nothing yet: what is measured is run, and nothing may run here.
+    "compare-models": {"base-ref": "production"},
     "gate-metrics": {"baseline": "HEAD"},
     "gto-register-stage": {"model": "m", "stage": "dev"},
     "build-push-image": {"image": "127.0.0.1:9/acme/m", "smoke-test": ""},
@@ -88,6 +90,7 @@ MAY_CHANGE: dict[str, list[tuple[str, str]]] = {
 # Which files of the checkout an action reads, with good content to start from.
 READS: dict[str, dict[str, Any]] = {
     "check-promotion": {"promotion.yaml": PROMOTION, "event.json": EVENT},
+    "compare-models": {"promotion.yaml": PROMOTION, "event.json": EVENT},
     "gate-metrics": {"promotion.yaml": PROMOTION, "metrics.json": METRICS, "event.json": EVENT},
     "dvc-pull-model": {"dvc.yaml": DVC, "dvc.lock": LOCK, ".dvc/config": "x"},
     "gto-register-stage": {"dvc.yaml": DVC, "dvc.lock": LOCK, ".gto": {"stages": ["dev"]}},

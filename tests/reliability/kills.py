@@ -172,7 +172,7 @@ class Step:
                 patch.setenv(name, value)
             code = main([self.action])
         text = output.read_text("utf-8") if output.exists() else ""
-        found = re.findall(r"^([a-z-]+)<<(\S+)\n(.*?)\n?\2$", text, re.MULTILINE | re.DOTALL)
+        found = re.findall(r"^([a-z0-9-]+)<<(\S+)\n(.*?)\n?\2$", text, re.MULTILINE | re.DOTALL)
         return code, {name: value for name, _, value in found}
 
 

@@ -161,7 +161,7 @@ def test_the_shell_runs_what_is_an_action_and_nothing_else(name: str, tmp_path: 
     done = process.run(
         ["bash", script, name],
         cwd=tmp_path,
-        env={"GITHUB_ACTIONS": "true", "RUNNER_TOOL_CACHE": str(tmp_path / "cache")},
+        env={"GITHUB_ACTIONS": "true", "RUNNER_TEMP": str(tmp_path / "cache")},
         check=False,
     )
     assert done.returncode != 0

@@ -64,7 +64,7 @@ def start_together(action: str, jobs: Sequence[Job]) -> list[dict[str, str]]:
         )
         assert done.returncode == 0, done.stdout + done.stderr
         text = output.read_text("utf-8")
-        found = re.findall(r"^([a-z-]+)<<(\S+)\n(.*?)\n?\2$", text, re.MULTILINE | re.DOTALL)
+        found = re.findall(r"^([a-z0-9-]+)<<(\S+)\n(.*?)\n?\2$", text, re.MULTILINE | re.DOTALL)
         return {name: value for name, _, value in found}
 
     with ThreadPoolExecutor(len(jobs)) as pool:

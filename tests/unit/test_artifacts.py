@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from model_gitops.core.dvc import artifacts
@@ -65,30 +67,79 @@ def test_foreach_stages_are_locked_one_by_one() -> None:
     assert artifacts.find("w/a.bin", files).hash == MD5
 
 
+TRACK = "run `dvc repro` (or `dvc add`), commit what it writes, and `dvc push`"
+NO_PATH = "that is outside of the repository"
+INSIDE = "give a path inside of it"
+
+
 @pytest.mark.parametrize(
-    ("model", "words"),
+    ("model", "message", "fix"),
     [
-        ("nope", "artifacts that there are: 'm', 'lost', 'part'"),
-        ("lost", "no dvc.lock and no .dvc file tracks it"),
-        ("part", "lies inside of 'folder'"),
-        ("plain", "has no MD5 hash"),
-        ("../secret", "outside of the repository"),
-        ("/etc/passwd", "outside of the repository"),
-        (".git/config", "outside of the repository"),
+        ("nope", "input `model` is 'nope': it is no artifact of dvc.yaml, and no path that DVC tracks."
+         " The artifacts that there are: 'm', 'lost', 'part', 'b:n', 'b:o', 'a/b:deep'",
+         "give one of these names or a tracked path, or add to dvc.yaml:"
+         " `artifacts: {NAME: {path: PATH, type: model}}`"),
+        ("lost", "input `model` is 'lost': dvc.yaml names the path 'lost.bin', but no dvc.lock and no"
+         " .dvc file tracks it here",
+         "run `dvc repro` (or `dvc add`), and commit dvc.lock (or the .dvc file)"),
+        ("part", "input `model` is 'part': its path 'folder/one' lies inside of 'folder', which DVC"
+         " tracks as one", "set the artifact's `path: folder` in dvc.yaml"),
+        ("a/b:deep", "input `model` is 'a/b:deep': its path 'folder/one/two' lies inside of 'folder',"
+         " which DVC tracks as one", "set the artifact's `path: folder` in dvc.yaml"),
+        ("plain", "dvc.lock has no MD5 hash for 'plain'", TRACK),
+        ("etag", "etag.dvc has no MD5 hash for 'etag'", TRACK),
+        ("../secret", f"input `model` is '../secret': {NO_PATH}", INSIDE),
+        ("/etc/passwd", f"input `model` is '/etc/passwd': {NO_PATH}", INSIDE),
+        (".git/config", f"input `model` is '.git/config': {NO_PATH}", INSIDE),
     ],
-)
-def test_what_is_not_there(model: str, words: str) -> None:
-    with pytest.raises(InputError, match=words) as caught:
-        artifacts.find(model, ROOT)
-    assert caught.value.fix
+)  # fmt: skip
+def test_what_is_not_there(model: str, message: str, fix: str) -> None:
+    files = {
+        "a/b/dvc.yaml": "artifacts: {deep: {path: ../../folder/one/two}}\n",
+        "b/dvc.yaml": "artifacts: {odd: 3, none: {}, later: {path: 'x/${item}'},"
+        " n: {path: n.bin}, o: {path: o.bin, type: [x]}}\n",
+        "etag.dvc": "outs: [{path: etag, etag: x}]\n",
+    }
+    with pytest.raises(InputError) as caught:
+        artifacts.find(model, files | ROOT)
+    assert (caught.value.message, caught.value.fix) == (message, fix)
+
+
+def test_without_artifacts_none_is_offered() -> None:
+    with pytest.raises(InputError, match=r"The artifacts that there are: none\n"):
+        artifacts.find("m", {})
+
+
+@pytest.mark.parametrize("model", ["dvc.yaml:m", ":m", "m"])
+def test_a_name_of_the_top_in_gtos_longer_forms(model: str) -> None:
+    assert artifacts.find(model, ROOT).path == "models/m.onnx"
+
+
+def test_a_type_that_is_no_text_is_none() -> None:
+    files = ROOT | {"dvc.yaml": "artifacts: {f: {path: folder, type: [model]}}"}
+    assert artifacts.find("f", files).type == ""
 
 
 @pytest.mark.parametrize(
-    "path", ["../x", "/etc/x", "a/../../x", ".git/hooks/pre-push", ".dvc/config"]
+    ("value", "is_one"),
+    [(MD5, True), (f"{MD5}.dir", False), (MD5[1:], False), (f"{MD5}0", False), ("", False)],
 )
+def test_the_hash_of_one_file(value: str, is_one: bool) -> None:
+    assert artifacts.is_file_hash(value) is is_one
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["../x", "/etc/x", "a/../../x", ".git/hooks/pre-push", ".dvc/config", ".GIT/x", ".Dvc", "a\\b", "a\0b"],
+)  # fmt: skip
 def test_a_declared_path_stays_inside(path: str) -> None:
-    with pytest.raises(InputError, match="outside of the repository"):
-        artifacts.find("m", {"dvc.yaml": f"artifacts: {{m: {{path: '{path}'}}}}"})
+    files = {"dvc.yaml": "artifacts: {m: {path: " + json.dumps(path) + "}}"}
+    with pytest.raises(InputError) as caught:
+        artifacts.find("m", files)
+    assert caught.value.message == (
+        f"dvc.yaml: the path of the artifact 'm' is {path!r}, outside of the repository"
+    )
+    assert caught.value.fix == "give the artifact a path inside the repository"
 
 
 @pytest.mark.parametrize("text", ["artifacts: [", "artifacts: 3", "- 1", "", "artifacts: {m: 3}"])

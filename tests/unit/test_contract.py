@@ -19,30 +19,42 @@ ROOT = Path(__file__).parents[2]
 # From DESIGN.md: what others' workflows rely on. Adding is fine, renaming and removing is not.
 CONTRACT: dict[str, tuple[str, str]] = {
     "check-promotion": (
-        "config base-ref head-ref",
-        "environment stage model image deploy-repository deploy-path deploy-mode incumbent",
+        "config base-ref head-ref deploy-branch token ssh-key known-hosts username password",
+        "environment stage model image deploy-repository deploy-path deploy-mode incumbent has-model "
+        "model-hash promote-image promote-version promote-fingerprint promote-sha256 push-candidates "
+        "assign-stage rules-changed rules",
     ),
     "dvc-pull-model": (
-        "model revision remote remote-config working-directory jobs",
-        "path hash size type",
+        "model revision remote remote-config working-directory jobs sha256",
+        "path hash size type sha256",
     ),
-    "gate-metrics": ("config baseline candidate", "passed table"),
+    "compare-models": (
+        "config base-ref champion candidate deploy-branch token ssh-key known-hosts remote "
+        "remote-config setup timeout",
+        "measured table",
+    ),
+    "gate-metrics": (
+        "config baseline candidate measured deploy-branch token ssh-key known-hosts remote "
+        "remote-config",
+        "passed table",
+    ),
     "gto-register-stage": (
-        "model stage version bump revision message remote push",
+        "model stage version bump revision message remote push sha256",
         "version version-tag stage-tag previous-version operation",
     ),
     "build-push-image": (
         "image tag extra-tags context file target build-args build-contexts secrets platforms labels "
-        "cache-from cache-to provenance sbom builder smoke-test reuse push username password model "
-        "model-version model-hash",
-        "image tag digest operation metadata",
+        "cache-from cache-to provenance sbom builder smoke-test reuse push username password sign "
+        "signing-key signing-password model model-version model-hash config deploy-branch token ssh-key",
+        "image tag digest operation metadata fingerprint",
     ),
     "bump-kustomize-tag": (
-        "repository branch path images mode token ssh-key message trailers",
+        "repository branch path images mode token ssh-key known-hosts message trailers",
         "operation commit previous pull-request",
     ),
     "cml-report": (
-        "base body metrics params plots target title publisher token",
+        "base body environment rules tests model-pull model-training gate gate-table status comparison "
+        "build image promote-image metrics params plots target title publisher token",
         "operation url report",
     ),
 }
@@ -125,5 +137,5 @@ def test_secret_inputs_have_no_default_and_no_flag_spelling(name: str) -> None:
     for one, default in options.inputs_of(module(name).command).values():
         if one.kind == "secret":
             assert default == ""
-        if one.name in {"token", "password", "ssh-key"}:
+        if one.name in {"token", "password", "ssh-key", "signing-key", "signing-password"}:
             assert one.kind == "secret", one.name

@@ -14,6 +14,7 @@ from model_gitops.core.deploy.location import check_path, locate
 from model_gitops.core.deploy.trailers import (
     Origin,
     complete_trailers,
+    digests_of,
     is_rollback,
     is_superseded,
     origin_of,
@@ -71,11 +72,18 @@ def test_no_image_and_the_same_twice_are_refused() -> None:
 @pytest.mark.parametrize(
     "line",
     ["Model", "Model =x", "a b: c", ": x", "Über: x", "Source-Commit: main", "Source-Commit: ABC",
-     "Rollback: yes", "Model: a\x1bb", "Model: " + "x" * 1001, "-x: y"],
+     "Rollback: yes", "Model-SHA256: abc", "model-sha256: " + "A" * 64, "Image-Fingerprint: abc",
+     "Image-Fingerprint: " + "A" * 40, "Model: a\x1bb", "Model: " + "x" * 1001, "-x: y"],
 )  # fmt: skip
 def test_what_is_no_trailer_is_refused(line: str) -> None:
     with pytest.raises(InputError, match="input `trailers` is"):
         parse_trailers([line])
+
+
+def test_a_sha256_is_a_trailer_that_no_message_can_pretend() -> None:
+    given = parse_trailers([f"Model-SHA256: {'a' * 64}"])
+    message = deployment.commit_message("x", f"x\n\nModel-SHA256: {'b' * 64}", given)
+    assert read_trailers(message)["model-sha256"] == ["a" * 64]
 
 
 def test_trailers_are_completed_and_read_back() -> None:
@@ -98,6 +106,29 @@ def test_given_trailers_win() -> None:
     done = complete_trailers(given, [Image("a", digest=A)], repository="a/b", commit=OURS)
     assert done == (*given, ("Source-Repository", "a/b"))
     assert is_rollback(read_trailers("x\n\nRollback: true\n"))
+
+
+def test_a_fingerprint_and_a_digest_belong_together_by_their_place() -> None:
+    other, mine, theirs = "sha256:" + "b" * 64, "1" * 40, "2" * 40
+    said = parse_trailers([f"Image-Fingerprint: {mine}"])
+    one = complete_trailers(said, [Image("a", digest=A)], repository="", commit="")
+    assert digests_of(read_trailers(deployment.commit_message("x", "", one)), mine) == (A,)
+    assert digests_of(read_trailers(deployment.commit_message("x", "", one)), theirs) == ()
+    two = {"image-fingerprint": [theirs, mine], "image-digest": [other, A]}
+    assert digests_of(two, mine) == (A,)
+    assert digests_of(two, theirs) == (other,)
+    for unequal in (
+        {"image-fingerprint": [mine], "image-digest": [A, other]},
+        {"image-fingerprint": [mine, theirs], "image-digest": [A]},
+        {"image-fingerprint": [mine]},
+        {"image-digest": [A]},
+    ):
+        assert digests_of(unequal, mine) == ()
+
+
+def test_a_message_cannot_pretend_another_fingerprint() -> None:
+    message = deployment.commit_message("x", f"x\n\nImage-Fingerprint: {THEIRS}", ())
+    assert "image-fingerprint" not in read_trailers(message)
 
 
 def test_a_message_cannot_pretend_another_origin() -> None:

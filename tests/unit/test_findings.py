@@ -56,7 +56,7 @@ def test_a_head_states_what_the_script_checks(script: Path) -> None:
     assert len(starts) == len(labels) and starts == sorted(starts)
     seen = lines[starts[-1] + 1 :]
     assert seen and all(line.startswith("  ") for line in seen)
-    # The last command is the comparison: its exit status is the script's.
-    assert (
-        script.read_text().splitlines()[-1] == 'diff <(sed -n \'s/^#   //p\' "$0") "${work}/seen"'
-    )
+    # Read before any `cd`; the last command is the comparison: its exit status is the script's.
+    commands = script.read_text().splitlines()[1 + len(lines) :]
+    assert commands[2].startswith("stated=$(sed -n 's/^#   //p' \"$0\")")
+    assert commands[-1] == 'diff <(echo "${stated}") "${work}/seen"'

@@ -179,3 +179,54 @@ def test_a_long_report_is_cut_and_can_be_posted() -> None:
     text = fork_report.compose("| @a | [b](https://c) |\n" * 20_000, RUN, "https://g", "acme/model")
     assert len(text) < 60_000
     assert text.rstrip().endswith("cut here, see the run")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "- ```mermaid\n  graph\n  ```",
+        "1. ```mermaid\n   graph\n   ```",
+        "> ```mermaid\n> graph\n> ```",
+        "* - ~~~geojson\n    {}\n    ~~~",
+        "> 2) ~~~ mermaid\n",
+    ],
+)
+def test_a_code_block_has_no_language_wherever_it_stands(text: str) -> None:
+    tokens = MarkdownIt().parse(fork_report.neutralise(text))
+    fences = [token for token in tokens if token.type == "fence"]
+    assert fences
+    assert all(token.info == "" for token in fences)
+
+
+def test_an_alert_and_a_bare_hash_are_text() -> None:
+    text = fork_report.neutralise(
+        "[!CAUTION]\nsee deadbeef1 and 3f786850e387550fdaf836b2fae1df2ab5ca1f3e, r2 0.4552831"
+    )
+    assert "[!CAUTION]" not in text
+    assert "deadbeef1" not in text
+    assert "3f786850e387550fdaf836b2fae1df2ab5ca1f3e" not in text
+    assert text.replace(fork_report.JOINER, "").startswith("> [!CAUTION]\n> see deadbeef1 and 3f7")
+    assert "r2 0.4552831" in text
+
+
+def test_sensitive_files_are_named_in_our_own_voice() -> None:
+    names = [
+        "README.md",
+        "promotion.yaml",
+        ".github/workflows/x.yml",
+        "sub/Dockerfile",
+        "a`b/dvc.yaml",
+    ]
+    found = fork_report.sensitive([*names, "promotion.yaml"])
+    assert found == [".github/workflows/x.yml", "a`b/dvc.yaml", "promotion.yaml", "sub/Dockerfile"]
+    said = fork_report.warning(found, all_seen=True)
+    assert "`promotion.yaml`" in said
+    assert "`a?b/dvc.yaml`" in said
+    assert "Read these first" in said
+    assert fork_report.warning([], all_seen=True) == ""
+    assert "more files than GitHub lists" in fork_report.warning([], all_seen=False)
+    many = fork_report.warning([f".github/{n}" for n in range(40)], all_seen=True)
+    assert "and 10 more" in many
+    run = {"conclusion": "success", "id": 1}
+    text = fork_report.compose("words", run, "https://x", "a/b", said)
+    assert text.index("promotion.yaml") < text.index("> words")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from model_gitops.core.image.faults import (
+    build_fix,
     is_denied,
     is_immutable,
     is_limited,
@@ -96,3 +97,78 @@ PUSH_FAILED = "ERROR: failed to build: failed to solve: failed to push x: unexpe
 )
 def test_which_failed_builds_are_tried_again(said: str, passes: bool) -> None:
     assert is_passing_build_failure(said) is passes
+
+
+def test_messages_of_many_lines_are_judged_by_their_last_error() -> None:
+    failed = "ERROR: failed to solve: connection refused"
+    assert is_passing_build_failure(f"ERROR: x: not found\n{failed}\n#4 not found\n")
+    assert not is_passing_build_failure(f"{failed}\nERROR: x: not found\n")
+    assert not is_passing_build_failure("")
+
+
+def test_names_are_taken_out_the_longest_first() -> None:
+    assert without_names("a/b:c of a/b, by push", ["a/b", "push", "a/b:c"]) == " of , by push"
+    assert without_names("see http://x/503 and https://y/409: no", []) == "see  and  no"
+
+
+ACTIONS_TOKEN = " (with GITHUB_TOKEN: `permissions: packages: write` in the job)"
+GHCR = (
+    " (on ghcr.io: `permissions: packages: write` in the job, and the repository must have"
+    " write access to the package, in its settings)"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "fix"),
+    [
+        ("r.example/app", "tag is immutable", "r.example does not let a tag move: give another `tag`,"
+         " or `reuse: true` with unchanged content"),
+        ("acme/app", "i/o timeout",
+         "check that docker.io can be reached from this runner, and run the job again"),
+        ("ghcr.io/acme/app", "denied",
+         f"give `username` and `password` of an account that may push to ghcr.io/acme/app{GHCR}"),
+        ("acme/app", "denied",
+         f"give `username` and `password` of an account that may push to acme/app{ACTIONS_TOKEN}"),
+    ],
+)  # fmt: skip
+def test_what_to_do_about_a_registry(name: str, said: str, fix: str) -> None:
+    assert registry_fix(name, said) == fix
+
+
+SETUP = "add a step docker/setup-buildx-action before this one, or give"
+ONE_PLATFORM = f"the engine's own builder makes one platform only: {SETUP} its name as `builder`"
+NO_ATTESTATIONS = (
+    f"the engine's own builder makes no attestations: {SETUP} `provenance: false` and `sbom: false`"
+)
+NO_ENGINE = "start the Docker engine, or choose a `builder` that runs: docker buildx ls"
+PUSH = f"give `username` and `password` of an account that may push to r.example/app{ACTIONS_TOKEN}"
+
+
+@pytest.mark.parametrize(
+    ("said", "fix"),
+    [
+        ("ERROR: unsupported frontend capability moby.buildkit.frontend.contexts",
+         "this builder is too old for named build contexts: run docker/setup-buildx-action first"),
+        ("ERROR: Attestation is not supported for the docker driver", NO_ATTESTATIONS),
+        ("ERROR: attestations are not supported", NO_ATTESTATIONS),
+        ("ERROR: Attestation failed", ""),
+        ("ERROR: this is not supported", ""),
+        ("ERROR: Multi-platform build is not supported for the docker driver", ONE_PLATFORM),
+        ("ERROR: multi-platform build is not supported", ONE_PLATFORM),
+        ("ERROR: docker exporter does not currently support exporting manifest lists", ONE_PLATFORM),
+        ("ERROR: failed to push r.example/app: denied", PUSH),
+        ("ERROR: failed to authorize: 401 Unauthorized", PUSH),
+        ("ERROR: push access denied", PUSH),
+        ("ERROR: failed to push r.example/app: no", ""),
+        ("ERROR: Cannot connect to the Docker daemon at unix:///x", NO_ENGINE),
+        ("error during connect: x", NO_ENGINE),
+        ("ERROR: failed to resolve source metadata for x",
+         "check the name in FROM and that the builder can reach that registry (and is logged in)"),
+        ("", ""),
+        ("failed to push: denied" + "\nx" * 19 + "\n\n", PUSH),
+        # What stands long before the end is no cause.
+        ("failed to push: denied" + "\nx" * 20, ""),
+    ],
+)  # fmt: skip
+def test_what_to_do_about_a_failed_build(said: str, fix: str) -> None:
+    assert build_fix(said, "r.example/app") == fix

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from model_gitops.core.image.names import (
     check_name,
     check_tag,
-    fingerprint_tag,
     is_pinned,
     is_reference_of_image,
     registry_host,
+    tag_of_its_own,
 )
 from model_gitops.errors import InputError
 
@@ -81,9 +81,11 @@ def test_a_tag_of_a_branch_name_is_refused_with_the_fix() -> None:
     assert caught.value.fix == "tag: a-b-touch-pwned-id"
 
 
-def test_a_fingerprint_can_not_be_forged_by_a_tag() -> None:
-    with pytest.raises(InputError):
-        check_tag(fingerprint_tag("0" * 40), input_name="extra-tags")
+@given(st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", fullmatch=True))
+def test_a_tag_of_an_images_own_is_a_tag(tag: str) -> None:
+    own = tag_of_its_own(tag, DIGEST)
+    assert check_tag(own) == own
+    assert own == f"{tag[:115]}-aaaaaaaaaaaa"
 
 
 @pytest.mark.parametrize(

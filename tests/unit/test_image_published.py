@@ -1,16 +1,14 @@
-"""What buildx says of an image in a registry, and which image is used again."""
+"""What buildx says of an image in a registry."""
 
 from __future__ import annotations
 
 import pytest
 
-from model_gitops.core.image.labels import FINGERPRINT_LABEL
 from model_gitops.core.image.published import (
     Published,
     digest_said,
     manifests_of,
     published,
-    reusable,
 )
 from model_gitops.errors import ExternalError
 
@@ -21,16 +19,6 @@ OTHER = "sha256:" + "b" * 64
 def test_the_digest_is_read_from_buildx() -> None:
     assert digest_said(f"Name: a\nDigest:    {DIGEST}\n  Digest: {OTHER}\n") == DIGEST
     assert digest_said("Name: a\n") == ""
-
-
-def test_what_is_reused() -> None:
-    same = Published(DIGEST, {FINGERPRINT_LABEL: "f"})
-    moved = Published(OTHER, {FINGERPRINT_LABEL: "older"})
-    assert reusable(None, None, "f") is None
-    assert reusable(same, None, "f") is same, "the fingerprint's tag was pruned"
-    assert reusable(moved, None, "f") is None, "a moving tag must not bring back an old image"
-    assert reusable(moved, same, "f") is same
-    assert reusable(Published(OTHER), None, "f") is None, "made by another tool"
 
 
 def test_published_reads_one_platform_and_many() -> None:

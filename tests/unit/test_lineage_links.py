@@ -292,3 +292,17 @@ def test_a_candidate_is_better_or_worse_by_the_gates_direction() -> None:
     assert "| rmse | 50 | 40 ▲ |" in table
     assert f"| model | `{HASH}` | `{HASH}` (the same) |" in table
     assert "| version | v1.0.0 | not registered yet |" in table
+
+
+def test_a_signature_that_is_demanded_is_a_link() -> None:
+    signed = lineage.Signed("the key sha256:1", "a=b")
+    assert states(replace(TRACE, signature=signed))["image → signature"] == "verified"
+    unsigned = replace(TRACE, signature=replace(signed, problem="it has no signature"))
+    assert states(unsigned)["image → signature"] == "broken"
+    (link,) = links_of.broken(links_of.check(unsigned))
+    assert "the key sha256:1 signed a=b" in link.sentence
+    assert "it has no signature" in link.sentence
+    # Nobody could ask: that is not verified. Nothing is demanded: that is no link.
+    unasked = replace(TRACE, unasked={"signature": "no cosign"})
+    assert states(unasked)["image → signature"] == "unknown"
+    assert "image → signature" not in states(TRACE)

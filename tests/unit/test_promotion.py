@@ -12,6 +12,7 @@ from model_gitops.actions import check_promotion
 from model_gitops.adapters.promotion_file import promotion_schema
 from model_gitops.core import document
 from model_gitops.core.flow import promotion
+from model_gitops.core.image.signature import Signer
 from model_gitops.errors import InputError, RefusedError
 
 TEXT = """
@@ -223,3 +224,47 @@ def test_a_gate_without_a_finite_limit_would_never_refuse(limit: str, value: str
     text = TEXT.replace("tolerance: 0.01", f"{limit}: {value}")
     with pytest.raises(InputError, match=f"{limit} .*no finite number"):
         load(text)
+
+
+KEY = """
+signatures:
+  key: |
+    -----BEGIN PUBLIC KEY-----
+    MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE
+    -----END PUBLIC KEY-----
+"""
+IDENTITY = "https://github.com/acme/m/.github/workflows/deploy.yml@refs/heads/main"
+ISSUER = "https://token.actions.githubusercontent.com"
+
+
+def test_who_must_have_signed() -> None:
+    assert load(TEXT).signatures is None
+    signer = load(TEXT + KEY).signatures
+    assert signer is not None
+    assert signer.key.splitlines()[0] == "-----BEGIN PUBLIC KEY-----"
+    text = f"{TEXT}signatures: {{identity: '{IDENTITY}', issuer: '{ISSUER}'}}"
+    assert load(text).signatures == Signer(identity=IDENTITY, issuer=ISSUER)
+
+
+@pytest.mark.parametrize(
+    ("signatures", "says"),
+    [
+        ("{key: cosign.pub}", "no public key as PEM"),
+        ('{key: "-----BEGIN PUBLIC KEY-----"}', "no public key as PEM"),
+        ("{}", "should be non-empty"),
+        (f"{{identity: '{IDENTITY}'}}", "does not say who"),
+        (f"{{issuer: '{ISSUER}'}}", "does not say who"),
+        (f'{{identity: "{IDENTITY}\\n", issuer: "{ISSUER}"}}', "control character"),
+        ("{password: x}", "password"),
+    ],
+)
+def test_who_must_have_signed_is_said_fully(signatures: str, says: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load(f"{TEXT}signatures: {signatures}")
+    assert says in str(caught.value)
+
+
+def test_a_key_and_an_identity_are_too_much() -> None:
+    both = f"{KEY.rstrip()}\n  identity: '{IDENTITY}'\n  issuer: '{ISSUER}'\n"
+    with pytest.raises(InputError, match="both a key and an identity"):
+        load(TEXT + both)

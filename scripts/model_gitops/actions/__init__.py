@@ -5,6 +5,7 @@
 ACTIONS = {
     "check-promotion": "Say whether this hop is allowed, and what it promotes.",
     "dvc-pull-model": "Pull one model, and nothing else, from the DVC remote.",
+    "compare-models": "Measure champion and candidate on the same data, by the base's own code.",
     "gate-metrics": "Refuse a candidate that is worse than what its target runs.",
     "gto-register-stage": "Register a model version, and assign it to a stage.",
     "build-push-image": "Build, smoke-test and push the image that serves a model.",

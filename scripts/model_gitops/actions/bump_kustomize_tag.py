@@ -32,7 +32,7 @@ from model_gitops.core.deploy.trailers import (
 )
 from model_gitops.core.markdown import code
 from model_gitops.errors import InputError
-from model_gitops.options import lines, option, secret
+from model_gitops.options import KnownHosts, lines, option, secret
 
 OUTPUTS = ("operation", "commit", "previous", "pull-request")
 
@@ -122,6 +122,7 @@ def command(
     ssh_key: Annotated[
         str, secret("ssh-key", "Private deploy key with write access, instead of `token`.")
     ] = "",
+    known_hosts: KnownHosts = "",
     message: Annotated[
         str, option("message", "Commit message and title. Default: made from model and path.")
     ] = "",
@@ -160,7 +161,7 @@ def command(
         source=_source(location, all_trailers, token, context),
     )
     with (
-        connected(location, token, ssh_key) as deploy,
+        connected(location, token, ssh_key, known_hosts) as deploy,
         runner.group(f"Set the image in {wanted.path} of {location.url}"),
     ):
         if mode == _PUSH:

@@ -6,16 +6,28 @@ from pathlib import Path
 from typing import Annotated
 
 from model_gitops import runner
-from model_gitops.adapters import git, project_files, promotion_file
+from model_gitops.adapters import git, project_files, promotion_file, registry_client
+from model_gitops.adapters.cosign import Cosign
 from model_gitops.adapters.tracing.places import opened_overlays
 from model_gitops.core.dvc import artifacts
 from model_gitops.core.flow import rules
 from model_gitops.core.flow.promotion import Environment, Promotion
 from model_gitops.core.gto import tags
+from model_gitops.core.image import signature
+from model_gitops.core.image.names import split_reference
 from model_gitops.core.lineage import hop
 from model_gitops.core.markdown import code
-from model_gitops.errors import ActionError, InputError
-from model_gitops.options import Config, DeployBranch, DeployKey, DeployToken, option
+from model_gitops.errors import ActionError, InputError, RefusedError
+from model_gitops.options import (
+    Config,
+    DeployBranch,
+    DeployKey,
+    DeployToken,
+    KnownHosts,
+    RegistryPassword,
+    RegistryUser,
+    option,
+)
 
 OUTPUTS = (
     "environment",
@@ -27,9 +39,11 @@ OUTPUTS = (
     "deploy-mode",
     "incumbent",
     "has-model",
+    "model-hash",
     "promote-image",
     "promote-version",
     "promote-fingerprint",
+    "promote-sha256",
     "push-candidates",
     "assign-stage",
     "rules-changed",
@@ -52,6 +66,9 @@ def command(
     deploy_branch: DeployBranch = "",
     token: DeployToken = "",
     ssh_key: DeployKey = "",
+    known_hosts: KnownHosts = "",
+    username: RegistryUser = "",
+    password: RegistryPassword = "",
 ) -> None:
     """Read the rules of the base, refuse a hop that is not allowed, put out plain values."""
     context = runner.context()
@@ -69,12 +86,14 @@ def command(
     model_hash = _model_hash(repository, promotion.model)
     promoted = None
     if (before := promotion.before(target)) and model_hash:
-        overlays = _Overlays(promotion, repository, deploy_branch, token, ssh_key)
+        overlays = _Overlays(promotion, repository, deploy_branch, token, ssh_key, known_hosts)
         promoted = (
             _merged(overlays, before, target, model_hash)
             if not head
             else _proposed(overlays, before, model_hash)
         )
+    if promoted and not head:
+        _require_signature(promotion, promoted, target, username, password)
     incumbent = _incumbent(repository, promotion.model, target.name)
     is_early = promotion.stage_on == "pull_request"
     runner.write_outputs(
@@ -88,9 +107,11 @@ def command(
             "deploy-mode": target.deploy,
             "incumbent": incumbent,
             "has-model": _boolean(model_hash != ""),
+            "model-hash": model_hash,
             "promote-image": promoted.image if promoted else "",
             "promote-version": promoted.version if promoted else "",
             "promote-fingerprint": promoted.fingerprint if promoted else "",
+            "promote-sha256": promoted.sha256 if promoted else "",
             "push-candidates": _boolean(promotion.push_candidates),
             "assign-stage": _boolean(is_early or not head),
             "rules-changed": _boolean(found.changes != ()),
@@ -123,12 +144,14 @@ class _Overlays:
         deploy_branch: str,
         token: str,
         ssh_key: str,
+        known_hosts: str,
     ) -> None:
         self.promotion = promotion
         self._repository = repository
         self._branch = deploy_branch
         self._token = token
         self._ssh_key = ssh_key
+        self._known_hosts = known_hosts
 
     def running(self, environment: Environment) -> hop.Promoted:
         """Return what `environment` runs. Raises RefusedError, InputError, ExternalError."""
@@ -136,7 +159,12 @@ class _Overlays:
         with (
             runner.group(f"Asking what {environment.name} runs"),
             opened_overlays(
-                promotion, self._repository, self._token, self._ssh_key, self._branch
+                promotion,
+                self._repository,
+                self._token,
+                self._ssh_key,
+                self._branch,
+                self._known_hosts,
             ) as overlays,
         ):
             deployed = overlays.deployed(environment)
@@ -163,6 +191,38 @@ def _merged(
         target=target.name,
     )
     return promoted
+
+
+def _require_signature(
+    promotion: Promotion, promoted: hop.Promoted, target: Environment, username: str, password: str
+) -> None:
+    """Refuse an image that was not signed as promotion.yaml demands, whatever the overlay says of it.
+
+    Raises ExternalError where there is no cosign, or the registry can't be asked.
+    """
+    signer = promotion.signatures
+    if signer is None:
+        return
+    name, tag, digest = split_reference(promoted.image)
+    facts = signature.demanded(
+        tag=tag,
+        model=promotion.model,
+        model_hash=promoted.model_hash,
+        fingerprint=promoted.fingerprint,
+    )
+    with (
+        runner.group(f"cosign: {name}@{digest}"),
+        registry_client.opened(name, username, password) as client,
+    ):
+        problem = Cosign.find(client.env, runner.say).problem_of(f"{name}@{digest}", signer, facts)
+    if problem:
+        raise RefusedError(
+            f"{target.name} takes only what {signer.name} signed. {name}@{digest}: {problem}; asked for was"
+            f" {signature.shown(facts)}",
+            fix="run deploy.yml of the first environment's branch again: build-push-image with `sign` signs"
+            " what has no signature. Find out who deployed it without",
+        )
+    runner.say(f"signed by {signer.name}, which says {signature.shown(facts)}")
 
 
 def _proposed(overlays: _Overlays, before: Environment, model_hash: str) -> hop.Promoted | None:

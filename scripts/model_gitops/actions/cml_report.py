@@ -20,6 +20,7 @@ from model_gitops.adapters.publisher import NotAllowed, Publisher
 from model_gitops.core.report import comment
 from model_gitops.core.report import page as reports
 from model_gitops.core.report.page import Column, Comparison, Facts, Picture
+from model_gitops.core.report.promotion import Opening
 from model_gitops.errors import ExternalError, InputError, RaceError
 from model_gitops.options import flag, lines, option, secret
 
@@ -37,6 +38,90 @@ def command(
         ),
     ] = "",
     body: Annotated[str, option("body", "Markdown file to include, before the tables.")] = "",
+    environment: Annotated[
+        str,
+        option(
+            "environment",
+            "Environment that the change promotes to: the report then opens with how its promotion went.",
+        ),
+    ] = "",
+    rules: Annotated[
+        str,
+        option(
+            "rules",
+            "What the change does to promotion.yaml, as check-promotion puts it out.",
+        ),
+    ] = "",
+    tests: Annotated[
+        str,
+        option(
+            "tests",
+            "Result of the project's own tests: success, failure, skipped or cancelled.",
+        ),
+    ] = "",
+    model_pull: Annotated[
+        str,
+        option(
+            "model-pull",
+            "Outcome of the step that pulled the model.",
+        ),
+    ] = "",
+    model_training: Annotated[
+        str,
+        option(
+            "model-training",
+            "Outcome of the step that trained the model where it could not be pulled.",
+        ),
+    ] = "",
+    gate: Annotated[
+        str,
+        option(
+            "gate",
+            "Outcome of the gate's step.",
+        ),
+    ] = "",
+    gate_table: Annotated[
+        str,
+        option(
+            "gate-table",
+            "The gate's verdicts, as gate-metrics puts them out.",
+        ),
+    ] = "",
+    status: Annotated[
+        str,
+        option(
+            "status",
+            "Outcome of the step that asked what the environment runs.",
+        ),
+    ] = "",
+    comparison: Annotated[
+        str,
+        option(
+            "comparison",
+            "What runs beside the candidate, as status puts it out.",
+        ),
+    ] = "",
+    build: Annotated[
+        str,
+        option(
+            "build",
+            "Outcome of the image's step.",
+        ),
+    ] = "",
+    image: Annotated[
+        str,
+        option(
+            "image",
+            "The candidate's image, as build-push-image puts it out.",
+        ),
+    ] = "",
+    promote_image: Annotated[
+        str,
+        option(
+            "promote-image",
+            "The image that is taken over from the environment before, as check-promotion puts it out.",
+        ),
+    ] = "",
     metrics: Annotated[
         str, option("metrics", "Metrics files, one a line. Default: all that DVC knows.")
     ] = "",
@@ -63,7 +148,7 @@ def command(
         str, secret("token", "Token that may comment, and keep pictures in the repository.")
     ] = "",
 ) -> None:
-    """Compare the checkout with the base and the incumbent, and say so in one comment."""
+    """Compare the checkout with base and incumbent; say so, and how a promotion went, in one comment."""
     runner.mask(token)
     context = runner.context()
     wanted = comment.parse_target(target)
@@ -73,6 +158,20 @@ def command(
         )
     if publisher == "cml":
         cml.require()
+    opening = Opening(
+        environment=environment,
+        rules=rules,
+        tests=tests,
+        model_pull=model_pull,
+        model_training=model_training,
+        gate=gate,
+        gate_table=gate_table,
+        status=status,
+        comparison=comparison,
+        build=build,
+        image=image,
+        promote_image=promote_image,
+    ).checked()
     text, text_folder = _read_body(body)
     title = " ".join(title.split())[:120] or reports.DEFAULT_TITLE
     file = _report_file(title)
@@ -103,6 +202,7 @@ def command(
         metrics=found.metrics,
         params=found.params,
         pictures=found.pictures,
+        opening=opening.text(),
         body=text,
         closing=comment.mark(title) if publisher == "native" else "",
     )

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Annotated
 
 from model_gitops import runner
-from model_gitops.adapters import dvc, dvc_remote, git, paths, project_files
-from model_gitops.core.dvc import artifacts
-from model_gitops.core.gto import tags
+from model_gitops.adapters import dvc, dvc_remote, git, model_files, paths, project_files
+from model_gitops.core.dvc import artifacts, checksums
+from model_gitops.core.gto import records, tags
 from model_gitops.core.markdown import code
 from model_gitops.errors import InputError
 from model_gitops.options import DvcRemote, DvcRemoteConfig, existing_folder, lines, option
 
-OUTPUTS = ("path", "hash", "size", "type")
+OUTPUTS = ("path", "hash", "size", "type", "sha256")
 
 
 def command(
@@ -35,10 +35,18 @@ def command(
         str, option("working-directory", "Folder of the DVC project.")
     ] = ".",
     jobs: Annotated[str, option("jobs", "Files to download at once. Default: DVC's.")] = "",
+    sha256: Annotated[
+        str,
+        option(
+            "sha256",
+            "SHA-256 that the model must have. Default: what version tags here recorded for its hash.",
+        ),
+    ] = "",
 ) -> None:
     """Find the model's hash in Git, and put the file or folder of that hash where it belongs."""
     settings = dvc_remote.settings(lines(remote_config))
     at_once = _jobs(jobs)
+    checksums.check("sha256", sha256)
     if not model:
         raise InputError.of("model", model, "it is empty", fix="model: the name under `artifacts:`")
     folder = existing_folder("working-directory", working_directory or ".")
@@ -57,23 +65,50 @@ def command(
             f"its path {artifact.path!r} leads out of the repository by a symbolic link",
             fix="make it a real folder",
         )
+    expected = records.Expected(sha256) if sha256 else _recorded(repository, artifact)
+
+    def accept(subject: str, found: str) -> None:
+        records.check(expected, subject, artifact.hash, found)
+
     with runner.group(f"Pulling {artifact.path}"):
-        changed = dvc.pull(
+        pulled = dvc.pull(
             artifact,
             place,
             root=dvc.project_root(place.parent if paths.is_folder(place.parent) else folder, top),
             remote=remote,
             settings=settings,
             jobs=at_once,
+            accept=accept,
         )
-        runner.say("pulled" if changed else "it is there already")
-    size = dvc.size_of(place)
+        runner.say("pulled" if pulled.changed else "it is there already")
+    size = model_files.size_of(place)
     path = Path(os.path.relpath(place, Path.cwd())).as_posix()
     runner.write_outputs(
-        {"path": path, "hash": artifact.hash, "size": str(size), "type": artifact.type}
+        {
+            "path": path,
+            "hash": artifact.hash,
+            "size": str(size),
+            "type": artifact.type,
+            "sha256": pulled.sha256,
+        }
     )
     label = artifact.name or artifact.path
-    runner.write_summary(f"### {code(label)}\n\nMD5 `{artifact.hash}`, {size:,} bytes, verified.\n")
+    runner.write_summary(
+        f"### {code(label)}\n\nMD5 `{artifact.hash}`, {size:,} bytes, verified.\n\n"
+        f"SHA-256 `{pulled.sha256}`: {_held_against(expected)}.\n"
+    )
+    runner.say(f"its SHA-256: {_held_against(expected)}")
+
+
+def _recorded(repository: git.Git, artifact: artifacts.Artifact) -> records.Expected:
+    """Return what the version tags of this checkout record; nothing is fetched for it."""
+    return records.expected(repository.version_messages(), artifact.hash)
+
+
+def _held_against(expected: records.Expected) -> str:
+    if expected.tag:
+        return f"as {expected.tag} recorded"
+    return "as the input says" if expected.sha256 else "no version tag here has recorded one"
 
 
 def _split(model: str, revision: str) -> tuple[str, str]:

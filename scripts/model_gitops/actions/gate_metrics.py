@@ -25,6 +25,7 @@ from model_gitops.options import (
     DeployToken,
     DvcRemote,
     DvcRemoteConfig,
+    KnownHosts,
     lines,
     option,
 )
@@ -51,6 +52,7 @@ def command(
     deploy_branch: DeployBranch = "",
     token: DeployToken = "",
     ssh_key: DeployKey = "",
+    known_hosts: KnownHosts = "",
     remote: DvcRemote = "",
     remote_config: DvcRemoteConfig = "",
 ) -> None:
@@ -69,7 +71,7 @@ def command(
     if baseline:
         against = Champion(baseline, _commit(repository, model, baseline, "baseline"))
     else:
-        against = _champion(promotion, repository, deploy_branch, token, ssh_key)
+        against = _champion(promotion, repository, deploy_branch, token, ssh_key, known_hosts)
     judged = MetricsFiles(repository, proposed, model, remote, settings)
     compared = (
         MetricsFiles(repository, against.commit, model, remote, settings)
@@ -103,7 +105,12 @@ def command(
 
 
 def _champion(
-    promotion: Promotion, repository: git.Git, deploy_branch: str, token: str, ssh_key: str
+    promotion: Promotion,
+    repository: git.Git,
+    deploy_branch: str,
+    token: str,
+    ssh_key: str,
+    known_hosts: str,
 ) -> Champion | None:
     base = runner.context().base_ref
     environment = promotion.of_branch(base)
@@ -121,6 +128,7 @@ def _champion(
         token=token,
         ssh_key=ssh_key,
         deploy_branch=deploy_branch,
+        known_hosts=known_hosts,
     )
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
 from model_gitops import runner
-from model_gitops.adapters import git, project_files
+from model_gitops.adapters import git, model_files, project_files
 from model_gitops.core import document
-from model_gitops.core.dvc import artifacts
-from model_gitops.core.gto import registration, tags
+from model_gitops.core.dvc import artifacts, checksums
+from model_gitops.core.dvc import files as dvc_files
+from model_gitops.core.gto import records, registration, tags
 from model_gitops.errors import InputError
 from model_gitops.options import flag, option
 
@@ -43,10 +45,18 @@ def command(
     push: Annotated[
         bool, flag("push", "Whether to push the tags; if not, they stay in this checkout.")
     ] = True,
+    sha256: Annotated[
+        str,
+        option(
+            "sha256",
+            "The model's SHA-256, for a new version's tag. Default: that of its file, if it is here.",
+        ),
+    ] = "",
 ) -> None:
     """Write the annotated tags that GTO would write, and push them in one atomic push."""
     request = registration.Request(model, stage, version, bump or "patch")
     registration.check(request)
+    checksums.check("sha256", sha256)
     repository = git.open_repository(Path.cwd())
     remote = remote or "origin"
     if push and not repository.has_remote(remote):
@@ -66,6 +76,8 @@ def command(
         )
 
     guard = tags.guard_ref(model)
+    # Once, and not again after a lost race: a model may be large.
+    sha256_of = cache(model_files.sha256_of)
 
     def attempt() -> registration.Plan:
         """Fetch, decide, write, push."""
@@ -76,7 +88,8 @@ def command(
             raise git.LostRace("the tags moved while they were read")
         registry = _registry(repository, published)
         plan = _decide(repository, request, revision or "HEAD", commit, registry)
-        made = _make_tags(repository, plan, request, message, registry.newest(model))
+        record = _record(repository, plan, request, sha256, sha256_of, published)
+        made = _make_tags(repository, plan, request, message, record, registry.newest(model))
         # Pushed first, then set here: a failure leaves no tag behind in the checkout.
         if not push:
             repository.set_tags(made, replace=False)
@@ -192,22 +205,54 @@ def _check_stage(files: project_files.ProjectFiles, stage: str) -> None:
         )
 
 
+def _record(
+    repository: git.Git,
+    plan: registration.Plan,
+    request: registration.Request,
+    sha256: str,
+    sha256_of: Callable[[artifacts.Artifact, Path], str],
+    published: Mapping[str, str] | None,
+) -> tuple[str, str]:
+    """Return the model's MD5 at the plan's commit, and its SHA-256: as given, or of its file here.
+
+    The SHA-256 is empty where nobody knows it, and where no version is new and nothing is given.
+    Raises RefusedError for a SHA-256 that is not the one that a version recorded for this MD5.
+    """
+    if not sha256 and plan.version_tag not in plan.new_tags:
+        return "", ""
+    try:
+        artifact = artifacts.find(request.model, project_files.at(repository, plan.commit))
+    except InputError:
+        return "", ""
+    subject = "the model of input `sha256`"
+    # For DVC's old kind of hash line endings do not count: one MD5 has several files.
+    if not sha256 and artifact.hash_name != dvc_files.LEGACY_HASH:
+        subject = f"what is at {artifact.path!r}"
+        sha256 = sha256_of(artifact, repository.directory / artifact.path)
+    if sha256:
+        bodies = repository.version_messages()
+        if published is not None:
+            bodies = {name: bodies[name] for name in bodies if f"refs/tags/{name}" in published}
+        records.check(records.expected(bodies, artifact.hash), subject, artifact.hash, sha256)
+    return artifact.hash, sha256
+
+
 def _make_tags(
     repository: git.Git,
     plan: registration.Plan,
     request: registration.Request,
     message: str,
+    record: tuple[str, str],
     newest: int,
 ) -> dict[str, str]:
     """Write the objects of the plan's new tags, in the words of GTO; no ref is set yet."""
     # GTO orders by the tagger's second: ours must be later than all, whatever this clock says.
     moment = max(int(time.time()), newest + 1)
     what = f"artifact {request.model} version {plan.version}"
-    default = {
-        plan.version_tag: f"Registering {what}",
-        plan.stage_tag: f"Assigning stage {request.stage} to {what}",
+    texts = {
+        plan.version_tag: records.add(message or f"Registering {what}", *record),
+        plan.stage_tag: message or f"Assigning stage {request.stage} to {what}",
     }
     return {
-        name: repository.make_tag(name, plan.commit, message or default[name], moment)
-        for name in plan.new_tags
+        name: repository.make_tag(name, plan.commit, texts[name], moment) for name in plan.new_tags
     }

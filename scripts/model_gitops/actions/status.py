@@ -22,6 +22,7 @@ from model_gitops.options import (
     DeployBranch,
     DeployKey,
     DeployToken,
+    KnownHosts,
     RegistryPassword,
     RegistryUser,
     flag,
@@ -29,7 +30,7 @@ from model_gitops.options import (
     secret,
 )
 
-OUTPUTS = ("in-sync", "deployed", "table", "json")
+OUTPUTS = ("in-sync", "deployed", "unassigned", "table", "json")
 
 
 def command(
@@ -53,6 +54,7 @@ def command(
     deploy_branch: DeployBranch = "",
     token: DeployToken = "",
     ssh_key: DeployKey = "",
+    known_hosts: KnownHosts = "",
     source_token: Annotated[
         str,
         secret(
@@ -84,7 +86,7 @@ def command(
         place = [one.name for one in asked].index(environment)
         # With the one before, whose version may wait; a comparison does not show that.
         asked = asked[place if candidate or candidate_image else max(place - 1, 0) : place + 1]
-    credentials = places.Credentials(token, ssh_key, source_token, username, password)
+    credentials = places.Credentials(token, ssh_key, source_token, username, password, known_hosts)
     proposed: Candidate | None = None
     with (
         runner.group("Asking what runs where"),
@@ -114,6 +116,7 @@ def command(
         {
             "in-sync": "true" if in_sync else "false",
             "deployed": json.dumps([one.environment for one in statuses if one.trace]),
+            "unassigned": json.dumps(view.unassigned(promotion.model, statuses)),
             "table": table,
             "json": document,
         },

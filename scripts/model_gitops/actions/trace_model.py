@@ -22,6 +22,7 @@ from model_gitops.options import (
     DeployBranch,
     DeployKey,
     DeployToken,
+    KnownHosts,
     RegistryPassword,
     RegistryUser,
     flag,
@@ -55,6 +56,7 @@ def command(
     deploy_branch: DeployBranch = "",
     token: DeployToken = "",
     ssh_key: DeployKey = "",
+    known_hosts: KnownHosts = "",
     source_token: Annotated[
         str,
         secret(
@@ -77,7 +79,7 @@ def command(
             "subject", subject, "it is empty",
             fix=f"subject: one of {names}, an image (name:tag@digest) or a version (v1.2.3)",
         )  # fmt: skip
-    credentials = places.Credentials(token, ssh_key, source_token, username, password)
+    credentials = places.Credentials(token, ssh_key, source_token, username, password, known_hosts)
     with (
         runner.group(f"Tracing {subject}"),
         places.opened(promotion, credentials, deploy_branch=deploy_branch) as gatherer,

@@ -17,12 +17,13 @@ class Champion:
     """What runs, under the name that people know it by.
 
     `commit` is empty where something runs, and no deploy commit says from which commit: then there
-    is nothing to compare with, and `problem` says why.
+    is nothing to compare with, and `problem` says why. `model_hash` is what the deploy commit says.
     """
 
     name: str
     commit: str = ""
     problem: str = ""
+    model_hash: str = ""
 
 
 def find(
@@ -33,6 +34,7 @@ def find(
     token: str,
     ssh_key: str,
     deploy_branch: str,
+    known_hosts: str = "",
 ) -> Champion | None:
     """Return what `environment` runs; None where it runs nothing yet.
 
@@ -48,7 +50,9 @@ def find(
         return Champion(f"{environment.name} {held.version}", held.commit) if held else None
     with (
         runner.group(f"Asking what {environment.name} runs"),
-        opened_overlays(promotion, repository, token, ssh_key, deploy_branch) as overlays,
+        opened_overlays(
+            promotion, repository, token, ssh_key, deploy_branch, known_hosts
+        ) as overlays,
     ):
         deployed = overlays.deployed(environment)
     return _known(deployed, environment.name, promotion.model, repository)
@@ -66,4 +70,4 @@ def _known(deployed: Deployed, name: str, model: str, repository: Git) -> Champi
     if repository.find_commit(commit) is None:
         problem = f"this repository has no commit {commit}, from which {where} was deployed"
         return Champion(f"{name} {version}", problem=problem)
-    return Champion(f"{name} {version}", commit)
+    return Champion(f"{name} {version}", commit, model_hash=deployed.says("model-hash", model))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from model_gitops.adapters import git, git_credentials, process, scratch
 from model_gitops.core.deploy import kustomization
 from model_gitops.core.deploy.location import Location, check_token
-from model_gitops.core.deploy.trailers import origin_of, read_trailers
+from model_gitops.core.deploy.trailers import digests_of, origin_of, read_trailers
 from model_gitops.errors import ExternalError, InputError
 
 # ext::, git:// and other helpers of git run programs, or prove nothing.
@@ -74,11 +74,14 @@ class DeployRepository:
                 found[name.removeprefix("refs/heads/")] = value
         return Refs(default, found)
 
-    def fetch(self, branch: str, *, depth: int = 1) -> str:
-        """Fetch the tip of `branch`, trees without files, and return its commit."""
+    def fetch(self, branch: str, *, depth: int = 1, without: str = "blob:none") -> str:
+        """Fetch the tip of `branch`, trees without files, and return its commit.
+
+        `without` is what is left out of the answer, as git's `--filter` has it.
+        """
         local = f"refs/remotes/origin/{branch}"
         self._git.remote(
-            "fetch", "--quiet", "--no-tags", "--filter=blob:none", f"--depth={depth}",
+            "fetch", "--quiet", "--no-tags", f"--filter={without}", f"--depth={depth}",
             "--", "origin", f"+refs/heads/{branch}:{local}",
         )  # fmt: skip
         return self._git.run("rev-parse", "--verify", "--quiet", local).strip()
@@ -246,6 +249,39 @@ class DeployRepository:
                     return None
         return None
 
+    def image_of(self, branch: str, fingerprint: str, name: str, folders: Sequence[str]) -> str:
+        """Return the digest of the newest image `name` deployed with this fingerprint, or "".
+
+        A commit's trailers are believed where `branch` has the commit, and where by it the
+        kustomization of one of `folders` came to set this very image. Commits come without their
+        trees, some hundred bytes each: all of history is looked at.
+        """
+        tip = self.fetch(branch, depth=_DEPTHS[-1], without="tree:0")
+        for one in self._log(tip, saying=fingerprint)[:_MOST_COMPARED]:
+            for digest in digests_of(one.trailers, fingerprint):
+                if any(self._sets(one.commit, folder, name, digest) for folder in folders):
+                    return digest
+        return ""
+
+    def _sets(self, commit: str, folder: str, name: str, digest: str) -> bool:
+        """Whether the overlay `folder` sets the image `name@digest` by this very commit."""
+        after, before = (self._entries(one, folder) for one in (commit, f"{commit}~1"))
+        return any(
+            (one.new_name or one.name, one.digest) == (name, digest) and one not in before
+            for one in after
+        )
+
+    def _entries(self, commit: str, folder: str) -> tuple[kustomization.Image, ...]:
+        """Return the entries of an overlay at `commit`; what was left out of the fetch is fetched."""
+        for file in kustomization.FILE_NAMES:
+            path = file if folder == "." else f"{folder}/{file}"
+            if (text := self._git.file_at(commit, path)) is not None:
+                try:
+                    return kustomization.read(text, source=path)
+                except InputError:
+                    return ()
+        return ()
+
     def _deployed(self, tip: str, digest: str, repository: str) -> Deployment | None:
         """Return the last commit that deployed `digest` from `repository`, to whichever file."""
         for one in self._log(tip) if digest else ():
@@ -255,10 +291,14 @@ class DeployRepository:
                 return one
         return None
 
-    def _log(self, tip: str, path: str = "") -> list[Deployment]:
-        """List the commits that changed the file `path`, or all, newest first."""
+    def _log(self, tip: str, path: str = "", *, saying: str = "") -> list[Deployment]:
+        """List the commits that changed the file `path`, or all, newest first.
+
+        With `saying` only those whose message has this text.
+        """
         only = ["--", f":(top,literal){path}"] if path else []
-        log = self._git.run("log", "-z", "--format=%H%n%B", tip, *only)
+        grep = ["--fixed-strings", f"--grep={saying}"] if saying else []
+        log = self._git.run("log", "-z", "--format=%H%n%B", *grep, tip, *only)
         records = (record.partition("\n") for record in log.split("\0") if record)
         return [Deployment(commit, read_trailers(message)) for commit, _, message in records]
 
@@ -352,9 +392,11 @@ def check_secrets(location: Location, token: str, ssh_key: str, server_url: str)
 
 
 @contextmanager
-def connected(location: Location, token: str, ssh_key: str) -> Iterator[DeployRepository]:
+def connected(
+    location: Location, token: str, ssh_key: str, known_hosts: str = ""
+) -> Iterator[DeployRepository]:
     """Open the deploy repository with what proves who we are; say so where nothing was given."""
-    with _credentials(location, token, ssh_key) as credentials:
+    with _credentials(location, token, ssh_key, known_hosts) as credentials:
         try:
             with opened(location.url, credentials) as deploy:
                 yield deploy
@@ -365,6 +407,11 @@ def connected(location: Location, token: str, ssh_key: str) -> Iterator[DeployRe
                 "authentication failed",
                 "permission denied (publickey",
             )
+            if "host key verification failed" in said:
+                raise InputError(
+                    f"{location.host} does not have the key that `known-hosts` names",
+                    fix=f"compare its key with what its owner publishes: ssh-keyscan {location.host}",
+                ) from error
             if token or ssh_key or not any(mark in said for mark in marks):
                 raise
             raise InputError(
@@ -377,10 +424,10 @@ def connected(location: Location, token: str, ssh_key: str) -> Iterator[DeployRe
 
 @contextmanager
 def _credentials(
-    location: Location, token: str, ssh_key: str
+    location: Location, token: str, ssh_key: str, known_hosts: str
 ) -> Iterator[git_credentials.Credentials]:
     if ssh_key:
-        with git_credentials.ssh_credentials(ssh_key) as credentials:
+        with git_credentials.ssh_credentials(ssh_key, known_hosts) as credentials:
             yield credentials
     else:
         yield git_credentials.token_credentials(location.url, token)

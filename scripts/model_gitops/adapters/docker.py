@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from model_gitops.adapters import process
+from model_gitops.adapters.docker_config import PLUGINS
 from model_gitops.core import retry
 from model_gitops.core.image import faults
 from model_gitops.core.image.build import Builder, parse_builder
@@ -35,6 +36,10 @@ _TRANSFER_SECONDS: float = 3600
 # pushed in silence.
 _SILENT_SECONDS: float = 1800
 PLATFORM_VARIABLE = "DOCKER_DEFAULT_PLATFORM"
+_BUILDX_FIX = (
+    "apt-get install docker-buildx-plugin; a plugin in the account's own folder is not used in a"
+    f" workflow unless {PLUGINS} names that folder"
+)
 _INSPECT = '{"manifest":{{json .Manifest}},"image":{{json .Image}}}'
 
 
@@ -87,7 +92,7 @@ class Docker:
             version = self._run("buildx", "version", check=False).stdout.strip()
             raise ExternalError(
                 f"this buildx is older than v0.15.0: {version or 'it tells no version'}",
-                fix="apt-get install docker-buildx-plugin (or run docker/setup-buildx-action first)",
+                fix=_BUILDX_FIX,
             )
 
     def build(
@@ -189,6 +194,10 @@ class Docker:
         children = manifests_of(manifest)
         manifests = [self._raw(f"{name}@{one}") for one in children] if children else [manifest]
         return {str((one.get("config") or {}).get("digest", "")) for one in manifests}
+
+    def manifests(self, name: str, digest: str) -> list[str]:
+        """Return the digests of the images of the index `name@digest`; empty for a plain image."""
+        return manifests_of(self._raw(f"{name}@{digest}"))
 
     def point(self, name: str, tags: Sequence[str], digest: str) -> None:
         """Let `tags` name the image `name@digest`, in the registry, its digest unchanged.
@@ -357,8 +366,13 @@ def _require_buildx(said: str) -> None:
     if any(text in said for text in ("not a docker command", "unknown command", "unknown flag")):
         raise ExternalError(
             "docker has no `buildx` on this machine",
-            fix="apt-get install docker-buildx-plugin (or run docker/setup-buildx-action first)",
+            fix=_BUILDX_FIX,
         )
+
+
+def has_actions_cache() -> bool:
+    """Whether this step has the token of GitHub's cache, which a runner gives to few steps."""
+    return bool(os.environ.get("ACTIONS_RUNTIME_TOKEN"))
 
 
 def _actions_cache(arguments: Sequence[str]) -> dict[str, str]:

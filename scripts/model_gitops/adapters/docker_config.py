@@ -4,30 +4,43 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from model_gitops.errors import ExternalError
+from model_gitops import runner
+from model_gitops.adapters import tool_store
+from model_gitops.errors import ExternalError, InputError
 
+# The folder of docker's plugins that the runner's owner trusts in a workflow, beside the system's.
+PLUGINS = "MODEL_GITOPS_DOCKER_PLUGINS"
 _HUB = "https://index.docker.io/v1/"
 
 
 def private_config(parent: Path, host: str | None) -> dict[str, str]:
     """Give docker a configuration of its own in `parent`, a folder that is removed with the step.
 
-    It starts as the user's: logins, credential helpers, plugins, builders and contexts keep working.
+    It starts as the user's: logins, credential helpers, builders and contexts keep working. Its
+    plugins do so outside a workflow only: in one, the system's and the runner's owner's count.
     `host` is the registry to log in to (empty: Docker Hub), None without a login; its password goes
     into this folder, not into a credential store. Returns the variables that say where it is.
+    Raises InputError where others may change the owner's folder of plugins.
     """
+    plugins = _plugins()
+    left_out = {"config.json", *([] if plugins is None else ["cli-plugins"])}
     own = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
     folder = parent / "docker-config"
     folder.mkdir(mode=0o700)
     config: dict[str, Any] = {}
     if own.is_dir():
         for entry in own.iterdir():
-            if entry.name != "config.json":
+            if entry.name not in left_out:
                 (folder / entry.name).symlink_to(entry.resolve())
         config = _read(own / "config.json")
+    if plugins is not None:
+        config.pop("cliPluginsExtraDirs", None)
+        if plugins:
+            (folder / "cli-plugins").symlink_to(Path(plugins).resolve())
     helpers = config.get("credHelpers") or {}
     if host is not None and (config.get("credsStore") or helpers):
         config["credHelpers"] = {**helpers, host or _HUB: ""}
@@ -35,6 +48,28 @@ def private_config(parent: Path, host: str | None) -> dict[str, str]:
     file.touch(mode=0o600)
     file.write_text(json.dumps(config), encoding="utf-8")
     return {"DOCKER_CONFIG": str(folder)}
+
+
+def _plugins() -> str | None:
+    """Return the folder of plugins that the runner's owner gives; "" for the system's alone.
+
+    None outside a workflow: a person's own are as good as their shell. In one, an earlier job may have
+    left a plugin in the account's folder. Raises InputError where others may change what is given.
+    """
+    given = os.environ.get(PLUGINS, "")
+    if not given:
+        in_job = runner.in_workflow() or runner.temporary_folder() is not None
+        return "" if in_job else None
+    folder = Path(given)
+    problem = tool_store.problem_of(folder)
+    with suppress(OSError):
+        problem = problem or next(filter(None, map(tool_store.problem_of, folder.iterdir())), "")
+    if problem:
+        raise InputError(
+            f"{PLUGINS} is {given!r}: {problem}",
+            fix=f"unset {PLUGINS}, or name a folder that only its owner may change",
+        )
+    return given
 
 
 def _read(file: Path) -> dict[str, Any]:

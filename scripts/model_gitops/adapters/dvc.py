@@ -13,17 +13,17 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 
 from model_gitops import runner
-from model_gitops.adapters import paths, python_packages, scratch
+from model_gitops.adapters import model_files, python_packages, scratch
 from model_gitops.core import retry
-from model_gitops.core.dvc import artifacts
-from model_gitops.core.dvc import files as dvc_files
-from model_gitops.errors import ExternalError, InputError
+from model_gitops.core.dvc import artifacts, checksums
+from model_gitops.errors import ActionError, ExternalError, InputError, RefusedError
 
-_CHUNK = 1024 * 1024
 # DVC and the libraries of its remotes have attempts of their own for most faults.
 _ATTEMPTS = 4
 _DENIED = re.compile(r"\b40[13]\b|forbidden|denied|credential", re.IGNORECASE)
@@ -33,6 +33,17 @@ _EXTRAS = {
     "hdfs": "hdfs", "webhdfs": "hdfs", "oss": "oss", "ssh": "ssh", "sftp": "ssh",
     "webdav": "webdav", "webdavs": "webdav",
 }  # fmt: skip
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """Whether anything was put in place, and the model's SHA-256."""
+
+    changed: bool
+    sha256: str
 
 
 class _CorruptError(Exception):
@@ -72,25 +83,8 @@ def remote_extra(url: str) -> str:
     return _EXTRAS.get(scheme.lower(), "") if separator else ""
 
 
-def is_there(artifact: artifacts.Artifact, place: Path) -> bool:
-    """Whether `place` holds exactly the model, by its content."""
-    if not artifact.is_folder:
-        return paths.is_file(place) and _hash_of(place, artifact.hash_name) == artifact.hash
-    if not paths.is_folder(place):
-        return False
-    found = {
-        path.relative_to(place).as_posix(): _hash_of(path, artifact.hash_name)
-        for path in place.rglob("*")
-        if path.is_file()
-    }
-    return artifacts.manifest_hash(found) == artifact.hash
-
-
-def size_of(place: Path) -> int:
-    """Return the bytes of a file, or of all files in a folder."""
-    if place.is_file():
-        return place.stat().st_size
-    return sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
+def _any(what: str, sha256: str) -> None:
+    """Accept a file whatever its SHA-256: nobody recorded one."""
 
 
 def pull(
@@ -101,23 +95,27 @@ def pull(
     remote: str = "",
     settings: Mapping[str, str] | None = None,
     jobs: int | None = None,
-) -> bool:
-    """Put the model at `place`: from DVC's cache, else from the remote. Return whether it changed.
+    accept: Callable[[str, str], None] = _any,
+) -> Pulled:
+    """Put the model at `place`: from DVC's cache, else from the remote.
 
     `root` is the DVC project's folder; `remote` empty is the output's own remote or the default
     one; `settings` are options of the remote, kept in memory. What is at `place` is replaced at
-    once, after its hash was verified, or stays. Raises InputError, ExternalError.
+    once, after its hash was verified, or stays. `accept` is told which file it is and its SHA-256,
+    and may raise RefusedError: then what this run downloaded does not stay in the cache either.
+    Raises InputError, ExternalError.
     """
-    if is_there(artifact, place):
-        return False
+    if there := model_files.sha256_of(artifact, place):
+        accept(f"what is at {artifact.path!r}", there)
+        return Pulled(False, there)
     with _errors(artifact), _repository(root, remote or artifact.remote, settings) as (repo, name):
         from dvc_data.hashfile.hash_info import HashInfo
 
         modern = artifact.hash_name == "md5"
         cache = repo.cache.local if modern else repo.cache.legacy
+        in_cache = f"what DVC's cache ({cache.path}) has of {artifact.path!r}"
         try:
-            _place(cache, artifact, place)
-            return True
+            return Pulled(True, _place(cache, artifact, place, partial(accept, in_cache)))
         except _MissingError:
             pass
         except _CorruptError as error:
@@ -125,7 +123,10 @@ def pull(
         _check_remote(repo, name)
         source = repo.cloud.get_remote_odb(name, "pull", hash_name=artifact.hash_name)
 
+        fetched: set[str] = set()
+
         def fetch(*hashes: str) -> None:
+            fetched.update(one for one in hashes if not Path(cache.oid_to_path(one)).exists())
             wanted = [HashInfo(artifact.hash_name, value) for value in hashes]
             with _heard() as causes:
                 failed = repo.cloud.transfer(source, cache, wanted, jobs=jobs).failed
@@ -136,12 +137,12 @@ def pull(
                     fix="run the job again, or look whether the credentials may read there",
                 )
 
-        def attempt() -> None:
+        def attempt() -> str:
             try:
                 fetch(artifact.hash)
                 if artifact.is_folder:
                     fetch(*_manifest(cache, artifact).values())
-                _place(cache, artifact, place)
+                return _place(cache, artifact, place, partial(accept, of_remote))
             except _MissingError as error:
                 # DVC takes a server that can't be reached for one that has nothing: ask once more.
                 if problem := _reading_error(source, str(error)):
@@ -157,31 +158,35 @@ def pull(
                 ) from error
 
         where = f"the DVC remote {name!r} ({_url(repo, name)})"
+        of_remote = f"what {where} has of {artifact.path!r}"
         try:
-            _again(attempt)
+            return Pulled(True, _again(attempt))
+        except RefusedError:
+            for one in fetched:
+                Path(cache.oid_to_path(one)).unlink(missing_ok=True)
+            raise
         except _CorruptError as error:
             raise ExternalError(
-                f"what {where} has of {artifact.path!r} is damaged: {error} is not what its hash"
-                " says",
+                f"{of_remote} is damaged: {error} is not what its hash says",
                 fix=f"delete object {artifact.hash} in the remote, then, where the model was"
                 f" trained: dvc push --remote {name} {shlex.quote(artifact.path)}",
             ) from error
-    return True
 
 
-def _again(attempt: Callable[[], None]) -> None:
+def _again(attempt: Callable[[], T]) -> T:
     """Call `attempt`, again after what may pass: DVC itself takes a limit (429) for the last word."""
     start = time.monotonic()
-    for number in range(_ATTEMPTS):
+    number = 0
+    while True:
+        number += 1
         try:
             return attempt()
         except _UnreadableError as error:
             late = time.monotonic() - start > retry.FAULT_SECONDS
-            if number + 1 == _ATTEMPTS or late or _DENIED.search(error.message):
+            if number == _ATTEMPTS or late or _DENIED.search(error.message):
                 raise
             runner.say(f"{error.message}: trying again")
-            time.sleep(retry.pause(number + 2, random.random()))  # noqa: S311 - jitter
-    return None
+            time.sleep(retry.pause(number + 1, random.random()))  # noqa: S311 - jitter
 
 
 @contextmanager
@@ -288,7 +293,7 @@ def _errors(artifact: artifacts.Artifact) -> Iterator[None]:
 
     try:
         yield
-    except (InputError, ExternalError):
+    except ActionError:
         raise
     except ConfigError as error:
         raise InputError(
@@ -313,20 +318,33 @@ def _url(repo: Any, name: str) -> str:
     return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}" if separator else url
 
 
-def _place(cache: Any, artifact: artifacts.Artifact, place: Path) -> None:
-    """Copy the model out of the cache, verified, then put it in place with one rename."""
+def _place(
+    cache: Any, artifact: artifacts.Artifact, place: Path, accept: Callable[[str], None]
+) -> str:
+    """Copy the model out of the cache, verified, then put it in place with one rename.
+
+    Returns its SHA-256, which `accept` was asked about before.
+    """
     place.parent.mkdir(parents=True, exist_ok=True)
     with scratch.folder(".model-gitops-", place.parent) as folder:
         fresh = folder / "fresh"
         if artifact.is_folder:
             fresh.mkdir()
-            for path, md5 in _manifest(cache, artifact).items():
-                _copy(cache, md5, fresh / path, artifact.hash_name)
+            sha256 = checksums.of_folder(
+                {
+                    PurePosixPath(path).as_posix(): _copy(
+                        cache, md5, fresh / path, artifact.hash_name
+                    )
+                    for path, md5 in _manifest(cache, artifact).items()
+                }
+            )
         else:
-            _copy(cache, artifact.hash, fresh, artifact.hash_name)
+            sha256 = _copy(cache, artifact.hash, fresh, artifact.hash_name)
+        accept(sha256)
         if place.is_dir() and not place.is_symlink():
             place.rename(folder / "old")
         os.replace(fresh, place)  # noqa: PTH105 - one system call, for a file and for a folder
+    return sha256
 
 
 def _manifest(cache: Any, artifact: artifacts.Artifact) -> dict[str, str]:
@@ -347,30 +365,20 @@ def _manifest(cache: Any, artifact: artifacts.Artifact) -> dict[str, str]:
     return entries
 
 
-def _copy(cache: Any, md5: str, to: Path, hash_name: str) -> None:
+def _copy(cache: Any, md5: str, to: Path, hash_name: str) -> str:
+    """Copy one object out of the cache, verified, and return its SHA-256."""
     source = Path(cache.oid_to_path(md5))
     if not source.is_file():
         raise _MissingError(md5)
     to.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, to)
-    if _hash_of(to, hash_name) != md5:
+    found, sha256 = model_files.hashes_of(to, hash_name)
+    if found != md5:
         _discard(source, f"object {md5}")
+    return sha256
 
 
-def _discard(file: Path, what: str) -> None:
+def _discard(file: Path, what: str) -> NoReturn:
     """Remove a damaged file from the cache, where DVC would take it for good, and say so."""
     file.unlink(missing_ok=True)
     raise _CorruptError(what)
-
-
-def _hash_of(file: Path, hash_name: str) -> str:
-    if hash_name == dvc_files.LEGACY_HASH:
-        from dvc_data.hashfile.hash import file_md5
-        from dvc_objects.fs.local import localfs
-
-        return str(file_md5(str(file), localfs, name=dvc_files.LEGACY_HASH))
-    digest = hashlib.md5(usedforsecurity=False)
-    with file.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()

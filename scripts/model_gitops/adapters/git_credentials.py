@@ -24,6 +24,11 @@ class Credentials:
 
 ANONYMOUS = Credentials()
 
+# https://docs.github.com/authentication/keeping-your-account-and-data-secure/githubs-ssh-key-fingerprints
+_GITHUB = (
+    "github.com ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
+)
+
 
 def token_credentials(url: str, token: str) -> Credentials:
     """Return the credentials that send `token` to the server of `url` (http or https) only."""
@@ -45,17 +50,24 @@ def token_credentials(url: str, token: str) -> Credentials:
 
 
 @contextmanager
-def ssh_credentials(private_key: str) -> Iterator[Credentials]:
-    """Give git `private_key` for ssh, in a file that only we can read and that is removed after."""
+def ssh_credentials(private_key: str, known_hosts: str = "") -> Iterator[Credentials]:
+    """Give git `private_key` for ssh, in a file that only we can read and that is removed after.
+
+    `known_hosts` are lines as ssh has them: no server with another key hears us. Without them only
+    github.com is known, and of other servers the first key that is seen is believed.
+    """
     with scratch.folder("model-gitops-ssh-") as folder:
-        key = folder / "key"
+        key, known = folder / "key", folder / "known_hosts"
         key.touch(mode=0o600)
         key.write_text(private_key.rstrip("\n") + "\n", encoding="utf-8")
-        known = os.environ.get("GIT_SSH_COMMAND", "ssh")
+        known.write_text(f"{(known_hosts or _GITHUB).strip()}\n", encoding="utf-8")
+        own = os.environ.get("GIT_SSH_COMMAND", "ssh")
+        checking = "yes" if known_hosts else "accept-new"
         yield Credentials(
             {
-                "GIT_SSH_COMMAND": f"{known} -i '{key}' -o IdentitiesOnly=yes"
-                " -o BatchMode=yes -o StrictHostKeyChecking=accept-new"
+                "GIT_SSH_COMMAND": f"{own} -i '{key}' -o IdentitiesOnly=yes"
+                f" -o BatchMode=yes -o StrictHostKeyChecking={checking}"
+                f" -o UserKnownHostsFile='{known}' -o GlobalKnownHostsFile=/dev/null"
                 f" -o ConnectTimeout={STALLED_SECONDS}"
                 f" -o ServerAliveInterval={STALLED_SECONDS // 4 or 1} -o ServerAliveCountMax=4"
             }

@@ -25,11 +25,13 @@ _DROPPED = re.compile(
     r"GIT_.*|UV_.*|PIP_.*|PYTHON.*|VIRTUAL_ENV|MODEL_GITOPS_.*|INPUT_.*"
     r"|GITHUB_TOKEN|GH_TOKEN|REPO_TOKEN|ACTIONS_RUNTIME_TOKEN|ACTIONS_ID_TOKEN_REQUEST_TOKEN"
 )
-# Of these, the ones that say how to reach the network, or who the user is, may pass.
+# Of these, the ones that say how to reach the network, who the user is, or what the machine's owner
+# trusts, may pass.
 _KEPT = re.compile(
     r"GIT_SSL_.*|GIT_SSH|GIT_SSH_COMMAND|GIT_(AUTHOR|COMMITTER)_.*|GIT_CONFIG_(GLOBAL|SYSTEM|NOSYSTEM)"
     r"|PIP_(CERT|INDEX_URL|EXTRA_INDEX_URL|FIND_LINKS|CONFIG_FILE|NO_INDEX|DEFAULT_TIMEOUT)"
     r"|UV_(DEFAULT_INDEX|INDEX|INDEX_URL|EXTRA_INDEX_URL|FIND_LINKS|OFFLINE|CACHE_DIR|SYSTEM_CERTS|NATIVE_TLS)"
+    r"|MODEL_GITOPS_(STORE|DOCKER_PLUGINS)"
 )
 
 # How long a process that is told to stop may take, to remove its lock files and its children.
@@ -88,6 +90,7 @@ def run(
     *,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
+    inherit: bool = True,
     input: str | None = None,
     check: bool = True,
     timeout: float | None = 600,
@@ -97,7 +100,8 @@ def run(
 ) -> Completed:
     """Run a program to its end.
 
-    `env` is added to the inherited environment (see `environment`); `timeout` is in seconds;
+    `env` is added to the inherited environment (see `environment`), or without `inherit` is all of
+    it; `timeout` is in seconds;
     `stream` copies the output to our stderr as it comes, `on_line` gets each line of it instead,
     and `patience` says how many seconds a streamed program may be silent now (None: for ever).
     Raises ProcessError for a status other than 0 (unless `check` is false), ExternalError for a
@@ -110,7 +114,7 @@ def run(
         process = subprocess.Popen(
             words,
             cwd=cwd,
-            env=environment(env),
+            env=environment(env) if inherit else dict(env or {}),
             stdin=subprocess.PIPE if input is not None else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -22,22 +22,20 @@ def ensure_extra(extra: str, *, module: str, package: str) -> None:
     """
     if importlib.util.find_spec(module) is not None:
         return
-    uv = os.environ.get("MODEL_GITOPS_UV", "")
-    project, lock = _SCRIPTS.parent / "pyproject.toml", _SCRIPTS / "requirements.txt"
-    if not uv or not lock.is_file():
+    script = _SCRIPTS / "run.sh"
+    # Set by it: else this is a package that a person installed, into an environment of their own.
+    if not os.environ.get("MODEL_GITOPS_UV") or not script.is_file():
         raise ExternalError(
             f"the Python package {package} is not installed", fix=f"pip install '{package}'"
         )
     runner.say(f"installing {package}")
-    process.run(
-        [
-            uv, "pip", "install", "--quiet", "--python", sys.executable,
-            "--requirement", project, "--extra", extra,
-            "--constraint", lock, "--verify-hashes",
-        ],
-        env={"UV_NO_CONFIG": "1", "UV_NO_PROGRESS": "1"},
-        timeout=1800,
-    )  # fmt: skip
+    # The one installer: the same lock, store and manifest. What it says is said here again.
+    done = process.run(["bash", script, "extra", extra, sys.prefix], check=False, timeout=1800)
+    if done.returncode != 0:
+        said = done.stderr.strip()
+        reason = said.rpartition("error: ")[2] or f"status {done.returncode}"
+        runner.say(said)
+        raise ExternalError(f"{package} can't be installed: {reason}")
     importlib.invalidate_caches()
     if importlib.util.find_spec(module) is None:
         raise ExternalError(f"{package} was installed, but {module} can't be imported")

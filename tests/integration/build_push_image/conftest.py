@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from deploys import Deploys
 from image_project import DOCKERFILE, HTPASSWD, SERVER, Project, move
 
 from model_gitops.adapters import process
@@ -22,6 +23,7 @@ def project(tmp_path: Path, docker_environment: Engine, registry: str, base_imag
     made.write("Dockerfile", DOCKERFILE)
     made.write("server.py", SERVER)
     made.write(".dockerignore", "*\n!server.py\n")
+    made.write("promotion.yaml", made.deploys.promotion)
     process.run(["git", "init", "-q"], cwd=made.folder)
     made.commit()
     return made
@@ -63,5 +65,7 @@ def locked(project: Project, tmp_path: Path) -> Iterator[Project]:
     (tmp_path / "htpasswd").write_text(f"ada:{HTPASSWD}\n")
     server = Registry(tmp_path / "locked-registry")
     project.registry = server.start(htpasswd=tmp_path / "htpasswd")
+    project.deploys = Deploys(tmp_path / "locked-deploys", project.image)
+    project.write("promotion.yaml", project.deploys.promotion)
     yield project
     server.remove()

@@ -11,8 +11,11 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from deploys import Deploys
 
 from model_gitops.adapters import process
 
@@ -62,12 +65,16 @@ class Result:
 
 @dataclass
 class Project:
-    """A Git checkout with a Dockerfile, and the registry that its image goes to."""
+    """A Git checkout with a Dockerfile, the registry that its image goes to, and what is deployed."""
 
     folder: Path
     registry: str
     base_image: str
     env: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def deploys(self) -> Deploys:
+        return Deploys(self.folder.parent / "deploys", self.image)
 
     @property
     def image(self) -> str:
@@ -87,6 +94,13 @@ class Project:
         process.run(["git", "add", "."], cwd=self.folder)
         process.run([*git, "commit", "-q", "--allow-empty", "-m", "x"], cwd=self.folder)
         return process.run(["git", "rev-parse", "HEAD"], cwd=self.folder).stdout.strip()
+
+    def deployed(self, **inputs: str) -> Result:
+        """Run the action, and deploy what it put out."""
+        result = self.run(**inputs)
+        assert result.status == 0, result.log
+        self.deploys.deploy(result.outputs["image"], result.outputs["fingerprint"])
+        return result
 
     def run(self, **inputs: str) -> Result:
         output = self.folder.parent / "output"

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.docker
 
 
 def test_what_is_ignored_is_no_content(project: Project) -> None:
-    first = project.run()
+    first = project.deployed()
     project.write("notes.md", "not in the image")
     project.write("cache/__pycache__/x.pyc", "nor this")
     assert project.run(tag="other").outputs["digest"] == first.outputs["digest"]
@@ -106,8 +106,7 @@ def test_the_files_that_count_are_those_that_the_builder_gets(
 def test_named_contexts(project: Project) -> None:
     project.write("Dockerfile", DOCKERFILE + "COPY --from=model /model.onnx /model.onnx\n")
     project.write("models of mine/model.onnx", "weights")
-    first = project.run(build_contexts="model=models of mine")
-    assert first.status == 0, first.log
+    first = project.deployed(build_contexts="model=models of mine")
     assert (
         project.run(build_contexts="model=models of mine", tag="t").outputs["operation"] == "reused"
     )
@@ -131,7 +130,7 @@ def test_an_oci_layout_counts_by_what_is_in_it(project: Project, buildkit: str) 
     missing = project.run(**given, tag="one")
     assert (missing.status, "there is no OCI layout" in missing.log) == (2, True), missing.log
     layout("1")
-    assert project.run(**given, tag="one").outputs["operation"] == "built"
+    assert project.deployed(**given, tag="one").outputs["operation"] == "built"
     assert project.run(**given, tag="two").outputs["operation"] == "reused"
     shutil.rmtree(project.folder / "layout")
     layout("2")

@@ -42,7 +42,7 @@ def test_a_failing_smoke_test_pushes_nothing(
 
 def test_a_reused_image_has_passed_the_smoke_test_that_is_asked_for(project: Project) -> None:
     project.commit()
-    untested = project.run(tag="untested")
+    untested = project.deployed(tag="untested")
     assert untested.outputs["operation"] == "built"
 
     refused = project.run(tag="refused", smoke_test=SMOKE.replace("1.5", "7"))
@@ -59,7 +59,7 @@ def test_a_reused_image_has_passed_the_smoke_test_that_is_asked_for(project: Pro
     assert tested.outputs["digest"] not in digests
 
     project.write("server.py", SERVER + "# more\n")
-    built = project.run(tag="built", smoke_test=SMOKE)
+    built = project.deployed(tag="built", smoke_test=SMOKE)
     assert built.outputs["operation"] == "built"
     again = project.run(tag="again", smoke_test=SMOKE)
     assert again.outputs["operation"] == "reused"

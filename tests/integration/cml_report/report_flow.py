@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from model_gitops import options
 from model_gitops.__main__ import main
+from model_gitops.actions import cml_report
 from model_gitops.adapters.git import Git
 from model_gitops.adapters.github import GitHub
 from model_gitops_local.forge import Forge
@@ -114,8 +115,8 @@ class Flow:
             file = self.temporary / name
             file.unlink(missing_ok=True)
             self.set(f"GITHUB_{'STEP_' if name == 'summary' else ''}{name.upper()}", str(file))
-        for name in ("base", "body", "metrics", "params", "plots", "target", "title", "publisher"):
-            os.environ.pop(options.variable(name), None)
+        for one, _ in options.inputs_of(cml_report.command).values():
+            os.environ.pop(options.variable(one.name), None)
         for name, value in inputs.items():
             self.set(options.variable(name), value)
         self.set(options.variable("token"), token)

@@ -61,6 +61,38 @@ def test_the_first_model_ever_has_nothing_to_compare_with(flow: Flow) -> None:
     assert re.search(r"\| r2 \| – \| 0\.5 \| *\|", body)
 
 
+def test_a_promotion_opens_with_what_other_jobs_found(flow: Flow) -> None:
+    promotion = {
+        "environment": "dev",
+        "rules": "| rule | now | after the merge |\n|---|---|---|\n| `image` | `a` | `b` |\n",
+        "tests": "failure",
+        "gate": "success",
+        "gate-table": "| | metric |\n|---|---|\n| ✅ | r2 |\n",
+        "status": "failure",
+        "build": "success",
+        "image": f"registry.example/m:t@sha256:{'a' * 64}",
+    }
+    assert flow.run(plots="false", **promotion)["operation"] == "created"
+    (body,) = flow.comments()
+    order = [
+        "## Model report: diabetes → dev\n\n#### ⚠️ This change rewrites promotion.yaml",
+        "| `image` | `a` | `b` |",
+        "✅ The gate of dev lets this model pass",
+        "| ✅ | r2 |",
+        "The project's own checks and tests failed",
+        "What dev runs can not be said",
+        "It is a rehearsal, and is never deployed",
+        "▲",
+        "### Metrics",
+    ]
+    places = [body.find(one) for one in order]
+    assert places == sorted(places)
+    assert places[0] == 0
+    flow.run(gate="passed", expect=2)
+    flow.run(gate="success", environment="", expect=2)
+    assert flow.comments() == [body]
+
+
 def test_a_long_body_leaves_out_whole_sections_last_first(flow: Flow) -> None:
     parts = [f"## Part {number}\n\n{'word ' * 2000}" for number in range(20)]
     body = flow.temporary / "body.md"

@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import json
 
-from conftest import PROMOTION, Flow
+from promotion_world import PROMOTION, Flow
 from world import READER
 
 
 def rules(**changes: object) -> dict[str, str]:
     return {"promotion.yaml": json.dumps(PROMOTION | changes)}
-
-
-def test_a_pull_request_that_lists_production_first_goes_nowhere(flow: Flow) -> None:
-    turned = rules(environments=PROMOTION["environments"][::-1], gate=[])
-    flow.change("experiment/eve", turned)
-    flow.pull_request("experiment/eve", "production")
-    told = flow.run("check-promotion", token=READER)
-    assert told.code == 3
-    assert "production takes changes only from branch 'staging'" in told.log
 
 
 def test_the_rules_that_change_are_said_and_count_after_the_merge(flow: Flow) -> None:

@@ -5,9 +5,19 @@ from __future__ import annotations
 from typing import Annotated
 
 from model_gitops import runner
-from model_gitops.options import existing_folder, flag, lines, option, secret
+from model_gitops.options import (
+    Config,
+    DeployBranch,
+    DeployKey,
+    DeployToken,
+    existing_folder,
+    flag,
+    lines,
+    option,
+    secret,
+)
 
-OUTPUTS = ("image", "tag", "digest", "operation", "metadata")
+OUTPUTS = ("image", "tag", "digest", "operation", "metadata", "fingerprint")
 
 
 def command(
@@ -15,7 +25,8 @@ def command(
         str, option("image", "The image's name, without a tag: ghcr.io/acme/diabetes.")
     ] = "",
     tag: Annotated[
-        str, option("tag", "The tag. Default: the commit's hash; on a pull request the head's.")
+        str,
+        option("tag", "The tag. Default: the commit's hash; on a pull request the head's."),
     ] = "",
     extra_tags: Annotated[
         str, option("extra-tags", "More tags of the same image, one a line.")
@@ -73,31 +84,52 @@ def command(
     ] = "",
     reuse: Annotated[
         bool,
-        flag("reuse", "Whether an image of the same content in the registry is used, not built."),
+        flag("reuse", "Whether an image of the same content that was deployed is used, not built."),
     ] = True,
     push: Annotated[bool, flag("push", "Whether to push.")] = True,
     username: Annotated[
         str, option("username", "Account for the registry. Default: who started the workflow.")
     ] = "",
     password: Annotated[str, secret("password", "Password or token for the registry.")] = "",
+    sign: Annotated[
+        str,
+        option(
+            "sign",
+            "Sign what was pushed with cosign: `key`, or `keyless` where the server issues identities.",
+        ),
+    ] = "",
+    signing_key: Annotated[
+        str, secret("signing-key", "The private key, as `cosign generate-key-pair` writes it.")
+    ] = "",
+    signing_password: Annotated[
+        str, secret("signing-password", "Password of the private key.")
+    ] = "",
     model: Annotated[str, option("model", "The model's name, for a label.")] = "",
     model_version: Annotated[
         str, option("model-version", "The model's version, for a label.")
     ] = "",
     model_hash: Annotated[str, option("model-hash", "The model's hash, for a label.")] = "",
+    config: Config = "promotion.yaml",
+    deploy_branch: DeployBranch = "",
+    token: DeployToken = "",
+    ssh_key: DeployKey = "",
 ) -> None:
-    """Look for an image of the same content; else build, test and push one. Put out its digest."""
+    """Look for a deployed image of the same content; else build, test and push one."""
     # Here, and not above: `--help` needs none of it.
     from model_gitops.actions.build_push_image import inputs
     from model_gitops.actions.build_push_image.build import build_image
+    from model_gitops.actions.build_push_image.deployed import deployed_digest
     from model_gitops.actions.build_push_image.plan import make_job, session
     from model_gitops.actions.build_push_image.report import write_report
     from model_gitops.actions.build_push_image.reuse import reuse_image
+    from model_gitops.actions.build_push_image.sign import read_signing, signer
     from model_gitops.core.image.build import parse_pairs
     from model_gitops.core.image.names import check_name
 
-    runner.mask(password)
+    for one in (password, token, ssh_key):
+        runner.mask(one)
     inputs.mask_secrets(secrets)
+    signing = read_signing(sign, signing_key, signing_password, push=push)
     revision = inputs.commit()
     folder = existing_folder("context", context or ".").resolve()
     given = inputs.Inputs(
@@ -108,6 +140,7 @@ def command(
         name=check_name(image),
         revision=revision,
         tags=inputs.check_tags(tag or revision, lines(extra_tags)),
+        has_own_tag=tag != "",
         build_args=parse_pairs(
             "build-args", lines(build_args), key=r"[A-Za-z_][A-Za-z0-9_.-]*",
             example="BASE_IMAGE=python:3.12",
@@ -132,9 +165,16 @@ def command(
         model=model,
         model_version=model_version,
         model_hash=model_hash,
+        config=config,
+        deploy_branch=deploy_branch,
+        token=token,
+        ssh_key=ssh_key,
     )  # fmt: skip
     with session(given) as (client, scratch):
+        sign_result = signer(client, given, signing)
         job = make_job(client, given)
-        result = reuse_image(client, job) if job.reuse else None
+        digest = deployed_digest(given, job.fingerprint) if job.reuse else ""
+        result = reuse_image(client, job, digest) if digest else None
         result = result or build_image(client, job, scratch)
+        sign_result(job, result)
     write_report(job, result)

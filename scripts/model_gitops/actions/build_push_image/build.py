@@ -11,9 +11,9 @@ from typing import Any
 from model_gitops import runner
 from model_gitops.actions.build_push_image.bases import require_unmoved
 from model_gitops.actions.build_push_image.job import Job, Result
-from model_gitops.actions.build_push_image.reuse import reuse_image
+from model_gitops.actions.build_push_image.tags import write_tags
 from model_gitops.adapters.container_engine import Engine
-from model_gitops.adapters.docker import Docker, TagTakenError
+from model_gitops.adapters.docker import Docker
 from model_gitops.adapters.smoke_run import try_image
 from model_gitops.core.image import smoke
 from model_gitops.core.image.build import build_arguments, native_or_first, tested_config
@@ -32,7 +32,7 @@ def build_image(client: Docker, job: Job, scratch: Path) -> Result:
     if not job.push:
         # The test has built it all; without one the build itself is the test.
         metadata = _run_build(client, job, scratch, "--output=type=cacheonly")
-        return Result("", "built", metadata)
+        return Result("", job.tags, "built", metadata)
     # Pushed by digest first: no tag names the image until it is known to be the tested one.
     output = (
         f"--output=type=image,name={job.name},push-by-digest=true,name-canonical=true,push=true"
@@ -43,8 +43,10 @@ def build_image(client: Docker, job: Job, scratch: Path) -> Result:
         raise ExternalError(f"buildx named no digest for what it pushed: {str(metadata)[:300]}")
     if tested:
         _same(tested, client.configs_of(job.name, str(digest)))
-    other = _write_tags(client, job, lambda tags: client.point(job.name, tags, str(digest)))
-    return other or Result(str(digest), "built", metadata)
+    tags = _write_tags(
+        client, job, str(digest), lambda some: client.point(job.name, some, str(digest))
+    )
+    return Result(str(digest), tags, "built", metadata)
 
 
 def _push_from_engine(client: Docker, job: Job, scratch: Path) -> Result:
@@ -58,42 +60,28 @@ def _push_from_engine(client: Docker, job: Job, scratch: Path) -> Result:
         metadata = _run_build(client, job, scratch, "--load", f"--tag={local}")
         if job.test is not None:
             try_image(engine, local, job.test, "nothing was pushed")
-        other = _write_tags(
-            client, job, lambda tags: client.push(local, [f"{job.name}:{one}" for one in tags])
+        tags = _write_tags(
+            client,
+            job,
+            engine.image_id(local),
+            lambda some: client.push(local, [f"{job.name}:{one}" for one in some]),
         )
-    if other is not None:
-        return other
-    first = f"{job.name}:{job.tags[0]}"
+    first = f"{job.name}:{tags[0]}"
     found = client.inspect(first)
     if found is None:
         raise ExternalError(f"{first} was pushed, and the registry does not have it")
     # This builder calls the image's ID its digest; what can be pinned is the registry's.
-    return Result(found.digest, "built", {**metadata, "containerimage.digest": found.digest})
+    metadata = {**metadata, "containerimage.digest": found.digest}
+    return Result(found.digest, tags, "built", metadata)
 
 
-def _write_tags(client: Docker, job: Job, write: Callable[[Sequence[str]], None]) -> Result | None:
-    """Let the tags name what was built; but where another job was faster, take its image.
-
-    The fingerprint's tag goes first: where it does not move, it decides between two jobs.
-    """
-    taken = job.reuse and client.inspect(f"{job.name}:{job.fingerprint_tag}") is not None
-    if job.fingerprint_tag and not taken:
+def _write_tags(
+    client: Docker, job: Job, digest: str, write: Callable[[Sequence[str]], None]
+) -> tuple[str, ...]:
+    """Let the tags name what was built, as long as it is what the fingerprint says."""
+    if job.fingerprint:
         require_unmoved(client, job.bases, job.builder)
-        try:
-            write([job.fingerprint_tag])
-        except TagTakenError:
-            if not job.reuse:
-                runner.say("the fingerprint's tag stays: this registry does not let it move")
-            taken = job.reuse
-    if not taken:
-        write(job.tags)
-        return None
-    runner.say("another job built this content in the meantime")
-    if (other := reuse_image(client, job)) is None:
-        raise ExternalError(
-            f"the registry has lost {job.name}:{job.fingerprint_tag}", fix="run the job again"
-        )
-    return other
+    return write_tags(client, job, digest, write)
 
 
 def _run_build(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,15 +14,22 @@ from model_gitops.core.image.build import is_reference, parse_pairs, parse_platf
 from model_gitops.errors import InputError
 from model_gitops.options import lines
 
+# A request of a smoke test, in bytes.
+_LARGEST_BODY = 50 * 1024 * 1024
+
 
 @dataclass(frozen=True)
 class Inputs:
-    """The inputs, read and checked. `tags` has the commit's first."""
+    """The inputs, read and checked.
+
+    `tags` has the first one that is asked for, which is the commit's unless `has_own_tag`.
+    """
 
     secrets: dict[str, str] = field(repr=False)
     name: str
     revision: str
     tags: tuple[str, ...]
+    has_own_tag: bool
     build_args: dict[str, str]
     contexts: dict[str, str]
     labels: dict[str, str]
@@ -41,6 +49,10 @@ class Inputs:
     model: str
     model_version: str
     model_hash: str
+    config: str
+    deploy_branch: str
+    token: str = field(repr=False)
+    ssh_key: str = field(repr=False)
 
 
 def mask_secrets(secrets: str) -> None:
@@ -143,13 +155,34 @@ def read_smoke_test(value: str) -> smoke.SmokeTest:
 def _with_body(request: smoke.Request, source: str) -> smoke.Request:
     if not request.body_file:
         return request
+    file = Path(request.body_file)
+    # The branch under test names it, and its image gets it: no /proc, and no credentials of Git's.
+    if not _is_content(file):
+        raise InputError(
+            f"{source}: the `body-file` {request.body_file!r} is no file of the workspace",
+            fix="commit the file, and give its path from the working directory",
+        )
     try:
-        return replace(request, body=Path(request.body_file).read_bytes())
+        body = paths.read_bounded(file, _LARGEST_BODY)
     except OSError as error:
         raise InputError(
             f"{source}: the `body-file` {request.body_file!r} can't be read: {error.strerror}",
             fix="give its path from the working directory",
         ) from error
+    if len(body) > _LARGEST_BODY:
+        raise InputError(
+            f"{source}: the `body-file` {request.body_file!r} has more than {_LARGEST_BODY} bytes",
+            fix="send a smaller one",
+        )
+    return replace(request, body=body)
+
+
+def _is_content(file: Path) -> bool:
+    """Whether `file`, its links followed, is in the workspace, and none of Git's own files."""
+    top = runner.context().workspace
+    if not any(paths.is_inside(file, folder) for folder in (top, Path.cwd())):
+        return False
+    return ".git" not in Path(os.path.realpath(file)).parts
 
 
 def login_name(username: str, password: str, *, push: bool) -> str:

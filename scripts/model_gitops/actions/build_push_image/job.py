@@ -7,19 +7,20 @@ from typing import Any
 
 from model_gitops.actions.build_push_image.bases import Bases
 from model_gitops.core.image.build import Build, Builder
-from model_gitops.core.image.names import fingerprint_tag
 from model_gitops.core.image.smoke import SmokeTest
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be built, tested and pushed. `tags` are those asked for, the commit's first.
+    """What is to be built, tested and pushed.
 
-    Without a push, or where a base image is not known, there is no fingerprint, and no tag of it.
+    `tags` has the first one that is asked for, which is the commit's unless `has_own_tag`. Without a
+    push, or where a base image is not known, there is no fingerprint.
     """
 
     name: str
     tags: tuple[str, ...]
+    has_own_tag: bool
     fingerprint: str
     reuse: bool
     push: bool
@@ -34,21 +35,12 @@ class Job:
     # Of the test: what passed it carries it as a label.
     test_identity: str
 
-    @property
-    def fingerprint_tag(self) -> str:
-        """The tag that carries the fingerprint in the registry; empty without one."""
-        return fingerprint_tag(self.fingerprint) if self.fingerprint else ""
-
-    @property
-    def all_tags(self) -> tuple[str, ...]:
-        """Those asked for, and the fingerprint's."""
-        return tuple(filter(None, (*self.tags, self.fingerprint_tag)))
-
 
 @dataclass(frozen=True)
 class Result:
-    """What the registry has now under the tags; the digest is empty without a push."""
+    """What the registry has now under `tags`; the digest is empty without a push."""
 
     digest: str
+    tags: tuple[str, ...]
     operation: str
     metadata: dict[str, Any]

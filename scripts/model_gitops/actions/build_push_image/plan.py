@@ -12,8 +12,8 @@ from model_gitops.actions.build_push_image.fingerprint import fingerprint_of, re
 from model_gitops.actions.build_push_image.inputs import Inputs
 from model_gitops.actions.build_push_image.job import Job
 from model_gitops.adapters import docker_config, scratch
-from model_gitops.adapters.docker import Docker
-from model_gitops.core.image import smoke
+from model_gitops.adapters.docker import Docker, has_actions_cache
+from model_gitops.core.image import caches, smoke
 from model_gitops.core.image.build import Build, attestation_arguments
 from model_gitops.core.image.labels import labels
 from model_gitops.core.image.names import registry_host
@@ -50,10 +50,12 @@ def make_job(client: Docker, given: Inputs) -> Job:
         bases = look_up(client, unpinned_images(content, builder), builder)
         fingerprint = fingerprint_of(content, bases)
     test_identity = smoke.identity(given.test) if given.test is not None else ""
+    unusable = _actions_cache_unusable(given, is_engines_own=builder.is_engines_own)
     variables = {key: f"BUILD_SECRET_{n}" for n, key in enumerate(given.secrets)}
     return Job(
         name=given.name,
         tags=given.tags,
+        has_own_tag=given.has_own_tag,
         fingerprint=fingerprint,
         reuse=given.reuse and fingerprint != "",
         push=given.push,
@@ -65,8 +67,8 @@ def make_job(client: Docker, given: Inputs) -> Job:
             contexts=given.contexts,
             secrets=variables,
             labels=_labels(given, fingerprint, test_identity),
-            cache_from=given.cache_from,
-            cache_to=given.cache_to,
+            cache_from=caches.usable(given.cache_from, unusable),
+            cache_to=caches.usable(given.cache_to, unusable),
             builder=given.builder,
             pull=bases.pull,
         ),
@@ -78,6 +80,16 @@ def make_job(client: Docker, given: Inputs) -> Job:
         test=given.test,
         test_identity=test_identity,
     )
+
+
+def _actions_cache_unusable(given: Inputs, *, is_engines_own: bool) -> str:
+    """Return why a cache of type=gha, where one is asked for, is left out; it only costs time."""
+    why = caches.why_unusable(
+        has_token=has_actions_cache(), is_shared=runner.on_gitea(), is_engines_own=is_engines_own
+    )
+    if why and any(map(caches.is_actions_cache, (*given.cache_from, *given.cache_to))):
+        runner.say(f"the cache of type=gha is left out: {why}")
+    return why
 
 
 def _labels(given: Inputs, fingerprint: str, test_identity: str) -> dict[str, str]:

@@ -10,27 +10,33 @@ from model_gitops.actions.build_push_image.job import Job, Result
 
 def write_report(job: Job, result: Result) -> None:
     """Write the outputs and the summary. `image` of the outputs names the digest where there is one."""
-    reference = f"{job.name}:{job.tags[0]}"
+    reference = f"{job.name}:{result.tags[0]}"
     if result.digest:
         reference += f"@{result.digest}"
     runner.write_outputs(
         {
             "image": reference,
-            "tag": job.tags[0],
+            "tag": result.tags[0],
             "digest": result.digest,
             "operation": result.operation,
             "metadata": json.dumps(result.metadata, sort_keys=True, separators=(",", ":")),
+            "fingerprint": job.fingerprint,
         }
     )
-    runner.write_summary(_summary(reference, result.operation, job))
+    runner.write_summary(_summary(reference, result, job))
 
 
-def _summary(reference: str, operation: str, job: Job) -> str:
+def _summary(reference: str, result: Result, job: Job) -> str:
     said = {
         "built": "Built and pushed" if job.push else "Built, not pushed",
         "reused": "Reused, not built",
     }
     test = "no smoke test"
     if job.test is not None:
-        test = "smoke-tested before the push" if operation == "built" else "passed this smoke test"
-    return f"### {said[operation]}: `{reference}`\n\n{test}; tags: {', '.join(f'`{one}`' for one in job.all_tags)}\n"
+        test = (
+            "smoke-tested before the push"
+            if result.operation == "built"
+            else "passed this smoke test"
+        )
+    tags = ", ".join(f"`{one}`" for one in result.tags)
+    return f"### {said[result.operation]}: `{reference}`\n\n{test}; tags: {tags}\n"

@@ -12,6 +12,7 @@ from model_gitops.adapters.tracing.image_registry import ImageRegistry
 from model_gitops.adapters.tracing.model_repository import ModelRepository
 from model_gitops.adapters.tracing.overlays import Overlays
 from model_gitops.adapters.tracing.pull_requests import PullRequests
+from model_gitops.adapters.tracing.signatures import Signatures
 from model_gitops.core.deploy.kustomization import Image
 from model_gitops.core.deploy.trailers import is_commit
 from model_gitops.core.flow.promotion import Environment, Promotion
@@ -41,6 +42,7 @@ class Gatherer:
     images: ImageRegistry
     repository: ModelRepository
     pulls: PullRequests
+    signatures: Signatures
     unasked: dict[str, str] = field(default_factory=dict)
 
     def environment(self, environment: Environment) -> Trace:
@@ -80,11 +82,13 @@ class Gatherer:
             environment=environment.name,
             deployed=deployed,
             stored=stored,
+            signature=self.signatures.of(deployed, unasked),
             source=source,
             version=repository.registered(deployed.says("model", promotion.model)),
             held=held.version if held else "",
             held_hash=held.model_hash if held else "",
             held_problem=held_problem,
+            held_since=repository.registry.spoken(promotion.model, environment.name),
             moves_early=self._moves_early(environment, held, unasked),
             repository=repository.name,
             image=promotion.image,

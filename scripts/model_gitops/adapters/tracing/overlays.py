@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -57,6 +58,11 @@ class Overlays:
             self._read[environment.name] = self._read_overlay(environment)
         return self._read[environment.name]
 
+    def image_of(self, fingerprint: str) -> str:
+        """Return the digest of promotion.yaml's image that was deployed with this content, or ""."""
+        folders = [check_path(one.overlay) for one in self.promotion.environments]
+        return self.repository.image_of(self.branch, fingerprint, self.promotion.image, folders)
+
     def before(self, environment: Environment, digest: str) -> Before | None:
         """Return how the environment before ran `digest`, if it did; None for the first one."""
         earlier = self.promotion.before(environment)
@@ -67,9 +73,11 @@ class Overlays:
         except InputError as error:
             return Before(earlier.name, problem=error.message)
         if one.image.digest == digest and digest in one.trailers.get("image-digest", ()):
-            return Before(earlier.name, one.path, one.commit)  # it still does
-        found = self.repository.find_deployment(self.branch, one.path, one.image.name, digest)
-        return Before(earlier.name, one.path, found)
+            return Before(earlier.name, one.path, one.commit, image=one.image)  # it still does
+        repository, name = self.repository, one.image.name
+        found = repository.find_deployment(self.branch, one.path, name, digest)
+        image = repository.image_at(found, one.path, name) if found else None
+        return Before(earlier.name, one.path, found, image=image)
 
     def _read_overlay(self, environment: Environment) -> Deployed:
         promotion, repository = self.promotion, self.repository
@@ -91,12 +99,14 @@ class Overlays:
         )
         if found is None:
             return replace(deployed, is_new=deployed.is_placeholder)
+        since = repository.landed(tip, found.commit)[1]
         return replace(
             deployed,
             commit=found.commit,
             recorded=repository.image_at(found.commit, file.path, entry.name),
             trailers=found.trailers,
-            since=repository.landed(tip, found.commit)[1],
+            since=since,
+            age=time.time() - since,
             is_new=deployed.is_placeholder and not repository.was_deployed(self.branch, file.path),
         )
 

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model_gitops import runner
-from model_gitops.adapters import docker, docker_config, git, github, scratch
+from model_gitops.adapters import git, github, registry_client
 from model_gitops.adapters.deploy_repository import check_secrets, connected
 from model_gitops.adapters.tracing.gatherer import Gatherer
 from model_gitops.adapters.tracing.image_registry import ImageRegistry
 from model_gitops.adapters.tracing.model_repository import ModelRepository
 from model_gitops.adapters.tracing.overlays import Overlays
 from model_gitops.adapters.tracing.pull_requests import PullRequests
+from model_gitops.adapters.tracing.signatures import Signatures
 from model_gitops.core.deploy.location import Location, is_slug, locate, server_of
 from model_gitops.core.flow.promotion import Promotion
 from model_gitops.core.gto import tags
-from model_gitops.core.image.names import registry_host
 from model_gitops.errors import InputError
 
 
@@ -31,6 +31,7 @@ class Credentials:
     source_token: str = ""
     username: str = ""
     password: str = ""
+    known_hosts: str = ""
 
 
 @contextmanager
@@ -57,8 +58,12 @@ def opened(
     place = _Place.of(checkout)
     location = _deploy_location(promotion, place.server_url, credentials.token, credentials.ssh_key)
     with (
-        connected(location, credentials.token, credentials.ssh_key) as deploy,
-        _registry_client(promotion, credentials) as client,
+        connected(
+            location, credentials.token, credentials.ssh_key, credentials.known_hosts
+        ) as deploy,
+        registry_client.opened(
+            promotion.image, credentials.username, credentials.password
+        ) as client,
     ):
         unasked = {}
         source_api = deploy_api = None
@@ -82,13 +87,19 @@ def opened(
                 promotion, checkout, registry, branches, place.repository, source_api
             ),
             pulls=PullRequests(source_api),
+            signatures=Signatures(promotion, client, tolerant=tolerant),
             unasked=unasked,
         )
 
 
 @contextmanager
 def opened_overlays(
-    promotion: Promotion, checkout: git.Git, token: str, ssh_key: str, deploy_branch: str
+    promotion: Promotion,
+    checkout: git.Git,
+    token: str,
+    ssh_key: str,
+    deploy_branch: str,
+    known_hosts: str = "",
 ) -> Iterator[Overlays]:
     """Open the deploy repository alone, for who asks only what an environment runs.
 
@@ -97,7 +108,7 @@ def opened_overlays(
     runner.mask(token)
     runner.mask(ssh_key)
     location = _deploy_location(promotion, _Place.of(checkout).server_url, token, ssh_key)
-    with connected(location, token, ssh_key) as deploy:
+    with connected(location, token, ssh_key, known_hosts) as deploy:
         name = location.slug or location.url
         overlays = Overlays(promotion, deploy, name, PullRequests(), deploy_branch)
         _ = overlays.branch
@@ -150,16 +161,3 @@ def _deploy_location(promotion: Promotion, server_url: str, token: str, ssh_key:
     location = locate(promotion.deploy_repository, server_url=server_url, ssh=bool(ssh_key))
     check_secrets(location, token, ssh_key, server_url)
     return location
-
-
-@contextmanager
-def _registry_client(promotion: Promotion, credentials: Credentials) -> Iterator[docker.Docker]:
-    host = registry_host(promotion.image)
-    with scratch.folder("model-gitops-trace-", runner.temporary_folder()) as made:
-        env = docker_config.private_config(made, host if credentials.password else None)
-        client = docker.Docker(env, say=runner.say)
-        if credentials.password:
-            client.login(
-                host, credentials.username or runner.context().sender, credentials.password
-            )
-        yield client

@@ -24,9 +24,11 @@ _DECIDING = frozenset(
         "model",
         "model-version",
         "model-hash",
+        "model-sha256",
         "source-repository",
         "source-commit",
         "image-digest",
+        "image-fingerprint",
         "rollback",
         "rollback-from",
     ]

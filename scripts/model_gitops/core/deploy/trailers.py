@@ -13,6 +13,38 @@ Trailers = tuple[tuple[str, str], ...]
 
 LONGEST_TRAILER = 1000
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_FINGERPRINT = re.compile(r"[0-9a-f]{40}")
+
+
+@dataclass(frozen=True)
+class _Form:
+    """How the value of a trailer looks that is read again; in `fix` stands `{key}` for its name."""
+
+    pattern: re.Pattern[str]
+    problem: str
+    fix: str
+
+
+_OF_A_COMMIT = _Form(
+    _COMMIT, "a commit is given by its full hash, in lowercase", "{key}: ${{ github.sha }}"
+)
+_FORMS = {
+    "source-commit": _OF_A_COMMIT,
+    "rollback-from": _OF_A_COMMIT,
+    "rollback": _Form(
+        re.compile("true|false"), "it is neither `true` nor `false`", "Rollback: true"
+    ),
+    "image-fingerprint": _Form(
+        _FINGERPRINT,
+        "a fingerprint is 40 lowercase hex digits",
+        "{key}: ${{ steps.image.outputs.fingerprint }}",
+    ),
+    "model-sha256": _Form(
+        re.compile(r"[0-9a-f]{64}"),
+        "a SHA-256 is 64 lowercase hex digits",
+        "{key}: ${{ steps.model.outputs.sha256 }}",
+    ),
+}
 
 
 def parse_trailers(lines: Iterable[str]) -> Trailers:
@@ -28,16 +60,9 @@ def parse_trailers(lines: Iterable[str]) -> Trailers:
             raise InputError.of(
                 "trailers", line, "the value is too long, or holds a control character"
             )
-        if (
-            key.lower() in ("source-commit", "rollback-from")
-            and value
-            and not _COMMIT.fullmatch(value)
-        ):
-            problem = "a commit is given by its full hash, in lowercase"
-            raise InputError.of("trailers", line, problem, fix=f"{key}: ${{{{ github.sha }}}}")
-        if key.lower() == "rollback" and value not in ("", "true", "false"):
-            problem = "it is neither `true` nor `false`"
-            raise InputError.of("trailers", line, problem, fix="Rollback: true")
+        form = _FORMS.get(key.lower())
+        if form and value and not form.pattern.fullmatch(value):
+            raise InputError.of("trailers", line, form.problem, fix=form.fix.replace("{key}", key))
         if value:
             found.append((key, value))
     return tuple(found)
@@ -113,6 +138,20 @@ def origin_of(trailers: Mapping[str, Sequence[str]]) -> Origin | None:
 def is_rollback(trailers: Mapping[str, Sequence[str]]) -> bool:
     """Whether this deployment goes back on purpose."""
     return trailers.get("rollback", [""])[-1] == "true"
+
+
+def digests_of(trailers: Mapping[str, Sequence[str]], fingerprint: str) -> tuple[str, ...]:
+    """Return the digests of the images that a deploy commit says have the content `fingerprint`.
+
+    A commit may set several images: fingerprint and digest belong together by their place. Where it
+    says more of the one than of the other nobody can tell, and there is none.
+    """
+    fingerprints = trailers.get("image-fingerprint") or ()
+    digests = trailers.get("image-digest") or ()
+    if len(fingerprints) != len(digests):
+        return ()
+    pairs = zip(fingerprints, digests, strict=True)
+    return tuple(digest for said, digest in pairs if said == fingerprint)
 
 
 def is_superseded(

@@ -93,6 +93,11 @@ def is_file_hash(value: str) -> bool:
     return _MD5.fullmatch(value) is not None and not value.endswith(".dir")
 
 
+def is_hash(value: str) -> bool:
+    """Whether `value` is an MD5, as DVC writes that of a file or a folder."""
+    return _MD5.fullmatch(value) is not None
+
+
 def manifest_hash(entries: Mapping[str, str]) -> str:
     """Return DVC's hash of a folder: of the list of its files (relative POSIX path → MD5)."""
     listing = [{"md5": entries[path], "relpath": path} for path in sorted(entries)]

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from model_gitops.core.flow import metrics
 from model_gitops.core.gto import tags
+from model_gitops.core.image.signature import Signer, is_public_key
 from model_gitops.errors import InputError, RefusedError
 
 _PATH = "overlays/{environment}"
@@ -91,6 +92,8 @@ class Promotion:
     allow_new_metrics: bool = False
     push_candidates: bool = True
     compare: Comparison = field(default_factory=Comparison)
+    # Who must have signed what a later environment takes over; None: nobody.
+    signatures: Signer | None = None
 
     def of_branch(self, branch: str) -> Environment | None:
         """Return the environment that `branch` stands for, or None."""
@@ -148,7 +151,7 @@ def parse(document: object, *, source: str = "promotion.yaml") -> Promotion:
     would refuse.
     """
     data: Any = document
-    _refuse_control_characters(data, source)
+    _refuse_control_characters({**data, "signatures": _without_key(data)}, source)
     deploy = data.get("deploy", {})
     approvals = data.get("approvals", 0)
     environments = tuple(
@@ -190,7 +193,34 @@ def parse(document: object, *, source: str = "promotion.yaml") -> Promotion:
             slices=compare.get("slices", ""),
             allow_pickle=compare.get("allow-pickle", False),
         ),
+        signatures=_signer(data["signatures"], source) if "signatures" in data else None,
     )
+
+
+def _without_key(data: Any) -> Any:
+    """Return what promotion.yaml says of signatures, less the key: that alone has several lines."""
+    return {key: one for key, one in data.get("signatures", {}).items() if key != "key"}
+
+
+def _signer(entry: Any, source: str) -> Signer:
+    signer = Signer(entry.get("key", ""), entry.get("identity", ""), entry.get("issuer", ""))
+    if signer.key:
+        if not is_public_key(signer.key):
+            raise InputError.of(
+                f"signatures.key (in {source})", signer.key, "it is no public key as PEM",
+                fix="key: | and below it, indented, the lines of cosign.pub, `-----BEGIN PUBLIC KEY-----` first",
+            )  # fmt: skip
+        if signer.identity or signer.issuer:
+            raise InputError(
+                f"{source}: `signatures` has both a key and an identity, and each is enough",
+                fix="give `key`, or `identity` and `issuer`",
+            )
+    elif not (signer.identity and signer.issuer):
+        raise InputError(
+            f"{source}: `signatures` does not say who must have signed",
+            fix="give `key`, or `identity` and `issuer`",
+        )
+    return signer
 
 
 def _overlay(entry: Any, template: str, source: str) -> str:

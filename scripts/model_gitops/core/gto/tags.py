@@ -349,6 +349,20 @@ class Registry:
             )
         return found.stage_holders()
 
+    def spoken(self, model: str, stage: str) -> int:
+        """Return when a tag last said what `stage` holds (Unix seconds); 0 where none does.
+
+        A deprecation of the model says it too: nothing.
+        """
+        return max(
+            (
+                event.tag.created
+                for event in self._events.get(model, ())
+                if event.parsed.stage == stage or event.parsed.action == "deprecate"
+            ),
+            default=0,
+        )
+
     def newest(self, model: str) -> int:
         """Return the time of the newest tag of `model`, in Unix seconds; 0 without any."""
         return max((event.tag.created for event in self._events.get(model, ())), default=0)

@@ -80,7 +80,7 @@ def registry_fix(name: str, message: str) -> str:
     """Return what to do about a registry's refusal, or an empty string."""
     host = registry_host(name) or "docker.io"
     if is_immutable(message):
-        return f"{host} does not let a tag move: give another `tag`, or `reuse: true` with unchanged content"
+        return f"{host} does not let a tag move: give another `tag`, or leave it out"
     if is_transient(message):
         return f"check that {host} can be reached from this runner, and run the job again"
     if is_denied(message):

@@ -14,8 +14,7 @@ _NAME = re.compile(rf"(?:{_HOST}/)?{_PART}(?:/{_PART})*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _LONGEST_NAME = 255
-# Of the tags that this project writes beside the ones asked for.
-_FINGERPRINT_TAG = "fp-"
+_LONGEST_TAG = 128
 
 
 def check_name(value: str) -> str:
@@ -83,13 +82,8 @@ def registry_host(name: str) -> str:
 def check_tag(value: str, *, input_name: str = "tag") -> str:
     """Return a tag that a registry accepts. Raises InputError with the fix."""
     if _TAG.fullmatch(value):
-        if re.fullmatch(rf"{_FINGERPRINT_TAG}[0-9a-f]{{40}}", value):
-            raise InputError.of(
-                input_name, value, "tags of this form are the content fingerprints that this action writes",
-                fix=f"{input_name}: {value.removeprefix(_FINGERPRINT_TAG)}",
-            )  # fmt: skip
         return value
-    mended = re.sub(r"[^A-Za-z0-9_.-]+", "-", value).strip(".-")[:128] or "v1"
+    mended = re.sub(r"[^A-Za-z0-9_.-]+", "-", value).strip(".-")[:_LONGEST_TAG] or "v1"
     problem = "a tag is 1 to 128 of letters, digits, `_`, `.` and `-`, and starts with none of `.-`"
     raise InputError.of(input_name, value, problem, fix=f"{input_name}: {mended}")
 
@@ -115,6 +109,7 @@ def is_reference_of_image(value: str) -> bool:
     return _NAME.fullmatch(name) is not None and (not at or is_digest(digest))
 
 
-def fingerprint_tag(value: str) -> str:
-    """Return the tag that carries a fingerprint in the registry."""
-    return _FINGERPRINT_TAG + value
+def tag_of_its_own(tag: str, digest: str) -> str:
+    """Return a tag that starts as `tag` does and that only the image of this digest has."""
+    end = f"-{digest.partition(':')[2][:12]}"
+    return tag[: _LONGEST_TAG - len(end)] + end

@@ -1,4 +1,4 @@
-"""An image that a registry has: what buildx says of it, and whether it takes the place of a build."""
+"""An image that a registry has, as buildx tells it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from model_gitops.core.image.labels import FINGERPRINT_LABEL
 from model_gitops.core.image.names import is_digest
 from model_gitops.errors import ExternalError
 
@@ -18,19 +17,6 @@ class Published:
 
     digest: str
     labels: Mapping[str, str] = field(default_factory=dict)
-
-
-def reusable(
-    tagged: Published | None, fingerprinted: Published | None, wanted: str
-) -> Published | None:
-    """Return the image to use in place of a build, or None.
-
-    An image under the wanted tag counts only when its label says that it is of the same content:
-    a tag that moves (`latest`) must not bring back yesterday's image for ever.
-    """
-    if tagged is not None and tagged.labels.get(FINGERPRINT_LABEL) == wanted:
-        return tagged
-    return fingerprinted
 
 
 def published(inspected: Any) -> Published:

@@ -9,7 +9,7 @@ from model_gitops.core.deploy.kustomization import Image
 from model_gitops.core.deploy.trailers import Origin, origin_of
 from model_gitops.core.dvc.pipeline import Recipe
 from model_gitops.core.flow.promotion import Promotion
-from model_gitops.core.image.labels import MODEL_LABELS, REVISION_LABEL
+from model_gitops.core.image.labels import FINGERPRINT_LABEL, MODEL_LABELS, REVISION_LABEL
 from model_gitops.errors import InputError
 
 # Tags that stand in a new overlay until the first deployment.
@@ -21,7 +21,7 @@ class Deployed:
     """What an overlay sets, and the deploy commit that set it.
 
     `recorded` is the image as that commit has it, None where no such commit is found. `since` is
-    when it landed on the branch, in Unix seconds. `waiting` are the trailers of our own pull request
+    when it landed on the branch, in Unix seconds, and `age` the seconds since then. `waiting` are the trailers of our own pull request
     that is not merged yet, empty where none is open. `overruled` is another entry of the overlay
     that changes this image too. `is_new` says that no deployment ever changed this file.
     """
@@ -34,6 +34,7 @@ class Deployed:
     recorded: Image | None = None
     trailers: Mapping[str, Sequence[str]] = field(default_factory=dict)
     since: int = 0
+    age: float = 0
     waiting: Mapping[str, Sequence[str]] = field(default_factory=dict)
     overruled: Image | None = None
     is_new: bool = False
@@ -103,6 +104,11 @@ class Stored:
     def model_name(self) -> str:
         """The model's name that the image's label says."""
         return self.labels.get(f"{MODEL_LABELS}.name", "")
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of the image's content that its label says."""
+        return self.labels.get(FINGERPRINT_LABEL, "")
 
     @property
     def revision(self) -> str:
@@ -178,13 +184,26 @@ class Pull:
 class Before:
     """The environment before, and the deploy commit by which it ran the same digest.
 
-    `path` is its kustomization. `commit` is empty where it never ran it; `problem` says why nobody
-    can tell.
+    `path` is its kustomization, and `image` what that commit set there. `commit` is empty where it
+    never ran it; `problem` says why nobody can tell.
     """
 
     environment: str
     path: str = ""
     commit: str = ""
+    problem: str = ""
+    image: Image | None = None
+
+
+@dataclass(frozen=True)
+class Signed:
+    """What was asked of a deployed image's signature: who must have made it, and what it must say.
+
+    `problem` is why there is no such signature, empty where there is one.
+    """
+
+    by: str
+    says: str = ""
     problem: str = ""
 
 
@@ -194,7 +213,8 @@ class Trace:
 
     What was not asked for, or has no place here, is None; `unasked` says why, by the link's end.
     `held` is the version that the environment's stage holds, empty for none, `held_hash` its model
-    and `held_problem` why that can't be said. `moves_early` says, where pull requests move the stage
+    and `held_problem` why that can't be said; `held_since` is when a tag last said so, in Unix
+    seconds. `moves_early` says, where pull requests move the stage
     before they merge, whether one with the held model is open; None for the other rule, and
     `unasked` where nobody could tell. `image` is promotion.yaml's, `tagged` the digest that its tag
     of the source commit names. `by_pull` says whether only a merged pull request may deploy here,
@@ -214,6 +234,7 @@ class Trace:
     held: str | None = None
     held_hash: str = ""
     held_problem: str = ""
+    held_since: int = 0
     moves_early: bool | None = None
     image: str = ""
     tagged: str = ""
@@ -224,6 +245,8 @@ class Trace:
     recipe: Recipe | None = None
     pull: Pull | None = None
     deploy_pull: Pull | None = None
+    # None where promotion.yaml demands no signature.
+    signature: Signed | None = None
     unasked: Mapping[str, str] = field(default_factory=dict)
 
 

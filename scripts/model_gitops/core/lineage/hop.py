@@ -13,14 +13,15 @@ from model_gitops.errors import RefusedError
 class Promoted:
     """What an environment runs, as its deploy commit says: the image to take over, and its model.
 
-    `image` is `name:tag@digest`. `version` is GTO's, `fingerprint` that of the image's content; each
-    is empty where the deploy commit does not say it.
+    `image` is `name:tag@digest`. `version` is GTO's, `fingerprint` that of the image's content,
+    `sha256` the model's; each is empty where the deploy commit does not say it.
     """
 
     image: str
     model_hash: str
     version: str = ""
     fingerprint: str = ""
+    sha256: str = ""
 
 
 def running(before: Deployed, environment: str, *, model: str, image: str) -> Promoted:
@@ -59,6 +60,7 @@ def running(before: Deployed, environment: str, *, model: str, image: str) -> Pr
         model_hash=before.says("model-hash", model),
         version=version,
         fingerprint=before.says("image-fingerprint", model),
+        sha256=before.says("model-sha256", model),
     )
 
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from model_gitops.core.deploy.trailers import is_commit
-from model_gitops.core.image.labels import FINGERPRINT_LABEL
-from model_gitops.core.lineage import pulls
+from model_gitops.core.lineage import pulls, stages
 from model_gitops.core.lineage.facts import Deployed, Registered, Source, Stored, Trace
-from model_gitops.core.lineage.link import Link
-from model_gitops.core.lineage.link import made as _link
+from model_gitops.core.lineage.link import Link, made
 
 # How long a new commit of the same model may wait for its deployment, in seconds: a job may queue,
 # or wait for a person's approval.
@@ -31,6 +29,7 @@ def _links(trace: Trace) -> Iterator[Link]:
     yield from _image(trace)
     if deployed is not None and trace.stored is not None and trace.stored.digest:
         yield from _fingerprint(trace, deployed, trace.stored)
+    yield from _signature(trace)
     if deployed is not None and (source is not None or deployed.recorded is not None):
         yield _origin(deployed, source)
         yield from _repository(trace, deployed)
@@ -40,7 +39,7 @@ def _links(trace: Trace) -> Iterator[Link]:
         if source.tip:
             yield _branch(deployed, source)
     if source is not None and source.edited:
-        yield _link(
+        yield made(
             ("checkout", "source commit"),
             f"the checkout has edited {', '.join(source.edited)}",
             f"commit {source.commit[:12]} has them otherwise",
@@ -52,7 +51,7 @@ def _links(trace: Trace) -> Iterator[Link]:
         yield _version(trace, version, source)
         yield from _sha256(trace, deployed, version)
     if trace.environment and trace.held is not None:
-        yield _stage(trace)
+        yield stages.link_of(trace, PATIENCE)
     if source is not None and source.known:
         yield from _recipe(trace, source)
     yield from pulls.links(trace)
@@ -66,7 +65,7 @@ def _overlay(deployed: Deployed) -> Link:
         f" the edit of {deployed.path}"
     )
     if deployed.recorded is None:
-        return _link(ends, left, "no deploy commit is found that set it", False, fix=fix)
+        return made(ends, left, "no deploy commit is found that set it", False, fix=fix)
     digests = ", ".join(deployed.trailers.get("image-digest", ())) or "no Image-Digest"
     right = f"commit {deployed.commit[:12]} set {deployed.recorded.reference} and says {digests}"
     holds = (
@@ -74,14 +73,14 @@ def _overlay(deployed: Deployed) -> Link:
         and deployed.recorded == deployed.image
         and deployed.image.digest in deployed.trailers.get("image-digest", ())
     )
-    return _link(ends, left, right, holds, fix=fix)
+    return made(ends, left, right, holds, fix=fix)
 
 
 def _rendered(trace: Trace, deployed: Deployed) -> Iterator[Link]:
     """Yield what is wrong with the image that kustomize makes of the entry: nothing as a rule."""
     left = f"{deployed.path} sets {deployed.image.reference}"
     if deployed.overruled is not None:
-        yield _link(
+        yield made(
             ("overlay", "rendered image"),
             left,
             f"the entry `name: {deployed.overruled.name}` is for it too, and makes it"
@@ -90,7 +89,7 @@ def _rendered(trace: Trace, deployed: Deployed) -> Iterator[Link]:
             fix=f"remove that entry from {deployed.path}: kustomize reads its name as an expression",
         )
     if trace.image and deployed.name != trace.image:
-        yield _link(
+        yield made(
             ("overlay", "promotion.yaml"), left, f"promotion.yaml says image: {trace.image}", False,
             fix=f"newName: {trace.image} in {deployed.path}, or `image: {deployed.name}` in promotion.yaml",
         )  # fmt: skip
@@ -104,13 +103,13 @@ def _before(trace: Trace, deployed: Deployed) -> Iterator[Link]:
     ends = ("overlay", "environment before")
     left = f"{deployed.path} sets {deployed.image.reference}"
     if before.problem:
-        yield _link(
+        yield made(
             ends, left, f"what {before.environment} ran can't be said: {before.problem}", None
         )
     elif before.commit:
-        yield _link(ends, left, f"commit {before.commit[:12]} set it in {before.path}", True)
+        yield made(ends, left, f"commit {before.commit[:12]} set it in {before.path}", True)
     else:
-        yield _link(
+        yield made(
             ends, left, f"no deploy commit ever set that digest in {before.path}: {before.environment}"
             " never ran it", False,
             fix=f"deploy to {before.environment} first, then promote what it runs; find out who"
@@ -122,8 +121,8 @@ def _fingerprint(trace: Trace, deployed: Deployed, stored: Stored) -> Iterator[L
     """Yield whether the image has the content that the deploy commit says, where that says one."""
     if not (said := deployed.says("image-fingerprint", trace.model)):
         return
-    labelled = stored.labels.get(FINGERPRINT_LABEL, "")
-    yield _link(
+    labelled = stored.fingerprint
+    yield made(
         ("deploy commit", "image"),
         f"commit {deployed.commit[:12]} says Image-Fingerprint {said}",
         f"the image's label says {labelled or 'no fingerprint'}",
@@ -138,7 +137,7 @@ def _image(trace: Trace) -> Iterator[Link]:
     if stored is None:
         if deployed is not None:
             left = f"{deployed.path} sets {deployed.image.reference}"
-            yield _link(
+            yield made(
                 ends, left, trace.unasked.get("registry", "the registry was not asked"), None
             )
         return
@@ -147,7 +146,7 @@ def _image(trace: Trace) -> Iterator[Link]:
         return
     label = f"the image's label says {stored.model_hash or 'nothing of a model'}"
     if stored.model_name and stored.model_name != trace.model:
-        yield _link(
+        yield made(
             ("image", "model"), f"the image's label says model {stored.model_name}",
             f"promotion.yaml says model: {trace.model}", False,
             fix="deploy again from this repository, and find out who set another image",
@@ -157,7 +156,7 @@ def _image(trace: Trace) -> Iterator[Link]:
     ends, built = ("image", "build commit"), trace.built
     if built is None:
         said = repr(stored.revision) if stored.revision else "nothing"
-        yield _link(
+        yield made(
             ends, f"the image's label says {said} of its revision", "that is no commit's hash", False,
             fix="build the image with build-push-image, which labels it",
         )  # fmt: skip
@@ -165,7 +164,7 @@ def _image(trace: Trace) -> Iterator[Link]:
         yield _same_model(ends, label, stored.model_hash, built)
     else:
         right = "that commit is gone from the repository (a squashed branch that was deleted?)"
-        yield _link(ends, f"the image was built from {built.commit[:12]}", right, None)
+        yield made(ends, f"the image was built from {built.commit[:12]}", right, None)
 
 
 def _registry(ends: tuple[str, str], deployed: Deployed | None, stored: Stored) -> Link:
@@ -173,14 +172,14 @@ def _registry(ends: tuple[str, str], deployed: Deployed | None, stored: Stored) 
     left = f"{deployed.path} pins {asked or 'no digest'}" if deployed else f"the image is {asked}"
     if not asked:
         fix = "deploy again with bump-kustomize-tag, which pins the digest"
-        return _link(ends, left, "a tag alone may move", False, fix=fix)
+        return made(ends, left, "a tag alone may move", False, fix=fix)
     if not stored.digest:
-        return _link(
+        return made(
             ends, left, f"the registry has no {stored.name}@{asked}, or does not show it", False,
             fix="log in to the registry (`username`, `password`); is the image gone? Deploy again",
         )  # fmt: skip
     named = f"{stored.name}:{stored.tag}" if stored.tag else f"{stored.name}@{stored.digest}"
-    return _link(
+    return made(
         ends,
         left,
         f"the registry's {named} is {(stored.tag_digest or 'not there') if stored.tag else 'there'}",
@@ -190,11 +189,27 @@ def _registry(ends: tuple[str, str], deployed: Deployed | None, stored: Stored) 
     )
 
 
+def _signature(trace: Trace) -> Iterator[Link]:
+    """Yield whether the image is signed as promotion.yaml demands: nothing where it demands nothing."""
+    ends, signed = ("image", "signature"), trace.signature
+    if signed is not None:
+        yield made(
+            ends,
+            f"promotion.yaml demands that {signed.by} signed {signed.says or 'it'}",
+            signed.problem or "there is such a signature",
+            not signed.problem,
+            fix="run deploy.yml of the first environment's branch again, which signs what has no signature"
+            " (build-push-image with `sign`); and find out who deployed it without",
+        )
+    elif why := trace.unasked.get("signature"):
+        yield made(ends, "promotion.yaml demands a signature", why, None)
+
+
 def _same_model(ends: tuple[str, str], left: str, found: str, source: Source) -> Link:
     right = source.problem or (
         f"dvc.lock of {source.commit[:12]} says {source.model_hash} for {source.model_path}"
     )
-    return _link(
+    return made(
         ends,
         left,
         right,
@@ -207,19 +222,20 @@ def _tagged(trace: Trace, deployed: Deployed, source: Source) -> Link:
     """The image is the one that was made for the source commit: its tag is that commit's hash."""
     ends, tag = ("image", "source commit"), deployed.image.tag
     if is_commit(tag):
-        return _link(
+        return made(
             ends,
             f"{deployed.path} sets tag {tag}",
             f"commit {deployed.commit[:12]} says Source-Commit {source.commit}",
-            tag == source.commit,
+            tag == source.commit
+            or (trace.before is not None and trace.before.image == deployed.image),
             fix=f"deploy again from {source.branch or 'its branch'}, and find out which was changed",
         )
     named = f"{trace.image}:{source.commit}"
     left = f"{deployed.path} pins {deployed.image.digest or 'no digest'}"
     if not trace.tagged:
         why = trace.unasked.get("registry") or f"the registry has no tag {named}"
-        return _link(ends, left, why, None)
-    return _link(
+        return made(ends, left, why, None)
+    return made(
         ends,
         left,
         f"the registry's {named} is {trace.tagged}",
@@ -234,13 +250,13 @@ def _repository(trace: Trace, deployed: Deployed) -> Iterator[Link]:
     if said and trace.repository and said.lower() != trace.repository.lower():
         left = f"commit {deployed.commit[:12]} says Source-Repository {said}"
         right = f"the commit was looked for in {trace.repository}: was it renamed?"
-        yield _link(("deploy commit", "model repository"), left, right, None)
+        yield made(("deploy commit", "model repository"), left, right, None)
 
 
 def _origin(deployed: Deployed, source: Source | None) -> Link:
     ends = ("deploy commit", "source commit")
     if source is None:
-        return _link(
+        return made(
             ends,
             f"commit {deployed.commit[:12]} says no Source-Repository and Source-Commit",
             "what it deploys can't be said",
@@ -250,21 +266,21 @@ def _origin(deployed: Deployed, source: Source | None) -> Link:
         )
     left = f"commit {deployed.commit[:12]} says Source-Commit {source.commit[:12]}"
     if not source.known:
-        return _link(
+        return made(
             ends, left, "the model repository has no such commit", False,
             fix="was history rewritten? Deploy again from a commit of the branch",
         )  # fmt: skip
     if not source.tip and source.on_branch is False:
-        return _link(
+        return made(
             ends, left, f"the server has no branch {source.branch}", False,
             fix=f"git push origin {source.commit}:refs/heads/{source.branch} gives it back",
         )  # fmt: skip
     if source.on_branch is None:
-        return _link(
+        return made(
             ends, left, f"whether it is on {source.branch} can't be told from this checkout", None
         )
     place = "is on" if source.on_branch else "is not on"
-    return _link(
+    return made(
         ends,
         left,
         f"{source.commit[:12]} {place} branch {source.branch}",
@@ -276,7 +292,7 @@ def _origin(deployed: Deployed, source: Source | None) -> Link:
 def _deployed_model(trace: Trace, deployed: Deployed, source: Source) -> Link:
     said = deployed.says("model-hash", trace.model)
     if not said:
-        return _link(
+        return made(
             ("deploy commit", "model"),
             f"commit {deployed.commit[:12]} says no Model-Hash",
             f"dvc.lock of {source.commit[:12]} says {source.model_hash or 'none'}",
@@ -291,7 +307,7 @@ def _branch(deployed: Deployed, source: Source) -> Link:
     left = f"{source.branch} is at {source.tip[:12]} with model {source.tip_hash or 'unknown'}"
     right = f"{source.commit[:12]} with model {source.model_hash or 'unknown'} is deployed"
     if source.tip == source.commit:
-        return _link(ends, left, right, True)
+        return made(ends, left, right, True)
     if source.tip_taken_back:
         return Link(ends, left, f"{right}, by a rollback", "pending")
     same = bool(source.model_hash) and source.tip_hash == source.model_hash
@@ -299,7 +315,7 @@ def _branch(deployed: Deployed, source: Source) -> Link:
         return Link(ends, left, right, "pending", fix=_run_deploy(source))
     if deployed.proposes("source-commit") == source.tip:
         return Link(ends, left, f"{right}; the deploy pull request waits to be merged", "pending")
-    return _link(ends, left, right, False, fix=_run_deploy(source))
+    return made(ends, left, right, False, fix=_run_deploy(source))
 
 
 def _run_deploy(source: Source) -> str:
@@ -312,22 +328,22 @@ def _run_deploy(source: Source) -> str:
 def _version(trace: Trace, version: Registered, source: Source | None) -> Link:
     ends = ("version", "model")
     if version.model != trace.model:
-        return _link(
+        return made(
             ends, f"the deploy commit says {version.name}", f"promotion.yaml says model: {trace.model}",
             False, fix="deploy again from this repository, and find out who deployed another model",
         )  # fmt: skip
     if not version.commit:
-        return _link(
+        return made(
             ends, f"the deploy commit says {version.name}", "the registry has no such version", False,
             fix=f"git push origin refs/tags/{version.tag or version.name}, from a clone that has it",
         )  # fmt: skip
     left = f"{version.tag} is at {version.commit[:12]} with model {version.model_hash or 'none'}"
     if source is None:
-        return _link(ends, left, "no source commit is known", None)
+        return made(ends, left, "no source commit is known", None)
     if not source.known:
-        return _link(ends, left, f"{source.commit[:12]} is not in the repository", None)
+        return made(ends, left, f"{source.commit[:12]} is not in the repository", None)
     right = source.problem or f"dvc.lock of {source.commit[:12]} says {source.model_hash}"
-    return _link(
+    return made(
         ends,
         left,
         right,
@@ -342,7 +358,7 @@ def _sha256(trace: Trace, deployed: Deployed, version: Registered) -> Iterator[L
     said = deployed.says("model-sha256", trace.model)
     if not (said or version.sha256) or version.model != trace.model:
         return
-    yield _link(
+    yield made(
         ("deploy commit", "version"),
         f"commit {deployed.commit[:12]} says {f'Model-SHA256 {said}' if said else 'no Model-SHA256'}",
         f"{version.tag or version.name} records {f'SHA-256 {version.sha256}' if version.sha256 else 'no SHA-256'}",
@@ -350,41 +366,6 @@ def _sha256(trace: Trace, deployed: Deployed, version: Registered) -> Iterator[L
         fix="two files have the same MD5: find out which one was tested (`sha256sum` where the model was"
         " trained), and deploy that one",
     )
-
-
-def _stage(trace: Trace) -> Link:
-    ends, version, deployed = ("stage", "version"), trace.version, trace.deployed
-    left = f"{trace.model}#{trace.environment} holds {trace.held or 'no version'}"
-    if trace.held_problem:
-        left = f"what {trace.model}#{trace.environment} holds can't be said"
-        return _link(ends, left, trace.held_problem, False, fix="delete the wrong tag of the two")
-    if version is None:
-        # A deployment by hand, or one without the trailer: the models can be compared all the same.
-        known = trace.source.model_hash if trace.source else ""
-        right = f"the deploy commit names no version; its model is {known or 'not known'}"
-        holds = trace.held_hash == known if known and trace.held_hash else None
-        return _link(ends, f"{left}, model {trace.held_hash or 'none'}", right, holds, fix=_ASSIGN)
-    right = f"{version.name} is deployed"
-    if trace.held == version.version and trace.model == version.model:
-        return _link(ends, left, right, True)
-    if deployed and deployed.proposes("model") == f"{trace.model}@{trace.held}":
-        return Link(ends, left, f"{right}; the deploy pull request waits to be merged", "pending")
-    early = "`stage-on: pull_request` moves the stage while a pull request is open"
-    if trace.moves_early:
-        return Link(ends, left, f"{right}; {early}", "pending")
-    if why := trace.unasked.get("open pull requests"):
-        return _link(ends, left, f"{right}; {early}, and none was asked for: {why}", None)
-    return _link(
-        ends,
-        left,
-        right,
-        False,
-        fix=f"model-gitops gto-register-stage --model {trace.model} --version {version.version}"
-        f" --stage {trace.environment}, if what is deployed is right; else deploy the stage's version",
-    )
-
-
-_ASSIGN = "run deploy.yml of the environment's branch again: it deploys, and assigns the stage"
 
 
 def _recipe(trace: Trace, source: Source) -> Iterator[Link]:
@@ -395,14 +376,14 @@ def _recipe(trace: Trace, source: Source) -> Iterator[Link]:
     if recipe.problems:
         for problem in recipe.problems:
             said, _, found = problem.partition(", and ")
-            yield _link(
+            yield made(
                 ends, said, found or "it can't be read", False,
                 fix="dvc repro, then commit dvc.lock: the files of this commit did not make this model",
             )  # fmt: skip
     elif recipe.checked:
-        yield _link(ends, left, f"{recipe.checked} hashes and params of the commit agree", True)
+        yield made(ends, left, f"{recipe.checked} hashes and params of the commit agree", True)
     elif not recipe.unchecked:
-        yield _link(
+        yield made(
             ends,
             left,
             "no stage of dvc.lock made it: what it was made of is not recorded here",
@@ -412,4 +393,4 @@ def _recipe(trace: Trace, source: Source) -> Iterator[Link]:
         shown = "; ".join(recipe.unchecked[:_MOST_SHOWN])
         more = len(recipe.unchecked) - _MOST_SHOWN
         rest = f"; and {more} more" if more > 0 else ""
-        yield _link(ends, left, f"nothing can be held against {shown}{rest}", None)
+        yield made(ends, left, f"nothing can be held against {shown}{rest}", None)

@@ -289,6 +289,7 @@ def _detail(trace: Trace, end: str) -> str:
         "branch": source.branch if source else "",
         "model": f"{trace.model} {source.model_hash[:12]}" if source else trace.model,
         "version": version.name if version else "",
+        "signature": trace.signature.by if trace.signature else "",
         "stage": f"{trace.model} {trace.environment}",
         "pull request": f"no. {trace.pull.number}" if trace.pull else "",
         "hop": f"{trace.pull.head} to {trace.pull.base}" if trace.pull else "",

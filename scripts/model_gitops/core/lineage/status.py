@@ -9,6 +9,7 @@ from typing import Any
 from model_gitops.core.flow.metrics import direction, format_number
 from model_gitops.core.flow.promotion import Promotion
 from model_gitops.core.gto.tags import precedence
+from model_gitops.core.lineage import stages
 from model_gitops.core.lineage.facts import Trace
 from model_gitops.core.lineage.link import Link, broken
 from model_gitops.core.lineage.report import iso, moment, plain, pull_data
@@ -105,6 +106,16 @@ def _next(before: Status, status: Status) -> str:
         return "" if older else before.version
     commit = before.trace.source.commit[:12] if before.trace and before.trace.source else ""
     return f"{before.version} with the code of {commit}" if commit else before.version
+
+
+def unassigned(model: str, statuses: Sequence[Status]) -> list[dict[str, str]]:
+    """Return the stages whose version runs and no tag says so yet, as gto-register-stage takes them."""
+    found = [(one, stages.unassigned(one.trace, one.links)) for one in statuses if one.trace]
+    return [
+        {"model": model, "stage": one.environment, "version": version}
+        for one, version in found
+        if version
+    ]
 
 
 def text(model: str, statuses: Sequence[Status], notes: Sequence[str] = ()) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from urllib.parse import quote, unquote
 
@@ -179,19 +179,21 @@ def verdict(facts: Facts, compared: Comparison) -> str:
     return f"{count}, none of them changed, compared with {against}."
 
 
-def head(facts: Facts, compared: Comparison) -> str:
-    """Return the report's heading with its verdict."""
+def heading(facts: Facts) -> str:
+    """Return the report's heading."""
     subject = escape(facts.model) if facts.model else ""
     if subject and facts.environment:
         subject = f"{subject} → {escape(facts.environment)}"
     title = escape(facts.title)
-    lines = [f"## {title}: {subject}" if subject else f"## {title}"]
-    if facts.compared:
-        lines += ["", verdict(facts, compared)]
-    lines += (
-        ["", *(f"> {escape(note, longest=600)}  " for note in facts.notes)] if facts.notes else []
-    )
-    return "\n".join(lines)
+    return f"## {title}: {subject}" if subject else f"## {title}"
+
+
+def summary(facts: Facts, compared: Comparison) -> str:
+    """Return the verdict on the metrics, and what could not be compared; empty for nothing to say."""
+    lines = [verdict(facts, compared)] if facts.compared else []
+    if facts.notes:
+        lines += ["", *(f"> {escape(note, longest=600)}  " for note in facts.notes)]
+    return "\n".join(lines).strip("\n")
 
 
 def foot(facts: Facts) -> str:
@@ -329,6 +331,8 @@ def assemble(
 class Report:
     """All that a report tells; `body` is the project's own Markdown, `closing` its last line.
 
+    `opening` is Markdown of ours, which comes first.
+
     In `body` the address of a picture of ours begins with PICTURE.
     """
 
@@ -338,6 +342,7 @@ class Report:
     pictures: Sequence[Picture] = ()
     body: str = ""
     closing: str = ""
+    opening: str = ""
 
     def write(
         self,
@@ -358,16 +363,24 @@ class Report:
             picture = Picture(alternative, address.removeprefix(PICTURE))
             return f"![{alternative}]({link(picture)})" if link else f"*{alternative}* (not shown)"
 
-        sections = body_sections(replace_images(self.body, illustration))
+        top, sections = [heading(self.facts)], body_sections(self.opening)
+        # That a promotion has no metrics is for its gate to say.
+        counts = self.facts.compared and (self.metrics.total > 0 or not sections)
+        said = summary(replace(self.facts, compared=counts), self.metrics)
+        if not sections:
+            top.append(said)
+        elif said:
+            sections.append(Section("summary", said))
+        sections += body_sections(replace_images(self.body, illustration))
         if self.metrics.table:
             sections.append(Section("metrics", f"### Metrics\n\n{self.metrics.table}"))
         if self.params.table:
             sections.append(Section("params", f"### Params that changed\n\n{self.params.table}"))
         if self.pictures and link:
             sections.append(plots_section(self.pictures, link))
-        opening = head(self.facts, self.metrics)
         if notice:
-            opening += f"\n\n> {escape(notice, longest=900)}"
+            top.append(f"> {escape(notice, longest=900)}")
+        opening = "\n\n".join(part for part in top if part)
         closing = "\n\n".join(part for part in (foot(self.facts), self.closing) if part)
         return assemble(opening, sections, closing, limit=limit, unit=unit)
 

@@ -4,7 +4,8 @@ Called by report-fork.yml, which has a token that may comment, from the default 
 The fork's author can put anything into the artifact, so it is only data: size, names and encoding
 are limited, nothing is written to disk under a name from it, the pull request that it names must be
 the one that GitHub says this run was for, and its Markdown is quoted without links, mentions or
-HTML. It needs Python's standard library only.
+HTML. Before that it says, in our own voice, which files of the change decide what runs. It needs
+Python's standard library only.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import urllib.error
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -33,6 +34,14 @@ LARGEST_REPORT = 256 * 1024  # bytes
 LONGEST = 30_000  # characters of the report that are shown
 TIMEOUT = 30  # seconds
 WAITS = (1, 4, 16)  # seconds between tries
+# What decides which code runs, what is deployed and what is compared. Paths or, with `/`, folders.
+SENSITIVE = (
+    "promotion.yaml", ".github/", "Dockerfile", ".dockerignore", ".dvc/", ".dvcignore", "dvc.yaml",
+    "Makefile", "requirements/", "tests/smoke.yaml", "tests/smoke-request.json", ".gitattributes",
+    "CODEOWNERS",
+)  # fmt: skip
+MOST_PAGES = 30  # of 100 files: GitHub lists no more
+MOST_NAMES = 30  # sensitive files that are named
 # Invisible, and enough to keep `@name`, `#1`, `](` and `https://` from being a mention or a link.
 JOINER = "\u2060"
 T = TypeVar("T")
@@ -175,18 +184,75 @@ def neutralise(markdown: str) -> str:
     text = re.sub(r"\](?=\s*[(\[:])", f"]{JOINER}", text)
     text = re.sub(r"(@|#(?=\w)|\bGH-|www(?=\.))", rf"\1{JOINER}", text, flags=re.IGNORECASE)
     text = re.sub(r"(https?|ftp|mailto|xmpp):", rf"\1{JOINER}:", text, flags=re.IGNORECASE)
-    # A diagram's language draws what it likes.
-    text = re.sub(r"^(\s*(?:`{3,}|~{3,})).*$", r"\1", text, flags=re.MULTILINE)
+    # A diagram's language draws what it likes; a block may also stand in a list or a quotation.
+    item = r"(?:(?:[-*+]|\d{1,9}[.)])[ \t]+|>[ \t]?)"
+    text = re.sub(
+        rf"^([ \t]*{item}*[ \t]*(?:`{{3,}}(?=[^`\n]*$)|~{{3,}})).*$",
+        r"\1",
+        text,
+        flags=re.MULTILINE,
+    )
+    # `[!NOTE]` at a quotation's start is an alert, in GitHub's voice.
+    text = text.replace("[!", f"[{JOINER}!")
+    # A bare hash is a link to that commit, with its message when pointed at.
+    text = re.sub(r"(?<![\w.])([0-9a-f]{4})([0-9a-f]{3,60})(?!\w)", rf"\1{JOINER}\2", text)
     return "\n".join(f"> {line}".rstrip() for line in text.strip("\n").split("\n"))
 
 
-def compose(report: str, run: Any, server: str, repository: str) -> str:
-    """Return the comment's text: what GitHub says of the run, then what the fork's run says."""
+def sensitive(names: Iterable[str]) -> list[str]:
+    """Return those of the changed files that decide what runs, sorted."""
+    return sorted(
+        name
+        for name in set(names)
+        if name in SENSITIVE
+        or name.startswith(tuple(one for one in SENSITIVE if one.endswith("/")))
+        or name.rpartition("/")[2] in (".gitattributes", "CODEOWNERS", "Dockerfile", "dvc.yaml")
+    )
+
+
+def warning(names: Sequence[str], *, all_seen: bool) -> str:
+    """Return our own words on the sensitive files that a change touches; empty for none."""
+    said = ""
+    if names:
+        shown = [f"`{_in_code(name)}`" for name in names[:MOST_NAMES]]
+        if len(names) > MOST_NAMES:
+            shown.append(f"and {len(names) - MOST_NAMES} more")
+        said = (
+            "⚠️ This change touches files that decide what runs, and with which rules:"
+            f" {', '.join(shown)}. Read these first.\n\n"
+        )
+    if not all_seen:
+        said += "⚠️ The change has more files than GitHub lists: look at all of it.\n\n"
+    return said
+
+
+def _in_code(name: str) -> str:
+    """A file's name is its author's: nothing in it ends the code span, or the line."""
+    return "".join(one if one.isprintable() and one != "`" else "?" for one in name)[:200]
+
+
+def changed_files(api: Api, number: int) -> tuple[list[str], bool]:
+    """Return a pull request's files, old names of moved ones too, and whether these are all."""
+    names: list[str] = []
+    for page in range(1, MOST_PAGES + 1):
+        found = api.get(f"/pulls/{number}/files?per_page=100&page={page}")
+        for one in found:
+            names += [str(one[key]) for key in ("filename", "previous_filename") if one.get(key)]
+        if len(found) < 100:
+            return names, True
+    return names, False
+
+
+def compose(report: str, run: Any, server: str, repository: str, said: str = "") -> str:
+    """Return the comment's text: what GitHub says of the run, then what the fork's run says.
+
+    `said` is what we say of the change, as whole paragraphs.
+    """
     done = {"success": "✅ passed", "failure": "❌ failed"}.get(run["conclusion"], "did not finish")
     address = f"{server}/{repository}/actions/runs/{int(run['id'])}"
     return (
         f"The [run of this fork's change]({address}) {done}. It had no secrets, and pushed neither "
-        "model nor image.\n\n"
+        f"model nor image.\n\n{said}"
         "What follows was written by that run, so by the change itself: read it as its author's "
         f"own words.\n\n{neutralise(report)}\n"
     )
@@ -213,6 +279,7 @@ def main() -> int:
                 raise
             raise RefusedError(f"there is no pull request {number}") from error
         check_pull_request(pull, run, repository)
+        names, all_seen = changed_files(api, number)
     except NothingToPostError as reason:
         print(f"::notice::Nothing to post: {reason}")
         return 0
@@ -223,7 +290,8 @@ def main() -> int:
         print(f"::error::The report of the fork can't be read: {_one_line(error)}")
         return 4
     file = Path(environment["RUNNER_TEMP"]) / "fork-report.md"
-    text = compose(report, run, environment["GITHUB_SERVER_URL"], repository)
+    said = warning(sensitive(names), all_seen=all_seen)
+    text = compose(report, run, environment["GITHUB_SERVER_URL"], repository, said)
     file.write_text(text, encoding="utf-8")
     with Path(environment["GITHUB_OUTPUT"]).open("a", encoding="utf-8") as outputs:
         outputs.write(f"pull-request={number}\nbody={file}\n")

@@ -1,0 +1,49 @@
+"""What the deploy repository says: which image was deployed with this content."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from model_gitops import runner
+from model_gitops.actions.build_push_image.inputs import Inputs
+from model_gitops.adapters import git, paths, promotion_file
+from model_gitops.adapters.tracing.places import opened_overlays
+from model_gitops.errors import ActionError
+
+
+def deployed_digest(given: Inputs, fingerprint: str) -> str:
+    """Return the digest of the image that was deployed with this content, or "", and say why.
+
+    Whoever may push a branch may push tags, labels and all: only the deploy repository is believed.
+    Nothing is raised: who can't be asked says "", as an image can be built instead.
+    """
+    config = Path(given.config)
+    if not paths.is_file(config):
+        runner.say(f"no image is reused: there is no {config} that names a deploy repository")
+        return ""
+    context = runner.context()
+    try:
+        repository = git.open_repository(Path.cwd())
+        promotion = promotion_file.read_rules(
+            config, repository, base=context.base_ref, is_change=context.head_ref != ""
+        ).promotion
+        if not promotion.deploy_repository:
+            runner.say(f"no image is reused: {config} names no deploy repository")
+            return ""
+        if promotion.image != given.name:
+            runner.say(f"no image is reused: the image of {config} is {promotion.image}")
+            return ""
+        with (
+            runner.group("Asking the deploy repository for an image of this content"),
+            opened_overlays(
+                promotion, repository, given.token, given.ssh_key, given.deploy_branch
+            ) as overlays,
+        ):
+            found = overlays.image_of(fingerprint)
+    except ActionError as error:
+        fix = f" ({error.fix})" if error.fix else ""
+        runner.notice(f"no image is reused: {error.message}{fix}")
+        return ""
+    if not found:
+        runner.say(f"no image of this content was deployed from {promotion.deploy_repository}")
+    return found

@@ -1,0 +1,148 @@
+"""How the report of a promotion opens: its rules, the gate's verdict, what runs, the image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from model_gitops.core.markdown import code, escape
+from model_gitops.errors import InputError
+
+# A step's outcome or a job's result, as the workflow tells it; empty: nobody asked for it.
+OUTCOMES = ("", "success", "failure", "skipped", "cancelled")
+_LONGEST = 300
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What the jobs of a promotion found, each empty where a job has nothing to say.
+
+    `rules`, `gate_table` and `comparison` are Markdown tables. `tests`, `model_pull`,
+    `model_training`, `gate`, `status` and `build` are outcomes. `image` is the candidate's, of which
+    only a pushed one has a digest; `promote_image` is the one that the environment before runs.
+    """
+
+    environment: str = ""
+    rules: str = ""
+    tests: str = ""
+    model_pull: str = ""
+    model_training: str = ""
+    gate: str = ""
+    gate_table: str = ""
+    status: str = ""
+    comparison: str = ""
+    build: str = ""
+    image: str = ""
+    promote_image: str = ""
+
+    def checked(self) -> Opening:
+        """Return itself. Raises InputError for an outcome that is none, or without an environment."""
+        for name in ("tests", "model_pull", "model_training", "gate", "status", "build"):
+            value = getattr(self, name)
+            if value not in OUTCOMES:
+                raise InputError.of(
+                    name.replace("_", "-"),
+                    value,
+                    "it is no outcome: success, failure, skipped or cancelled",
+                    fix="${{ steps.ID.outcome }}, or of a job ${{ needs.ID.result }}",
+                )
+        if not self.environment and self != Opening():
+            raise InputError(
+                "input `environment` is empty, and the report is to say how its promotion went",
+                fix="environment: ${{ steps.promotion.outputs.environment }}",
+            )
+        return self
+
+    def text(self) -> str:
+        """Return the opening as Markdown; an empty string where no environment is named."""
+        if not self.environment:
+            return ""
+        parts = (
+            *_rules(self),
+            *_gate(self),
+            *_tests(self),
+            *_model(self),
+            *_comparison(self),
+            *_image(self),
+        )
+        return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def _rules(opening: Opening) -> Iterator[str]:
+    if not opening.rules:
+        return
+    yield "#### ⚠️ This change rewrites promotion.yaml"
+    yield (
+        "What is below was judged by the rules of the target branch. These changes count after the"
+        " merge, for every promotion that follows:"
+    )
+    yield opening.rules
+
+
+def _gate(opening: Opening) -> Iterator[str]:
+    name = escape(opening.environment)
+    if opening.gate == "success":
+        yield f"#### ✅ The gate of {name} lets this model pass"
+    elif opening.gate == "failure" and not opening.gate_table:
+        yield f"#### ❌ The gate of {name} could not judge this model: see the run"
+    elif opening.gate == "failure":
+        yield f"#### ❌ The gate of {name} refuses this model"
+    else:
+        yield "#### A check before the gate failed: see the run"
+    if opening.gate_table:
+        yield opening.gate_table
+
+
+def _tests(opening: Opening) -> Iterator[str]:
+    if opening.tests == "success":
+        yield "The project's own checks and tests passed."
+    elif opening.tests:
+        said = "failed" if opening.tests == "failure" else "did not finish"
+        yield f"#### ❌ The project's own checks and tests {said}: see the run"
+
+
+def _model(opening: Opening) -> Iterator[str]:
+    if opening.model_pull == "success" and opening.model_training:
+        yield "The model is the one in the DVC remote."
+    if opening.model_pull != "failure" or not opening.model_training:
+        return
+    missing = "The DVC remote has no such model, or this run may not read it"
+    if opening.model_training == "success":
+        yield f"{missing}: the model was trained here."
+    else:
+        yield (
+            f"{missing} (a fork has no credentials), and it could not be trained here either."
+            " Somebody with write access can push this change to a branch of this repository."
+        )
+
+
+def _comparison(opening: Opening) -> Iterator[str]:
+    name = escape(opening.environment)
+    if opening.status == "success":
+        yield f"#### What {name} runs, and what would replace it"
+        yield opening.comparison
+    elif opening.status:
+        yield (
+            f"What {name} runs can not be said: the step “What does the environment run now?” of the"
+            " run has the reason. A deploy repository that is not public is read with the secret"
+            " DEPLOY_READ_TOKEN."
+        )
+
+
+def _image(opening: Opening) -> Iterator[str]:
+    name = escape(opening.environment)
+    if opening.promote_image:
+        yield (
+            f"Image, taken over as the environment before runs it:"
+            f" {code(opening.promote_image, longest=_LONGEST)}. Nothing is built for {name}."
+        )
+    elif opening.build == "failure":
+        yield "The image could not be built, or failed its smoke test."
+    elif opening.build == "success" and "@" in opening.image:
+        yield (
+            f"Image, smoke-tested: {code(opening.image, longest=_LONGEST)}. It is a rehearsal, and is"
+            f" never deployed: what {name} runs after the merge is built from a clean checkout, or taken"
+            " over from the environment before."
+        )
+    elif opening.build == "success":
+        yield "The image was built and smoke-tested, and not pushed."

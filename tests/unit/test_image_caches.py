@@ -1,0 +1,39 @@
+"""Which caches of a build a runner can use."""
+
+from __future__ import annotations
+
+import pytest
+
+from model_gitops.core.image import caches
+
+GIVEN = [
+    "type=gha,scope=refs/heads/main",
+    "mode=max, type=gha",
+    "type=registry,ref=r.example/cache",
+    "type=local,src=type=ghastly",
+]
+
+
+def test_only_githubs_cache_is_left_out() -> None:
+    assert caches.usable(GIVEN, "no token") == GIVEN[2:]
+    assert caches.usable(GIVEN, "") == GIVEN
+
+
+@pytest.mark.parametrize(
+    ("has_token", "is_shared", "is_engines_own", "says"),
+    [
+        (True, False, False, ""),
+        (False, False, False, "no ACTIONS_RUNTIME_TOKEN"),
+        (False, True, True, "no ACTIONS_RUNTIME_TOKEN"),
+        (True, True, False, "one cache for all branches"),
+        (True, False, True, "docker buildx create --use"),
+    ],
+)
+def test_why_githubs_cache_can_not_be_used(
+    has_token: bool, is_shared: bool, is_engines_own: bool, says: str
+) -> None:
+    why = caches.why_unusable(
+        has_token=has_token, is_shared=is_shared, is_engines_own=is_engines_own
+    )
+    assert says in why
+    assert bool(why) == bool(says)

@@ -1,0 +1,93 @@
+"""The report's comment: where it goes, and how it is found again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model_gitops.core.report import comment
+from model_gitops.errors import InputError
+
+
+@dataclass
+class Posted:
+    id: int
+    author: str
+    body: str
+
+
+@given(st.text(min_size=1, max_size=60), st.text(min_size=1, max_size=60))
+def test_a_mark_finds_its_own_title_only(title: str, other: str) -> None:
+    body = f"text\n\n{comment.mark(title)}\n"
+    assert comment.has_mark(body, title)
+    assert comment.has_mark(body, other) == (title == other)
+    assert comment.mark(title).count("-->") == 1
+
+
+def test_own_comments_are_ours_with_the_mark_oldest_first() -> None:
+    mark = comment.mark("T")
+    comments = [
+        Posted(2, "Bot", f"1\n{mark}"),
+        Posted(1, "bot", f"2\n{mark}"),
+        Posted(3, "eve", f"3\n{mark}"),
+        Posted(4, "bot", f"{mark}\nquoted"),
+        Posted(5, "bot", f"4\n{comment.mark('U')}"),
+    ]
+    assert comment.find_own(comments, ["bot"], "T") == [comments[1], comments[0]]
+    assert comment.find_own(comments, ["nobody"], "T") == []
+
+
+def test_another_run_of_the_same_is_the_same() -> None:
+    text = "![a](http://s/o/r/raw/{}/f.png)\n<sub>[run](http://s/o/r/actions/runs/{})</sub>\n"
+    assert comment.same(text.format("a" * 40, 1), text.format("b" * 40, 22).replace("\n", "\r\n"))
+    assert comment.same(text.format("commit/" + "a" * 40, 1), text.format("commit/" + "b" * 40, 2))
+    assert not comment.same(
+        text.format("a" * 40, 1), text.format("a" * 40, 1).replace("f.png", "g.png")
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "number"),
+    [
+        ("auto", "auto", ""),
+        ("", "auto", ""),
+        ("pr", "pr", ""),
+        ("PR/12", "pr", "12"),
+        ("commit", "commit", ""),
+        ("commit/ABCDEF0", "commit", "abcdef0"),
+        ("issue/1337", "issue", "1337"),
+    ],
+)
+def test_targets_in_cmls_forms(value: str, kind: str, number: str) -> None:
+    assert comment.parse_target(value) == comment.Target(kind, number)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "issue",
+        "pr/",
+        "pr/0",
+        "pr/-1",
+        "pr/1/2",
+        "commit/--all",
+        "commit/xyz",
+        "auto/1",
+        "merge",
+        "pr/١",
+    ],
+)
+def test_wrong_targets(value: str) -> None:
+    with pytest.raises(InputError, match="target"):
+        comment.parse_target(value)
+
+
+def test_cmls_watermark() -> None:
+    body = 'report\n\n![](https://cml.dev/watermark.png#0a1b "CML watermark a\\_b")'
+    assert comment.cml_watermark("a_b") in body
+    assert comment.cml_watermark("b") not in body
+    assert comment.without_cml_watermark(body) == "report\n"
+    assert comment.cml_watermark("") == '"CML watermark")'

@@ -1,0 +1,206 @@
+"""How the report of a promotion opens: in which order, and in which words."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from model_gitops.core.report import page
+from model_gitops.core.report.page import Comparison, Facts
+from model_gitops.core.report.promotion import Opening
+from model_gitops.errors import InputError
+
+DIGEST = "sha256:" + "a" * 64
+RULES = "| rule | now | after the merge |\n|---|---|---|\n| `gate[r2].tolerance` | `0.01` | `9` |\n"
+TABLE = "| | metric |\n|---|---|\n| ✅ | r2 |\n"
+RUNS = "| | dev now | candidate |\n|---|---|---|\n| version | – | v0.0.1 |\n"
+WHOLE = Opening(
+    environment="dev", rules=RULES, tests="success", gate="success", gate_table=TABLE,
+    status="success", comparison=RUNS, build="success", image=f"r.example/m:t@{DIGEST}",
+)  # fmt: skip
+
+
+def order(text: str, *parts: str) -> None:
+    places = [text.index(part) for part in parts]
+    assert places == sorted(places), text
+
+
+def test_it_opens_with_the_rules_then_the_gate_then_what_runs_then_the_image() -> None:
+    order(
+        WHOLE.checked().text(),
+        "#### ⚠️ This change rewrites promotion.yaml",
+        "judged by the rules of the target branch. These changes count after the merge",
+        RULES.strip(),
+        "#### ✅ The gate of dev lets this model pass",
+        TABLE.strip(),
+        "The project's own checks and tests passed.",
+        "#### What dev runs, and what would replace it",
+        RUNS.strip(),
+        f"Image, smoke-tested: `r.example/m:t@{DIGEST}`. It is a rehearsal, and is never deployed",
+    )
+
+
+def test_the_report_starts_with_it() -> None:
+    report = page.Report(
+        Facts("Promotion"),
+        Comparison(),
+        Comparison(),
+        opening=WHOLE.text(),
+        body=f"### Mine\n\n{'text ' * 1000}",
+    )
+    text, dropped = report.write(None)
+    assert dropped == []
+    assert text.startswith("## Promotion\n\n#### ⚠️ This change rewrites promotion.yaml\n")
+    order(text, "This change rewrites", "The gate of dev", "### Mine")
+    assert RULES.strip() in text
+    # Where it is too long, what comes last goes first.
+    text, dropped = report.write(None, limit=7000)
+    assert "This change rewrites" in text
+    assert "Mine" in dropped
+
+
+def test_the_metrics_own_verdict_comes_after_it() -> None:
+    compared = page.compare_metrics(
+        [
+            page.Column("dev", {("m.json", "r2"): 1}),
+            page.Column("candidate", {("m.json", "r2"): 2}),
+        ],
+        {("m.json", "r2"): "higher"},
+    )
+    facts = Facts("Promotion", reference="dev")
+    text, _ = page.Report(facts, compared, Comparison(), opening=WHOLE.text()).write(None)
+    order(text, "never deployed", "**▲ 1 better** of 1 metric, compared with dev.", "### Metrics")
+    text, _ = page.Report(facts, compared, Comparison()).write(None)
+    assert text.startswith("## Promotion\n\n**▲ 1 better** of 1 metric, compared with dev.\n")
+
+
+def test_without_a_change_of_the_rules_the_gate_comes_first() -> None:
+    text = replace(WHOLE, rules="").text()
+    assert text.startswith("#### ✅ The gate of dev")
+    assert "promotion.yaml" not in text
+
+
+@pytest.mark.parametrize(
+    ("gate", "says"),
+    [
+        ("success", "✅ The gate of dev lets this model pass"),
+        ("failure", "❌ The gate of dev refuses this model"),
+        ("skipped", "A check before the gate failed: see the run"),
+        ("cancelled", "A check before the gate failed: see the run"),
+        ("", "A check before the gate failed: see the run"),
+    ],
+)
+def test_the_gates_verdict(gate: str, says: str) -> None:
+    text = replace(WHOLE, gate=gate).text()
+    assert f"#### {says}\n" in text
+    assert len(re.findall("The gate of|A check before the gate", text)) == 1
+
+
+def test_a_gate_without_a_table_has_judged_nothing() -> None:
+    text = replace(WHOLE, gate="failure", gate_table="").text()
+    assert "#### ❌ The gate of dev could not judge this model: see the run\n" in text
+    assert "refuses" not in text
+
+
+def test_that_there_are_no_metrics_is_for_the_gate_to_say() -> None:
+    empty = page.Report(Facts("Promotion"), Comparison(), Comparison())
+    assert "No metrics were found." in empty.write(None)[0]
+    text, _ = replace(empty, opening=WHOLE.text()).write(None)
+    assert "No metrics" not in text
+    noted = replace(empty, facts=Facts("Promotion", notes=("r2 is missing",)), opening=WHOLE.text())
+    text, _ = noted.write(None)
+    assert "No metrics" not in text
+    assert "> r2 is missing" in text
+
+
+@pytest.mark.parametrize(
+    ("tests", "says"),
+    [
+        ("success", "The project's own checks and tests passed."),
+        ("failure", "#### ❌ The project's own checks and tests failed: see the run"),
+        ("cancelled", "#### ❌ The project's own checks and tests did not finish: see the run"),
+        ("skipped", "#### ❌ The project's own checks and tests did not finish: see the run"),
+    ],
+)
+def test_the_projects_own_tests(tests: str, says: str) -> None:
+    assert f"\n{says}\n" in replace(WHOLE, tests=tests).text()
+    assert "own checks" not in replace(WHOLE, tests="").text()
+
+
+@pytest.mark.parametrize(
+    ("pull", "training", "says"),
+    [
+        ("success", "skipped", "The model is the one in the DVC remote."),
+        ("failure", "success", "or this run may not read it: the model was trained here."),
+        (
+            "failure",
+            "failure",
+            "and it could not be trained here either. Somebody with write access",
+        ),
+    ],
+)
+def test_where_a_forks_model_comes_from(pull: str, training: str, says: str) -> None:
+    assert says in replace(WHOLE, model_pull=pull, model_training=training).text()
+
+
+@pytest.mark.parametrize(("pull", "training"), [("", ""), ("success", ""), ("skipped", "skipped")])
+def test_of_the_model_nothing_is_said_where_nobody_asks(pull: str, training: str) -> None:
+    assert "The model" not in replace(WHOLE, model_pull=pull, model_training=training).text()
+
+
+def test_what_runs_can_not_be_said_and_why() -> None:
+    text = replace(WHOLE, status="failure", comparison="").text()
+    assert "What dev runs can not be said" in text
+    assert "DEPLOY_READ_TOKEN" in text
+    text = replace(WHOLE, status="", comparison="").text()
+    assert "can not be said" not in text
+    assert "What dev runs" not in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"image": "r.example/m:t"}, "The image was built and smoke-tested, and not pushed."),
+        ({"image": ""}, "The image was built and smoke-tested, and not pushed."),
+        (
+            {"image": "", "build": "failure"},
+            "The image could not be built, or failed its smoke test.",
+        ),
+        (
+            {"image": "", "build": "skipped", "promote_image": f"r.example/m:t@{DIGEST}"},
+            "Image, taken over as the environment before runs it:"
+            f" `r.example/m:t@{DIGEST}`. Nothing is built for dev.",
+        ),
+    ],
+)
+def test_the_image(changes: dict[str, str], says: str) -> None:
+    text = replace(WHOLE, **changes).text()
+    assert text.endswith(f"{says}\n")
+    assert text.count("mage") == says.count("mage")
+
+
+def test_of_an_image_that_nobody_built_nothing_is_said() -> None:
+    assert "mage" not in replace(WHOLE, image="", build="skipped").text()
+
+
+def test_names_from_outside_are_no_markup() -> None:
+    text = replace(WHOLE, environment="*dev* @team", image=f"a`b`:t@{DIGEST}").text()
+    assert "*dev*" not in text.replace("\\*dev\\*", "")
+    assert "@team" not in text
+    assert "`a b :t@" in text
+
+
+def test_without_an_environment_there_is_no_opening() -> None:
+    assert Opening().checked().text() == ""
+    with pytest.raises(InputError, match="`environment` is empty"):
+        replace(WHOLE, environment="").checked()
+
+
+@pytest.mark.parametrize(
+    "name", ["tests", "model-pull", "model-training", "gate", "status", "build"]
+)
+def test_another_word_is_no_outcome(name: str) -> None:
+    with pytest.raises(InputError, match=f"`{name}` is 'passed'"):
+        replace(WHOLE, **{name.replace("-", "_"): "passed"}).checked()

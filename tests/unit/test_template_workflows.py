@@ -1,0 +1,200 @@
+"""The templates' workflows: which job is trusted with what, and no program hidden in YAML."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from model_gitops_local import docs
+
+ROOT = Path(__file__).parents[2]
+MODEL = ROOT / "templates" / "model"
+# Beyond this it is a program: it belongs into a file, where it can be read and tested.
+LONGEST_SCRIPT = 10
+WORKFLOWS = sorted(
+    path
+    for pattern in (".github/workflows/*.y*ml", "templates/*/.github/workflows/*.y*ml", "examples/**/*.y*ml")
+    for path in ROOT.glob(pattern)
+)  # fmt: skip
+# What writes the deploy repository.
+WRITING = ("DEPLOY_TOKEN", "DEPLOY_KEY")
+
+
+def load(path: Path) -> Any:
+    return YAML(typ="safe").load(path)
+
+
+def workflow(name: str) -> Any:
+    return load(MODEL / ".github" / "workflows" / f"{name}.yml")
+
+
+def steps(jobs: Any) -> Iterator[tuple[str, Any]]:
+    for name, job in jobs.items():
+        for step in job.get("steps", []):
+            yield name, step
+
+
+def secrets(node: Any) -> set[str]:
+    return set(re.findall(r"secrets\.([A-Z_]+)", json.dumps(node)))
+
+
+def runs_branch_code(job: Any) -> bool:
+    """Whether a job runs what the checkout says, outside BuildKit: the Makefile's targets."""
+    return any(re.search(r"\bmake\b|\bdvc\b|python", step.get("run", "")) for step in job["steps"])
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_script_in_a_workflow_is_long(path: Path) -> None:
+    long = {
+        f"{job}: {step.get('name', step['run'][:40])}": len(step["run"].splitlines())
+        for job, step in steps(load(path).get("jobs", {}))
+        if len(step.get("run", "").splitlines()) > LONGEST_SCRIPT
+    }
+    assert long == {}
+
+
+def test_the_workflows_are_looked_at() -> None:
+    names = {path.relative_to(ROOT).as_posix() for path in WORKFLOWS}
+    assert "templates/model/.github/workflows/promote.yml" in names
+    assert "templates/deploy/.github/workflows/notify.yml" in names
+    assert ".github/workflows/ci.yml" in names
+
+
+@pytest.mark.parametrize("name", ["promote", "fork"])
+def test_a_branchs_code_runs_where_nothing_is(name: str) -> None:
+    job = workflow(name)["jobs"]["test"]
+    assert job["permissions"] == {"contents": "read"}
+    assert secrets(job) == set()
+    assert "env" not in job
+    (checkout,) = (step for step in job["steps"] if "checkout@" in step.get("uses", ""))
+    assert checkout["with"]["persist-credentials"] is False
+    assert not any("model-gitops" in step.get("uses", "") for step in job["steps"])
+
+
+def test_of_promote_only_the_job_test_runs_a_branchs_code() -> None:
+    jobs = workflow("promote")["jobs"]
+    assert list(jobs) == ["test", "candidate", "report"]
+    assert [name for name, job in jobs.items() if runs_branch_code(job)] == ["test"]
+    assert jobs["candidate"]["permissions"] == {
+        "contents": "read",
+        "packages": "write",
+        "pull-requests": "read",
+    }
+    assert jobs["report"]["permissions"] == {"contents": "write", "pull-requests": "write"}
+    assert jobs["report"]["needs"] == ["test", "candidate"]
+    assert secrets(jobs["report"]) == set()
+    assert "needs" not in jobs["candidate"], (
+        "a job that waits for a failed one is skipped: it passes"
+    )
+
+
+def test_a_forks_run_has_nothing_in_any_job() -> None:
+    jobs = workflow("fork")["jobs"]
+    assert list(jobs) == ["test", "candidate", "report"]
+    for name, job in jobs.items():
+        assert job["permissions"] == {"contents": "read"}, name
+        assert secrets(job) == set(), name
+
+
+@pytest.mark.parametrize("name", ["promote", "fork"])
+def test_a_changed_base_runs_every_job_again(name: str) -> None:
+    found = workflow(name)
+    event = (found.get("on") or found[True])["pull_request"]
+    assert set(event["types"]) == {"opened", "synchronize", "reopened", "edited"}
+    for job in found["jobs"].values():
+        # A job that is left out counts as passed, so no job may look at what was edited.
+        assert "event.action" not in str(job.get("if", ""))
+        assert "event.changes" not in str(job.get("if", ""))
+
+
+def test_what_writes_the_deploy_repository_is_seen_in_an_environment_only() -> None:
+    for path in sorted((MODEL / ".github" / "workflows").glob("*.yml")):
+        for name, job in load(path)["jobs"].items():
+            if secrets(job) & set(WRITING):
+                assert (path.name, name) == ("deploy.yml", "deploy")
+                assert job["environment"] == "${{ needs.check.outputs.environment }}"
+
+
+@pytest.mark.parametrize("name", ["audit", "stages"])
+def test_what_only_asks_has_a_token_that_only_reads(name: str) -> None:
+    assert secrets(workflow(name)) <= {"DEPLOY_READ_TOKEN", "REGISTRY_PASSWORD"}
+
+
+def test_nothing_is_built_or_pulled_for_a_later_environment() -> None:
+    jobs = workflow("deploy")["jobs"]
+    first_only = [
+        step["uses"].split("/")[3].partition("@")[0]
+        for _, step in steps(jobs)
+        if step.get("if") == "needs.check.outputs.promote-image == ''"
+    ]
+    assert first_only == ["dvc-pull-model", "build-push-image"]
+    everywhere = [step["uses"] for _, step in steps(jobs) if "if" not in step and "uses" in step]
+    assert not any("build-push" in one or "dvc-pull" in one for one in everywhere)
+
+
+def test_main_reads_no_cache_that_a_pull_request_writes() -> None:
+    (pull,) = (step for _, step in steps(workflow("promote")["jobs"]) if step.get("id") == "image")
+    (merged,) = (step for _, step in steps(workflow("deploy")["jobs"]) if step.get("id") == "image")
+    own = "type=gha,scope=${{ github.ref }}"
+    for step in (pull, merged):
+        assert step["with"]["cache-to"] == f"{own},mode=max,ignore-error=true"
+    assert merged["with"]["cache-from"] == own
+    assert pull["with"]["cache-from"].splitlines() == [own, "type=gha,scope=refs/heads/main"]
+
+
+def test_a_stage_is_assigned_when_the_deployment_is() -> None:
+    (assign,) = (
+        step
+        for _, step in steps(workflow("deploy")["jobs"])
+        if step.get("name") == "Assign the stage"
+    )
+    assert " ".join(assign["if"].split()) == (
+        "steps.bump.outputs.operation == 'pushed'"
+        " || (steps.bump.outputs.operation == 'none' && steps.bump.outputs.pull-request == '')"
+    )
+
+
+@pytest.mark.parametrize("template", ["model", "deploy"])
+def test_the_owners_files_are_there(template: str) -> None:
+    folder = ROOT / "templates" / template
+    lines = (folder / ".github" / "CODEOWNERS").read_text("utf-8").splitlines()
+    rules = [line.split() for line in lines if line and not line.startswith("#")]
+    assert rules
+    for path, *owners in rules:
+        assert (folder / path.strip("/")).exists(), path
+        assert all(owner.startswith("@acme/") for owner in owners)
+
+
+def test_the_owners_of_the_model_are_asked_for_what_judges_and_builds() -> None:
+    text = (MODEL / ".github" / "CODEOWNERS").read_text("utf-8")
+    for path in (
+        *("/promotion.yaml", "/.github/", "/Dockerfile", "/.dvc/config", "/dvc.yaml", "/Makefile"),
+        "/tests/smoke.yaml",
+    ):
+        assert re.search(rf"(?m)^{re.escape(path)} +@", text), path
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_our_actions_get_inputs_that_exist(path: Path) -> None:
+    for _, step in steps(load(path).get("jobs", {})):
+        found = re.fullmatch(r"model-gitops/model-gitops/actions/([\w-]+)@v0", step.get("uses", ""))
+        if found:
+            known = docs.metadata(ROOT / "actions" / found[1])["inputs"]
+            assert set(step.get("with", {})) <= set(known), step.get("name")
+
+
+def test_what_a_forks_report_names_has_owners() -> None:
+    script = (MODEL / ".github" / "scripts" / "fork_report.py").read_text("utf-8")
+    (block,) = re.findall(r"SENSITIVE = \((.*?)\)  #", script, re.DOTALL)
+    named = set(re.findall(r'"([^"]+)"', block))
+    text = (MODEL / ".github" / "CODEOWNERS").read_text("utf-8")
+    owned = {line.split()[0].strip("/") for line in text.splitlines() if line.startswith("/")}
+    # `.dvc/` is named whole, of it the configuration is in Git; CODEOWNERS itself lies in .github.
+    assert owned <= {one.strip("/") for one in named} | {".dvc/config"}
+    assert {one.strip("/") for one in named} - {".dvc", "CODEOWNERS"} <= owned
