@@ -16,6 +16,7 @@ from chain import (
     IMAGE,
     LABELS,
     OTHER,
+    SHA256,
     TIP,
 )
 
@@ -125,7 +126,7 @@ def refused(**changes: Any) -> tuple[str, str]:
 
 
 def test_a_later_environment_takes_what_runs() -> None:
-    assert running() == hop.Promoted(NAMED, HASH, "v1.0.0", FINGERPRINT)
+    assert running() == hop.Promoted(NAMED, HASH, "v1.0.0", FINGERPRINT, SHA256)
     untagged = replace(IMAGE, tag="")
     assert running(image=untagged, recorded=untagged).image == f"r.example/m@{DIGEST}"
     trailers = {**DEPLOYED.trailers, "model": ["m"], "model-version": ["v3"]}

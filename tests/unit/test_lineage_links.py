@@ -299,7 +299,7 @@ def test_a_signature_that_is_demanded_is_a_link() -> None:
     assert states(replace(TRACE, signature=signed))["image → signature"] == "verified"
     unsigned = replace(TRACE, signature=replace(signed, problem="it has no signature"))
     assert states(unsigned)["image → signature"] == "broken"
-    (link,) = links_of.broken(links_of.check(unsigned))
+    (link,) = broken(links_of.check(unsigned))
     assert "the key sha256:1 signed a=b" in link.sentence
     assert "it has no signature" in link.sentence
     # Nobody could ask: that is not verified. Nothing is demanded: that is no link.
