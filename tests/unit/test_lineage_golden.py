@@ -16,6 +16,7 @@ from chain import (
     DEPLOY_PULL,
     DEPLOYED,
     DIGEST,
+    FINGERPRINT,
     HASH,
     HEAD,
     IMAGE,
@@ -81,6 +82,12 @@ CASES: dict[str, Trace] = {
     "deploy commit of another digest": says(image_digest=[OTHER]),
     "deploy commit of two digests": says(image_digest=[OTHER, DIGEST]),
     "deploy commit without a digest": says(image_digest=[]),
+    "deploy commit of two models": says(
+        model=["m@v1.0.0", "other@v9"],
+        model_hash=[HASH, "f" * 32],
+        image_fingerprint=[FINGERPRINT, "0" * 64],
+        model_sha256=[SHA256, "6" * 64],
+    ),
     "overruled entry": deployed(overruled=Image("r.example/m", "evil.example/m", "", OTHER)),
     "another image": deployed(
         image=replace(IMAGE, new_name="evil.example/m"),
