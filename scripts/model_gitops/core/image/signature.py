@@ -47,20 +47,23 @@ class Signer:
 
 def is_public_key(text: str) -> bool:
     """Whether `text` is a public key as PEM."""
-    found = _PUBLIC_KEY.fullmatch(text)
-    if found is None:
-        return False
-    try:
-        return bool(base64.b64decode(found[1].replace("\n", ""), validate=True))
-    except binascii.Error:
-        return False
+    return _der(text) != b""
 
 
 def key_id(key: str) -> str:
     """Return what people tell public keys apart by: the start of the SHA-256 of its DER form."""
-    found = _PUBLIC_KEY.fullmatch(key)
-    der = base64.b64decode(found[1].replace("\n", "")) if found else b""
-    return f"sha256:{hashlib.sha256(der).hexdigest()[:16]}"
+    return f"sha256:{hashlib.sha256(_der(key)).hexdigest()[:16]}"
+
+
+def _der(text: str) -> bytes:
+    """Return what is in a public key's PEM; nothing where it is none."""
+    found = _PUBLIC_KEY.fullmatch(text)
+    if found is None:
+        return b""
+    try:
+        return base64.b64decode("".join(found[1].split("\n")), validate=True)
+    except binascii.Error:
+        return b""
 
 
 def facts(*, commit: str, model: str, model_hash: str, fingerprint: str) -> Mapping[str, str]:
