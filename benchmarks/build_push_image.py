@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from deploys import deploy_repository
+from repositories import git
 from timing import ROOT, RUN, Command, Result, answer, compare, expect, run
 
 
@@ -40,6 +41,7 @@ def measure(work: Path) -> list[Result]:
             "environments": [{"name": "dev", "branch": "main"}],
         }
         (checkout / "promotion.yaml").write_text(json.dumps(promotion))
+        git(checkout, "init", "--quiet")
 
         def hop(tag: str) -> tuple[Command, Path]:
             given = ["--image", name, "--tag", tag, "--build-contexts", "model=models"]
