@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -87,4 +88,4 @@ def measure(work: Path) -> list[Result]:
 
 def fingerprint(image: str) -> str:
     """Return the fingerprint that a label says in buildx's JSON of an image."""
-    return image.partition('"io.model-gitops.fingerprint":"')[2][:40]
+    return re.findall(r'"io\.model-gitops\.fingerprint": *"([0-9a-f]{40})"', image)[0]

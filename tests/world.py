@@ -37,7 +37,7 @@ def md5(text: str) -> str:
 
 def fingerprint(model: str) -> str:
     """The fingerprint of the content of an image with `model`."""
-    return hashlib.sha256(model.encode()).hexdigest()
+    return hashlib.sha256(model.encode()).hexdigest()[:40]
 
 
 def push_image(registry: str, name: str, tag: str, labels: dict[str, str], salt: str = "") -> str:

@@ -72,7 +72,7 @@ assert TRACE.version
 DEPLOYED: Deployed = replace(
     TRACE.deployed,
     path="overlays/staging/kustomization.yaml",
-    age=30 * 24 * 3600,
+    age=7 * 24 * 3600,
     trailers={
         **TRACE.deployed.trailers, "image-fingerprint": [FINGERPRINT], "model-sha256": [SHA256]
     },

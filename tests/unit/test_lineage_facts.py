@@ -135,6 +135,19 @@ def test_a_later_environment_takes_what_runs() -> None:
     assert bare == hop.Promoted(NAMED, "", "", "")
 
 
+def test_of_two_models_in_one_commit_ours_is_taken() -> None:
+    both = {
+        "image-digest": [DIGEST],
+        "model": ["m@v1", "other@v9"],
+        "model-hash": ["1" * 32, "2" * 32],
+        "image-fingerprint": ["3" * 64, "4" * 64],
+        "model-sha256": ["5" * 64, "6" * 64],
+    }
+    assert running(trailers=both) == hop.Promoted(NAMED, "1" * 32, "v1", "3" * 64, "5" * 64)
+    unversioned = {**both, "model": ["m", "other"], "model-version": ["v1", "v9"]}
+    assert running(trailers=unversioned).version == "v1"
+
+
 WHERE = "overlays/staging/kustomization.yaml of acme/deploy"
 BY_HAND = "undo the edit of overlays/staging/kustomization.yaml, or deploy to dev again"
 

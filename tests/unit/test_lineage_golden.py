@@ -16,6 +16,7 @@ from chain import (
     DEPLOY_PULL,
     DEPLOYED,
     DIGEST,
+    FINGERPRINT,
     HASH,
     HEAD,
     IMAGE,
@@ -33,7 +34,7 @@ from chain import (
 from model_gitops.core.deploy.kustomization import Image
 from model_gitops.core.dvc.pipeline import Recipe
 from model_gitops.core.lineage import links, pulls
-from model_gitops.core.lineage.facts import Before, Registered, Source, Trace
+from model_gitops.core.lineage.facts import Before, Registered, Signed, Source, Trace
 from model_gitops.core.lineage.link import Link, broken
 from model_gitops.core.lineage.report import MARKS
 
@@ -81,6 +82,12 @@ CASES: dict[str, Trace] = {
     "deploy commit of another digest": says(image_digest=[OTHER]),
     "deploy commit of two digests": says(image_digest=[OTHER, DIGEST]),
     "deploy commit without a digest": says(image_digest=[]),
+    "deploy commit of two models": says(
+        model=["m@v1.0.0", "other@v9"],
+        model_hash=[HASH, "f" * 32],
+        image_fingerprint=[FINGERPRINT, "0" * 64],
+        model_sha256=[SHA256, "6" * 64],
+    ),
     "overruled entry": deployed(overruled=Image("r.example/m", "evil.example/m", "", OTHER)),
     "another image": deployed(
         image=replace(IMAGE, new_name="evil.example/m"),
@@ -95,6 +102,14 @@ CASES: dict[str, Trace] = {
     "registry not asked": replace(WHOLE, stored=None),
     "registry can't be asked": replace(WHOLE, stored=None, unasked={"registry": "no docker"}),
     "image alone, registry not asked": replace(WHOLE, deployed=None, stored=None, environment=""),
+    "signed": replace(WHOLE, signature=Signed("the key sha256:1", "a=b")),
+    "signed, and nothing said": replace(WHOLE, signature=Signed("the key sha256:1")),
+    "not signed": replace(WHOLE, signature=Signed("the key sha256:1", "a=b", "it has none")),
+    "signature not asked": replace(WHOLE, unasked={"signature": "no cosign"}),
+    "taken over with its tag": replace(
+        deployed(image=replace(IMAGE, tag=HEAD), recorded=replace(IMAGE, tag=HEAD)),
+        before=Before("dev", "o/k.yaml", "9" * 40, image=replace(IMAGE, tag=HEAD)),
+    ),
     "image is gone": stored(digest="", tag_digest=""),
     "tag moved": stored(tag_digest=OTHER),
     "tag is gone": stored(tag_digest=""),
@@ -179,6 +194,12 @@ CASES: dict[str, Trace] = {
     "stage of no environment": replace(WHOLE, environment=""),
     "stage holds nothing": replace(WHOLE, held="", held_hash=""),
     "stage holds another": replace(WHOLE, held="v2.0.0"),
+    "stage may wait for its tag": replace(deployed(age=24 * 3600 - 1), held="v0.9.0"),
+    "stage waited too long": replace(deployed(age=24 * 3600), held="v0.9.0"),
+    "stage of a push waits for no tag": replace(deployed(age=0), held="v0.9.0", by_pull=False),
+    "stage was spoken of since": replace(
+        deployed(age=0), held="v0.9.0", held_since=DEPLOYED.since + 1
+    ),
     "stage can't be told": replace(WHOLE, held_problem="two versions at commit abc"),
     "stage moves early": replace(WHOLE, held="v2.0.0", moves_early=True),
     "stage does not move early": replace(WHOLE, held="v2.0.0", moves_early=False),

@@ -69,6 +69,15 @@ def test_a_candidate_without_metrics_is_told() -> None:
     assert not report.compare_metrics([Column("main", {}), Column("candidate", {})], {}).missing
 
 
+def test_without_any_metric_there_is_no_table() -> None:
+    none = report.compare_metrics([Column("main", {}), Column("candidate", {})], {})
+    assert none == Comparison(alone=True)
+    first = report.compare_metrics([Column("main", {}), column("candidate", r2=1)], {})
+    assert (first.total, first.alone, first.missing) == (1, True, False)
+    moved = report.compare_metrics([column("main", r2=1), column("candidate", r2=2)], {})
+    assert (moved.changed, moved.alone) == (1, False)
+
+
 def test_names_have_their_file_only_where_there_are_several() -> None:
     one = report.compare_metrics([column("candidate", r2=1)], {}, reference=-1)
     assert rows(one.table)[2][0] == "r2"
@@ -86,11 +95,16 @@ def test_params_show_only_what_changed() -> None:
             column("candidate", rate=0.1, epochs=9, seed=1, new=None),
         ]
     )
-    assert rows(compared.table)[2:] == [
+    assert rows(compared.table) == [
+        ["param", "main", "candidate"],
+        ["---", "---:", "---:"],
         ["epochs", "5", "9"],
         ["new", "–", "null"],
         ["old", "1", "–"],
     ]
+    assert (compared.total, compared.changed) == (5, 3)
+    three = [column("a", x=1), column("b", x=2), column("candidate", x=1)]
+    assert rows(report.compare_params(three).table)[2:] == [["x", "1", "2", "1"]]
     assert report.compare_params([column("a", x=1), column("b", x=1)]).table == ""
 
 
@@ -104,7 +118,21 @@ def test_a_table_has_an_end() -> None:
     many = {f"m{number}": number for number in range(150)}
     compared = report.compare_metrics([column("candidate", **many)], {}, reference=-1)
     assert len(compared.table.splitlines()) == 2 + report.MOST_ROWS + 2
-    assert compared.table.endswith("… and 50 more metrics.")
+    assert compared.table.endswith(" |\n\n… and 50 more metrics.")
+    params = report.compare_params([column("a", seed=1), column("candidate", **many)])
+    assert params.table.endswith(" |\n\n… and 51 more params.")
+    most = {key: many[key] for key in list(many)[: report.MOST_ROWS]}
+    compared = report.compare_metrics([column("candidate", **most)], {}, reference=-1)
+    assert len(compared.table.splitlines()) == 2 + report.MOST_ROWS
+
+
+def test_cells_have_a_longest_text() -> None:
+    long = [column("c" * 61, m="v" * 61), column("d" * 60, m="w" * 60)]
+    assert rows(report.compare_metrics(long, {}).table) == [
+        ["metric", f"{'c' * 59}…", "d" * 60, "change"],
+        ["---", "---:", "---:", "---:"],
+        ["m", f"{'v' * 59}…", "w" * 60, ""],
+    ]
 
 
 # The verdict.
@@ -172,10 +200,90 @@ def test_everything_in_order() -> None:
     assert "> plots can't be shown here" in unseen
 
 
+@pytest.mark.parametrize(
+    ("facts", "shown"),
+    [
+        (Facts("T|", compared=False), "## T\\|"),
+        (Facts("T", environment="dev", compared=False), "## T"),
+        (Facts("T", model="m", compared=False), "## T: m"),
+        (Facts("T", model="m_", environment="dev_"),
+         "## T: m\\_ → dev\\_\n\nNo metrics were found."),
+        (Facts("T", notes=("a", "b" * 601), compared=False),
+         f"## T\n\n> a  \n> {'b' * 599}…  "),
+        (Facts("T", notes=("b" * 600,)),
+         f"## T\n\nNo metrics were found.\n\n> {'b' * 600}  "),
+    ],
+)  # fmt: skip
+def test_the_head(facts: Facts, shown: str) -> None:
+    assert report.head(facts, Comparison()) == shown
+
+
+@pytest.mark.parametrize(
+    ("facts", "shown"),
+    [
+        (Facts("T"), ""),
+        (Facts("T", commit="0123456789ab"), "<sub>Candidate `0123456789`</sub>"),
+        (Facts("T", run_url="u"), "<sub>[workflow run](u)</sub>"),
+        (Facts("T", head="h", run_url="u"), "<sub>from `h` · [workflow run](u)</sub>"),
+        (Facts("T", commit="0123456789ab", commit_url="c", base="b"),
+         "<sub>Candidate [`0123456789`](c) into `b`</sub>"),
+    ],
+)  # fmt: skip
+def test_the_foot(facts: Facts, shown: str) -> None:
+    assert report.foot(facts) == shown
+
+
+def made_of(body: str = "", *, pictures: int = 0) -> Report:
+    """A report with both tables."""
+    return Report(
+        Facts("T", commit="0123456789ab"),
+        report.compare_metrics([column("main", r2=1), column("candidate", r2=2)], {}),
+        report.compare_params([column("main", x=1), column("candidate", x=2)]),
+        [Picture("p", "p.png")] * pictures,
+        body,
+        "last",
+    )
+
+
+def test_what_is_left_out_has_a_name_and_a_reason() -> None:
+    made = made_of("a\n# One\nb", pictures=1)
+    names = ["body", "One", "metrics", "params", "plots"]
+    text, dropped = made.write(lambda one: one.file, limit=4000, unit="bytes", notice="n" * 901)
+    assert dropped == names
+    assert text == (
+        "## T\n\n1 metric, and nothing to compare with yet.\n\n> " + "n" * 899 + "…\n\n"
+        "> **Left out**, as this place may have 4,000 bytes at most:"
+        " body, One, metrics, params, plots.\n\n<sub>Candidate `0123456789`</sub>\n\nlast\n"
+    )
+    assert f"> {'n' * 900}\n\n" in made.write(None, notice="n" * 900)[0]
+    assert made.write(None)[0].count("\n> ") == 0
+    assert "4,000 characters at most" in made.write(None, limit=4000)[0]
+
+
+def test_what_is_left_out_of_a_comment_has_an_end() -> None:
+    def left_out(names: list[str]) -> str:
+        return report.assemble("", [Section(one, "x" * 65_000) for one in names], "")[0]
+
+    opening = "> **Left out**, as a comment may have 65,536 characters at most: "
+    names = [f"s{number}" for number in range(22)]
+    assert left_out(names[:20]) == f"{opening}{', '.join(names[:20])}.\n"
+    assert left_out(names[:21]) == f"{opening}{', '.join(names[:20])}, and 1 more.\n"
+    assert left_out(names) == f"{opening}{', '.join(names[:20])}, and 2 more.\n"
+    assert left_out(["a" * 60, "b" * 61]) == f"{opening}{'a' * 60}, {'b' * 59}….\n"
+
+
+def test_pictures_of_ours_are_linked_and_others_left() -> None:
+    body = f"![Cu]({report.PICTURE}ab.png) ![o](dir/my%20plot.png)"
+    shown, _ = made_of(body).write(lambda one: f"https://s/{one.title}/{one.file}")
+    assert "\n![Cu](https://s/Cu/ab.png) ![o](dir/my%20plot.png)\n" in shown
+    hidden, _ = made_of(body).write(None)
+    assert "\n*Cu* (not shown) ![o](dir/my%20plot.png)\n" in hidden
+
+
 def test_many_plots_are_folded() -> None:
     few = report.plots_section([Picture("a", "a.png")] * 4, lambda one: one.file)
     many = report.plots_section([Picture("a", "a.png")] * 5, lambda one: one.file)
-    assert "<details>" not in few.text
+    assert few == Section("plots", "### Plots\n\n" + "\n\n".join(["![a](a.png)"] * 4))
     assert "<details><summary>5 plots</summary>\n\n![a](a.png)" in many.text
     assert many.text.endswith("\n\n</details>")
 
@@ -206,6 +314,24 @@ def test_bytes_are_counted_where_the_limit_is_in_bytes() -> None:
     assert "1,000 bytes" in text
 
 
+@pytest.mark.parametrize(("letter", "unit"), [("x", "characters"), ("é", "bytes")])
+def test_a_report_may_be_as_long_as_the_limit(letter: str, unit: report.Unit) -> None:
+    def left_out(*sizes: int) -> list[str]:
+        width = len(letter.encode())
+        sections = [
+            Section(f"s{number}", letter * (size // width) + "x" * (size % width))
+            for number, size in enumerate(sizes)
+        ]
+        return report.assemble("", sections, "", limit=5000, unit=unit)[1]
+
+    # One that leaves less than 4,096 for all else is never shown.
+    assert left_out(904) == []
+    assert left_out(905) == ["s0"]
+    # Between two parts are two line ends, and one is at the end.
+    assert left_out(900, 900, 900, 900, 900, 489) == []
+    assert left_out(900, 900, 900, 900, 900, 490) == ["s5"]
+
+
 @given(st.lists(st.text(max_size=40), max_size=60), st.integers(4_000, 6_000))
 def test_never_too_long(names: list[str], limit: int) -> None:
     sections = [Section(name, name * 30) for name in names]
@@ -229,8 +355,34 @@ def test_a_body_is_split_at_its_headings() -> None:
 
 
 @pytest.mark.parametrize(
+    ("body", "sections"),
+    [
+        ("a\r\nb\rc\0d", ["a\nb\ncd"]),
+        ("\n\n  a\n\n", ["  a"]),
+        (" \n# A\n\n#\n####### B\n   ## C\n    # D", ["# A\n\n#\n####### B", "   ## C\n    # D"]),
+        ("```\n~~~\n# a\n``` x\n````\n# B", ["```\n~~~\n# a\n``` x\n````", "# B"]),
+        ("<!-- a -->\n# B", ["<!-- a -->", "# B"]),
+        ("<PRE>\n# a\n</PRE>\n# B", ["<PRE>\n# a\n</PRE>", "# B"]),
+        ("<script>\n<!--\n</script>\n# B", ["<script>\n<!--\n</script>", "# B"]),
+        ("<pre>x</pre>\n# B", ["<pre>x</pre>", "# B"]),
+        ("<?a\n# b\n?>\n# C", ["<?a\n# b\n?>", "# C"]),
+        ("<![CDATA[\n# b\n]]>\n# C", ["<![CDATA[\n# b\n]]>", "# C"]),
+        ("<!A\n# b\n>\n# C", ["<!A\n# b\n>", "# C"]),
+        ("--> <!-- a\n# b\n--> --> c\n# D", ["--> <!-- a\n# b\n--> --> c", "# D"]),
+        ("<!-- a --> b -->\n# C", ["<!-- a --> b -->", "# C"]),
+    ],
+)
+def test_where_a_section_of_a_body_starts(body: str, sections: list[str]) -> None:
+    assert [one.text for one in report.body_sections(body)] == sections
+
+
+@pytest.mark.parametrize(
     ("body", "end"),
     [
+        ("<?a", "?>"),
+        ("<![CDATA[a", "]]>"),
+        ("<!A", ">"),
+        ("<Style>a", "</style>"),
         ("```\ncode", "```"),
         ("~~~~\ncode\n~~~", "~~~~"),
         ("<details>\ntext", "</details>"),
@@ -288,6 +440,8 @@ def test_a_body_can_not_carry_a_mark() -> None:
 
 def test_local_images_are_replaced_and_others_not() -> None:
     text = '![a](x.png) ![b](<dir/y.png>) ![c](https://h/z.png) ![d](my%20plot.png "t") [e](x.png)'
+    for kept in ("![](HTTPS://h/z.png)", "![](//h/z.png)", "![](data:x)", "![](#a)"):
+        assert report.replace_images(kept, lambda alt, path: "P") == kept
     seen: list[tuple[str, str]] = []
     done = report.replace_images(text, lambda alt, path: seen.append((alt, path)) or "P")  # type: ignore[func-returns-value]
     assert seen == [("a", "x.png"), ("b", "dir/y.png"), ("d", "my plot.png")]

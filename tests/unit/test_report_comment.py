@@ -44,6 +44,11 @@ def test_another_run_of_the_same_is_the_same() -> None:
     text = "![a](http://s/o/r/raw/{}/f.png)\n<sub>[run](http://s/o/r/actions/runs/{})</sub>\n"
     assert comment.same(text.format("a" * 40, 1), text.format("b" * 40, 22).replace("\n", "\r\n"))
     assert comment.same(text.format("commit/" + "a" * 40, 1), text.format("commit/" + "b" * 40, 2))
+    assert comment.same(f"\r\n{text} \n", text)
+    for place in ("c" * 40, "commit/" + "c" * 64):
+        assert comment.same("/raw/" + place + "/f.png", "/raw/f.png")
+    for other in ("c" * 39, "c" * 65, "commit/", "branch/" + "c" * 40):
+        assert not comment.same("/raw/" + other + "/f.png", "/raw/f.png")
     assert not comment.same(
         text.format("a" * 40, 1), text.format("a" * 40, 1).replace("f.png", "g.png")
     )
@@ -59,6 +64,10 @@ def test_another_run_of_the_same_is_the_same() -> None:
         ("commit", "commit", ""),
         ("commit/ABCDEF0", "commit", "abcdef0"),
         ("issue/1337", "issue", "1337"),
+        (" Issue/1 ", "issue", "1"),
+        (f"pr/{'1' * 16}", "pr", "1" * 16),
+        (f"issue/{'1' * 16}", "issue", "1" * 16),
+        (f"commit/{'a' * 64}", "commit", "a" * 64),
     ],
 )
 def test_targets_in_cmls_forms(value: str, kind: str, number: str) -> None:
@@ -78,11 +87,29 @@ def test_targets_in_cmls_forms(value: str, kind: str, number: str) -> None:
         "auto/1",
         "merge",
         "pr/١",
+        f"pr/{'1' * 17}",
+        "issue/",
+        "issue/0",
+        f"issue/{'1' * 17}",
+        "commit/",
+        "commit/abcdef",
+        f"commit/{'a' * 65}",
     ],
 )
 def test_wrong_targets(value: str) -> None:
-    with pytest.raises(InputError, match="target"):
+    with pytest.raises(InputError) as caught:
         comment.parse_target(value)
+    assert caught.value.message == (
+        f"input `target` is {value!r}: it is none of auto, pr, pr/NUMBER, commit, commit/HASH,"
+        " issue/NUMBER"
+    )
+    assert caught.value.fix == "target: auto"
+
+
+def test_a_mark_is_as_earlier_versions_wrote_it() -> None:
+    mark = "<!-- model-gitops report: a%2Fb%20--%3E%C3%A9 -->"
+    assert comment.mark("a/b -->é") == mark
+    assert comment.has_mark(f"text {mark} \n\n", "a/b -->é")
 
 
 def test_cmls_watermark() -> None:
@@ -91,3 +118,6 @@ def test_cmls_watermark() -> None:
     assert comment.cml_watermark("b") not in body
     assert comment.without_cml_watermark(body) == "report\n"
     assert comment.cml_watermark("") == '"CML watermark")'
+    assert comment.cml_watermark("*a[b]<c>_") == r'"CML watermark \*a\[b]\<c>\_")'
+    between = '![](x "CML watermark a")\nreport'
+    assert comment.without_cml_watermark(between) == between

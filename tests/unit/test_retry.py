@@ -87,11 +87,21 @@ def test_pauses_are_bounded_and_never_nothing(attempt: int, jitter: float) -> No
     assert retry.pause(attempt, jitter) <= retry.pause(attempt + 1, jitter)
 
 
+@pytest.mark.parametrize(
+    ("attempt", "jitter", "seconds"),
+    [(0, 0.0, 0.02), (0, 1.0, 0.2), (1, 1.0, 0.4), (3, 0.5, 0.88), (7, 1.0, 20.0), (30, 0.0, 2.0)],
+)
+def test_a_pause_doubles_up_to_twenty_seconds(attempt: int, jitter: float, seconds: float) -> None:
+    assert retry.pause(attempt, jitter) == pytest.approx(seconds)
+
+
 def test_a_lock_file_is_this_machines_only_where_git_itself_complains() -> None:
     told = "Unable to create '/src/.git/refs/tags/m@v1.lock': File exists."
     assert retry.lock_file(f"error: cannot lock ref 'x': {told}") == "/src/.git/refs/tags/m@v1.lock"
     assert retry.lock_file(f"remote: error: cannot lock ref 'x': {told}") == ""
     assert retry.lock_file("fatal: the remote end hung up unexpectedly") == ""
+    both = f"remote: error: {told.replace('m@v1', 'theirs')}\nerror: {told}\n"
+    assert retry.lock_file(both) == "/src/.git/refs/tags/m@v1.lock"
     for server in (
         f"fatal: remote error: {told}",
         f"fatal: remote error: no\nfatal: {told}",

@@ -60,6 +60,7 @@ def test_defaults_are_strict() -> None:
         ('{"port": 80}', True),
         ("port: 80", True),
         (" {}", True),
+        ("port\n80", True),
         ("a{b}", False),
         ("port: 80\nhealth: /", True),
     ],
@@ -227,7 +228,9 @@ def test_expected_answers(expect: smoke.Expect, body: bytes) -> None:
         (smoke.Expect(json=[1]), 200, b'{"a": 1}', ['$ is {"a": 1}, not [1]']),
         (smoke.Expect(json={}), 200, b"<html>", ["the body is not JSON"]),
         (smoke.Expect(json={}), 200, b"[" * 100_000, ["the body is not JSON"]),
-        (smoke.Expect(json=1, json_contains=2), 200, b"3", ["$ is 3, not 1", "$ is 3, not 2"]),
+        (smoke.Expect(json=1, json_contains=2), 201, b"3",
+         ["the status is 201, not 200", "$ is 3, not 1", "$ is 3, not 2"]),
+        (smoke.Expect(json="a"), 200, b'"b"', ['$ is "b", not "a"']),
         (smoke.Expect(body_contains="ok"), 200, b"\xff", ["the body does not contain 'ok'"]),
         (smoke.Expect(status=404, body_matches="^ok$"), 200, b"no",
          ["the status is 200, not 404", "the body does not match /^ok$/"]),
@@ -235,6 +238,12 @@ def test_expected_answers(expect: smoke.Expect, body: bytes) -> None:
 )  # fmt: skip
 def test_other_answers(expect: smoke.Expect, status: int, body: bytes, says: list[str]) -> None:
     assert smoke.compare(expect, status, body) == says
+
+
+def test_each_key_of_expect_is_asked_for() -> None:
+    text = "request: {expect: {status: 201, json: 1, json-contains: 2, body-contains: c, body-matches: '^m'}}"
+    (request,) = smoke.parse(text).requests
+    assert request.expect == smoke.Expect(201, 1, 2, "c", "^m")
 
 
 def test_null_can_be_expected() -> None:

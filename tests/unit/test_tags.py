@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from model_gitops.core.gto import tags
-from model_gitops.core.gto.tags import ParsedTag, Registry, Tag
+from model_gitops.core.gto.tags import ParsedTag, Registry, Tag, Version
 from model_gitops.errors import InputError
 
 
@@ -162,6 +162,17 @@ def test_a_stage_of_a_commit_that_nobody_registered_holds_the_commit() -> None:
     assert held(read(assigned, ("m@v0.0.1", A, 4))) == ("v0.0.1", A, "m@v0.0.1", "m#prod#1")
 
 
+def test_each_stage_holds_its_own() -> None:
+    registry = read(
+        ("m@v0.0.1", A, 1), ("m@v0.0.2", B, 2), ("m#dev#1", A, 3), ("m#prod#2", A, 4), ("m#prod#3", B, 5)
+    )  # fmt: skip
+    assert registry.stages("m") == {
+        "dev": Version("m", "v0.0.1", A, "m@v0.0.1"),
+        "prod": Version("m", "v0.0.2", B, "m@v0.0.2"),
+    }
+    assert registry.version("m", "v0.0.1") == Version("m", "v0.0.1", A, "m@v0.0.1")
+
+
 def test_in_one_second_what_takes_back_wins_and_then_the_older_version() -> None:
     versions = [("m@v0.0.1", A, 1), ("m@v0.0.2", B, 2)]
     assert held(read(*versions, ("m#prod#1", B, 3), ("m#prod#2", A, 3)))[0] == "v0.0.1"
@@ -223,3 +234,6 @@ def test_a_name_once_used_is_taken() -> None:
     assert not registry.is_taken("n", "v0.0.1")
     assert registry.next_version("m", "patch") == "v0.0.3"
     assert registry.next_version("m", "major") == "v1.0.0"
+    used = read(("m@v1.2.3", A, 1), ("m@v1.3.0", B, 2), ("m@v1.3.0!", B, 3))
+    assert used.next_version("m", "minor") == "v1.4.0"
+    assert used.next_version("m", "major") == "v2.0.0"

@@ -105,7 +105,7 @@ class Cosign:
     ) -> None:
         """Sign each `name@digest`, with `facts`, by a key or with the variables of an identity.
 
-        A key's signature is kept in the registry alone: no service hears of it. Raises ProcessError
+        A key's signature is kept in the registry alone: no service hears of it. Raises ExternalError
         with the fix.
         """
         words = ["sign", "--yes", *_options(facts)]
@@ -116,13 +116,12 @@ class Cosign:
             env = by
         done = self._again(*words, "--", *references, env=env)
         if done.returncode != 0:
-            fix = faults.registry_fix(references[0].partition("@")[0], _said(done))
-            raise process.ProcessError(done, fix=fix)
+            raise _failure(done, references[0])
 
     def problem_of(self, reference: str, by: Signer, facts: Mapping[str, str]) -> str:
         """Return why `name@digest` has no signature by that signer with these facts; "" if it has one.
 
-        Raises ProcessError where the registry can't be asked.
+        Raises ExternalError where the registry can't be asked.
         """
         words = ["verify", *_options(facts)]
         env = {}
@@ -139,8 +138,7 @@ class Cosign:
         # Said by cosign's words alone: those of a success speak of a log that was not asked.
         found = signature.problem(done.returncode, _said(done))
         if found is None:
-            fix = faults.registry_fix(reference.partition("@")[0], _said(done))
-            raise process.ProcessError(done, fix=fix)
+            raise _failure(done, reference)
         return found
 
     def _without_services(self) -> list[str]:
@@ -182,6 +180,11 @@ def _options(facts: Mapping[str, str]) -> list[str]:
 def _said(done: process.Completed) -> str:
     """Return what cosign said, less the names that it was asked about."""
     return faults.without_names(done.stderr, (word for word in done.args if "@" in word))
+
+
+def _failure(done: process.Completed, reference: str) -> ExternalError:
+    fix = faults.registry_fix(reference.partition("@")[0], _said(done))
+    return ExternalError(f"`cosign {done.args[1]}` failed for {reference}: {_last(done)}", fix=fix)
 
 
 def _last(done: process.Completed) -> str:

@@ -265,11 +265,12 @@ class DeployRepository:
 
     def _sets(self, commit: str, folder: str, name: str, digest: str) -> bool:
         """Whether the overlay `folder` sets the image `name@digest` by this very commit."""
-        after, before = (self._entries(one, folder) for one in (commit, f"{commit}~1"))
-        return any(
-            (one.new_name or one.name, one.digest) == (name, digest) and one not in before
-            for one in after
-        )
+        after = [
+            one
+            for one in self._entries(commit, folder)
+            if (one.new_name or one.name, one.digest) == (name, digest)
+        ]
+        return bool(after) and not set(after) <= set(self._entries(f"{commit}~1", folder))
 
     def _entries(self, commit: str, folder: str) -> tuple[kustomization.Image, ...]:
         """Return the entries of an overlay at `commit`; what was left out of the fetch is fetched."""

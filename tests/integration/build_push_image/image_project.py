@@ -149,6 +149,11 @@ class Project:
         answer = connection.getresponse()
         return answer.status, dict(answer.getheaders()), answer.read()
 
+    def delete(self, path: str) -> None:
+        connection = http.client.HTTPConnection(self.registry, timeout=10)
+        connection.request("DELETE", f"/v2/{self.repository}/{path}")
+        assert connection.getresponse().status == 202
+
     def digest(self, tag: str) -> str | None:
         status, headers, body = self.get(f"manifests/{tag}")
         if status == 404:

@@ -102,10 +102,7 @@ def test_an_index_and_its_images_are_signed_once(
     assert {tag: project.digest(tag) for tag in project.tags()} == signatures
     # One that lost a signature gets that one again.
     lost = f"sha256-{every[2].partition(':')[2]}"
-    process.run(
-        ["curl", "-sf", "-X", "DELETE", f"http://{project.registry}/v2/{project.repository}"
-         f"/manifests/{signatures[lost]}"],
-    )  # fmt: skip
+    project.delete(f"manifests/{signatures[lost]}")
     assert not verified(keys, f"{project.image}@{every[2]}")
     assert project.run(**given).status == 0
     assert verified(keys, f"{project.image}@{every[2]}", *facts)
@@ -155,3 +152,37 @@ def test_what_can_not_be_signed_is_not_put_out(
     assert (failed.status, failed.outputs) == (4, {}), failed.log
     assert CANARY not in failed.log
     assert variable("signing-password") not in failed.log
+
+
+def test_a_signature_is_pushed_with_the_steps_login(
+    locked: Project, buildkit: str, keys: Path, started: Path
+) -> None:
+    assert buildkit
+    locked.write("Dockerfile", "FROM scratch\nCOPY server.py /server.py\n")
+    locked.commit()
+    given = {"build_args": "", "username": "ada", "password": CANARY, **signing(keys)}
+    done = locked.run(provenance="false", **given)
+    assert (done.status, "signed by the key sha256:" in done.log) == (0, True), done.log
+    nothing_secret(started, keys, done.log)
+
+
+def test_only_the_process_that_signs_may_ask_for_an_identity(
+    project: Project, buildkit: str, started: Path
+) -> None:
+    """Sigstore is not reached from here, nor is this address of an issuer: nothing is put out."""
+    assert buildkit
+    project.write("Dockerfile", "FROM scratch\nCOPY server.py /server.py\n")
+    project.commit()
+    project.env["ACTIONS_ID_TOKEN_REQUEST_URL"] = "http://127.0.0.1:9/?api-version=2"
+    project.env["ACTIONS_ID_TOKEN_REQUEST_TOKEN"] = CANARY
+    failed = project.run(sign="keyless", provenance="false", build_args="", **MODEL)
+    assert (failed.status, failed.outputs) == (4, {}), failed.log
+    assert "`cosign sign` failed" in failed.log
+    assert CANARY not in failed.log
+    holders = set()
+    for file in started.glob("*.argv"):
+        words = file.read_bytes()
+        assert CANARY.encode() not in words
+        if CANARY.encode() in file.with_suffix(".environ").read_bytes():
+            holders.add((file.name.split(".")[0], words.split(b"\0")[0].decode()))
+    assert holders == {("cosign", "sign")}

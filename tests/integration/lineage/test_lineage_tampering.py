@@ -252,7 +252,7 @@ def say_another_fingerprint(world: World) -> None:
     rewrite(
         world,
         lambda text: text + "\n",
-        message=f"Deploy\n\n{deploy_trailers(world, commit)}\nImage-Fingerprint: {'e' * 64}",
+        message=f"Deploy\n\n{deploy_trailers(world, commit)}\nImage-Fingerprint: {'e' * 40}",
     )
 
 
@@ -315,7 +315,7 @@ TAMPERED: dict[str, tuple[Tampering, set[str], str]] = {
     "approved by nobody": (merge_unapproved, {"pull request → approvals"}, "approved by nobody"),
     "approved by a workflow": (let_a_workflow_approve, {"pull request → approvals"}, "approved by nobody"),
     "approved before another commit came": (push_after_the_approval, {"pull request → approvals"}, "and no later one"),
-    "deploy commit with another fingerprint": (say_another_fingerprint, {"deploy commit → image", "deploy commit → deploy pull request"}, "Image-Fingerprint " + "e" * 64),
+    "deploy commit with another fingerprint": (say_another_fingerprint, {"deploy commit → image", "deploy commit → deploy pull request"}, "Image-Fingerprint " + "e" * 40),
     "file with the same MD5": (say_another_sha256, {"deploy commit → version", "deploy commit → deploy pull request"}, "records SHA-256 " + "f" * 64),
 }  # fmt: skip
 

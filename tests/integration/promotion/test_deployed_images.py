@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from conftest import Flow
 from deploys import Deploys, message, overlay
+from promotion_world import Flow
 from world import READER
 
 from model_gitops.adapters.deploy_repository import opened
 from model_gitops.adapters.git_credentials import ANONYMOUS, token_credentials
+
+if TYPE_CHECKING:
+    from conftest import Flow
 
 IMAGE = "registry.example/acme/diabetes"
 A, B, C = (f"sha256:{letter * 64}" for letter in "abc")

@@ -240,7 +240,7 @@ class _Reader:
     def only(self, *known: str) -> None:
         for key in self.data:
             if key not in known:
-                near = difflib.get_close_matches(str(key), known, 1)
+                near = difflib.get_close_matches(str(key), known)
                 fix = f"write `{near[0]}`" if near else f"use one of {', '.join(known)}"
                 raise InputError(f"{self.source}: the key {str(key)[:100]!r} is not known", fix=fix)
 

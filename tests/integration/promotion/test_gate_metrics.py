@@ -45,7 +45,6 @@ def test_metrics_of_another_model_are_refused(deployed: Flow) -> None:
     assert f"judged m.bin with hash {HASHES['better']}" in told.log
 
 
-@pytest.mark.parametrize("tag", ["diabetes#dev#9", "diabetes@deprecated"])
 def test_where_nothing_runs_only_the_bounds_count(flow: Flow) -> None:
     told = judge(flow, flow.files("worse", 5))
     assert told.code == 0, told.log

@@ -1,0 +1,123 @@
+"""YAML from strangers: what is refused, and the place that is named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from model_gitops.core import document
+from model_gitops.errors import InputError
+
+MEND = "correct that line"
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "fix"),
+    [
+        ("a: [", "line 1, column 5: expected the node content, but found '<stream end>'", MEND),
+        ("a: b\nc: d: e", "line 2, column 5: mapping values are not allowed here", MEND),
+        ("a: 1\na: 2", 'line 2, column 1: found duplicate key "a" with value "2" (original value: "1")',
+         MEND),
+        ("!x 1", "line 1, column 1: could not determine a constructor for the tag '!x'", MEND),
+        # What ruamel says of a scalar that is not what its tag, or its look, says.
+        ("!!bool x", "KeyError('x')", ""),
+        ("!!int x", "invalid literal for int() with base 10: 'x'", ""),
+        ("2001-99-99", "month must be in 1..12", ""),
+        ("a: \x01", "unacceptable character #x0001: special characters are not allowed\n"
+         '  in "<unicode string>", position 3', ""),
+    ],
+)  # fmt: skip
+def test_what_is_no_yaml_is_told_with_its_place(text: str, said: str, fix: str) -> None:
+    with pytest.raises(InputError) as caught:
+        document.load_yaml(text, source="x.yaml")
+    assert caught.value.message == f"x.yaml is not valid YAML: {said}"
+    assert caught.value.fix == fix
+
+
+def test_yaml_is_read_as_plain_data() -> None:
+    text = "a: [1, 1.5, yes, null, true]\n'b': {c: &x [d]}\ne: *x\n"
+    assert document.load_yaml(text, source="x") == {
+        "a": [1, 1.5, "yes", None, True],
+        "b": {"c": ["d"]},
+        "e": ["d"],
+    }
+    assert document.load_yaml("", source="x") is None
+
+
+def test_a_text_has_a_longest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(document, "LARGEST_YAML", 10)
+    assert document.load_yaml("a: 3456789", source="x.yaml") == {"a": 3456789}
+    with pytest.raises(InputError) as caught:
+        document.load_yaml("a: 34567890", source="x.yaml")
+    assert caught.value.message == "x.yaml has 11 characters: more than 10"
+
+
+@pytest.mark.parametrize(
+    ("text", "nodes"),
+    [("[x, x, {a: x, b: x}]", 6), ("[&a [x, x], *a]", 7), ("{a: &a {b: x}, c: *a, d: 1}", 6)],
+)
+def test_nodes_are_counted_with_aliases_followed(
+    text: str, nodes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(document, "MOST_NODES", nodes)
+    document.load_yaml(text, source="x.yaml")
+    monkeypatch.setattr(document, "MOST_NODES", nodes - 1)
+    with pytest.raises(InputError) as caught:
+        document.load_yaml(text, source="x.yaml")
+    assert caught.value.message == "x.yaml is too large or too deep when its aliases are followed"
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ("{a: ", "}")])
+def test_data_has_a_deepest(opening: str, closing: str) -> None:
+    document.load_yaml(opening * 200 + "x" + closing * 200, source="x")
+    with pytest.raises(InputError, match="too deep"):
+        document.load_yaml(opening * 201 + "x" + closing * 201, source="x")
+
+
+SCHEMA = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "a": {
+            "type": "array",
+            "description": "a list of mappings",
+            "items": {"additionalProperties": False, "properties": {"b": {"type": "integer"}}},
+        },
+        "c": {"minimum": 3},
+        "d": {"additionalProperties": False},
+    },
+}
+SEE = "see the schema, promotion.schema.json"
+
+
+@pytest.mark.parametrize(
+    ("data", "message", "fix"),
+    [
+        ([1], "at the top: [1] is not of type 'object'", SEE),
+        ({"x": 1}, "at the top: Additional properties are not allowed ('x' was unexpected)",
+         "use one of: a, c, d"),
+        ({"a": 3}, "at a: 3 is not of type 'array'", "a list of mappings"),
+        ({"a": [{"b": "q"}]}, "at a[0].b: 'q' is not of type 'integer'", SEE),
+        ({"a": [{}, {"z": 1}]}, "at a[1]: Additional properties are not allowed ('z' was unexpected)",
+         "use one of: b"),
+        ({"c": 1}, "at c: 1 is less than the minimum of 3", SEE),
+        ({"d": {"y": 1}}, "at d: Additional properties are not allowed ('y' was unexpected)",
+         "use one of: "),
+        ({"a": "y" * 600}, f"at a: '{'y' * 499}", "a list of mappings"),
+    ],
+)  # fmt: skip
+def test_data_that_breaks_a_rule_is_told_with_place_and_rule(
+    data: Any, message: str, fix: str
+) -> None:
+    document.validate({"a": [{"b": 1}], "c": 3}, SCHEMA, source="x.yaml")
+    with pytest.raises(InputError) as caught:
+        document.validate(data, SCHEMA, source="x.yaml")
+    assert (caught.value.message, caught.value.fix) == (f"x.yaml, {message}", fix)
+
+
+def test_a_schema_that_takes_nothing() -> None:
+    with pytest.raises(InputError) as caught:
+        document.validate({}, False, source="x")
+    assert caught.value.message == "x, at the top: False schema does not allow {}"
+    assert caught.value.fix == SEE
