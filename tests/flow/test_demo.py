@@ -172,7 +172,7 @@ def test_devs_image_is_built_once_in_the_protected_run(demo: Demo, result: Any) 
     built = [path.stem for path in logs if "docker buildx build: " in path.read_text("utf-8")]
     assert built == ["02-promote", "03-deploy"]
     # Nor do later environments pull the model.
-    pulled = [path.stem for path in logs if "dvc-pull-model" in path.read_text("utf-8")]
+    pulled = [path.stem for path in logs if "Run Main Pull the" in path.read_text("utf-8")]
     assert not {"05-deploy", "07-deploy"} & set(pulled)
     assert "03-deploy" in pulled
 

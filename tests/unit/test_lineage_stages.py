@@ -45,9 +45,11 @@ def deployed(**changes: Any) -> Deployed:
     return replace(MERGED.deployed, **changes)
 
 
-@pytest.mark.parametrize("held", ["v0.9.0", ""])
-def test_after_the_merge_of_its_deploy_pull_request_a_stage_waits(held: str) -> None:
-    trace = replace(MERGED, held=held)
+@pytest.mark.parametrize(("held", "held_since"), [("v0.9.0", SINCE - 3600), ("", 0)])
+def test_after_the_merge_of_its_deploy_pull_request_a_stage_waits(
+    held: str, held_since: int
+) -> None:
+    trace = replace(MERGED, held=held, held_since=held_since)
     link = stage(trace)
     assert link.state == "pending"
     assert "since its pull request was merged" in link.right
@@ -79,6 +81,8 @@ def test_where_a_push_deploys_the_stage_comes_with_it() -> None:
         {"held_problem": "two versions"},
         # The version's tag was moved away from the stage's commit.
         {"held": "a" * 40},
+        # A tag says that it holds nothing.
+        {"held": ""},
         # A tag that is newer than the deployment is somebody's own.
         {"held_since": SINCE + 1},
         {"moves_early": True},

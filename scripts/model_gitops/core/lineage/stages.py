@@ -24,8 +24,8 @@ def unassigned(trace: Trace, links: Sequence[Link]) -> str:
 def due(trace: Trace) -> str:
     """Return the version that the deploy commit says, where the stage still says an older state.
 
-    A stage's tag that is newer than the deployment was meant so, and one on a commit without a
-    version is none of ours: both are for people to look at.
+    A stage's tag that is newer than the deployment was meant so, and one that names no version is
+    none of ours: both are for people to look at.
     """
     deployed, source, version = trace.deployed, trace.source, trace.version
     if (
@@ -36,7 +36,8 @@ def due(trace: Trace) -> str:
     ):
         return ""
     is_ours = version.model == trace.model and version.model_hash == source.model_hash
-    was_ours = trace.held == "" or tags.is_version(trace.held or "")
+    # Nothing is held, and a tag says so: an unassignment, or a tag on a commit without a version.
+    was_ours = tags.is_version(trace.held or "") or not (trace.held or trace.held_since)
     proposed = deployed.proposes("model") == f"{trace.model}@{trace.held}"
     early = trace.moves_early or "open pull requests" in trace.unasked
     newer = trace.held_since > deployed.since
