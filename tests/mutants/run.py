@@ -86,13 +86,21 @@ def _imports(test: Path, module: str) -> bool:
 
 
 def _copy(scratch: Path, module: str, tests: Sequence[str]) -> None:
-    """Lay the package out as mutmut wants it: in src/. No bytecode of the original may be found."""
+    """Lay the packages out as mutmut wants them, in src/, beside the files that the tests read."""
+    # No bytecode of the original may be found.
     without = shutil.ignore_patterns("__pycache__", ".hypothesis")
-    shutil.copytree(PACKAGE, scratch / "src/model_gitops", ignore=without)
+    shutil.copytree(PACKAGE.parent, scratch / "src", ignore=without)
     shutil.copytree(UNIT, scratch / "tests/unit", ignore=without)
+    read = [one for one in ROOT.iterdir() if one.name[0] != "." and one.name != "tests"]
+    for one in read:
+        if one.is_dir():
+            shutil.copytree(one, scratch / one.name, ignore=without)
+        else:
+            shutil.copy(one, scratch)
     config = {
         "source_paths": ["src"],
         "only_mutate": [f"src/model_gitops/{module}.py"],
+        "also_copy": [one.name for one in read],
         "pytest_add_cli_args": ["-m", "not hypothesis"],
         "pytest_add_cli_args_test_selection": list(tests),
     }

@@ -386,6 +386,13 @@ def test_a_pull_request_without_a_repository_links_nothing() -> None:
     given = {"path": "o", "server_url": "https://g"}
     plain = deployment.pull_request_body([image], [image], (("Source-Commit", OURS),), **given)
     assert f"| Source-Commit | `{OURS}` |" in plain
+    # A trailer that looks like a commit of a repository that is not named.
+    odd = deployment.pull_request_body([image], [image], (("Source-Repository", "a/b"),), **given)
+    assert "commit" not in odd.partition("This pull request")[0]
+    long = deployment.pull_request_body([image], [image], (("Note", "y" * 990),), **given)
+    assert f"| Note | `{'y' * 990}` |" in long
+    longer = deployment.pull_request_body([image], [image], (("Note", "y" * 1100),), **given)
+    assert "y" * 1001 not in longer
     none = deployment.pull_request_body([image], [image], (), **given)
     assert "| `a` | `a:v1` | `a:v1` |\n\nThis pull request" in none
 
@@ -394,7 +401,9 @@ def test_one_table_for_as_many_images_as_were() -> None:
     with pytest.raises(ValueError, match="zip"):
         deployment.changes_table([Image("a")], [])
     long = deployment.changes_table([Image("a" * 990)], [Image("a" * 990)])
-    assert f"`{'a' * 990}`" in long
+    assert long.count(f"`{'a' * 990}`") == 3
+    longer = deployment.changes_table([Image("a" * 1100)], [Image("a" * 1100)])
+    assert "a" * 1001 not in longer
 
 
 def test_what_was_set_is_one_reference_or_lines() -> None:

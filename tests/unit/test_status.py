@@ -122,6 +122,14 @@ def test_a_status_as_markdown() -> None:
     assert "| [#7](http://g/7), approved by nobody |" in status.markdown("m", [nobody])
 
 
+def test_a_long_problem_is_cut() -> None:
+    found = status.markdown("m", [replace(ODD, problem="p" * 600, fix="f" * 600)])
+    assert "p" * 490 in found
+    assert "p" * 501 not in found
+    assert "f" * 490 in found
+    assert "f" * 501 not in found
+
+
 def test_a_status_as_json() -> None:
     whole = {
         "name": "dev",

@@ -177,7 +177,12 @@ class ModelRepository:
             found = self.registry.stage(model, stage)
         except InputError as error:
             return None, error.message
-        return (self.registered(f"{model}@{found.version}") if found else None), ""
+        if found is None:
+            return None, ""
+        if not tags.is_version(found.version):
+            # Of such a stage GTO gives the commit. Nobody may take it for a stage that holds nothing.
+            return None, f"its tag {found.tag} is at {found.commit[:12]}, which no version names"
+        return self.registered(f"{model}@{found.version}"), ""
 
     def version_of(self, model_hash: str) -> Registered | None:
         """Return the highest version that has this model, or None."""
