@@ -53,6 +53,34 @@ def read(text: str, **options: Any) -> list[str]:
         ("FROM a\nONBUILD RUN <<EOF\nFROM b\nEOF", ["a"]),
         ("FROM python\nCOPY --from=docker.io/library/python:latest / /", ["python"]),
         ("FROM $", ["$"]),
+        ("FROM a\nFROM 0", ["0"]),
+        ("FROM a\nCOPY --from=1 / /", ["1", "a"]),
+        ("FROM a AS x\nCOPY --from=y / /\nFROM b AS y\nCOPY --from=x / /", ["a", "b"]),
+        ("FROM a x b\nFROM b", ["b"]),
+        ("FROM -- a", ["a"]),
+        ("FROM a\\", ["a"]),
+        ("ARG V=a=b\nFROM $V", ["a=b"]),
+        ('FROM "a\\$b"', ["a$b"]),
+        ('FROM "a\\"b"', ['a"b']),
+        ('FROM "a\\\\b"', ["a\\b"]),
+        ('FROM "a\\.b"', ["a\\.b"]),
+        ("FROM 'a\\b'", ["a\\b"]),
+        ("# escape=`\nFROM a`.b", ["a.b"]),
+        ("# escape=`\nFROM a\\b", ["a\\b"]),
+        ("FROM a\nCOPY --from=\\b / /", ["a", "b"]),
+        ("FROM a\nRUN --x=from=b y", ["a"]),
+        ("FROM a\nRUN --mount=from=b=c x", ["a", "b=c"]),
+        ("FROM a\nONBUILD FROM b", ["a"]),
+        ("FROM a\nONBUILD", ["a"]),
+        ("FROM a\n  # x \\\nFROM b", ["b"]),
+        ("FROM a\nADD <<EOF /x\nFROM b\nEOF", ["a"]),
+        ("FROM a\nENV <<EOF\nCOPY --from=b / /", ["a", "b"]),
+        # The end of a heredoc is the name alone, as it is written; `-` takes off tabs.
+        ("FROM a\nRUN <<EOF\n\tEOF\nEOF \nEOFX\nFROM b\nEOF\nCOPY --from=c / /", ["a", "c"]),
+        ("FROM a\nRUN <<-EOF\n EOF\nXEOF\nFROM b\n\tEOF\nCOPY --from=c / /", ["a", "c"]),
+        ("FROM a\r\nRUN <<EOF\r\nFROM b\r\nEOF\r\nCOPY --from=c / /\r\n", ["a", "c"]),
+        ("FROM a\nRUN <<$E\nFROM b\n$E\nCOPY --from=c / /", ["a", "c"]),
+        ("FROM a\nRUN <<E\\F\nFROM b\nEF\nCOPY --from=c / /", ["a", "c"]),
         # What BuildKit refuses, or Python's csv and json do, is no error of ours.
         ("FROM a\nCOPY --from='b / /", ["'b / /", "a"]),
         ('FROM a\nRUN --mount=from=b,"x y', ["a", "b"]),
@@ -89,6 +117,24 @@ def test_what_is_read_from_registries(text: str, found: list[str]) -> None:
         ("ARG V=3-12", "p:${V/-/.}"),
         ("ARG P=p V=3.12", "$P:$V"),
         ("ARG V=3.11\nARG V=3.12", "p:$V"),
+        ("ARG v=3.12", "p:$v"),
+        ("ARG v=3.12", "p:${v}"),
+        ("", "p:3.12$V"),
+        ("", "p:${V#x}3.12"),
+        ("ARG V=a\\ 3.12", "p:${V#??}"),
+        ("ARG V=3.12", "p:${V:-x}"),
+        ("ARG V=", "p:${V-x}3.12"),
+        ("ARG V=", "p:${V+3.12}"),
+        ("", "p:${V:?x}3.12"),
+        ("ARG V=3.12", "p:${V#x}"),
+        ("ARG V=x.3.12", "p:${V#*.}"),
+        ("ARG V=3.12x", "p:${V%x}"),
+        ("ARG V=3.12x", "p:${V%%x}"),
+        ("ARG V=xx", "p:3.12${V%xx}"),
+        ("ARG V=3.12.4.45", "p:${V%%.4*}"),
+        ("ARG V=33.12", "p:${V/3/}"),
+        ("ARG V=x3.x12", "p:${V//x/}"),
+        ("ARG V=3.xbxb12", "p:${V/x*b/}"),
     ],
 )
 def test_variables_of_from(arguments: str, image: str) -> None:
@@ -114,6 +160,39 @@ def test_platforms() -> None:
         "a-armv7",
         "b-s390x",
     ]
+    text = "FROM a$TARGETOS-$TARGETARCH-$TARGETVARIANT"
+    assert read(text, platforms=["linux", "linux/amd64"]) == ["alinux--", "alinux-amd64-"]
+    assert read("FROM a$TARGETPLATFORM$BUILDPLATFORM") == ["a"]
+
+
+def test_the_stage_that_is_built_is_known_to_from() -> None:
+    assert read("FROM a-$TARGETSTAGE AS x") == ["a-default"]
+    assert read("FROM a-$TARGETSTAGE AS x", target="x") == ["a-x"]
+
+
+def test_images_are_in_the_order_of_the_file() -> None:
+    text = "# syntax=s\nFROM b\nCOPY --from=a / /"
+    assert dockerfile.references(text) == ["s", "b", "a"]
+
+
+def test_a_stage_that_a_context_stands_for_hides_no_other() -> None:
+    text = "FROM a AS x\nFROM b AS y\nFROM scratch\nCOPY --from=x / /\nCOPY --from=y / /"
+    assert read(text, contexts=["x"]) == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [
+        ("docker.io/library/a:latest", "a"),
+        ("index.docker.io/library/a", "a"),
+        ("docker.io/b/a:1", "b/a:1"),
+        ("library/b/a", "library/b/a"),
+        ("r.example/library/a", "r.example/library/a"),
+        ("", ""),
+    ],
+)
+def test_the_short_form_of_a_name(name: str, short: str) -> None:
+    assert dockerfile.familiar(name) == short
 
 
 STAGES = """\
@@ -167,6 +246,7 @@ def test_a_named_context_wins_over_a_stage_or_image(contexts: list[str], found: 
         ("// syntax=a\n", "a"),
         ("# a comment\n# syntax=a\n", ""),
         ("\n# syntax=a\n", ""),
+        ("#!a\n#!b\n# syntax=a\n", ""),
         ("#syntax\n", ""),
     ],
 )
@@ -194,6 +274,12 @@ def test_any_text_is_read(text: str, target: str) -> None:
         ("FROM a\nCOPY app .git /x/", True),
         ("FROM a\nCOPY .git/HEAD /x", True),
         ("FROM a\nCOPY * /x", True),
+        ("FROM a\nCOPY /.git /x", True),
+        ('FROM a\nCOPY [".git", "/x"]', True),
+        ('FROM a\nCOPY [ "app", "." ]', False),
+        ('FROM a\nCOPY ["app", "/x"]', False),
+        ("FROM a\nCOPY X.git /x", False),
+        ("FROM a\nRUN --mount=type=bind,src=app,target=/r pip", False),
         ("FROM a\nCOPY .g* $X /x", True),
         ("FROM a\nRUN --mount=target=/src make", True),
         ("FROM a\nRUN --mount=type=bind,source=.,target=/src make", True),

@@ -27,6 +27,7 @@ CONTENT = Content(
 def test_a_fingerprint_is_stable_and_of_the_content_alone() -> None:
     # The value is held: a changed recipe must come with a changed recipe number.
     assert fingerprint(CONTENT) == "61eb8ef58a30deaf1420eddc256789a79b2b7ebd"
+    assert fingerprint(replace(CONTENT, target="é")) == "0f2be09cb2a1134137e145b9e73084fc57c738fc"
     shuffled = replace(CONTENT, files=[*CONTENT.files], build_args=dict(CONTENT.build_args))
     assert fingerprint(shuffled) == fingerprint(CONTENT)
 

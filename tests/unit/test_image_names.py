@@ -60,6 +60,8 @@ def test_good_names_pass(name: str) -> None:
         ("x/a_.b-._c", "image: x/a_b-c"),
         ("h.io/a:b/c", "image: h.io/a-b/c"),
         ("h.io:/x", "image: h.io/x"),
+        ("h.io:5000/X", "image: h.io:5000/x"),
+        ("X/a B", "image: x/a-b"),
         ("a:b:c", "image: a-b"),
         # Nothing is left to mend.
         ("h.io/..", "image: ghcr.io/OWNER/NAME"),
@@ -77,6 +79,8 @@ def test_a_bad_name_is_answered_with_a_good_one(name: str, fix: str) -> None:
     [
         ("", "it is empty", "image: ghcr.io/OWNER/NAME"),
         ("a" * 256, "a name has at most 255 characters", ""),
+        ("A" * 255, "an image's name is lowercase letters, digits and single separators . _ - /",
+         f"image: {'a' * 255}"),
         ("a:v1", "it holds a tag or digest", "image: a (the tag goes into `tag`)"),
         ("A:v1", "an image's name is lowercase letters, digits and single separators . _ - /",
          "image: a"),
@@ -98,7 +102,8 @@ def test_what_is_wrong_with_a_name_is_told(name: str, problem: str, fix: str) ->
         ("", "v1"),
         ("...", "v1"),
         ("-a b-", "a-b"),
-        (".a.", "a"),
+        (".X.", "X"),
+        ("A B", "A-B"),
         ("v1+b", "v1-b"),
         ("x" * 129, "x" * 128),
     ],

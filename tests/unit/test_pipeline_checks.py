@@ -87,6 +87,12 @@ PARAMS = {"params.yaml": {"a": 1, "b": 2}}
          f"dvc.lock: stage train has a.py with hash {ONE}, and the commit's a.py has hash {CODE}"),
         ({"train": train(entry("d", ONE + ".dir", nfiles=1))}, "", {"d/x": b"code\n"}, {},
          f"dvc.lock: stage train has d with hash {ONE}.dir, and the commit's d has hash {MANIFEST}"),
+        ({"train": train(entry("d", ONE + ".dir", nfiles=1))}, "",
+         {"d/x": b"code\n", ".dvcignore": b""}, {},
+         f"dvc.lock: stage train has d with hash {ONE}.dir, and the commit's d has hash {MANIFEST}"),
+        ({"train": train(entry("a.py", ONE))}, "", {"a.py": b"1\r\n", ".dvcignore": b""}, {},
+         f"dvc.lock: stage train has a.py with hash {ONE}, and the commit's a.py has hash"
+         f" {md5(b'1' + bytes((13, 10)))}"),
         ({"p": MADE_DATA, "train": train(entry("data", TWO))}, "", {}, {},
          f"dvc.lock: stage train read data with hash {TWO}, and stage p made it with hash {ONE}"),
         ({"train": train(entry("r", ONE))}, "", {}, {"r.dvc": f"outs: [{{path: r, md5: {TWO}}}]"},
@@ -175,6 +181,9 @@ def test_what_can_not_be_compared_is_said(
         ({"train": train()}, "", {}, 0),
         ({"train": train()}, "train: {cmd: x, outs: m.bin}", {}, 3),
         ({"train": train(entry("a.py", CODE))}, "", GIT, 1),
+        ({"train": stage([], [entry("m.bin", MODEL), entry("p.csv", ONE), entry("l", ONE)])},
+         "train: {cmd: x, outs: [m.bin], plots: [p.csv], live: l}", {}, 3),
+        ({"train": train(params={"p.yaml": {"a": 1}})}, "", {"p.yaml": b"a: 1 # \xff"}, 1),
         ({"p": MADE_DATA, "train": train(entry("data", ONE))}, "", {}, 1),
         ({"train": train(params=PARAMS)}, "", {"params.yaml": b"{a: 1, b: 2}"}, 2),
         ({"train": train(params=PARAMS)}, "train: {cmd: x, outs: [m.bin], params: [b, a]}",
@@ -192,7 +201,7 @@ def test_what_can_not_be_compared_is_said(
         ({"p": stage([], [entry("params.yaml", ONE)]), "train": train(params=PARAMS)}, "", {}, 0),
         ({"train": train(params={"c.toml": {"a.b": 1, "l.1": 3, "d.e": 4}})}, "",
          {"c.toml": b"l = [2, 3]\n'd.e' = 4\n[a]\nb = 1\n"}, 3),
-        ({"train": train(params={"c.json": {"a": None, "l.9": None, "a.x": None}})}, "",
+        ({"train": train(params={"c.json": {"a": None, "l.1": None, "a.x": None}})}, "",
          {"c.json": b'{"a": null, "l": [1]}'}, 3),
         ({"train": train(cmd=["python t.py 1", "y"])},
          "train: {cmd: ['python t.py ${a}', y], outs: [m.bin]}", {}, 3),
@@ -292,6 +301,21 @@ def test_ingredients_are_code_in_git_and_data_elsewhere() -> None:
         checked=10,
         unchecked=("z, of which no file of this commit has a hash",),
     )
+
+
+def test_every_way_to_and_from_the_model_is_followed() -> None:
+    stages = {
+        "e3": stage([entry("y", ONE)], [entry("w.json", NEW)]),
+        "e2": stage([entry("x", ONE)], [entry("z.json", NEW)]),
+        "e1": stage([entry("m.bin", MODEL)], [entry("x", ONE), entry("y", ONE)]),
+        "train": train(entry("a", ONE), entry("b", ONE)),
+        "q": stage([entry("c", ONE)], [entry("b", ONE)]),
+        "p": stage([entry("d", ONE)], [entry("a", ONE)]),
+    }
+    recipe = read(stages, git={"w.json": b"new\n", "z.json": b"new\n"})
+    assert sorted(recipe.stages) == ["p", "q", "train"]
+    assert recipe.stages[-1] == "train"
+    assert recipe.results == ("w.json", "z.json")
 
 
 def test_the_writer_of_a_file_is_held_against_the_commit() -> None:

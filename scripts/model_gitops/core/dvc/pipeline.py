@@ -380,9 +380,8 @@ def _texts(value: Any) -> list[str]:
     return [str(one) for one in value] if isinstance(value, list) else [str(value or "")]
 
 
-def _shown(value: Any) -> str:
-    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return repr(text)
+def _shown(values: Sequence[str]) -> str:
+    return repr(", ".join(values))
 
 
 def _md5(data: bytes) -> str:

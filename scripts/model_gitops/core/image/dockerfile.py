@@ -317,7 +317,7 @@ class _Word:
         found = []
         while (char := self._next()) != stop:
             if not char:
-                raise ValueError(f"{stop} is missing")
+                raise ValueError
             if char == "'":
                 found.append(self._quoted("'"))
             elif char == '"':
@@ -344,7 +344,7 @@ class _Word:
         found = []
         while (char := self._next()) != quote:
             if not char:
-                raise ValueError(f"{quote} is missing")
+                raise ValueError
             if quote == '"' and char == "$" and self._variables:
                 char = self._variable()
             elif quote == '"' and char == self._escape:
@@ -362,7 +362,7 @@ class _Word:
         value = self._values.get(name)
         operator = self._take(r"\}|:?[-+?]|##?|%%?|//?")
         if not name or not operator:
-            raise ValueError(f"this form of ${{{name}}} is not known")
+            raise ValueError
         if operator == "}":
             return value or ""
         if operator[0] in "#%/":

@@ -64,8 +64,7 @@ def _mended_name(value: str) -> str:
         mended = re.sub(r"[._-]*-[._-]*|\.[._]*|_\.[._]*|_{3,}", lambda m: m.group()[0], mended)
         if mended := mended.strip("._-"):
             parts.append(mended)
-    mended = "/".join(parts) or "NAME"
-    full = f"{host}{slash}{mended}"
+    full = f"{host}{slash}{'/'.join(parts)}"
     return full if _NAME.fullmatch(full) else "ghcr.io/OWNER/NAME"
 
 
