@@ -6,7 +6,7 @@ import json
 
 import pytest
 from promotion_world import PROMOTION, Flow
-from world import HASHES, READER, merge, rewrite
+from world import HASHES, READER, fingerprint, merge, rewrite
 
 DIGEST = "sha256:" + "1" * 64
 
@@ -45,7 +45,7 @@ def test_what_dev_runs_is_taken_over_whatever_the_merge_was(deployed: Flow, way:
     assert found["assign-stage"] == "true"
     # Nothing is pulled or built for it, so its deploy commit has these from here.
     assert found["model-hash"] == HASHES["better"]
-    assert (found["promote-fingerprint"], found["promote-sha256"]) == ("", "")
+    assert (found["promote-fingerprint"], found["promote-sha256"]) == (fingerprint("better"), "")
 
 
 def test_a_model_that_only_dev_has_does_not_reach_production(deployed: Flow) -> None:
