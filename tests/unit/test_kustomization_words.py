@@ -182,3 +182,26 @@ def test_a_byte_order_mark_is_no_part_of_the_text() -> None:
 def test_tabs_where_yaml_has_them_are_read() -> None:
     text = "images:\t\n- name:\td\t# c\n  newTag:\tv1\t\n"
     assert kustomization.read(text, source="k") == (Image("d", tag="v1"),)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("a: 1\nb: 2\nc: 3\n", "a: 0\nb: 2\nc: 3\n"),
+        ("a: 1\nb: 2\nc: 3\n", "a: 1\nb: 2\nc: 0\n"),
+        ("a: 1\nb: 2\n", "a: 1\nx: 2\n"),
+        ("a: &x [1]\nb: *x\nc: *x\n", "a: &x [0]\nb: *x\nc: *x\n"),
+        ("z: 1\na: &x [1]\nb: *x\nc: *x\n", "z: 0\na: &x [1]\nb: *x\nc: *x\n"),
+        ("a: [1, 2]\n", "a: [1]\n"),
+        ("a: 1\n", "a: '1'\n"),
+        ("a: [1]\n", "a: {1: 1}\n"),
+        ("a: 1\n", "a: [1]\n"),
+    ],
+)
+def test_two_documents_are_the_same_only_where_all_of_them_is(one: str, other: str) -> None:
+    left, right = (kustomization.parse(text, "k").root for text in (one, other))
+    again = kustomization.parse(one, "k").root
+    assert kustomization_edit._same(left, again, {})
+    assert not kustomization_edit._same(left, right, {})
+    assert not kustomization_edit._same(right, left, {})
+    assert kustomization_edit._same(left, right, {id(left): id(right)})

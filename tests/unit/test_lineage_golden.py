@@ -33,7 +33,7 @@ from chain import (
 
 from model_gitops.core.deploy.kustomization import Image
 from model_gitops.core.dvc.pipeline import Recipe
-from model_gitops.core.lineage import links, pulls
+from model_gitops.core.lineage import links, pulls, stages
 from model_gitops.core.lineage.facts import Before, Registered, Signed, Source, Trace
 from model_gitops.core.lineage.link import Link, broken
 from model_gitops.core.lineage.report import MARKS
@@ -307,6 +307,10 @@ def test_the_links_of_a_pull_request_are_one_after_another() -> None:
         "pull request → approvals",
         "deploy commit → deploy pull request",
     ]
+
+
+def test_the_stages_link_waits_as_long_as_any() -> None:
+    assert stages.link_of(WHOLE, links.PATIENCE) in links.check(WHOLE)
 
 
 def test_a_sentence_has_both_sides() -> None:

@@ -209,6 +209,9 @@ def test_a_lineage_as_markdown() -> None:
     assert "y" * 501 not in long
     assert "z" * 490 in long
     assert "z" * 501 not in long
+    pathy = report.markdown(replace(WHOLE, deployed=replace(DEPLOYED, path="q" * 600)), ())
+    assert "q" * 490 in pathy.partition("| overlay | ")[2]
+    assert "q" * 501 not in pathy.partition("| overlay | ")[2]
 
 
 def pull(number: int, repository: str, **more: Any) -> dict[str, Any]:
