@@ -294,6 +294,20 @@ def test_a_candidate_is_better_or_worse_by_the_gates_direction() -> None:
     assert "| version | v1.0.0 | not registered yet |" in table
 
 
+@pytest.mark.parametrize("end", ["", "-abcdef012345"])
+def test_a_tag_that_could_not_move_names_its_commit_too(end: str) -> None:
+    """Of a registry with immutable tags: the commit's own tag, or one that starts with it."""
+
+    def state(commit: str) -> str:
+        image = replace(IMAGE, tag=f"{commit}{end}")
+        deployed = replace(TRACE.deployed, image=image, recorded=image)
+        return states(replace(TRACE, deployed=deployed))["image → source commit"]
+
+    assert TRACE.source
+    assert state(TRACE.source.commit) == "verified"
+    assert state("f" * 40) == "broken"
+
+
 def test_a_signature_that_is_demanded_is_a_link() -> None:
     signed = lineage.Signed("the key sha256:1", "a=b")
     assert states(replace(TRACE, signature=signed))["image → signature"] == "verified"

@@ -17,6 +17,7 @@ from model_gitops.core.deploy.kustomization import Image
 from model_gitops.core.deploy.trailers import is_commit
 from model_gitops.core.flow.promotion import Environment, Promotion
 from model_gitops.core.gto import tags
+from model_gitops.core.image.names import commit_of_tag
 from model_gitops.core.lineage.facts import (
     Deployed,
     NothingDeployed,
@@ -229,7 +230,7 @@ class Gatherer:
 
     def _tagged(self, deployed: Deployed, source: Source | None, unasked: dict[str, str]) -> str:
         """Return the digest that the source commit's own tag names, where the overlay has another."""
-        if source is None or not source.known or is_commit(deployed.image.tag):
+        if source is None or not source.known or commit_of_tag(deployed.image.tag):
             return ""
         found = self.images.stored(Image(self.promotion.image, "", source.commit), unasked)
         return found.tag_digest if found else ""

@@ -13,6 +13,7 @@ _HOST = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?"
 _NAME = re.compile(rf"(?:{_HOST}/)?{_PART}(?:/{_PART})*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_COMMIT_TAG = re.compile(r"([0-9a-f]{64}|[0-9a-f]{40})(?:-[0-9a-f]{12})?")
 _LONGEST_NAME = 255
 _LONGEST_TAG = 128
 
@@ -106,6 +107,15 @@ def is_reference_of_image(value: str) -> bool:
         if not _TAG.fullmatch(tag):
             return False
     return _NAME.fullmatch(name) is not None and (not at or is_digest(digest))
+
+
+def commit_of_tag(tag: str) -> str:
+    """Return the commit that build-push-image tagged an image by, or "" for a tag of another kind.
+
+    Where that tag could not move, the image has one of its own, which starts with it.
+    """
+    found = _COMMIT_TAG.fullmatch(tag)
+    return found[1] if found else ""
 
 
 def tag_of_its_own(tag: str, digest: str) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from model_gitops.core.image.labels import FINGERPRINT_LABEL, MODEL_LABELS
+from model_gitops.core.image.names import commit_of_tag
 from model_gitops.errors import InputError
 
 # The image's labels have the same keys, but for this one: a label says which commit built the image,
@@ -18,8 +19,6 @@ COMMIT = "io.model-gitops.commit"
 _PUBLIC_KEY = re.compile(
     r"-----BEGIN PUBLIC KEY-----\n([A-Za-z0-9+/=\n]+)\n-----END PUBLIC KEY-----\n?"
 )
-# build-push-image tags an image by its commit; where that tag does not move, by more than it.
-_COMMIT_TAG = re.compile(r"([0-9a-f]{64}|[0-9a-f]{40})(?:-[0-9a-f]{12})?")
 # cosign divides its option at commas, and reads quotes.
 _VALUE = re.compile(r"[^\s,\"=]+")
 # Of cosign's exit codes: no signature, no such image, none that matches, none with a certificate.
@@ -92,9 +91,9 @@ def demanded(*, tag: str, model: str, model_hash: str, fingerprint: str) -> Mapp
     The commit is what the image's tag names: a hop takes the tag over with the image, while each
     environment has a merge commit of its own. A tag that names none demands none.
     """
-    found = _COMMIT_TAG.fullmatch(tag)
-    commit = found[1] if found else ""
-    return facts(commit=commit, model=model, model_hash=model_hash, fingerprint=fingerprint)
+    return facts(
+        commit=commit_of_tag(tag), model=model, model_hash=model_hash, fingerprint=fingerprint
+    )
 
 
 def problem(status: int, said: str) -> str | None:

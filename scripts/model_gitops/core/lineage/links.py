@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from model_gitops.core.deploy.trailers import is_commit
+from model_gitops.core.image.names import commit_of_tag
 from model_gitops.core.lineage import pulls, stages
 from model_gitops.core.lineage.facts import Deployed, Registered, Source, Stored, Trace
 from model_gitops.core.lineage.link import Link, made
@@ -221,12 +221,12 @@ def _same_model(ends: tuple[str, str], left: str, found: str, source: Source) ->
 def _tagged(trace: Trace, deployed: Deployed, source: Source) -> Link:
     """The image is the one that was made for the source commit: its tag is that commit's hash."""
     ends, tag = ("image", "source commit"), deployed.image.tag
-    if is_commit(tag):
+    if commit := commit_of_tag(tag):
         return made(
             ends,
             f"{deployed.path} sets tag {tag}",
             f"commit {deployed.commit[:12]} says Source-Commit {source.commit}",
-            tag == source.commit
+            commit == source.commit
             or (trace.before is not None and trace.before.image == deployed.image),
             fix=f"deploy again from {source.branch or 'its branch'}, and find out which was changed",
         )
