@@ -201,21 +201,43 @@ def test_everything_in_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("facts", "shown"),
+    ("facts", "heading", "summary"),
     [
-        (Facts("T|", compared=False), "## T\\|"),
-        (Facts("T", environment="dev", compared=False), "## T"),
-        (Facts("T", model="m", compared=False), "## T: m"),
-        (Facts("T", model="m_", environment="dev_"),
-         "## T: m\\_ → dev\\_\n\nNo metrics were found."),
-        (Facts("T", notes=("a", "b" * 601), compared=False),
-         f"## T\n\n> a  \n> {'b' * 599}…  "),
-        (Facts("T", notes=("b" * 600,)),
-         f"## T\n\nNo metrics were found.\n\n> {'b' * 600}  "),
+        (Facts("T|", compared=False), "## T\\|", ""),
+        (Facts("T", environment="dev", compared=False), "## T", ""),
+        (Facts("T", model="m", compared=False), "## T: m", ""),
+        (Facts("T", model="m_", environment="d_"), "## T: m\\_ → d\\_", "No metrics were found."),
+        (Facts("T", notes=("a", "b" * 601), compared=False), "## T", f"> a  \n> {'b' * 599}…  "),
+        (Facts("T", notes=("b" * 600,)), "## T", f"No metrics were found.\n\n> {'b' * 600}  "),
     ],
+)
+def test_the_heading_and_the_summary(facts: Facts, heading: str, summary: str) -> None:
+    assert report.heading(facts) == heading
+    assert report.summary(facts, Comparison()) == summary
+
+
+@pytest.mark.parametrize(
+    ("total", "notes", "summary"),
+    [(1, (), "1 metric, and nothing to compare with yet.\n\n"), (0, (), ""), (0, ("n",), "> n  \n\n")],
 )  # fmt: skip
-def test_the_head(facts: Facts, shown: str) -> None:
-    assert report.head(facts, Comparison()) == shown
+def test_what_is_ours_comes_before_the_summary(
+    total: int, notes: tuple[str, ...], summary: str
+) -> None:
+    made = Report(
+        Facts("T", notes=notes),
+        Comparison(total=total),
+        Comparison(),
+        body="b",
+        opening="o\n# P\np",
+    )
+    text, _ = made.write(None, notice="n")
+    assert text == f"## T\n\n> n\n\no\n\n# P\np\n\n{summary}b\n"
+    assert made.write(None, limit=4000)[1] == [
+        "body",
+        "P",
+        *(["summary"] if summary else []),
+        "body",
+    ]
 
 
 @pytest.mark.parametrize(
