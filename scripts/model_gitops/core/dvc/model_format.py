@@ -76,7 +76,7 @@ _MODEL_PROTO = {1: 0, 2: 2, 3: 2, 4: 2, 5: 0, 6: 2, 7: 2, 8: 2, 14: 2, 20: 2, 25
 
 def _safetensors(head: bytes, tail: bytes, size: int) -> bool:
     length = int.from_bytes(head[:8], "little")
-    return len(head) > 8 and head[8:9] == b"{" and 2 <= length <= size - 8
+    return head[8:9] == b"{" and 2 <= length <= size - 8
 
 
 def _gguf(head: bytes, tail: bytes, size: int) -> bool:
@@ -108,7 +108,7 @@ def _is_text(head: bytes) -> bool:
     try:
         text = head.decode("utf-8")
     except UnicodeDecodeError as error:
-        if len(head) - error.start >= 4 or error.start == 0:
+        if len(head) - error.start >= 4:
             return False
         text = head[: error.start].decode("utf-8")
     return bool(text) and not any(ord(one) < 32 and one not in "\t\r\n" for one in text)
