@@ -38,8 +38,15 @@ def test_it_opens_with_the_rules_then_the_gate_then_what_runs_then_the_image() -
         "The project's own checks and tests passed.",
         "#### What dev runs, and what would replace it",
         RUNS.strip(),
-        f"Image, smoke-tested: `r.example/m:t@{DIGEST}`. It is a rehearsal, and is never deployed",
+        f"Image, smoke-tested: `r.example/m:t@{DIGEST}`. It is a rehearsal, and is never deployed:"
+        " what dev runs after the merge is built from a clean checkout, or taken over from the"
+        " environment before.\n",
     )
+
+
+def test_of_a_table_only_the_line_breaks_around_it_are_cut() -> None:
+    opening = Opening(environment="dev", gate="success", gate_table="\n\n X | X \nX | X\n\n")
+    assert opening.text() == ("#### ✅ The gate of dev lets this model pass\n\n X | X \nX | X\n")
 
 
 def test_the_report_starts_with_it() -> None:
@@ -133,27 +140,40 @@ def test_the_projects_own_tests(tests: str, says: str) -> None:
     ("pull", "training", "says"),
     [
         ("success", "skipped", "The model is the one in the DVC remote."),
-        ("failure", "success", "or this run may not read it: the model was trained here."),
+        (
+            "failure",
+            "success",
+            "The DVC remote has no such model, or this run may not read it: the model was trained"
+            " here.",
+        ),
         (
             "failure",
             "failure",
-            "and it could not be trained here either. Somebody with write access",
+            "The DVC remote has no such model, or this run may not read it (a fork has no"
+            " credentials), and it could not be trained here either. Somebody with write access can"
+            " push this change to a branch of this repository.",
         ),
     ],
 )
 def test_where_a_forks_model_comes_from(pull: str, training: str, says: str) -> None:
-    assert says in replace(WHOLE, model_pull=pull, model_training=training).text()
+    opening = Opening(environment="dev", model_pull=pull, model_training=training)
+    assert opening.text() == f"#### A check before the gate failed: see the run\n\n{says}\n"
 
 
-@pytest.mark.parametrize(("pull", "training"), [("", ""), ("success", ""), ("skipped", "skipped")])
+@pytest.mark.parametrize(
+    ("pull", "training"), [("", ""), ("success", ""), ("failure", ""), ("skipped", "skipped")]
+)
 def test_of_the_model_nothing_is_said_where_nobody_asks(pull: str, training: str) -> None:
     assert "The model" not in replace(WHOLE, model_pull=pull, model_training=training).text()
 
 
 def test_what_runs_can_not_be_said_and_why() -> None:
     text = replace(WHOLE, status="failure", comparison="").text()
-    assert "What dev runs can not be said" in text
-    assert "DEPLOY_READ_TOKEN" in text
+    assert (
+        "\n\nWhat dev runs can not be said: the step “What does the environment run now?” of the run"
+        " has the reason. A deploy repository that is not public is read with the secret"
+        " DEPLOY_READ_TOKEN.\n\n"
+    ) in text
     text = replace(WHOLE, status="", comparison="").text()
     assert "can not be said" not in text
     assert "What dev runs" not in text
@@ -181,6 +201,12 @@ def test_the_image(changes: dict[str, str], says: str) -> None:
     assert text.count("mage") == says.count("mage")
 
 
+@pytest.mark.parametrize("name", ["image", "promote_image"])
+def test_of_a_long_name_of_an_image_the_start_is_shown(name: str) -> None:
+    image = "r.example/m:t@".ljust(300, "a")
+    assert f": `{image}`. " in replace(WHOLE, **{name: image + "b"}).text()
+
+
 def test_of_an_image_that_nobody_built_nothing_is_said() -> None:
     assert "mage" not in replace(WHOLE, image="", build="skipped").text()
 
@@ -194,13 +220,21 @@ def test_names_from_outside_are_no_markup() -> None:
 
 def test_without_an_environment_there_is_no_opening() -> None:
     assert Opening().checked().text() == ""
-    with pytest.raises(InputError, match="`environment` is empty"):
+    with pytest.raises(InputError) as refused:
         replace(WHOLE, environment="").checked()
+    assert refused.value.message == (
+        "input `environment` is empty, and the report is to say how its promotion went"
+    )
+    assert refused.value.fix == "environment: ${{ steps.promotion.outputs.environment }}"
 
 
 @pytest.mark.parametrize(
     "name", ["tests", "model-pull", "model-training", "gate", "status", "build"]
 )
 def test_another_word_is_no_outcome(name: str) -> None:
-    with pytest.raises(InputError, match=f"`{name}` is 'passed'"):
+    with pytest.raises(InputError) as refused:
         replace(WHOLE, **{name.replace("-", "_"): "passed"}).checked()
+    assert refused.value.message == (
+        f"input `{name}` is 'passed': it is no outcome: success, failure, skipped or cancelled"
+    )
+    assert refused.value.fix == "${{ steps.ID.outcome }}, or of a job ${{ needs.ID.result }}"
