@@ -57,7 +57,8 @@ class Flow(World):
     def push(self, branch: str) -> None:
         """The job of a push, the pushed commit checked out."""
         self.work.run("checkout", "--quiet", "--detach", self.sha(branch))
-        self.event("push")
+        before = self.work.commit_of(f"{self.sha(branch)}~1") or "0" * 40
+        self.event("push", before=before)
         self.env |= {"GITHUB_SHA": self.sha(branch), "GITHUB_REF": f"refs/heads/{branch}"}
 
     def sha(self, branch: str) -> str:

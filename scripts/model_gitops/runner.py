@@ -66,6 +66,11 @@ class Context:
         return str(base.get("sha") or "") if isinstance(base, Mapping) else ""
 
     @property
+    def before(self) -> str:
+        """The commit that a push replaced, as the event has it, or an empty string."""
+        return str(self.event.get("before") or "")
+
+    @property
     def head_ref(self) -> str:
         """The branch that a pull request comes from, or an empty string."""
         head = self.pull_request.get("head")

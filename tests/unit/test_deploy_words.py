@@ -411,3 +411,15 @@ def test_what_was_set_is_one_reference_or_lines() -> None:
     assert deployment.previous([Image("a", tag="v1"), Image("b", "x/b", digest=A)]) == (
         f"a=a:v1\nb=x/b@{A}"
     )
+
+
+def test_the_usual_port_is_the_same_server() -> None:
+    for url in ("https://github.com:443/acme/d", "https://GITHUB.com/acme/d"):
+        check_token(locate(url, server_url="https://github.com"), "https://github.com")
+    loopback = "http://127.0.0.1:3000"
+    check_token(locate(f"{loopback}/acme/d", server_url=loopback), loopback)
+    with pytest.raises(InputError, match="no other server"):
+        check_token(
+            locate("https://github.com:8443/a/d", server_url="https://github.com"),
+            "https://github.com",
+        )

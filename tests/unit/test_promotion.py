@@ -268,3 +268,8 @@ def test_a_key_and_an_identity_are_too_much() -> None:
     both = f"{KEY.rstrip()}\n  identity: '{IDENTITY}'\n  issuer: '{ISSUER}'\n"
     with pytest.raises(InputError, match="both a key and an identity"):
         load(TEXT + both)
+
+
+def test_a_metrics_file_is_named_as_dvc_names_it() -> None:
+    odd = TEXT.replace("eval/metrics.json:r2", "./eval//metrics.json:r2")
+    assert load(odd).gate[0].metric == "eval/metrics.json:r2"

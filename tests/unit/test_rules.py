@@ -60,3 +60,13 @@ def test_the_table_shows_each_as_code() -> None:
         assert one * 290 in lines[3]
         assert one * 301 not in lines[3]
     assert table(found).endswith("|\n")
+
+
+def test_two_rules_of_one_metric_are_two() -> None:
+    def gate(least: float) -> object:
+        return {
+            "gate": [{"metric": "m:r2", "minimum": least}, {"metric": "m:r2", "measured": True}]
+        }
+
+    (found,) = rules.changes(gate(0.4), gate(-9))
+    assert (found.key, found.before, found.after) == ("gate[m:r2].minimum", "0.4", "-9")

@@ -85,6 +85,13 @@ def command(
 
     model_hash = _model_hash(repository, promotion.model)
     promoted = None
+    if not head:
+        _hold_to_the_rules_before(
+            _Overlays(promotion, repository, deploy_branch, token, ssh_key, known_hosts),
+            promotion_file.read_previous(Path(config), repository, context.before),
+            target,
+            model_hash,
+        )
     if (before := promotion.before(target)) and model_hash:
         overlays = _Overlays(promotion, repository, deploy_branch, token, ssh_key, known_hosts)
         promoted = (
@@ -153,6 +160,12 @@ class _Overlays:
         self._ssh_key = ssh_key
         self._known_hosts = known_hosts
 
+    def under(self, rules: Promotion) -> _Overlays:
+        """Return the same, asked under other rules."""
+        return _Overlays(
+            rules, self._repository, self._branch, self._token, self._ssh_key, self._known_hosts
+        )
+
     def running(self, environment: Environment) -> hop.Promoted:
         """Return what `environment` runs. Raises RefusedError, InputError, ExternalError."""
         promotion = self.promotion
@@ -167,8 +180,29 @@ class _Overlays:
                 self._known_hosts,
             ) as overlays,
         ):
-            deployed = overlays.deployed(environment)
+            deployed = overlays.running(environment)
         return hop.running(deployed, environment.name, model=promotion.model, image=promotion.image)
+
+
+def _hold_to_the_rules_before(
+    overlays: _Overlays, previous: Promotion | None, target: Environment, model_hash: str
+) -> None:
+    """Refuse a push that rewrites the very rules that would have refused it. Raises RefusedError.
+
+    Its own rules count from the next push on: for this one those hold that the branch had before it.
+    """
+    was = previous.of_branch(target.branch) if previous else None
+    if previous is None or was is None:
+        return
+    others = [one for one in previous.environments if one != was]
+    if taken := next((one.name for one in others if one.overlay == target.overlay), ""):
+        raise RefusedError(
+            f"this push gives {target.name} the overlay {target.overlay}, which was {taken}'s before it",
+            fix=f"give {target.name} a folder of its own; to swap two, move one away in a merge before",
+        )
+    earlier = previous.before(was)
+    if earlier and model_hash and earlier != overlays.promotion.before(target):
+        _merged(overlays.under(previous), earlier, target, model_hash)
 
 
 def _merged(

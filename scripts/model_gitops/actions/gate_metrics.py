@@ -60,9 +60,10 @@ def command(
     settings = dvc_remote.settings(lines(remote_config))
     context = runner.context()
     repository = git.open_repository(Path.cwd())
-    promotion = promotion_file.read_rules(
+    found = promotion_file.read_rules(
         Path(config), repository, base=context.base_ref, is_change=bool(context.pull_request)
-    ).promotion
+    )
+    promotion = found.promotion
     repository.refresh_tags()
     model = promotion.model
 
@@ -89,7 +90,8 @@ def command(
     if not verdicts:
         runner.notice(f"{config} has no `gate:`, so every candidate passes")
     refused = [verdict for verdict in verdicts if not verdict.passed]
-    broken = _contradictions(promotion.gate, judged)
+    base = MetricsFiles(repository, found.commit, model) if found.commit else None
+    broken = _contradictions(promotion.gate, judged, [one for one in (base, compared) if one])
     table = gate.verdict_table(verdicts, against.name if against else "nothing runs yet")
     passed = not refused and not broken
     said = _words(against, broken)
@@ -150,13 +152,17 @@ def _by_files(
     )
 
 
-def _contradictions(rules: Sequence[Rule], judged: MetricsFiles) -> list[str]:
+def _contradictions(
+    rules: Sequence[Rule], judged: MetricsFiles, before: Sequence[MetricsFiles]
+) -> list[str]:
     """Return where the stage that wrote the metrics disagrees with its lock, or with the commit."""
     found: list[str] = []
     for file in dict.fromkeys(rule.file for rule in rules):
         writer = judged.writer(file)
         if writer is None:
-            if judged.values(file):
+            if any(one.writer(file) for one in before):
+                found.append(f"no stage in dvc.lock writes {file} any more, as one did before")
+            elif judged.values(file):
                 runner.notice(
                     f"no stage of dvc.yaml writes {file}: nobody can say what it measured"
                 )

@@ -54,7 +54,7 @@ def find(
             promotion, repository, token, ssh_key, deploy_branch, known_hosts
         ) as overlays,
     ):
-        deployed = overlays.deployed(environment)
+        deployed = overlays.running(environment)
     return _known(deployed, environment.name, promotion.model, repository)
 
 

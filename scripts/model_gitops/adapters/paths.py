@@ -26,6 +26,12 @@ def is_inside(path: Path, top: Path) -> bool:
         return False
 
 
+def leads_out(path: Path, top: Path) -> bool:
+    """Whether `path` is in `top` as it is written, and by its links leads out: a branch may do that."""
+    written = Path(os.path.normpath(Path.cwd() / path))
+    return written.is_relative_to(os.path.normpath(top)) and not is_inside(path, top)
+
+
 def read_bounded(path: Path, most: int) -> bytes:
     """Read a file of at most `most` bytes; one more is returned of a longer one.
 

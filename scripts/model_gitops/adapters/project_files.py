@@ -23,7 +23,9 @@ class ProjectFiles(Mapping[str, str]):
         if commit is None:
             listing = git.run("ls-files", "-z", "--cached", "--others", "--exclude-standard")
         else:
-            listing = git.run("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit)
+            tree = git.run("ls-tree", "-r", "-z", "--full-tree", commit).split("\0")
+            # A link's text is no file of the project: the checkout has another one there.
+            listing = "\0".join(one.partition("\t")[2] for one in tree if one.startswith("100"))
         self._paths = dict.fromkeys(path for path in listing.split("\0") if _is_ours(path))
         self._read: dict[str, str] = {}
 
@@ -81,7 +83,8 @@ def read_file(git: Git, path: str, commit: str | None) -> str | None:
     if pure.is_absolute() or ".." in pure.parts:
         raise InputError.of("metric", path, "the file must be inside the repository")
     if commit is not None:
-        return git.file_at(commit, str(pure))
+        content = git.contents_at(commit, str(pure)).get("")  # a link's text is no file
+        return None if content is None else content.decode("utf-8", errors="replace")
     file = git.directory / pure
     if not paths.is_inside(file, git.directory):
         raise InputError.of("metric", path, "the file must be inside the repository")

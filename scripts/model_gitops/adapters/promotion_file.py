@@ -62,6 +62,27 @@ def read_rules(path: Path, repository: Git, *, base: str, is_change: bool) -> Ru
     return Rules(_checked(known, f"{name} of {base}"), commit, rules.changes(known, own))
 
 
+def read_previous(path: Path, repository: Git, before: str) -> promotion.Promotion | None:
+    """Return the rules that a branch had at `before`, the commit that a push replaced.
+
+    None for a new branch, or where it had none. Raises InputError, and ExternalError where that commit
+    can't be had.
+    """
+    if not before.strip("0"):
+        return None
+    commit, name = repository.find_commit(before), _in_repository(path, repository)
+    if commit is None:
+        raise ExternalError(
+            f"the commit {before}, whose rules held before this push, can't be fetched",
+            fix="give actions/checkout `fetch-depth: 0` and `persist-credentials: true`",
+        )
+    text = repository.file_at(commit, name) if name else None
+    if text is None:
+        return None
+    source = f"{name} of {commit[:12]}"
+    return _checked(document.load_yaml(text, source=source), source)
+
+
 def _base_commit(repository: Git, base: str) -> str:
     """Return the commit that judges a change into `base`; empty where there is none to be had."""
     tips = repository.remote_refs("origin", f"refs/heads/{base}") if repository.has_remote() else {}
@@ -81,11 +102,18 @@ def _base_commit(repository: Git, base: str) -> str:
 
 def _in_repository(path: Path, repository: Git) -> str:
     """Return the path from the top of the repository, POSIX; empty for a place outside of it."""
-    where = os.path.relpath(path.resolve(), repository.directory.resolve())
-    return "" if where.startswith("..") else Path(where).as_posix()
+    # As it is written first: a link that the change brings would lead past the base's rules.
+    for place in (Path.cwd() / path, path.resolve()):
+        where = Path(os.path.relpath(place, repository.directory.resolve()))
+        if where.parts[:1] != ("..",):
+            return where.as_posix()
+    return ""
 
 
 def _load(path: Path) -> Any:
+    if paths.leads_out(path, Path.cwd()):
+        problem = "it is a link that leads out of the working directory"
+        raise InputError.of("config", str(path), problem, fix="commit the file itself")
     try:
         content = paths.read_bounded(path, document.LARGEST_YAML)
         text = content.decode("utf-8")

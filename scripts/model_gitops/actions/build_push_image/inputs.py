@@ -124,6 +124,7 @@ def named_contexts(value: str) -> dict[str, str]:
 def dockerfile(file: str, folder: Path) -> Path:
     """Return the Dockerfile's absolute path. Raises InputError where there is none."""
     path = Path(file) if file else folder / "Dockerfile"
+    _refuse_a_way_out("file", path)
     if paths.is_file(path):
         return path.resolve()
     fix = "file: path/to/Dockerfile, from the working directory"
@@ -141,6 +142,7 @@ def read_smoke_test(value: str) -> smoke.SmokeTest:
     source = "input `smoke-test`"
     if not smoke.is_text(value):
         path = Path(value.strip())
+        _refuse_a_way_out("smoke-test", path)
         try:
             value, source = path.read_text(encoding="utf-8"), str(path)
         except (OSError, UnicodeDecodeError) as error:
@@ -150,6 +152,13 @@ def read_smoke_test(value: str) -> smoke.SmokeTest:
             ) from error  # fmt: skip
     test = smoke.parse(value, source=source)
     return replace(test, requests=[_with_body(request, source) for request in test.requests])
+
+
+def _refuse_a_way_out(name: str, path: Path) -> None:
+    """What can't be parsed is shown, so a branch's link must not lead to a file of the machine."""
+    if paths.leads_out(path, Path.cwd()):
+        problem = "it is a link that leads out of the working directory"
+        raise InputError.of(name, str(path), problem, fix="commit the file itself")
 
 
 def _with_body(request: smoke.Request, source: str) -> smoke.Request:

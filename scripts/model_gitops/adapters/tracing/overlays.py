@@ -63,6 +63,23 @@ class Overlays:
         folders = [check_path(one.overlay) for one in self.promotion.environments]
         return self.repository.image_of(self.branch, fingerprint, self.promotion.image, folders)
 
+    def running(self, environment: Environment) -> Deployed:
+        """Return what the overlay sets, with the deployment that first did where a revert set it again.
+
+        Raises InputError for no such overlay.
+        """
+        one, repository = self.deployed(environment), self.repository
+        digest = one.image.digest
+        if not digest or digest in one.trailers.get("image-digest", ()):
+            return one
+        found = repository.find_deployment(self.branch, one.path, one.image.name, digest)
+        if not found:
+            return one
+        recorded = repository.image_at(found, one.path, one.image.name)
+        return replace(
+            one, commit=found, recorded=recorded, trailers=read_trailers(repository.message(found))
+        )
+
     def before(self, environment: Environment, digest: str) -> Before | None:
         """Return how the environment before ran `digest`, if it did; None for the first one."""
         earlier = self.promotion.before(environment)

@@ -89,6 +89,12 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def authority(url: str) -> str:
+    """Return the host of an http or https URL, in lowercase, with its port unless that is the usual one."""
+    scheme, _, rest = url.lower().partition("://")
+    return rest.partition("/")[0].removesuffix({"https": ":443", "http": ":80"}.get(scheme, "/"))
+
+
 def check_token(location: Location, server_url: str) -> None:
     """Refuse to send a token of `server_url`'s accounts to another server, or in clear text.
 
@@ -96,8 +102,8 @@ def check_token(location: Location, server_url: str) -> None:
     """
     if location.scheme not in ("http", "https"):
         return
-    server = server_url.partition("://")[2].lower().rstrip("/")
-    if location.host.lower() != server:
+    server = authority(server_url)
+    if authority(f"{location.scheme}://{location.host}") != server:
         problem = f"`token` is for {server}, and is sent to no other server"
         fix = "leave `token` out, or give a repository there: owner/name"
         raise InputError.of("repository", location.url, problem, fix=fix)

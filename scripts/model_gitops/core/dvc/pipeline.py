@@ -125,7 +125,21 @@ class _Reader:
     def writer(self, path: str, model: artifacts.Artifact | None) -> Writer | None:
         for stage in self._stages:
             if file := next((out for out in stage.outs if out.path == path), None):
-                self._check_judge(stage, model)
+                judges = self._downstream(model.path) if model else []
+                for one in [one for one in self._upstream(path) if one in judges] or [stage]:
+                    self._check_judge(one, model)
+                # No hash in the lock, or what looks like a pointer of Git LFS, is no excuse here.
+                if there := self._content(path):
+                    hashes = self._hashes(there, file)
+                    self._compare(
+                        file.hash in hashes,
+                        f"{stage.source}: stage {stage.name} has {path} with hash {file.hash},"
+                        f" and the commit's {path} has hash {hashes[0]}",
+                    )
+                self._compare(
+                    model is None or stage in judges or self._made(stage, model.path) is not None,
+                    f"{stage.source}: stage {stage.name}, which wrote {path}, did not read the model",
+                )
                 return Writer(stage.name, file, tuple(dict.fromkeys(self._problems)))
         return None
 
@@ -135,7 +149,21 @@ class _Reader:
             if model is None or not _overlap(dep.path, model.path):
                 self._ingredient(stage, dep)
             elif dep.path != model.path:
-                self._unchecked.append(f"{dep.path}, which has the model with other things")
+                start = len(dep.path) + 1
+                known = {
+                    out.path[start:]: out.hash
+                    for one in self._stages
+                    for out in one.outs
+                    if out.path.startswith(f"{dep.path}/") and artifacts.is_file_hash(out.hash)
+                }
+                if len(known) == dep.files:
+                    self._compare(
+                        dep.hash == artifacts.manifest_hash(known),
+                        f"{stage.source}: stage {stage.name} judged {dep.path} with hash {dep.hash},"
+                        f" and with the model it has {artifacts.manifest_hash(known)}",
+                    )
+                else:
+                    self._unchecked.append(f"{dep.path}, which has the model with other things")
             else:
                 self._compare(
                     dep.hash == model.hash,

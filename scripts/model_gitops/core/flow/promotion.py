@@ -258,6 +258,7 @@ def _refuse_control_characters(node: Any, source: str) -> None:
 
 def _rule(entry: Any, source: str) -> Rule:
     file, _, key = entry["metric"].partition(":")
+    file = posixpath.normpath(file)  # as DVC writes it
     limits = {name: entry[name] for name in ("minimum", "maximum") if name in entry}
     text = str(entry.get("tolerance", 0))
     is_relative = text.endswith("%")

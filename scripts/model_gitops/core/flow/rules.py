@@ -49,7 +49,12 @@ def _flat(node: Any, prefix: str = "") -> dict[str, str]:
     if isinstance(node, Mapping):
         pairs = [(f"{prefix}.{key}" if prefix else str(key), one) for key, one in node.items()]
     elif isinstance(node, Sequence) and not isinstance(node, str):
-        pairs = [(f"{prefix}[{_name(one, place)}]", one) for place, one in enumerate(node)]
+        names = [_name(one, place) for place, one in enumerate(node)]
+        # Two rules of one metric are two rules.
+        pairs = [
+            (f"{prefix}[{name}{'#' * names[:place].count(name)}]", node[place])
+            for place, name in enumerate(names)
+        ]
         # Which comes after which is a rule too.
         order = ", ".join(_name(one, place) for place, one in enumerate(node))
         return {prefix: order, **_joined(pairs)}

@@ -103,7 +103,10 @@ def decide(
     new_tags = [] if registry.version(request.model, version.version) else [version.tag]
     stage_tag, previous = "", known[-1].version if known else ""
     if request.stage:
-        holder = registry.stage(request.model, request.stage)
+        try:
+            holder = registry.stage(request.model, request.stage)
+        except InputError:  # tags that anybody may push must not stop a deployment's own
+            holder = None
         previous = holder.version if holder else ""
         if holder and (holder.version, holder.commit) == (version.version, version.commit):
             stage_tag = registry.assignment(request.model, request.stage)
