@@ -68,5 +68,5 @@ def test_two_rules_of_one_metric_are_two() -> None:
             "gate": [{"metric": "m:r2", "minimum": least}, {"metric": "m:r2", "measured": True}]
         }
 
-    (found,) = rules.changes(gate(0.4), gate(-9))
+    (found,) = changes(gate(0.4), gate(-9))
     assert (found.key, found.before, found.after) == ("gate[m:r2].minimum", "0.4", "-9")
