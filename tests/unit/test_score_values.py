@@ -102,6 +102,8 @@ def test_r2_of_numbers_that_are_all_the_same_is_not_defined() -> None:
     assert made("r2", [0, 0], [0, 1]).at([1, 1]) is None
     assert made("r2", [5, 5, 7], [5, 6, 7]).at([1, 1, 0]) is None
     assert made("r2", [5, 5, 7], [5, 6, 7]).at([1, 1, 1]) is not None
+    # The spread of three times 0.1 about the mean of all four is 1.4e-17 by rounding, not 0.
+    assert made("r2", [0.1, 0.1, 0.1, 0.7], [0.6, 0.6, 0.6, 1.2]).at([1, 1, 1, 0]) is None
 
 
 def test_a_percentage_of_an_actual_zero_is_as_large_as_scikit_learn_says() -> None:
