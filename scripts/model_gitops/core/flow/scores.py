@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import accumulate
 from operator import mul
 from typing import Protocol
@@ -182,9 +181,8 @@ def _regression(
 
 def _r2(count: float, total: float, squares: float, errors: float) -> float:
     spread = squares - total * total / count
-    if spread <= 1e-12 * squares:
-        raise ZeroDivisionError("all actual values are the same")
-    return 1 - errors / spread
+    # Where all actual values are the same, R² is not defined.
+    return 1 - errors / spread if spread > 1e-12 * squares else math.nan
 
 
 # --- classification: labels against labels, or against the positive one's probability -----------------
@@ -245,7 +243,7 @@ def _log_loss(actual: Sequence[str], predicted: Sequence[str]) -> Sample | None:
         return None
     least = 2.0**-52  # as scikit-learn: a chance of 0 would cost infinitely much
     shares = tuple(
-        -math.log(min(max(chance if one == "1.0" else 1 - chance, least), 1.0))
+        -math.log(max(chance if one == "1.0" else 1 - chance, least))
         for one, chance in zip(truth, chances, strict=True)
     )
     return Sums(((1.0,) * len(shares), shares), lambda count, loss: loss / count)
@@ -280,7 +278,6 @@ def _both(name: str, aliases: tuple[str, ...], shares: Callable[[bool, bool], tu
     )
 
 
-@cache
 def known() -> tuple[Score, ...]:
     """Return the scores that can be recognised, the more usual ones first."""
     return (
@@ -290,7 +287,7 @@ def known() -> tuple[Score, ...]:
             lambda a, p, mean: ((a - p) ** 2,), lambda count, errors: math.sqrt(errors / count))),
         Score("mae", ("mae", "meanabsoluteerror"), _regression(
             lambda a, p, mean: (abs(a - p),), lambda count, errors: errors / count)),
-        Score("mse", ("mse", "meansquarederror", "brier", "brierscore"), _regression(
+        Score("mse", ("mse", "meansquarederror", "brier"), _regression(
             lambda a, p, mean: ((a - p) ** 2,), lambda count, errors: errors / count)),
         Score("mape", ("mape", "meanabsolutepercentageerror"), _regression(
             lambda a, p, mean: (abs(a - p) / max(abs(a), 2.0**-52),),
