@@ -279,3 +279,8 @@ def test_a_column_that_is_not_there_is_refused(same: dict[str, list[str]], has: 
     assert caught.value.message == (
         f"the predictions have no column 'said' that is the same for both models; they have {has}"
     )
+
+
+def test_a_slice_that_is_called_as_the_rest_takes_the_rest() -> None:
+    places = ["(other)"] * 12 + ["a"] * 3
+    assert sliced(places, counted([1.0] * 15), counted([2.0] * 15)) == (("(other)", 15, 15, 30),)

@@ -253,3 +253,13 @@ def test_groups_are_sums_of_their_examples() -> None:
 def test_each_example_needs_a_group() -> None:
     with pytest.raises(ValueError, match="is longer"):
         Sums(((1.0, 2.0),), max).grouped([0], 1)
+
+
+@pytest.mark.parametrize("score", scores.known(), ids=lambda score: score.name)
+def test_numbers_too_large_to_be_squared_raise_nothing(
+    score: scores.Score,
+) -> None:
+    for actual, predicted in ((["1", "2"], ["1e200", "2"]), (["1e308", "1e308"], ["1", "2"])):
+        made = score.sample(actual, predicted)
+        value = made.at([1, 1]) if made else None
+        assert value is None or (math.isfinite(value) and score.name not in ("r2", "mse", "rmse"))

@@ -197,7 +197,7 @@ def slices(
     kept = kept[: MOST_SLICES if len(kept) == len(ordered) <= MOST_SLICES else MOST_SLICES - 1]
     groups = {value: found[value] for value in kept}
     if rest := [place for value in ordered if value not in groups for place in found[value]]:
-        groups[OTHER] = rest
+        groups[OTHER] = [*groups.get(OTHER, ()), *rest]
     rows = []
     for name, places in groups.items():
         if len(places) < FEWEST:

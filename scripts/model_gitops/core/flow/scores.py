@@ -172,8 +172,11 @@ def _regression(
         truth, said = numbers(actual), numbers(predicted)
         if not truth or said is None:
             return None
-        mean = math.fsum(truth) / len(truth)
-        rows = [(1.0, *terms(one, other, mean)) for one, other in zip(truth, said, strict=True)]
+        try:
+            mean = math.fsum(truth) / len(truth)
+            rows = [(1.0, *terms(one, other, mean)) for one, other in zip(truth, said, strict=True)]
+        except OverflowError:  # numbers such as 1e200, whose square is none
+            return None
         return Sums(tuple(zip(*rows, strict=True)), value)
 
     return sample
