@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model_gitops import runner
-from model_gitops.actions import check_promotion
+from model_gitops.actions.check_promotion import decide
 from model_gitops.adapters.promotion_file import promotion_schema
 from model_gitops.core import document
 from model_gitops.core.flow import promotion
@@ -156,7 +156,7 @@ def test_a_forks_branch_is_not_ours(
     monkeypatch.setenv("GITHUB_REPOSITORY", "acme/m")
     event = {"pull_request": {"head": head, "base": {"ref": "staging"}}} if head else {}
     context = replace(runner.context(), event=event)
-    assert check_promotion._head(context, base_ref, head_ref) == expected
+    assert decide._head(context, base_ref, head_ref) == expected
     if ":" in expected:
         with pytest.raises(RefusedError, match="is not allowed"):
             load(TEXT).target("staging", expected)

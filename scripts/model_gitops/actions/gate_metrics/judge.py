@@ -1,10 +1,9 @@
-"""Refuse a candidate that is worse than what its target runs."""
+"""The gate: the candidate's numbers beside the champion's, rule by rule."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
 
 from model_gitops import runner
 from model_gitops.adapters import champion as champions
@@ -18,43 +17,21 @@ from model_gitops.core.flow.measured import Measured
 from model_gitops.core.flow.promotion import Promotion, Rule
 from model_gitops.core.gto import revision, tags
 from model_gitops.errors import InputError, RefusedError
-from model_gitops.options import (
-    Config,
-    DeployBranch,
-    DeployKey,
-    DeployToken,
-    DvcRemote,
-    DvcRemoteConfig,
-    KnownHosts,
-    lines,
-    option,
-)
-
-OUTPUTS = ("passed", "table")
+from model_gitops.options import lines
 
 
-def command(
-    config: Config = "promotion.yaml",
-    baseline: Annotated[
-        str,
-        option(
-            "baseline",
-            "What to compare with: a version, name#stage or Git revision. Default: what the target"
-            " environment runs.",
-        ),
-    ] = "",
-    candidate: Annotated[
-        str, option("candidate", "What to judge, likewise. Default: the commit checked out.")
-    ] = "",
-    measured_text: Annotated[
-        str, option("measured", "What compare-models measured, for rules with `measured: true`.")
-    ] = "",
-    deploy_branch: DeployBranch = "",
-    token: DeployToken = "",
-    ssh_key: DeployKey = "",
-    known_hosts: KnownHosts = "",
-    remote: DvcRemote = "",
-    remote_config: DvcRemoteConfig = "",
+def run(
+    *,
+    config: str,
+    baseline: str,
+    candidate: str,
+    measured_text: str,
+    deploy_branch: str,
+    token: str,
+    ssh_key: str,
+    known_hosts: str,
+    remote: str,
+    remote_config: str,
 ) -> None:
     """Judge each rule of the gate, show all verdicts, and refuse if one says no."""
     settings = dvc_remote.settings(lines(remote_config))

@@ -1,9 +1,8 @@
-"""Say whether this hop is allowed, and what it promotes."""
+"""The hop: by which rules it is judged, and what it promotes."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
 from model_gitops import runner
 from model_gitops.adapters import git, project_files, promotion_file, registry_client
@@ -18,57 +17,19 @@ from model_gitops.core.image.names import split_reference
 from model_gitops.core.lineage import hop
 from model_gitops.core.markdown import code
 from model_gitops.errors import ActionError, InputError, RefusedError
-from model_gitops.options import (
-    Config,
-    DeployBranch,
-    DeployKey,
-    DeployToken,
-    KnownHosts,
-    RegistryPassword,
-    RegistryUser,
-    option,
-)
-
-OUTPUTS = (
-    "environment",
-    "stage",
-    "model",
-    "image",
-    "deploy-repository",
-    "deploy-path",
-    "deploy-mode",
-    "incumbent",
-    "has-model",
-    "model-hash",
-    "promote-image",
-    "promote-version",
-    "promote-fingerprint",
-    "promote-sha256",
-    "push-candidates",
-    "assign-stage",
-    "rules-changed",
-    "rules",
-)
 
 
-def command(
-    config: Config = "promotion.yaml",
-    base_ref: Annotated[
-        str, option("base-ref", "Branch that the change goes into. Default: from the event.")
-    ] = "",
-    head_ref: Annotated[
-        str,
-        option(
-            "head-ref",
-            "Branch that the change comes from, empty for a push. Default: from the event.",
-        ),
-    ] = "",
-    deploy_branch: DeployBranch = "",
-    token: DeployToken = "",
-    ssh_key: DeployKey = "",
-    known_hosts: KnownHosts = "",
-    username: RegistryUser = "",
-    password: RegistryPassword = "",
+def run(
+    *,
+    config: str,
+    base_ref: str,
+    head_ref: str,
+    deploy_branch: str,
+    token: str,
+    ssh_key: str,
+    known_hosts: str,
+    username: str,
+    password: str,
 ) -> None:
     """Read the rules of the base, refuse a hop that is not allowed, put out plain values."""
     context = runner.context()

@@ -1,0 +1,73 @@
+"""Say whether this hop is allowed, and what it promotes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from model_gitops.options import (
+    Config,
+    DeployBranch,
+    DeployKey,
+    DeployToken,
+    KnownHosts,
+    RegistryPassword,
+    RegistryUser,
+    option,
+)
+
+OUTPUTS = (
+    "environment",
+    "stage",
+    "model",
+    "image",
+    "deploy-repository",
+    "deploy-path",
+    "deploy-mode",
+    "incumbent",
+    "has-model",
+    "model-hash",
+    "promote-image",
+    "promote-version",
+    "promote-fingerprint",
+    "promote-sha256",
+    "push-candidates",
+    "assign-stage",
+    "rules-changed",
+    "rules",
+)
+
+
+def command(
+    config: Config = "promotion.yaml",
+    base_ref: Annotated[
+        str, option("base-ref", "Branch that the change goes into. Default: from the event.")
+    ] = "",
+    head_ref: Annotated[
+        str,
+        option(
+            "head-ref",
+            "Branch that the change comes from, empty for a push. Default: from the event.",
+        ),
+    ] = "",
+    deploy_branch: DeployBranch = "",
+    token: DeployToken = "",
+    ssh_key: DeployKey = "",
+    known_hosts: KnownHosts = "",
+    username: RegistryUser = "",
+    password: RegistryPassword = "",
+) -> None:
+    """Read the rules of the base, refuse a hop that is not allowed, put out plain values."""
+    # The rest is imported only when it runs: `--help` needs none of it.
+    from model_gitops.actions.check_promotion import decide
+
+    decide.run(
+        config=config,
+        base_ref=base_ref,
+        head_ref=head_ref,
+        deploy_branch=deploy_branch,
+        token=token,
+        ssh_key=ssh_key,
+        known_hosts=known_hosts,
+        username=username,
+        password=password,
+    )
