@@ -89,10 +89,10 @@ def test_a_report_says_what_nobody_could_ask_and_which_rules_change(
     number = flow.open_pull_request("experiment/broken", "main", "Break it")
     run = flow.proposed(number, action="edited")
     failed = {step for _, step, result in run.steps if result == "failure"}
-    assert {"Set up the project", "Pull the branch's model"} <= failed
+    assert {"Set up the project", "Gate the metrics"} <= failed
     assert any("the deploy repository asks who we are" in text for text in run.errors)
     (report,) = flow.comments(number)
-    assert "A check before the gate failed" in report
+    assert "The gate of dev could not judge this model" in report
     assert "The project's own checks and tests failed" in report
     assert "What dev runs can not be said" in report
     assert "DEPLOY_READ_TOKEN" in report
@@ -100,6 +100,6 @@ def test_a_report_says_what_nobody_could_ask_and_which_rules_change(
         "This change rewrites promotion.yaml",
         "count after the merge",
         "`0.01`",
-        "A check before",
+        "could not judge",
     ]
     assert [report.index(one) for one in order] == sorted(report.index(one) for one in order)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from model_gitops.adapters import paths
@@ -45,6 +44,9 @@ def hashes_of(file: Path, hash_name: str) -> tuple[str, str]:
     Only DVC's old kind of hash, for which line endings do not count, takes a second one.
     """
     md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
+    # A step that hashes nothing need not load it.
+    from concurrent.futures import ThreadPoolExecutor
+
     with file.open("rb") as stream, ThreadPoolExecutor(1) as pool:
         while chunk := stream.read(_CHUNK):
             # Side by side: hashlib lets other threads run meanwhile. A small file needs no thread.

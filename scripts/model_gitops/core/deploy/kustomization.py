@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -97,6 +96,8 @@ def find(images: Sequence[Image], name: str, *, source: str) -> Image:
             "images", name, f"{source} has no `images` with a `name`",
             fix=f"add to {source}:\nimages:\n- name: {name}\n  newTag: none",
         )  # fmt: skip
+    import difflib  # only a wrong name needs it
+
     close = difflib.get_close_matches(name, names, n=1)
     raise InputError.of(
         "images",
