@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from deploys import Deploys
 
 from model_gitops.adapters import process
 from model_gitops_local import toolchain
@@ -99,6 +100,10 @@ def test_two_platforms_tested_pushed_and_reused(
     (tmp_path / "server.py").write_text(SERVER)
     (tmp_path / "Dockerfile").write_text(DOCKERFILE)
     (tmp_path / ".dockerignore").write_text("*\n!server.py\n")
+    process.run(["git", "init", "--quiet", tmp_path])
+    (tmp_path / "deploys").mkdir()
+    deploys = Deploys(tmp_path / "deploys", f"{registry}/test/container")
+    (tmp_path / "promotion.yaml").write_text(deploys.promotion)
 
     def run(tag: str, **more: str) -> dict[str, str]:
         given = {
@@ -133,6 +138,7 @@ def test_two_platforms_tested_pushed_and_reused(
     assert platforms == {NATIVE, FOREIGN}
     assert len(index["manifests"]) == 4, "each platform has its provenance"
 
+    deploys.deploy(built["image"], built["fingerprint"])
     reused = run("two")
     assert (reused["operation"], reused["digest"]) == ("reused", built["digest"])
     (tmp_path / "models" / "m.bin").write_text("weights!")

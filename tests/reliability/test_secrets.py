@@ -37,6 +37,9 @@ HTPASSWD = "$2b$04$IMR03Xe.Uoj70qspZSkjROBAdJCmXwrQvZ9jc0vNoU8yIvihP4aT."
 DIGEST = "sha256:" + "a" * 64
 KUSTOMIZATION = "images:\n- name: m\n  newName: ghcr.io/acme/m\n  newTag: v1\n"
 
+# Where docker's configuration is, and the plugins that the machine's owner trusts.
+DOCKERS = ("DOCKER_CONFIG", "MODEL_GITOPS_DOCKER_PLUGINS")
+
 
 @pytest.fixture
 def spy(tmp_path: Path) -> Spy:
@@ -218,7 +221,7 @@ def test_the_secrets_of_a_build(
         'CMD ["python3", "-c", "pass"]\n'
     )
     work = repository(spy, "model", {"Dockerfile": dockerfile, ".dockerignore": "*\n"})
-    spy.env = {name: os.environ[name] for name in ("DOCKER_CONFIG",) if name in os.environ}
+    spy.env = {name: os.environ[name] for name in DOCKERS if name in os.environ}
     given = {
         "image": f"{address}/acme/m",
         "secrets": f"TOKEN={build_secret}",
@@ -280,7 +283,7 @@ def test_the_secrets_of_what_asks_what_is_live(
     repository(spy, "deploy", {"overlays/dev/kustomization.yaml": KUSTOMIZATION})
     for name in ("deploy", "model"):
         forge.add_repository(f"acme/{name}".replace("model", "m"), spy.top / f"{name}.git")
-    spy.env |= {name: os.environ[name] for name in ("DOCKER_CONFIG",) if name in os.environ}
+    spy.env |= {name: os.environ[name] for name in DOCKERS if name in os.environ}
     asked = {"subject": "v1.0.0"} if action == "trace-model" else {}
     spy.use = {CANARY: "git", WRONG: "git"}
     given = {"token": CANARY, "source_token": CANARY, "username": "ada", "password": CANARY}

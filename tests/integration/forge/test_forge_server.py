@@ -21,6 +21,8 @@ from model_gitops_local.forge import Forge
 from model_gitops_local.forge.bare import Bare
 from model_gitops_local.forge.openapi import OpenApi, strict_forge
 
+SCRIPTS = Path(__file__).parents[3] / "scripts"
+
 
 def test_faults(forge: Forge) -> None:
     open_pull(forge)
@@ -93,7 +95,7 @@ def test_restart_keeps_everything_but_tokens(tmp_path: Path, bare: Path, work: W
 def test_as_a_process_of_its_own(tmp_path: Path, bare: Path, work: Work) -> None:
     args = [sys.executable, "-m", "model_gitops_local.forge", f"--root={tmp_path / 'own'}"]
     args += [f"--repository={NAME}={bare}", "--token=github-actions[bot]=FORGE_TOKEN"]
-    env = {**os.environ, "FORGE_TOKEN": BOT, "PYTHONPATH": "scripts"}
+    env = {**os.environ, "FORGE_TOKEN": BOT, "PYTHONPATH": str(SCRIPTS)}
     with subprocess.Popen(args, env=env, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
         url = child.stdout.readline().strip()
