@@ -68,17 +68,12 @@ class Overlays:
 
         Raises InputError for no such overlay.
         """
-        one, repository = self.deployed(environment), self.repository
-        digest = one.image.digest
-        if not digest or digest in one.trailers.get("image-digest", ()):
+        one = self.deployed(environment)
+        commit, image = self._deployment(one, one.image.digest) if one.image.digest else ("", None)
+        if commit in ("", one.commit):
             return one
-        found = repository.find_deployment(self.branch, one.path, one.image.name, digest)
-        if not found:
-            return one
-        recorded = repository.image_at(found, one.path, one.image.name)
-        return replace(
-            one, commit=found, recorded=recorded, trailers=read_trailers(repository.message(found))
-        )
+        trailers = read_trailers(self.repository.message(commit))
+        return replace(one, commit=commit, recorded=image, trailers=trailers)
 
     def before(self, environment: Environment, digest: str) -> Before | None:
         """Return how the environment before ran `digest`, if it did; None for the first one."""
@@ -89,12 +84,16 @@ class Overlays:
             one = self.deployed(earlier)
         except InputError as error:
             return Before(earlier.name, problem=error.message)
+        commit, image = self._deployment(one, digest)
+        return Before(earlier.name, one.path, commit, image=image)
+
+    def _deployment(self, one: Deployed, digest: str) -> tuple[str, kustomization.Image | None]:
+        """Return the deploy commit by which an overlay had `digest`, and what it set; "" for none."""
         if one.image.digest == digest and digest in one.trailers.get("image-digest", ()):
-            return Before(earlier.name, one.path, one.commit, image=one.image)  # it still does
+            return one.commit, one.image  # it still has
         repository, name = self.repository, one.image.name
         found = repository.find_deployment(self.branch, one.path, name, digest)
-        image = repository.image_at(found, one.path, name) if found else None
-        return Before(earlier.name, one.path, found, image=image)
+        return found, repository.image_at(found, one.path, name) if found else None
 
     def _read_overlay(self, environment: Environment) -> Deployed:
         promotion, repository = self.promotion, self.repository

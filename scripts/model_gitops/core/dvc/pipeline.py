@@ -130,12 +130,7 @@ class _Reader:
                     self._check_judge(one, model)
                 # No hash in the lock, or what looks like a pointer of Git LFS, is no excuse here.
                 if there := self._content(path):
-                    hashes = self._hashes(there, file)
-                    self._compare(
-                        file.hash in hashes,
-                        f"{stage.source}: stage {stage.name} has {path} with hash {file.hash},"
-                        f" and the commit's {path} has hash {hashes[0]}",
-                    )
+                    self._compare_hash(stage, file, self._hashes(there, file))
                 self._compare(
                     model is None or stage in judges or self._made(stage, model.path) is not None,
                     f"{stage.source}: stage {stage.name}, which wrote {path}, did not read the model",
@@ -149,21 +144,7 @@ class _Reader:
             if model is None or not _overlap(dep.path, model.path):
                 self._ingredient(stage, dep)
             elif dep.path != model.path:
-                start = len(dep.path) + 1
-                known = {
-                    out.path[start:]: out.hash
-                    for one in self._stages
-                    for out in one.outs
-                    if out.path.startswith(f"{dep.path}/") and artifacts.is_file_hash(out.hash)
-                }
-                if len(known) == dep.files:
-                    self._compare(
-                        dep.hash == artifacts.manifest_hash(known),
-                        f"{stage.source}: stage {stage.name} judged {dep.path} with hash {dep.hash},"
-                        f" and with the model it has {artifacts.manifest_hash(known)}",
-                    )
-                else:
-                    self._unchecked.append(f"{dep.path}, which has the model with other things")
+                self._check_folder(stage, dep)
             else:
                 self._compare(
                     dep.hash == model.hash,
@@ -171,6 +152,25 @@ class _Reader:
                     f" and the model's hash is {model.hash}",
                 )
         return self._check_stage(stage)
+
+    def _check_folder(self, stage: LockedStage, dep: Tracked) -> None:
+        """Hold a folder that has the model in it against what stages made there, where that is all."""
+        start = len(dep.path) + 1
+        known = {
+            out.path[start:]: out.hash
+            for one in self._stages
+            for out in one.outs
+            if out.path.startswith(f"{dep.path}/") and artifacts.is_file_hash(out.hash)
+        }
+        if len(known) != dep.files:
+            self._unchecked.append(f"{dep.path}, which has the model with other things")
+            return
+        made = artifacts.manifest_hash(known)
+        self._compare(
+            dep.hash == made,
+            f"{stage.source}: stage {stage.name} judged {dep.path} with hash {dep.hash},"
+            f" and with the model it has {made}",
+        )
 
     def _upstream(self, path: str) -> list[LockedStage]:
         """Return the stages that `path` depends on, the first to run first."""
@@ -278,12 +278,15 @@ class _Reader:
         if tracked.hash not in hashes and "" not in found and (fewer or tracked.files > len(found)):
             self._unchecked.append(f"{tracked.path}, which had other files when it was read")
             return True
+        self._compare_hash(stage, tracked, hashes)
+        return True
+
+    def _compare_hash(self, stage: LockedStage, tracked: Tracked, hashes: Sequence[str]) -> None:
         self._compare(
             tracked.hash in hashes,
             f"{stage.source}: stage {stage.name} has {tracked.path} with hash {tracked.hash},"
             f" and the commit's {tracked.path} has hash {hashes[0]}",
         )
-        return True
 
     def _compare_params(self, stage: LockedStage, file: str, values: Mapping[str, Any]) -> None:
         found = self._content(file)
