@@ -9,13 +9,9 @@ from typing import Annotated
 
 from model_gitops import runner
 from model_gitops.adapters import git, github
-from model_gitops.adapters.deploy_repository import (
-    Deployment,
-    DeployRepository,
-    KustomizationFile,
-    check_secrets,
-    connected,
-)
+from model_gitops.adapters.deploy_history import Deployment
+from model_gitops.adapters.deploy_repository import DeployRepository, check_secrets, connected
+from model_gitops.adapters.deploy_store import KustomizationFile
 from model_gitops.core.deploy import deployment, kustomization, kustomization_edit
 from model_gitops.core.deploy.kustomization import Image
 from model_gitops.core.deploy.location import Location, check_path, is_slug, locate

@@ -120,7 +120,7 @@ def test_a_deployment_is_found_however_much_went_on_since(
     deploy: Work, source: Work, step: Step, digest: str
 ) -> None:
     """A production that is deployed once a quarter, in a repository that many use."""
-    from model_gitops.adapters import deploy_repository
+    from model_gitops.adapters import deploy_history, deploy_repository
 
     old = source.pull()
     newer = step.run(f"diabetes=:new{digest}", sha=source.commit({"model.py": "2\n"}))
@@ -142,7 +142,7 @@ def test_a_deployment_is_found_however_much_went_on_since(
         image = kustomization.find(
             kustomization.read(file.text, source=file.path), "diabetes", source=file.path
         )
-        depths = deploy_repository.DEEPER
+        depths = deploy_history.DEEPER
         found = opened.last_change("main", file, image, depths=depths)
     assert found is not None
     assert found.commit == newer["commit"]

@@ -7,12 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from model_gitops.adapters.deploy_repository import (
-    DEEPER,
-    DeployRepository,
-    KustomizationFile,
-    Refs,
-)
+from model_gitops.adapters.deploy_history import DEEPER
+from model_gitops.adapters.deploy_repository import DeployRepository
+from model_gitops.adapters.deploy_store import KustomizationFile, Refs
 from model_gitops.adapters.tracing.pull_requests import PullRequests
 from model_gitops.core.deploy import deployment, kustomization
 from model_gitops.core.deploy.location import check_path

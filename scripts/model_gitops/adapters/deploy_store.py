@@ -1,0 +1,218 @@
+"""The files and branches of the deploy repository, through Git's object store, without a work tree.
+
+Only one file of it is ever downloaded, and byte by byte: no checkout filter, hook or symbolic link
+has a say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from model_gitops.adapters import git, process
+from model_gitops.core.deploy import kustomization
+from model_gitops.errors import ExternalError, InputError
+
+
+@dataclass(frozen=True)
+class KustomizationFile:
+    """A kustomization at one commit. `path` is relative to the top, `mode` is Git's."""
+
+    path: str
+    mode: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Refs:
+    """The remote's branches that matter, as one answer: name → commit."""
+
+    default: str
+    branches: Mapping[str, str]
+
+
+class DeployStore:
+    """A remote repository, and the temporary object store for what is fetched of it."""
+
+    def __init__(self, store: git.Git, url: str) -> None:
+        self._git = store
+        self.url = url
+
+    def refs(self, *branches: str) -> Refs:
+        """Ask the remote for its default branch and for `branches`: one request."""
+        names = [f"refs/heads/{branch}" for branch in branches]
+        # Every branch is asked for where none is named: the default branch must be among them.
+        names = names or ["refs/heads/*"]
+        answer = self._git.remote("ls-remote", "--symref", "--", "origin", "HEAD", *names)
+        default, found = "", {}
+        for line in answer.splitlines():
+            value, _, name = line.partition("\t")
+            if value.startswith("ref: refs/heads/") and name == "HEAD":
+                default = value.removeprefix("ref: refs/heads/")
+            elif name.startswith("refs/heads/"):
+                found[name.removeprefix("refs/heads/")] = value
+        return Refs(default, found)
+
+    def fetch(self, branch: str, *, depth: int = 1, without: str = "blob:none") -> str:
+        """Fetch the tip of `branch`, trees without files, and return its commit.
+
+        `without` is what is left out of the answer, as git's `--filter` has it.
+        """
+        local = f"refs/remotes/origin/{branch}"
+        self._git.remote(
+            "fetch", "--quiet", "--no-tags", f"--filter={without}", f"--depth={depth}",
+            "--", "origin", f"+refs/heads/{branch}:{local}",
+        )  # fmt: skip
+        return self._git.run("rev-parse", "--verify", "--quiet", local).strip()
+
+    def read_kustomization(self, commit: str, folder: str) -> KustomizationFile:
+        """Read the kustomization of `folder`. Raises InputError where there is not exactly one."""
+        listing = self._tree(commit, folder)
+        found = [name for name in kustomization.FILE_NAMES if name in listing]
+        shown = f"folder {folder!r} of {self.url}"
+        if not found:
+            others = ", ".join(sorted(listing)[:20]) or "nothing"
+            problem = f"the {shown} has no kustomization.yaml; it holds {others}"
+            raise InputError.of("path", folder, problem, fix="path: overlays/dev")
+        if len(found) > 1:
+            problem = f"the {shown} has {' and '.join(found)}; kustomize takes only one"
+            raise InputError.of("path", folder, problem, fix=f"git rm {found[1]}")
+        mode, sha = listing[found[0]]
+        path = found[0] if folder == "." else f"{folder}/{found[0]}"
+        if mode not in ("100644", "100755"):
+            raise InputError.of(
+                "path", folder, f"{path} is a symbolic link or no file", fix="give its target"
+            )
+        try:
+            text = self._blob(sha).decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"{path} of {self.url} is not UTF-8", fix="save it as UTF-8"
+            ) from error
+        return KustomizationFile(path, mode, text)
+
+    def parents(self, commit: str) -> list[str]:
+        """Return the parents that the commit names, also where history is cut off."""
+        head = self._git.run("cat-file", "commit", commit).partition("\n\n")[0]
+        return [line[7:] for line in head.splitlines() if line.startswith("parent ")]
+
+    def message(self, commit: str) -> str:
+        """Return the message of a commit."""
+        return self._git.run("cat-file", "commit", commit).partition("\n\n")[2]
+
+    def commit(self, parent: str, file: KustomizationFile, message: str) -> str:
+        """Write a commit on `parent` that changes only `file`, and return its hash."""
+        blob = self._git.run(
+            "hash-object", "-w", "--stdin", "--no-filters", input=file.text
+        ).strip()
+        index = {"GIT_INDEX_FILE": str(self._git.directory / "index.model-gitops")}
+        self._git.run("read-tree", parent, env=index)
+        entry = f"{file.mode},{blob},{file.path}"
+        self._git.run("update-index", "--cacheinfo", entry, env=index)
+        tree = self._git.run("write-tree", "--missing-ok", env=index).strip()
+        done = self._git.run(
+            "commit-tree", tree, "-p", parent, "-F", "-", input=message, env=self._git.identity()
+        )
+        return done.strip()
+
+    def push(self, commit: str, branch: str, *, expected: str | None = None) -> None:
+        """Move `branch` to `commit`.
+
+        Without `expected` only forward. With it, from exactly that commit (empty: the branch must
+        be new) to anywhere: for a branch that is our own. Raises LostRace where somebody was first.
+        """
+        ref = f"refs/heads/{branch}"
+        lease = [] if expected is None else [f"--force-with-lease={ref}:{expected}"]
+        try:
+            self._git.remote(
+                "push", "--quiet", "--porcelain", "--no-verify", *lease,
+                "--", "origin", f"{commit}:{ref}",
+            )  # fmt: skip
+        except process.ProcessError as error:
+            said = error.completed.stderr + error.completed.stdout
+            if any(
+                text in said for text in ("hook declined", "GH006", "GH013", "protected branch")
+            ):
+                raise ExternalError(
+                    f"{self.url} does not take a push to {branch}: {error.message}",
+                    fix="the branch is protected: use `mode: pull-request`, or let the token's app"
+                    " (or the deploy key) bypass the rule",
+                ) from error
+            raise
+
+    def remove(self, branch: str, *, expected: str) -> None:
+        """Remove a branch that is our own, if it is still at `expected`; a failure is no matter."""
+        ref = f"refs/heads/{branch}"
+        lease = f"--force-with-lease={ref}:{expected}"
+        self._git.completed(
+            "push", "--quiet", "--no-verify", lease, "--", "origin", f":{ref}", check=False
+        )
+
+    def landed(self, branch_tip: str, commit: str) -> tuple[str, int]:
+        """Return the commit by which `commit` got onto the branch, and when (Unix seconds).
+
+        Of a merged pull request that is the merge. It looks as far as history was fetched.
+        """
+        later = self._git.run("rev-list", "--first-parent", "--reverse", f"{commit}..{branch_tip}")
+        arrived = commit
+        for one in later.split():
+            # As a rule the first answers: what came later stands on what is there.
+            if self._git.is_ancestor(commit, one):
+                first = self.parents(one)[0]
+                arrived = commit if self._git.is_ancestor(commit, first) else one
+                break
+        return arrived, int(self._git.run("log", "-1", "--format=%ct", arrived))
+
+    def is_merged(self, commit: str, branch_tip: str) -> bool:
+        """Whether `commit` is in the branch's history, as far as that was fetched."""
+        return self._git.is_ancestor(commit, branch_tip)
+
+    def image_at(self, commit: str, path: str, name: str) -> kustomization.Image | None:
+        """Return the entry `name` of the kustomization `path` at `commit`; None where it has none."""
+        found = self._git.completed(
+            "rev-parse", "--verify", "--quiet", f"{commit}:{path}", check=False
+        )
+        if found.returncode != 0:
+            return None
+        try:
+            text = self._blob(found.stdout.strip()).decode("utf-8")
+            return kustomization.find(kustomization.read(text, source=path), name, source=path)
+        except (InputError, UnicodeDecodeError):
+            return None
+
+    def _tree(self, commit: str, folder: str) -> dict[str, tuple[str, str]]:
+        """List a folder: name → (mode, hash). Raises InputError where it is none."""
+        expression = f"{commit}:" if folder == "." else f"{commit}:{folder}"
+        done = self._git.completed("ls-tree", "-z", expression, check=False)
+        if done.returncode != 0:
+            raise InputError.of(
+                "path", folder, f"{self.url} has no such folder{self._link_in(commit, folder)}",
+                fix="path: overlays/dev",
+            )  # fmt: skip
+        found = {}
+        for entry in done.stdout.split("\0"):
+            if entry:
+                fields, _, name = entry.partition("\t")
+                mode, _, sha = fields.split(" ")
+                found[name] = (mode, sha)
+        return found
+
+    def _link_in(self, commit: str, folder: str) -> str:
+        parts = folder.split("/")
+        for count in range(1, len(parts) + 1):
+            prefix = "/".join(parts[:count])
+            listing = self._git.completed("ls-tree", commit, "--", prefix, check=False).stdout
+            if listing.startswith("120000"):
+                return f": {prefix!r} is a symbolic link"
+            if listing.startswith("160000"):
+                return f": {prefix!r} is a submodule"
+        return ""
+
+    def _blob(self, sha: str) -> bytes:
+        """Return a file's bytes."""
+        self._git.remote("cat-file", "-s", sha)  # fetches what the clone left out
+        return self._git.blobs([sha])[0]
+
+    def _cut_off(self) -> set[str]:
+        file = self._git.directory / "shallow"
+        return set(file.read_text(encoding="ascii").split()) if file.exists() else set()
