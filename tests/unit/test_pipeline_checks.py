@@ -341,3 +341,22 @@ def test_the_writer_of_a_file_is_held_against_the_commit() -> None:
         "e", file, (edited,)
     )
     assert writer("none.csv", stages, model) is None
+
+
+def test_the_writer_of_a_file_in_a_folder_is_the_folders() -> None:
+    """As DVCLive has it: `eval` is the stage's output, and `eval/m.json` the file of metrics."""
+    folder = entry("eval", MANIFEST, nfiles=1)
+    stages = {"t": train(), "e": stage([entry("m.bin", MODEL)], [folder])}
+    model = Artifact("m", "m.bin", MODEL)
+    found = Tracked("eval", MANIFEST, files=1)
+    assert writer("eval/x", stages, model) == Writer("e", found)
+    assert writer("eval", stages, model) == Writer("e", found)
+    assert writer("evaluation", stages, model) is None
+    # `cache: false`: Git has the folder, and all of it counts.
+    assert writer("eval/x", stages, model, git={"eval/x": b"code\n"}) == Writer("e", found)
+    forged = artifacts.manifest_hash({"x": CODE, "m.json": NEW})
+    told = (
+        f"dvc.lock: stage e has eval with hash {MANIFEST}, and the commit's eval has hash {forged}"
+    )
+    git = {"eval/x": b"code\n", "eval/m.json": b"new\n"}
+    assert writer("eval/m.json", stages, model, git=git) == Writer("e", found, (told,))

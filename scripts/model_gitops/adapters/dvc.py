@@ -96,6 +96,7 @@ def pull(
     settings: Mapping[str, str] | None = None,
     jobs: int | None = None,
     accept: Callable[[str, str], None] = _any,
+    part: str = "",
 ) -> Pulled:
     """Put the model at `place`: from DVC's cache, else from the remote.
 
@@ -103,6 +104,7 @@ def pull(
     one; `settings` are options of the remote, kept in memory. What is at `place` is replaced at
     once, after its hash was verified, or stays. `accept` is told which file it is and its SHA-256,
     and may raise RefusedError: then what this run downloaded does not stay in the cache either.
+    `part` is a path in a folder: that file alone is put at `place`, nothing where there is none.
     Raises InputError, ExternalError.
     """
     if there := model_files.sha256_of(artifact, place):
@@ -115,7 +117,7 @@ def pull(
         cache = repo.cache.local if modern else repo.cache.legacy
         in_cache = f"what DVC's cache ({cache.path}) has of {artifact.path!r}"
         try:
-            return Pulled(True, _place(cache, artifact, place, partial(accept, in_cache)))
+            return Pulled(True, _place(cache, artifact, place, partial(accept, in_cache), part))
         except _MissingError:
             pass
         except _CorruptError as error:
@@ -141,8 +143,8 @@ def pull(
             try:
                 fetch(artifact.hash)
                 if artifact.is_folder:
-                    fetch(*_manifest(cache, artifact).values())
-                return _place(cache, artifact, place, partial(accept, of_remote))
+                    fetch(*_manifest(cache, artifact, part).values())
+                return _place(cache, artifact, place, partial(accept, of_remote), part)
             except _MissingError as error:
                 # DVC takes a server that can't be reached for one that has nothing: ask once more.
                 if problem := _reading_error(source, str(error)):
@@ -319,27 +321,34 @@ def _url(repo: Any, name: str) -> str:
 
 
 def _place(
-    cache: Any, artifact: artifacts.Artifact, place: Path, accept: Callable[[str], None]
+    cache: Any,
+    artifact: artifacts.Artifact,
+    place: Path,
+    accept: Callable[[str], None],
+    part: str = "",
 ) -> str:
     """Copy the model out of the cache, verified, then put it in place with one rename.
 
-    Returns its SHA-256, which `accept` was asked about before.
+    Returns its SHA-256, which `accept` was asked about before; empty for a `part` that it has not.
     """
+    listed = _manifest(cache, artifact, part) if artifact.is_folder else {}
+    if part and not listed:
+        return ""
     place.parent.mkdir(parents=True, exist_ok=True)
     with scratch.folder(".model-gitops-", place.parent) as folder:
         fresh = folder / "fresh"
-        if artifact.is_folder:
+        if artifact.is_folder and not part:
             fresh.mkdir()
             sha256 = checksums.of_folder(
                 {
                     PurePosixPath(path).as_posix(): _copy(
                         cache, md5, fresh / path, artifact.hash_name
                     )
-                    for path, md5 in _manifest(cache, artifact).items()
+                    for path, md5 in listed.items()
                 }
             )
         else:
-            sha256 = _copy(cache, artifact.hash, fresh, artifact.hash_name)
+            sha256 = _copy(cache, listed.get(part, artifact.hash), fresh, artifact.hash_name)
         accept(sha256)
         if place.is_dir() and not place.is_symlink():
             place.rename(folder / "old")
@@ -347,8 +356,8 @@ def _place(
     return sha256
 
 
-def _manifest(cache: Any, artifact: artifacts.Artifact) -> dict[str, str]:
-    """Read the list of a folder's files: relative path → MD5."""
+def _manifest(cache: Any, artifact: artifacts.Artifact, part: str = "") -> dict[str, str]:
+    """Read the list of a folder's files: relative path → MD5; with `part` of that file only."""
     file = Path(cache.oid_to_path(artifact.hash))
     if not file.is_file():
         raise _MissingError(artifact.hash)
@@ -362,7 +371,7 @@ def _manifest(cache: Any, artifact: artifacts.Artifact) -> dict[str, str]:
             raise InputError(f"the folder {artifact.path!r} lists {path!r} without an MD5 hash")
         if pure.is_absolute() or ".." in pure.parts or not pure.parts:
             raise InputError(f"the folder {artifact.path!r} lists a file outside of it: {path!r}")
-    return entries
+    return {path: md5 for path, md5 in entries.items() if part in ("", path)}
 
 
 def _copy(cache: Any, md5: str, to: Path, hash_name: str) -> str:

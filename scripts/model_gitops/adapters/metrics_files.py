@@ -60,13 +60,17 @@ class MetricsFiles:
     def _pulled(self, file: str) -> str | None:
         """Pull a file that DVC keeps, by its hash. None where no stage of the commit wrote it."""
         writer = self.writer(file)
-        if writer is None or not artifacts.is_file_hash(writer.file.hash):
+        if writer is None or not artifacts.is_hash(writer.file.hash):
+            return None
+        kept = writer.file
+        # Of a folder only this file is pulled.
+        part = file.removeprefix(f"{kept.path}/") if kept.path != file else ""
+        if (part != "") != kept.hash.endswith(".dir"):
             return None
         # DVC is installed only for a project whose metrics it keeps.
         from model_gitops.adapters import dvc, python_packages
 
         python_packages.ensure_extra("dvc-pull-model", module="dvc", package="dvc")
-        kept = writer.file
         top = self.git.directory
         folder = next(one for one in (top / file).parents if paths.is_folder(one))
         with (
@@ -74,13 +78,17 @@ class MetricsFiles:
             scratch.folder("model-gitops-metrics-", runner.temporary_folder()) as made,
         ):
             place = made / Path(file).name
+            artifact = artifacts.Artifact(
+                "", kept.path, kept.hash, kept.size, hash_name=kept.hash_name, remote=kept.remote
+            )
             dvc.pull(
-                artifacts.Artifact(
-                    "", file, kept.hash, kept.size, hash_name=kept.hash_name, remote=kept.remote
-                ),
+                artifact,
                 place,
                 root=dvc.project_root(folder, top),
                 remote=self.remote,
                 settings=self.settings,
+                part=part,
             )
+            if not paths.is_file(place):  # the folder has no such file
+                return None
             return place.read_text(encoding="utf-8", errors="replace")

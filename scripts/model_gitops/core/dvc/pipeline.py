@@ -68,7 +68,7 @@ def read(model: artifacts.Artifact, files: Mapping[str, str], content: Content) 
 class Writer:
     """The stage that writes a file, and what is wrong with that: its lock and the commit disagree.
 
-    `file` is the file as the lock has it.
+    `file` is the file as the lock has it, or the folder that holds it, where the stage's output is one.
     """
 
     stage: str
@@ -124,12 +124,15 @@ class _Reader:
 
     def writer(self, path: str, model: artifacts.Artifact | None) -> Writer | None:
         for stage in self._stages:
-            if file := next((out for out in stage.outs if out.path == path), None):
+            # DVCLive's metrics, for one, are in a folder that the stage writes.
+            within = (out for out in stage.outs if f"{path}/".startswith(f"{out.path}/"))
+            if file := next(within, None):
                 judges = self._downstream(model.path) if model else []
                 for one in [one for one in self._upstream(path) if one in judges] or [stage]:
                     self._check_judge(one, model)
-                # No hash in the lock, or what looks like a pointer of Git LFS, is no excuse here.
-                if there := self._content(path):
+                # No hash in the lock, or what looks like a pointer of Git LFS, is no excuse here. Nor
+                # is a folder of which Git has a part only: that part would be believed.
+                if self._content(path) and (there := self._content(file.path)):
                     self._compare_hash(stage, file, self._hashes(there, file))
                 self._compare(
                     model is None or stage in judges or self._made(stage, model.path) is not None,

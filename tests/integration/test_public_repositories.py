@@ -1,0 +1,74 @@
+"""Shapes of public DVC projects: every action ends rightly, or with advice that works when followed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from promotion_world import served
+from public_projects import DVCLIVE, TUTORIAL, Project, Shape
+from world import MODEL, TOKEN, merge
+
+from model_gitops_local import toolchain
+
+pytestmark = pytest.mark.docker
+
+
+@pytest.fixture(scope="session")
+def settings(docker_engine: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What a child needs: docker's command line with buildx. No engine is asked."""
+    config = tmp_path_factory.mktemp("docker")
+    (config / "cli-plugins").mkdir()
+    (config / "cli-plugins" / "docker-buildx").symlink_to(toolchain.ensure("docker-buildx"))
+    return {"DOCKER_CONFIG": str(config)}
+
+
+@pytest.fixture
+def found(
+    tmp_path: Path, registry: str, settings: dict[str, str]
+) -> Iterator[Callable[[Shape], Project]]:
+    """Make a repository of a shape on a forge of its own."""
+    with served(tmp_path) as forge:
+
+        def make(shape: Shape) -> Project:
+            server = {"GITHUB_SERVER_URL": forge.url, "GITHUB_API_URL": forge.api_url}
+            env = {**server, "GITHUB_REPOSITORY": MODEL, **settings}
+            project = Project(tmp_path, registry, forge, env)
+            project.found(shape)
+            return project
+
+        yield make
+
+
+@pytest.mark.parametrize("shape", [TUTORIAL, DVCLIVE], ids=lambda shape: shape.name)
+def test_a_model_is_deployed_changed_and_deployed_again(
+    found: Callable[[Shape], Project], shape: Shape
+) -> None:
+    project = found(shape)
+    project.deploy()
+
+    job = project.experiment()
+    assert project.check_promotion(job)["incumbent"] == "v0.0.1"
+    project.well("dvc-pull-model", job, model=shape.model)
+    gate = project.well("gate-metrics", job, config=project.config, token=TOKEN)
+    assert gate["passed"] == "true"
+    metric = shape.metric.replace("_", "\\_")
+    before, after, change = shape.scores
+    assert f"| ✅ | {metric} | {before} | {after} | {change} | higher is better |" in gate["table"]
+    made = project.well("cml-report", job, token=TOKEN, plots="false", target="commit")
+    report = Path(made["report"]).read_text("utf-8")
+    key = metric.partition(":")[2]
+    assert f"{key} | {before} | {after} | {change} |" in report
+    assert [row for row in shape.report if row not in report] == []
+
+    merge(project, MODEL, "experiment/a", "main", approve=True)
+    job = project.deploy()
+    status = project.looked_at("status", job)
+    assert status["in_sync"] is True
+    assert [one["version"] for one in status["environments"]] == ["v0.0.2", None]
+    traced = project.looked_at("trace-model", job, subject="dev")
+    assert traced["verified"] is True
+    assert tuple(one["path"] for one in traced["data"]) == shape.data_of
+    assert tuple(one["path"] for one in traced["code"]) == shape.code_of
