@@ -5,7 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model_gitops.core.report import page as report
-from model_gitops.core.report.page import Column, Comparison, Facts, Picture, Report, Section
+from model_gitops.core.report.images import Body, find
+from model_gitops.core.report.page import Column, Comparison, Facts, Report, Section
+from model_gitops.core.report.pictures import Picture
 
 FILE = "eval/metrics.json"
 
@@ -174,7 +176,7 @@ def test_everything_in_order() -> None:
         report.compare_metrics([column("main", r2=1), column("candidate", r2=2)], {}),
         report.compare_params([column("main", x=1), column("candidate", x=2)]),
         (Picture("Curve", "abc.png"),),
-        "Gate: ok\n",
+        Body("Gate: ok\n"),
         "<!-- mark -->",
     )
     text, dropped = made.write(lambda one: f"https://server/{one.file}")
@@ -225,7 +227,7 @@ def test_what_is_ours_comes_before_the_summary(
         Facts("T", notes=notes),
         Comparison(total=total),
         Comparison(),
-        body="b",
+        body=Body("b"),
         opening="o\n# P\np",
     )
     text, _ = made.write(None, notice="n")
@@ -253,14 +255,14 @@ def test_the_foot(facts: Facts, shown: str) -> None:
     assert report.foot(facts) == shown
 
 
-def made_of(body: str = "", *, pictures: int = 0) -> Report:
+def made_of(body: str | Body = "", *, pictures: int = 0) -> Report:
     """A report with both tables."""
     return Report(
         Facts("T", commit="0123456789ab"),
         report.compare_metrics([column("main", r2=1), column("candidate", r2=2)], {}),
         report.compare_params([column("main", x=1), column("candidate", x=2)]),
         [Picture("p", "p.png")] * pictures,
-        body,
+        Body(body) if isinstance(body, str) else body,
         "last",
     )
 
@@ -293,11 +295,12 @@ def test_what_is_left_out_of_a_comment_has_an_end() -> None:
 
 
 def test_pictures_of_ours_are_linked_and_others_left() -> None:
-    body = f"![Cu]({report.PICTURE}ab.png) ![o](dir/my%20plot.png)"
+    markdown = "![Cu](ab.png) ![o](https://h/my%20plot.png)"
+    body = Body(markdown, [(find(markdown)[0], Picture("Cu", "ab.png"))])
     shown, _ = made_of(body).write(lambda one: f"https://s/{one.title}/{one.file}")
-    assert "\n![Cu](https://s/Cu/ab.png) ![o](dir/my%20plot.png)\n" in shown
+    assert "\n![Cu](https://s/Cu/ab.png) ![o](https://h/my%20plot.png)\n" in shown
     hidden, _ = made_of(body).write(None)
-    assert "\n*Cu* (not shown) ![o](dir/my%20plot.png)\n" in hidden
+    assert "\n*Cu* (not shown) ![o](https://h/my%20plot.png)\n" in hidden
 
 
 def test_many_plots_are_folded() -> None:

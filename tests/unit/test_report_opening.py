@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from model_gitops.core.report import page
+from model_gitops.core.report.images import Body
 from model_gitops.core.report.page import Comparison, Facts
 from model_gitops.core.report.promotion import Opening
 from model_gitops.errors import InputError
@@ -55,7 +56,7 @@ def test_the_report_starts_with_it() -> None:
         Comparison(),
         Comparison(),
         opening=WHOLE.text(),
-        body=f"### Mine\n\n{'text ' * 1000}",
+        body=Body(f"### Mine\n\n{'text ' * 1000}"),
     )
     text, dropped = report.write(None)
     assert dropped == []

@@ -7,19 +7,20 @@ import hashlib
 import re
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
 
 from model_gitops import runner
 from model_gitops.adapters import baseline as baselines
-from model_gitops.adapters import cml, dvc_report, git, paths, report_branch
+from model_gitops.adapters import body_images, cml, dvc_report, git, paths, report_branch
 from model_gitops.adapters import plots as plot_pictures
 from model_gitops.adapters.publisher import NotAllowed, Publisher
 from model_gitops.core.report import comment
 from model_gitops.core.report import page as reports
-from model_gitops.core.report.page import Column, Comparison, Facts, Picture
+from model_gitops.core.report.page import Column, Comparison, Facts
+from model_gitops.core.report.pictures import Picture
 from model_gitops.core.report.promotion import Opening
 from model_gitops.errors import ExternalError, InputError, RaceError
 from model_gitops.options import flag, lines, option, secret
@@ -194,24 +195,27 @@ def command(
             if alone
             else _read_project(baseline, lines(metrics), lines(params), place)
         )
-    text, illustrations = _collect_images(text, text_folder, assets)
-    pictures = [*found.pictures, *illustrations]
+    shown = body_images.collect(text, text_folder, assets)
+    pictures = [*found.pictures, *shown.pictures]
     link, unseen = _publish_pictures(context, token, assets, pictures)
     report = reports.Report(
-        facts=_facts(title, repository, context, baseline, found),
+        facts=_facts(
+            *(title, repository, context, baseline),
+            replace(found, problems=[*found.problems, *shown.problems]),
+        ),
         metrics=found.metrics,
         params=found.params,
         pictures=found.pictures,
         opening=opening.text(),
-        body=text,
+        body=shown.body,
         closing=comment.mark(title) if publisher == "native" else "",
     )
     markdown, dropped = report.write(link, notice=unseen)
     if dropped:
         runner.notice(f"the comment would be too long; left out: {', '.join(dropped)[:1000]}")
     # Where pictures have no place on the server, they can still be seen next to the report's file.
-    shown = markdown if link or publisher == "cml" else report.write(_beside(assets))[0]
-    paths.write_whole(file, shown)
+    beside = markdown if link or publisher == "cml" else report.write(_beside(assets))[0]
+    paths.write_whole(file, beside)
     runner.say(f"report: {file}")
     if pictures:
         runner.say(f"pictures: {assets}")
@@ -303,7 +307,9 @@ def _read_project(
             shown = {dvc_report.WORKSPACE: "candidate"}
             if commit := baseline.base_commit or baseline.incumbent_commit:
                 shown[commit] = names[commit]
-            pictures, missing = plot_pictures.draw(opened.plots(shown), assets)
+            pictures, missing = plot_pictures.draw(
+                opened.plots(shown), assets, candidate=shown[dvc_report.WORKSPACE]
+            )
             problems += missing
     problems += [*values.problems, *changes.problems]
     gate = baseline.promotion.gate if baseline.promotion else ()
@@ -324,24 +330,6 @@ def _inside(name: str, files: Sequence[str]) -> list[Path]:
         if not paths.is_inside(top / file, top):
             raise InputError.of(name, file, "the file must be inside the project")
     return [top / file for file in files]
-
-
-def _collect_images(markdown: str, folder: Path, assets: Path) -> tuple[str, list[Picture]]:
-    """Take the local images that a body shows, as CML does; other links stay as they are."""
-    pictures: list[Picture] = []
-    allowed = (folder.resolve(), Path.cwd().resolve())
-
-    def take(alternative: str, name: str) -> str:
-        for top in allowed:
-            file = top / name
-            if any(paths.is_inside(file, one) for one in allowed) and paths.is_file(file):
-                picture = plot_pictures.save(alternative, file.read_bytes(), assets)
-                if picture:
-                    pictures.append(picture)
-                    return f"![{alternative}]({reports.PICTURE}{picture.file})"
-        return f"![{alternative}]({quote(name)})"
-
-    return reports.replace_images(markdown, take), pictures
 
 
 def _publish_pictures(

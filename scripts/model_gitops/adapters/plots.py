@@ -6,31 +6,41 @@ import base64
 import binascii
 import hashlib
 import json
-import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from model_gitops.core.report.page import Picture
+from model_gitops.core.report import pictures as kinds
+from model_gitops.core.report.pictures import Picture
 
 MOST_PLOTS = 40
 # About as many as a picture of this size can show; drawing them takes some 10 seconds.
 MOST_POINTS = 100_000
 _SCALE = 1.5
-_SIGNATURES = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpg", b"GIF8": "gif"}
+# A picture goes into Git, and is loaded by each reader.
+LARGEST_PICTURE = 10 * 1024 * 1024
 
 
-def draw(matched: Sequence[Any], folder: Path) -> tuple[list[Picture], list[str]]:
+_ABSENT = "its data is neither in Git nor in the DVC cache here"
+
+
+class NotShown(Exception):
+    """A file that a comment can't show; says why: "it is …"."""
+
+
+def draw(
+    matched: Sequence[Any], folder: Path, *, candidate: str
+) -> tuple[list[Picture], list[str]]:
     """Draw DVC's renderers into `folder`; return the pictures and why others are missing.
 
+    `candidate` is the name of the revision that must have each plot; an older one may lack some.
     A file's name is the start of its SHA-256, so the same plot is always the same file.
     """
     pictures: list[Picture] = []
     problems: list[str] = []
     for number, one in enumerate(matched):
         title = str(one.renderer.properties.get("title") or one.renderer.name)
-        # An older revision may well lack a plot; what counts is that nobody has it.
-        missing = [str(error).splitlines()[0][:200] for error in one.definition_errors.values()]
+        missing = _missing(one, candidate)
         if number >= MOST_PLOTS:
             problems.append(
                 f"{len(matched) - number} more plots are left out: {MOST_PLOTS} are shown"
@@ -42,25 +52,48 @@ def draw(matched: Sequence[Any], folder: Path) -> tuple[list[Picture], list[str]
             problems.append(f"the plot {title!r} can't be drawn: {str(error).strip()[:200]}")
             continue
         if not drawn:
-            why = missing[0] if missing else "its data is neither in Git nor in the DVC cache here"
-            problems.append(f"the plot {title!r} has nothing to show: {why}")
+            problems.append(f"the plot {title!r} has nothing to show: {missing or _ABSENT}")
+        elif missing:
+            problems.append(f"the plot {title!r} lacks {candidate}: {missing}")
         for name, content in drawn:
-            picture = save(name or title, content, folder)
-            if picture:
-                pictures.append(picture)
+            try:
+                pictures.append(save(name or title, content, folder))
+            except NotShown as why:
+                problems.append(f"the plot {name or title!r} is not shown: {why}")
     return pictures, problems
 
 
-def save(title: str, content: bytes, folder: Path) -> Picture | None:
-    """Write a PNG, JPEG or GIF into `folder` under its content's name; None for anything else."""
-    kind = next((kind for start, kind in _SIGNATURES.items() if content.startswith(start)), "")
+def save(title: str, content: bytes, folder: Path) -> Picture:
+    """Write a picture into `folder` under its content's name. Raises NotShown."""
+    kind = kinds.kind(content)
     if not kind:
-        return None
+        raise NotShown(kinds.why_not(content))
+    if len(content) > LARGEST_PICTURE:
+        raise NotShown(f"it has more than {LARGEST_PICTURE // 1024 // 1024} MiB")
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{hashlib.sha256(content).hexdigest()[:16]}.{kind}"
     file.write_bytes(content)
-    width = struct.unpack(">I", content[16:20])[0] if kind == "png" else 0
-    return Picture(title, file.name, width)
+    return Picture(title, file.name)
+
+
+def _missing(one: Any, candidate: str) -> str:
+    """Say why `candidate` lacks the plot or a part of it; empty where it does not."""
+    from dvc.repo.plots import PlotMetricTypeError
+
+    errors = [*one.source_errors.get(candidate, {}).values()]
+    if candidate in one.definition_errors:
+        errors.append(one.definition_errors[candidate])
+    if not errors:
+        return ""
+    if isinstance(errors[0], FileNotFoundError):
+        return _ABSENT
+    if isinstance(errors[0], PlotMetricTypeError):
+        return (
+            "DVC takes data from JSON, YAML, CSV and TSV files, and pictures from files that end in"
+            " .gif, .jpeg, .jpg, .png or .svg"
+        )
+    said = str(errors[0]).strip().splitlines()
+    return said[0][:200] if said else type(errors[0]).__name__
 
 
 def _draw(renderer: Any) -> list[tuple[str, bytes]]:

@@ -112,23 +112,6 @@ def test_a_long_body_leaves_out_whole_sections_last_first(flow: Flow) -> None:
     assert flow.run(body=str(body), title="Long")["operation"] == "none"
 
 
-def test_images_of_the_body_are_shown(flow: Flow) -> None:
-    import vl_convert
-
-    png = vl_convert.vegalite_to_png(
-        {"data": {"values": [{"a": 1}]}, "mark": "point", "encoding": {}}
-    )
-    (flow.temporary / "my plot.png").write_bytes(png)
-    (flow.temporary / "secret").write_text("not a picture")
-    body = flow.temporary / "body.md"
-    body.write_text("![mine](my%20plot.png) ![no](secret) ![far](https://example.com/x.png)\n")
-    flow.run(body=str(body), plots="false")
-    (text,) = flow.comments()
-    mine, no, far = pictures_in(text)
-    assert flow.get(mine) == png
-    assert (no, far) == ("secret", "https://example.com/x.png")
-
-
 def test_hostile_names_stay_text(flow: Flow, capfd: pytest.CaptureFixture[str]) -> None:
     evil = "x|y`<img src=x>@everyone\n::error::pwned ![a](http://evil) <!-- "
     files = project(0.3)

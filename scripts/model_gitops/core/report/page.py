@@ -6,11 +6,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
-from urllib.parse import quote, unquote
 
 from model_gitops.core.flow import metrics
 from model_gitops.core.markdown import JOINER, code, escape
 from model_gitops.core.report.comment import MARK
+from model_gitops.core.report.images import Body
+from model_gitops.core.report.pictures import Picture
 
 DEFAULT_TITLE = "Model report"
 
@@ -24,8 +25,6 @@ MOST_OPEN_PLOTS = 4
 
 Better = Literal["higher", "lower"]
 Unit = Literal["characters", "bytes"]
-# In a body, stands for a picture of ours until it is known where that can be seen.
-PICTURE = "model-gitops-picture-"
 # A value's place: the file (POSIX, relative to the project) and the dotted key in it.
 Place = tuple[str, str]
 
@@ -60,15 +59,6 @@ class Section:
 
     name: str
     text: str
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A plot: its title, the file's name (made of its content) and its size in pixels."""
-
-    title: str
-    file: str
-    width: int = 0
 
 
 @dataclass(frozen=True)
@@ -277,21 +267,6 @@ def _left_open(line: str) -> str:
     return "" if closing in lowered[found.end() :] else closing
 
 
-def replace_images(markdown: str, picture: Callable[[str, str], str]) -> str:
-    """Replace each image of `markdown` whose address is a local path.
-
-    `picture` gets the alternative text and the path, and returns the Markdown to put there.
-    """
-
-    def one(found: re.Match[str]) -> str:
-        address = found["address"]
-        if re.match(r"[a-z][a-z0-9+.-]*:|//|#", address, re.IGNORECASE):
-            return found[0]
-        return picture(found["text"], unquote(address))
-
-    return re.sub(r"!\[(?P<text>[^\]\n]*)\]\(<?(?P<address>[^)\s>]+)>?[^)\n]*\)", one, markdown)
-
-
 def assemble(
     opening: str,
     sections: Sequence[Section],
@@ -332,15 +307,13 @@ class Report:
     """All that a report tells; `body` is the project's own Markdown, `closing` its last line.
 
     `opening` is Markdown of ours, which comes first.
-
-    In `body` the address of a picture of ours begins with PICTURE.
     """
 
     facts: Facts
     metrics: Comparison
     params: Comparison
     pictures: Sequence[Picture] = ()
-    body: str = ""
+    body: Body = field(default_factory=Body)
     closing: str = ""
     opening: str = ""
 
@@ -357,12 +330,6 @@ class Report:
         `link` gives a picture's address; without it, `notice` says why pictures can't be shown.
         """
 
-        def illustration(alternative: str, address: str) -> str:
-            if not address.startswith(PICTURE):
-                return f"![{alternative}]({quote(address)})"
-            picture = Picture(alternative, address.removeprefix(PICTURE))
-            return f"![{alternative}]({link(picture)})" if link else f"*{alternative}* (not shown)"
-
         top, sections = [heading(self.facts)], body_sections(self.opening)
         # That a promotion has no metrics is for its gate to say.
         counts = self.facts.compared and (self.metrics.total > 0 or not sections)
@@ -371,7 +338,7 @@ class Report:
             top.append(said)
         elif said:
             sections.append(Section("summary", said))
-        sections += body_sections(replace_images(self.body, illustration))
+        sections += body_sections(self.body.write(link))
         if self.metrics.table:
             sections.append(Section("metrics", f"### Metrics\n\n{self.metrics.table}"))
         if self.params.table:
