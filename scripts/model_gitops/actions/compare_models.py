@@ -273,7 +273,7 @@ def _named(repository: git.Git, promotion: Promotion, name: str, input_name: str
     if commit is None:
         repository.refresh_tags()
         registry = tags.Registry.read(repository.tags())
-        version = revision.find(registry, promotion.model, name)
+        version = revision.current(registry, promotion.model, name)
         commit = repository.find_commit(version.commit if version else name)
     if commit is None:
         raise InputError.of(

@@ -11,6 +11,7 @@ from model_gitops import runner
 from model_gitops.adapters import dvc, dvc_remote, git, model_files, paths, project_files
 from model_gitops.core.dvc import artifacts, checksums
 from model_gitops.core.gto import records, tags
+from model_gitops.core.gto import revision as gto_revision
 from model_gitops.core.markdown import code
 from model_gitops.errors import InputError
 from model_gitops.options import DvcRemote, DvcRemoteConfig, existing_folder, lines, option
@@ -120,17 +121,19 @@ def _split(model: str, revision: str) -> tuple[str, str]:
 
 
 def _commit(repository: git.Git, revision: str) -> str:
-    """Return the commit of a Git revision, a version or a stage. Raises InputError."""
+    """Return the commit of a Git revision, a version or a stage.
+
+    Raises InputError, and RefusedError for what somebody took back.
+    """
     parsed = tags.parse(revision.replace(":", "="))
     if parsed and not parsed.counter and parsed.action in ("register", "assign"):
         repository.refresh_tags()
         registry = tags.Registry.read(repository.tags())
+        found = gto_revision.current(registry, parsed.model, revision)
         if parsed.action == "register":
-            found = registry.version(parsed.model, parsed.version)
             have = ", ".join(v.version for v in registry.versions(parsed.model)[-20:])
             what = "versions"
         else:
-            found = registry.stage(parsed.model, parsed.stage)
             have = ", ".join(sorted(registry.stages(parsed.model)))
             what = "stages that hold a version"
         if found is None:

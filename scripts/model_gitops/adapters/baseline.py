@@ -138,7 +138,7 @@ def _commit_of(
     repository: git.Git, registry: tags.Registry, promotion: Promotion | None, named: str
 ) -> str:
     """Return the commit of a version, stage, branch of the remote, or Git revision; else nothing."""
-    if version := revision.find(registry, promotion.model if promotion else "", named):
+    if version := revision.current(registry, promotion.model if promotion else "", named):
         return version.commit
     remote = f"refs/remotes/origin/{named}"
     for name in (remote, named):

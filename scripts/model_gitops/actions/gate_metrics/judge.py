@@ -205,7 +205,7 @@ def _refusal(
 def _commit(repository: git.Git, model: str, named: str, input_name: str) -> str:
     found = None
     if named != "HEAD":
-        found = revision.find(tags.Registry.read(repository.tags()), model, named)
+        found = revision.current(tags.Registry.read(repository.tags()), model, named)
     commit = repository.find_commit(found.commit if found else named)
     if commit is None:
         raise InputError.of(

@@ -72,6 +72,14 @@ def check(request: Request) -> None:
         "stage": tags.stage_tag(request.model, request.stage, 1),
     }
     for name, tag in wanted.items():
+        if not tags.is_ref(tag):
+            raise InputError.of(
+                name,
+                getattr(request, name),
+                "Git takes no tag of that name: a part between slashes is empty, starts or ends with"
+                " a dot, ends with `.lock`, or holds `..`",
+                fix=f"{name}: a name without such a part",
+            )
         if len(tag) > _LONGEST_TAG or any(len(part) > _LONGEST_PART for part in tag.split("/")):
             problem = f"a tag of {len(tag)} characters would come of it: too many for a file's name"
             raise InputError.of(name, getattr(request, name), problem, fix="give a shorter name")

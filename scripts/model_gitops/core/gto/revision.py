@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from model_gitops.core.gto.tags import Registry, Version
+from model_gitops.errors import RefusedError
 
 
 def find(registry: Registry, model: str, revision: str) -> Version | None:
@@ -15,3 +16,23 @@ def find(registry: Registry, model: str, revision: str) -> Version | None:
         return held
     name, separator, rest = revision.rpartition("@")
     return registry.version(name if separator else model, rest)
+
+
+def current(registry: Registry, model: str, revision: str) -> Version | None:
+    """Return what `find` does, for a model that is to be used: what was taken back is none.
+
+    Git and DVC would still find the tag of its name. Raises RefusedError, with the tag that took it
+    back.
+    """
+    for separator in "#@":
+        name, _, rest = revision.rpartition(separator)
+        name = name if name or separator == "#" else model
+        version, stage = ("", rest) if separator == "#" else (rest, "")
+        if taken := registry.taken_back(name, version=version, stage=stage):
+            what = f"the version {rest}" if version else f"the stage {rest}"
+            raise RefusedError(
+                f"{what} of {name!r} was taken back, by the tag `{taken.tag}`",
+                fix=f"give another one, or its commit: {taken.commit}. If the tag is a mistake:"
+                f" git push --delete origin '{taken.tag}'",
+            )
+    return find(registry, model, revision)

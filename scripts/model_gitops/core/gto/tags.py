@@ -107,6 +107,14 @@ def is_stage_name(name: str) -> bool:
     return _STAGE.fullmatch(name) is not None
 
 
+def is_ref(name: str) -> bool:
+    """Whether Git takes a tag of this name, made of what the grammars above let through."""
+    return not any(
+        part == "" or part.startswith(".") or part.endswith((".", ".lock")) or ".." in part
+        for part in name.split("/")
+    )
+
+
 def is_version(name: str) -> bool:
     """Whether `name` is a version as GTO writes it: `v` and a semantic version."""
     return _VERSION_NAME.fullmatch(name) is not None
@@ -315,6 +323,28 @@ class Registry:
             if v.commit == commit and v.direct and not v.active
         ]
         return max(withdrawn, key=precedence, default="")
+
+    def taken_back(self, model: str, *, version: str = "", stage: str = "") -> Version | None:
+        """Return a version that was taken back, or that a stage held last, with the tag that did it.
+
+        None where none did: a tag can take back the stage, the version, or the whole model.
+        """
+        found = self._model(model)
+        known = [
+            one
+            for one in found.versions
+            if (stage in one.stages if stage else one.name == version and one.registered)
+        ]
+        if not known:
+            return None
+        last = max(known, key=lambda one: max(event.tag.created for event in one.events))
+        if found.deprecated:
+            events = [one for one in self._events[model] if one.parsed.action == "deprecate"]
+        elif self.stage(model, stage) if stage else self.version(model, version):
+            return None
+        else:
+            events = last.stages[stage] if stage and last.active else last.direct
+        return Version(model, last.name, last.commit, _latest(events).tag.name)
 
     def stages(self, model: str) -> dict[str, Version]:
         """Return which version each stage holds now; stages that hold none are left out.
