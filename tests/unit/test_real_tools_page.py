@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reference" / "real-tools.md"
 TESTS = ROOT / "tests" / "integration" / "real_tools"
 # How the page calls a tool → the package of the lock, or the tool of the toolchain.
-NAMES = {"buildx": "docker-buildx", "BuildKit": "buildkitd"}
+NAMES = {"buildx": "docker-buildx", "BuildKit": "buildkitd", "ruamel.yaml": "ruamel-yaml"}
 # The distribution's own package, of which nobody chooses the version.
 DEBIAN = {"docker-registry"}
 

@@ -1,0 +1,132 @@
+"""What kustomize does, as docs/reference/real-tools.md says it, and that a bump stands on it rightly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from model_gitops.adapters import process
+from model_gitops.core.deploy import kustomization
+from model_gitops.core.deploy.kustomization import Image
+from model_gitops.core.deploy.kustomization_edit import edit
+from model_gitops_local import toolchain
+
+DIGEST = "sha256:" + "a" * 64
+Build = Callable[..., list[str]]
+
+
+@pytest.fixture(scope="session")
+def program() -> Path:
+    return toolchain.ensure("kustomize")
+
+
+@pytest.fixture
+def build(program: Path, tmp_path: Path) -> Build:
+    """Build an overlay of `text` above a pod for each of `images`; return what their images became."""
+
+    def built(text: str, images: Sequence[str], **files: str) -> list[str]:
+        pods = [pod(number, image) for number, image in enumerate(images)]
+        (tmp_path / "pods.yaml").write_text(yaml.safe_dump_all(pods), encoding="utf-8")
+        (tmp_path / "kustomization.yaml").write_text(f"resources: [pods.yaml]\n{text}", "utf-8")
+        for name, content in files.items():
+            (tmp_path / name).mkdir(exist_ok=True)
+            (tmp_path / name / "kustomization.yaml").write_text(content, encoding="utf-8")
+        done = process.run([program, "build", tmp_path], check=False)
+        if done.returncode:
+            raise ValueError(done.stderr)
+        found = yaml.safe_load_all(done.stdout)
+        return [one["spec"]["containers"][0]["image"] for one in found]
+
+    return built
+
+
+def pod(number: int, image: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": f"p{number}"},
+        "spec": {"containers": [{"name": "c", "image": image}]},
+    }
+
+
+def entries(*lines: str) -> str:
+    return "images:\n" + "".join(f"- {{{line}}}\n" for line in lines)
+
+
+def bumped(text: str, **wanted: str) -> str:
+    return edit(text, [Image("app", **wanted)], source="kustomization.yaml")
+
+
+def test_a_digest_goes_with_the_tag_of_its_entry_and_not_of_the_base(build: Build) -> None:
+    text = entries("name: app, newName: reg.example/app")
+    assert build(text, ["app:v1", f"app:v1@{DIGEST}"]) == [
+        "reg.example/app:v1", f"reg.example/app:v1@{DIGEST}",
+    ]  # fmt: skip
+    # A new tag drops the base's digest, a digest the base's tag.
+    assert build(entries("name: app, newTag: v2"), [f"app:v1@{DIGEST}"]) == ["app:v2"]
+    assert build(entries(f"name: app, digest: {DIGEST}"), ["app:v1"]) == [f"app@{DIGEST}"]
+    after = bumped(text, tag="v2", digest=DIGEST)
+    assert build(after, ["app:v1"]) == [f"reg.example/app:v2@{DIGEST}"]
+    # So an older digest beside a new tag would win: a bump to a tag alone takes it away.
+    assert "digest" not in bumped(after, tag="v3")
+    assert build(bumped(after, tag="v3"), ["app:v1"]) == ["reg.example/app:v3"]
+
+
+def test_a_suffix_is_not_looked_at_beside_a_tag_or_digest(build: Build) -> None:
+    text = entries("name: app, tagSuffix: -gpu")
+    assert build(text, ["app:v1"]) == ["app:v1-gpu-gpu"]
+    after = bumped(text, tag="v2", digest=DIGEST)
+    assert "tagSuffix: -gpu" in after
+    assert build(after, ["app:v1"]) == [f"app:v2@{DIGEST}"]
+    assert build(bumped(text, tag="v2"), ["app:v1"]) == ["app:v2"]
+
+
+NOT_TEXT = ["1.10", "0123", "1e3", "true", "0x1F", "1_000", "0o17", "089", "1.", "0b1", "1e-3"]
+
+
+@pytest.mark.parametrize("value", NOT_TEXT)
+def test_a_tag_that_is_no_text_stops_the_build_and_a_bump_quotes_it(
+    build: Build, value: str
+) -> None:
+    with pytest.raises(ValueError, match="cannot unmarshal"):
+        build(entries(f"name: app, newTag: {value}"), ["app:v1"])
+    after = bumped(entries("name: app, newTag: v1"), tag=value)
+    assert build(after, ["app:v1"]) == [f"app:{value}"]
+
+
+def test_tags_that_look_like_a_time_are_text(build: Build) -> None:
+    for value in ("2026-01-02", "12_30", "v1", "1.2.3"):
+        text = bumped(entries("name: app, newTag: v0"), tag=value)
+        assert build(text, ["app:v1"]) == [f"app:{value}"]
+    assert build(entries("name: app, newTag: 2026-01-02"), ["app:v1"]) == ["app:2026-01-02"]
+    for value in ("null", "~", "''"):
+        text = entries(f"name: app, newTag: {value}")
+        assert build(text, ["app:v1"]) == ["app:v1"]
+        assert kustomization.read(text, source="k") == (Image("app"),)
+
+
+def test_entries_are_applied_in_their_order(build: Build) -> None:
+    """The last word is a later entry's, and a renamed image is another one's."""
+    for lines, image, overruled in (
+        (("name: app, newTag: v2", "name: app, newTag: v3"), "app:v3", True),
+        (("name: app, newName: other, newTag: v2", "name: app, newTag: v3"), "other:v2", False),
+        (("name: app, newName: other, newTag: v2", "name: other, newTag: v3"), "other:v3", True),
+        (("name: app, newTag: v2", "name: a.*, newTag: v3"), "app:v3", True),
+    ):
+        text = entries(*lines)
+        assert build(text, ["app:v1"]) == [image]
+        images = kustomization.read(text, source="k")
+        assert (kustomization.overruling(images, images[0]) is not None) is overruled
+
+
+def test_a_component_comes_before_the_overlay(build: Build) -> None:
+    component = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"
+    text = "components: [part]\n" + entries(f"name: app, newTag: v2, digest: {DIGEST}")
+    part = component + entries("name: app, newTag: comp")
+    assert build(text, ["app:v1"], part=part) == [f"app:v2@{DIGEST}"]
+    renamed = component + entries("name: app, newName: renamed, newTag: comp")
+    assert build(text, ["app:v1"], part=renamed) == ["renamed:comp"]
