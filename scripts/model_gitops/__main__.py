@@ -8,6 +8,7 @@ import io
 import signal
 import sys
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -72,6 +73,18 @@ def action_command(name: str) -> click.Command:
     )
 
 
+def _check_machine() -> None:
+    """Look for what every action needs, before one does half of its work. Raises ExternalError."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise ExternalError(
+            f"the working directory is gone, or can't be entered: {error.strerror}",
+            fix="start the step in a folder that is there: is it removed by a step before this one?",
+        ) from error
+    runner.check_outputs()
+
+
 def main(
     arguments: Sequence[str] | None = None, *, local: Callable[[], click.Command] | None = None
 ) -> int:
@@ -89,6 +102,8 @@ def main(
             # A message about odd text must not fail for the oddity.
             stream.reconfigure(errors="backslashreplace")
     try:
+        if args and args[0] in ACTIONS:
+            _check_machine()
         result = group.main(args, prog_name="model-gitops", standalone_mode=False)
     except ActionError as error:
         title = args[0] if args and args[0] in ACTIONS else ""

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model_gitops.errors import InputError
+from model_gitops import events
+from model_gitops.errors import ExternalError, InputError
 
 # A step summary may hold 1 MiB; GitHub shows none of a larger one.
 SUMMARY_LIMIT = 1024 * 1024
@@ -33,11 +35,11 @@ class Context:
     server_url: str
     api_url: str
     sha: str
-    ref: str
     run_url: str
     workspace: Path
     # owner/name/.github/workflows/file@ref, which an identity token names too.
-    workflow_ref: str = ""
+    workflow_ref: str
+    subject: events.Subject
 
     @property
     def sender(self) -> str:
@@ -46,24 +48,20 @@ class Context:
         return str(found.get("login", "")) if isinstance(found, Mapping) else ""
 
     @property
-    def pull_request(self) -> Mapping[str, Any]:
-        """The event's pull request, or an empty mapping."""
-        found = self.event.get("pull_request")
-        return found if isinstance(found, Mapping) else {}
-
-    @property
     def base_ref(self) -> str:
-        """The branch that a change goes into: the pull request's base, or the pushed branch."""
-        base = self.pull_request.get("base")
-        if isinstance(base, Mapping):
-            return str(base.get("ref", ""))
-        return self.ref.removeprefix("refs/heads/") if self.ref.startswith("refs/heads/") else ""
+        """The branch that a change goes into, or that has what the event is about."""
+        return self.subject.base
 
     @property
     def base_sha(self) -> str:
-        """The commit of a pull request's base, as the event has it, or an empty string."""
-        base = self.pull_request.get("base")
-        return str(base.get("sha") or "") if isinstance(base, Mapping) else ""
+        """The commit of a change's base, as the event has it, or an empty string."""
+        for key, place in (("pull_request", ("base", "sha")), ("merge_group", ("base_sha",))):
+            found: Any = self.event.get(key)
+            for step in place:
+                found = found.get(step) if isinstance(found, Mapping) else None
+            if isinstance(found, str):
+                return found
+        return ""
 
     @property
     def before(self) -> str:
@@ -73,44 +71,55 @@ class Context:
     @property
     def head_ref(self) -> str:
         """The branch that a pull request comes from, or an empty string."""
-        head = self.pull_request.get("head")
-        return str(head.get("ref", "")) if isinstance(head, Mapping) else ""
+        return self.subject.head
 
     @property
     def head_sha(self) -> str:
-        """The commit that people mean: of a pull request its head, not the merge commit."""
-        head = self.pull_request.get("head")
-        return str(head.get("sha", "")) if isinstance(head, Mapping) else self.sha
+        """The commit that people mean: of a pull request its head, and once merged what it became."""
+        return self.subject.commit
 
 
 def context() -> Context:
     """Read the runner's variables and the event file.
 
-    Raises InputError where the event file is not JSON.
+    Raises InputError where the event file is not JSON, or is not there and tells what nothing else does.
     """
     get = os.environ.get
-    event: Any = {}
-    if path := get("GITHUB_EVENT_PATH"):
-        try:
-            event = json.loads(Path(path).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            event = {}
-        except (OSError, ValueError, RecursionError) as error:
-            raise InputError(f"the event file {path!r} can't be read as JSON: {error}") from error
+    name, repository = get("GITHUB_EVENT_NAME", ""), get("GITHUB_REPOSITORY", "")
+    event = _event(get("GITHUB_EVENT_PATH", ""), name)
     server = get("GITHUB_SERVER_URL") or "https://github.com"
-    repository = get("GITHUB_REPOSITORY", "")
+    sha = get("GITHUB_SHA", "")
     return Context(
-        event_name=get("GITHUB_EVENT_NAME", ""),
-        event=event if isinstance(event, dict) else {},
+        event_name=name,
+        event=event,
         repository=repository,
         server_url=server.rstrip("/"),
         api_url=(get("GITHUB_API_URL") or "https://api.github.com").rstrip("/"),
-        sha=get("GITHUB_SHA", ""),
-        ref=get("GITHUB_REF", ""),
+        sha=sha,
         run_url=f"{server}/{repository}/actions/runs/{get('GITHUB_RUN_ID', '')}",
         workspace=Path(get("GITHUB_WORKSPACE") or Path.cwd()),
         workflow_ref=get("GITHUB_WORKFLOW_REF", ""),
+        subject=events.read(name, event, sha=sha, ref=get("GITHUB_REF", ""), repository=repository),
     )
+
+
+def _event(path: str, name: str) -> Mapping[str, Any]:
+    """Return the payload of the event. Raises InputError."""
+    fix = "let the job keep the runner's own GITHUB_EVENT_PATH; in a container that file must be mounted"
+    told = f"the runner's file of the event, GITHUB_EVENT_PATH={path!r},"
+    try:
+        event = json.loads(Path(path).read_text(encoding="utf-8")) if path else None
+    except FileNotFoundError as error:
+        if events.needs_payload(name):
+            raise InputError(
+                f"{told} is not there: only it says what a {name} is about", fix=fix
+            ) from error
+        event = None
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{told} can't be read as JSON: {error}", fix=fix) from error
+    if not isinstance(event, dict | None):
+        raise InputError(f"{told} holds no mapping", fix=fix)
+    return event or {}
 
 
 def in_workflow() -> bool:
@@ -124,9 +133,41 @@ def on_gitea() -> bool:
 
 
 def temporary_folder() -> Path | None:
-    """The runner's folder for temporary files, emptied after each job; None outside a workflow."""
+    """The runner's folder for temporary files, emptied after each job; None outside a workflow.
+
+    Raises ExternalError where it is not there and can't be made, or can't be written.
+    """
     folder = os.environ.get("RUNNER_TEMP")
-    return Path(folder) if folder else None
+    if not folder:
+        return None
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        _try_to_write(Path(folder))
+    except OSError as error:
+        raise ExternalError(
+            f"the runner's folder for temporary files, RUNNER_TEMP={folder}, can't be used:"
+            f" {error.strerror}",
+            fix="let the runner name a folder that this job's account may write, or unset RUNNER_TEMP",
+        ) from error
+    return Path(folder)
+
+
+def check_outputs() -> None:
+    """Look whether outputs can be handed on, before anything is done that they tell of.
+
+    Raises ExternalError.
+    """
+    path = os.environ.get("GITHUB_OUTPUT")
+    if not path:
+        return
+    try:
+        with Path(path).open("a", encoding="utf-8"):
+            pass
+    except OSError as error:
+        raise ExternalError(
+            f"the runner's file for outputs, GITHUB_OUTPUT={path}, can't be written: {error.strerror}",
+            fix="let the job keep the runner's own GITHUB_OUTPUT, and run as an account that may write it",
+        ) from error
 
 
 def write_outputs(outputs: Mapping[str, str]) -> None:
@@ -161,14 +202,16 @@ def write_summary(markdown: str) -> None:
     path = os.environ.get("GITHUB_STEP_SUMMARY")
     if not path:
         return
-    file = Path(path)
-    used = file.stat().st_size if file.exists() else 0
     text = markdown.rstrip("\n") + "\n"
-    if used + len(text.encode(errors="backslashreplace")) > SUMMARY_LIMIT:
-        notice("the summary is left out: a step may write 1 MiB of it")
-        return
-    with file.open("a", encoding="utf-8", errors="backslashreplace") as stream:
-        stream.write(text)
+    try:
+        with Path(path).open("a", encoding="utf-8", errors="backslashreplace") as stream:
+            if stream.tell() + len(text.encode(errors="backslashreplace")) > SUMMARY_LIMIT:
+                notice("the summary is left out: a step may write 1 MiB of it")
+                return
+            stream.write(text)
+    except OSError as problem:
+        # What the step did stands: a page that nobody can show is no reason to call it failed.
+        warning(f"the summary is left out: GITHUB_STEP_SUMMARY={path}: {problem.strerror}")
 
 
 def say(text: str) -> None:
@@ -230,6 +273,12 @@ def _annotate(level: str, text: str, title: str) -> None:
         return
     properties = f" title={_escape(title, of_property=True)}" if title else ""
     print(f"::{level}{properties}::{_escape(text)}", flush=True)
+
+
+def _try_to_write(folder: Path) -> None:
+    """Make and remove a file in `folder`. Raises OSError."""
+    with tempfile.TemporaryFile(dir=folder):
+        pass
 
 
 def _plain(text: str) -> str:

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from model_gitops import events
 from model_gitops.actions import ACTIONS
 from model_gitops.core import document
 from model_gitops.errors import RefusedError
@@ -66,6 +67,8 @@ def _table(kind: str, folder: Path) -> str:
             f"| [{name}](actions/{name}/README.md) | {text} |" for name, text in ACTIONS.items()
         ]
         return "\n".join(["| action | what it does |", "|---|---|", *rows]) + "\n"
+    if kind == "events":
+        return _events()
     if kind == "speed":
         return _speed(json.loads((ROOT / "benchmarks" / "results.json").read_text("utf-8")))
     entries = metadata(folder)[kind]
@@ -78,6 +81,23 @@ def _table(kind: str, folder: Path) -> str:
     else:
         head = ["| output | what it is |", "|---|---|"]
         rows = [f"| `{name}` | {_cell(one['description'])} |" for name, one in entries.items()]
+    return "\n".join([*head, *rows]) + "\n"
+
+
+def _events() -> str:
+    """Return where an event's commit, branches and pull request come from."""
+    rows = []
+    for one in (*events.EVENTS, events.OTHER):
+        names = ", ".join(f"`{name}`" if one is not events.OTHER else name for name in one.names)
+        if one.when:
+            values = " or ".join(f"`{value}`" for value in one.when[1:])
+            names += f" where `{one.when[0]}`" + (f" is {values}" if values else "")
+        cells = [f"`{path}`" if path else "" for path in (one.base, one.head, one.pull_request)]
+        commit = f"`{one.commit}`" if one.commit else "what is checked out"
+        if one.kind is events.Kind.GONE:
+            commit = "none"
+        rows.append(f"| {names} | {commit} | {' | '.join(cells)} | {one.note} |")
+    head = ["| event | commit | base | head | pull request | |", "|---|---|---|---|---|---|"]
     return "\n".join([*head, *rows]) + "\n"
 
 

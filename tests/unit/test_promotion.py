@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_gitops import runner
+from model_gitops import events
 from model_gitops.actions.check_promotion import decide
 from model_gitops.adapters.promotion_file import promotion_schema
 from model_gitops.core import document
@@ -150,13 +149,10 @@ def test_any_document_is_accepted_or_refused_with_an_input_error(data: Any) -> N
         (None, "staging", "main", "main"),
     ],
 )
-def test_a_forks_branch_is_not_ours(
-    head: Any, base_ref: str, head_ref: str, expected: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("GITHUB_REPOSITORY", "acme/m")
+def test_a_forks_branch_is_not_ours(head: Any, base_ref: str, head_ref: str, expected: str) -> None:
     event = {"pull_request": {"head": head, "base": {"ref": "staging"}}} if head else {}
-    context = replace(runner.context(), event=event)
-    assert decide._head(context, base_ref, head_ref) == expected
+    subject = events.read("pull_request", event, repository="acme/m")
+    assert decide._head(subject, base_ref, head_ref) == expected
     if ":" in expected:
         with pytest.raises(RefusedError, match="is not allowed"):
             load(TEXT).target("staging", expected)

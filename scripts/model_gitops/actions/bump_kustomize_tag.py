@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Annotated
 
 from model_gitops import runner
-from model_gitops.adapters import git, github
+from model_gitops.adapters import event_checkout, git, github
 from model_gitops.adapters.deploy_history import Deployment
 from model_gitops.adapters.deploy_repository import DeployRepository, check_secrets, connected
 from model_gitops.adapters.deploy_store import KustomizationFile
 from model_gitops.core.deploy import deployment, kustomization, kustomization_edit
 from model_gitops.core.deploy.kustomization import Image
-from model_gitops.core.deploy.location import Location, check_path, is_slug, locate
+from model_gitops.core.deploy.location import Location, check_path, is_slug, locate, same_server
 from model_gitops.core.deploy.trailers import (
     Origin,
     Trailers,
@@ -141,11 +140,10 @@ def command(
     location = locate(repository, server_url=context.server_url, ssh=bool(ssh_key))
     _check_secrets(location, mode, token, ssh_key, context.server_url)
     wanted_images = deployment.parse_images(lines(images))
+    given = parse_trailers(lines(trailers))
+    from_repository, from_commit = _made_from(context, given, location)
     all_trailers = complete_trailers(
-        parse_trailers(lines(trailers)),
-        wanted_images,
-        repository=context.repository,
-        commit=context.head_sha,
+        given, wanted_images, repository=from_repository, commit=from_commit
     )
     wanted = _Wanted(
         location=location,
@@ -186,13 +184,37 @@ def command(
     runner.write_summary(_summary(wanted, result))
 
 
+def _made_from(context: runner.Context, given: Trailers, location: Location) -> tuple[str, str]:
+    """Return repository and commit that the image is of: the event's, and by hand the checkout's.
+
+    Empty where nobody knows. Raises InputError where the event is of a change and names no commit of
+    it, RefusedError where the change was given up.
+    """
+    checkout = event_checkout.around_us()
+    if any(key.lower() == "source-commit" for key, _ in given):
+        commit = ""
+    else:
+        commit = event_checkout.of_event(context, checkout)
+        event_checkout.refuse_undeployable(context, commit)
+    if context.repository or checkout is None:
+        return context.repository, commit
+    origin = event_checkout.origin_of(checkout, context.server_url)
+    if origin is None or not origin.slug or origin.slug == location.slug:
+        return "", ""  # it is on no server, or we stand in the deploy repository itself
+    if commit and not checkout.run("branch", "--remotes", "--contains", commit).strip():
+        runner.warning(
+            f"the commit {commit[:12]} of this checkout is not pushed: nobody else can tell what is deployed",
+            title="not pushed",
+        )
+    return origin.slug, commit
+
+
 def _source(
     location: Location, trailers: Trailers, token: str, context: runner.Context
 ) -> github.GitHub | None:
     """Return the API of the model repository. The token goes to no other server than its own."""
     origin = _origin_of(trailers)
-    here = context.server_url.partition("://")[2].lower()
-    if not token or origin is None or location.host.lower() != here:
+    if not token or origin is None or not same_server(location, context.server_url):
         return None
     if not is_slug(origin.repository):
         return None
@@ -348,30 +370,27 @@ def _is_ancestor(ours: str, incumbent: str, api: github.GitHub | None) -> bool |
 
     None where nobody knows both commits. Raises ExternalError where somebody could not be asked.
     """
-    source = _checkout(ours)
-    shallow = source is not None and source.is_shallow()
-    if source and source.commit_of(incumbent):
+    checkout = _checkout(ours)
+    shallow = checkout is not None and checkout.is_shallow()
+    if checkout and checkout.commit_of(incumbent):
         # Where history is cut off, "not an ancestor" may be wrong, and "ancestor" is right.
-        if source.is_ancestor(ours, incumbent):
+        if checkout.is_ancestor(ours, incumbent):
             return True
-        if not shallow or source.is_ancestor(incumbent, ours):
+        if not shallow or checkout.is_ancestor(incumbent, ours):
             return False
     if api and (answer := api.is_ancestor(ours, incumbent)) is not None:
         return answer
-    if source is None or not source.has_remote():
+    if checkout is None or not checkout.has_remote():
         return None
-    if not source.try_fetch(incumbent, *(["--unshallow"] if shallow else [])):
+    if not checkout.try_fetch(incumbent, *(["--unshallow"] if shallow else [])):
         return None
-    return source.is_ancestor(ours, incumbent)
+    return checkout.is_ancestor(ours, incumbent)
 
 
 def _checkout(commit: str) -> git.Git | None:
     """Return the checkout around us if it is of the repository that has `commit`."""
-    try:
-        source = git.open_repository(Path.cwd())
-    except InputError:
-        return None
-    return source if source.commit_of(commit) else None
+    checkout = event_checkout.around_us()
+    return checkout if checkout and checkout.commit_of(commit) else None
 
 
 def _origin(message: str) -> Origin | None:
@@ -392,7 +411,7 @@ def _check_secrets(
     check_secrets(location, token, ssh_key, server_url)
     if mode != _PULL_REQUEST:
         return
-    if not location.slug or location.host.lower() != server_url.partition("://")[2].lower():
+    if not location.slug or not same_server(location, server_url):
         problem = f"a pull request needs a repository on {server_url}"
         raise InputError.of("repository", location.url, problem, fix="mode: push")
     if not token:

@@ -14,7 +14,15 @@ from urllib.parse import quote
 
 from model_gitops import runner
 from model_gitops.adapters import baseline as baselines
-from model_gitops.adapters import body_images, cml, dvc_report, git, paths, report_branch
+from model_gitops.adapters import (
+    body_images,
+    cml,
+    dvc_report,
+    event_checkout,
+    git,
+    paths,
+    report_branch,
+)
 from model_gitops.adapters import plots as plot_pictures
 from model_gitops.adapters.publisher import NotAllowed, Publisher
 from model_gitops.core.report import comment
@@ -23,6 +31,7 @@ from model_gitops.core.report.page import Column, Comparison, Facts
 from model_gitops.core.report.pictures import Picture
 from model_gitops.core.report.promotion import Opening
 from model_gitops.errors import ExternalError, InputError, RaceError
+from model_gitops.events import Checkout
 from model_gitops.options import flag, lines, option, secret
 
 OUTPUTS = ("operation", "url", "report")
@@ -182,19 +191,17 @@ def command(
     # A wrong target ends here; other refusals and faults count once the report is written.
     with contextlib.suppress(NotAllowed, ExternalError):
         writer.look()
+    context = writer.told()
 
-    # A job that posts what another one wrote has no model's files beside it.
-    alone = bool(body and not (base or metrics or params)) and not _has_project(
-        repository.directory
-    )
+    given = bool(base or metrics or params)
+    alone = bool(body) and not given and _is_alone(context, repository)
+    if not (alone or base or wanted.id):
+        event_checkout.require_its_own(context, repository)
     with runner.group("Compare the model"):
         baseline = baselines.Baseline() if alone else baselines.find(repository, context, base)
         place = assets if plots else None
-        found = (
-            _nothing_found()
-            if alone
-            else _read_project(baseline, lines(metrics), lines(params), place)
-        )
+        asked = (lines(metrics), lines(params))
+        found = _nothing_found() if alone else _read_project(baseline, *asked, place)
     shown = body_images.collect(text, text_folder, assets)
     pictures = [*found.pictures, *shown.pictures]
     link, unseen = _publish_pictures(context, token, assets, pictures)
@@ -220,21 +227,47 @@ def command(
     if pictures:
         runner.say(f"pictures: {assets}")
 
+    def summarise(refused: str) -> None:
+        notice = " ".join(part for part in (refused, unseen) if part)
+        summary, _ = report.write(link, limit=reports.SUMMARY_LIMIT, unit="bytes", notice=notice)
+        runner.write_summary(summary)
+
+    with_cml = publisher == "cml"
+    operation, url = _post(writer, title, file, "" if with_cml else markdown, summarise)
+    runner.write_outputs({"operation": operation, "url": url, "report": str(file)})
+
+
+def _post(
+    writer: Publisher, title: str, file: Path, markdown: str, summarise: Callable[[str], None]
+) -> tuple[str, str]:
+    """Write the comment, by CML from `file` where there is no `markdown`, and the summary in any case.
+
+    Returns the operation and the comment's address.
+    """
     operation, url, refused = "none", "", ""
     try:
         with runner.group("Publish the report"):
-            if publisher == "cml":
-                operation, url = writer.publish_with_cml(title, file)
-            else:
-                operation, url = writer.publish(title, markdown)
+            operation, url = (
+                writer.publish(title, markdown)
+                if markdown
+                else writer.publish_with_cml(title, file)
+            )
     except NotAllowed as error:
         refused = f"No comment was written: {error}."
         runner.notice(f"{refused} The report is in the step's summary.")
     finally:
-        notice = " ".join(part for part in (refused, unseen) if part)
-        summary, _ = report.write(link, limit=reports.SUMMARY_LIMIT, unit="bytes", notice=notice)
-        runner.write_summary(summary)
-    runner.write_outputs({"operation": operation, "url": url, "report": str(file)})
+        summarise(refused)
+    return operation, url
+
+
+def _is_alone(context: runner.Context, repository: git.Git) -> bool:
+    """Whether no model of the event's is here: a job that posts what another one wrote.
+
+    It has the default branch's files, or none.
+    """
+    return not _has_project(repository.directory) or event_checkout.is_elsewhere(
+        context, repository
+    )
 
 
 @dataclass(frozen=True)
@@ -367,12 +400,10 @@ def _facts(
     baseline: baselines.Baseline,
     found: _Found,
 ) -> Facts:
-    if not found.compared and context.event_name == "workflow_run":
+    if not found.compared and context.subject.source.checkout is Checkout.ANOTHER:
         # The checkout is the default branch's: not what the body is about, and nor is this run.
         return Facts(title, compared=False)
-    commit = (
-        (context.head_sha if context.pull_request else "") or repository.commit_of("HEAD") or ""
-    )
+    commit = event_checkout.of_files(context, repository)
     home = f"{context.server_url}/{context.repository}" if context.repository else ""
     has_run = home and re.search(r"/runs/\d+$", context.run_url)
     return Facts(
@@ -381,7 +412,7 @@ def _facts(
         environment=baseline.environment,
         reference=baseline.reference,
         head=context.head_ref or context.base_ref,
-        base=context.base_ref if context.pull_request else "",
+        base=context.base_ref if context.subject.is_change else "",
         commit=commit,
         commit_url=f"{home}/commit/{commit}" if home else "",
         run_url=context.run_url if has_run else "",

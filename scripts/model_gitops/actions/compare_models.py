@@ -12,7 +12,14 @@ from typing import Annotated
 
 from model_gitops import runner
 from model_gitops.adapters import champion as champions
-from model_gitops.adapters import dvc_remote, evaluation, git, project_files, promotion_file
+from model_gitops.adapters import (
+    dvc_remote,
+    evaluation,
+    event_checkout,
+    git,
+    project_files,
+    promotion_file,
+)
 from model_gitops.core.dvc import artifacts
 from model_gitops.core.dvc import evaluation as plans
 from model_gitops.core.flow import comparison, measured, metrics, scores
@@ -91,12 +98,12 @@ def command(
     source = evaluation.Remote(remote, dvc_remote.settings(lines(remote_config)))
     repository = git.open_repository(Path.cwd())
     context = runner.context()
-    base = base_ref or context.base_ref
+    base = base_ref or event_checkout.base_of(context, repository)
     if not base:
         raise InputError.of(
             "base-ref", base_ref, "the event has no branch", fix="give `base-ref`, for example main"
         )
-    is_change = bool(context.pull_request) or bool(base_ref)
+    is_change = context.subject.is_change or bool(base_ref)
     found = promotion_file.read_rules(Path(config), repository, base=base, is_change=is_change)
     promotion = found.promotion
     base_commit = found.commit if is_change else repository.commit_of("HEAD")

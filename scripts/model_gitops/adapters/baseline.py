@@ -112,9 +112,11 @@ def find(repository: git.Git, context: runner.Context, base: str) -> Baseline:
 
 def _default_base(repository: git.Git, context: runner.Context, promotion: Promotion | None) -> str:
     """Return the branch that this change goes into; for a push into it, the commit before."""
-    if context.pull_request:
+    if context.subject.is_change and not context.subject.is_merged:
         return context.base_ref
     pushed = context.base_ref
+    if context.subject.is_merged:
+        return "HEAD^" if repository.commit_of("HEAD^") else ""
     if promotion and promotion.of_branch(pushed) is None:
         return promotion.environments[0].branch
     if promotion is None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from model_gitops import runner
-from model_gitops.adapters import cml, git, github
+from model_gitops.adapters import cml, event_checkout, git, github
 from model_gitops.core.report import comment
 from model_gitops.core.report.comment import Target
 from model_gitops.errors import InputError
+from model_gitops.events import Kind
 
 # Who a job's token is on Gitea and Forgejo, which can't be asked.
 _GITEA_BOTS = ("gitea-actions", "forgejo-actions")
@@ -35,6 +36,22 @@ class Publisher:
         """Find the target, before anything is written. Raises as `publish` does."""
         with self._explained():
             self._api.list_comments(self._place)
+
+    def told(self) -> runner.Context:
+        """Return the event with what the server says of a pull request that it has only the number of.
+
+        The event as it is where nobody may ask, or there is no need to.
+        """
+        subject = self.context.subject
+        if not subject.number or subject.base:
+            return self.context
+        try:
+            found = self._api.pull_request(subject.number)
+        except (NotAllowed, github.ApiError) as error:
+            runner.notice(f"the branches of pull request {subject.number} are not known: {error}")
+            return self.context
+        known = replace(subject, commit=found.head_sha, base=found.base_ref, head=found.head_ref)
+        return replace(self.context, subject=known)
 
     def publish(self, title: str, text: str) -> tuple[str, str]:
         """Create or update our comment of `title`; return the operation and the comment's address.
@@ -117,21 +134,37 @@ class Publisher:
     def _place(self) -> int | str:
         """The number of the pull request or issue, or the commit, that gets the comment."""
         target = self.target
-        commit = self.context.head_sha or self.checkout.commit_of("HEAD") or ""
-        if target.kind == "commit":
-            return (self.checkout.commit_of(target.id) or target.id) if target.id else commit
+        if target.id and target.kind == "commit":
+            return self.checkout.commit_of(target.id) or target.id
         if target.id:
             return int(target.id)
-        number = self.context.pull_request.get("number")
-        if isinstance(number, int) and number > 0:
-            return number
-        if number := _open_pull_request(self._api, self.context.base_ref, commit):
-            return number
+        subject = self.context.subject
+        commit = event_checkout.of_event(self.context, self.checkout)
+        if target.kind != "commit":
+            if subject.number:
+                return subject.number
+            if commit and (number := self._found(commit)):
+                return number
+        if not commit:
+            raise NotAllowed(
+                f"the event {self.context.event_name} names no commit to comment on: give target"
+            )
         if target.kind == "pr":
             raise InputError.of(
                 "target", "pr", f"no open pull request has commit {commit[:10]}", fix="target: auto"
             )
         return commit
+
+    def _found(self, commit: str) -> int | None:
+        """Return the open pull request that an event which names none is about."""
+        subject = self.context.subject
+        # What is queued for a branch, or compared with it, does not come from it.
+        branch = "" if subject.is_change else subject.base
+        return (
+            None
+            if subject.source.kind is Kind.QUEUED
+            else _open_pull_request(self._api, branch, commit)
+        )
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -162,7 +195,7 @@ def _logins(api: github.GitHub) -> tuple[str, ...]:
 
 
 def _open_pull_request(api: github.GitHub, branch: str, commit: str) -> int | None:
-    """Return the open pull request from `branch`, else the one whose head is `commit`."""
+    """Return the open pull request from `branch`, if given, else the one whose head is `commit`."""
     try:
         if branch and (found := api.find_pull_request(branch)):
             return found.number

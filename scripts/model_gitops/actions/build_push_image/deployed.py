@@ -6,7 +6,7 @@ from pathlib import Path
 
 from model_gitops import runner
 from model_gitops.actions.build_push_image.inputs import Inputs
-from model_gitops.adapters import git, paths, promotion_file
+from model_gitops.adapters import event_checkout, git, paths, promotion_file
 from model_gitops.adapters.tracing.places import opened_overlays
 from model_gitops.errors import ActionError
 
@@ -25,7 +25,10 @@ def deployed_digest(given: Inputs, fingerprint: str) -> str:
     try:
         repository = git.open_repository(Path.cwd())
         promotion = promotion_file.read_rules(
-            config, repository, base=context.base_ref, is_change=context.head_ref != ""
+            config,
+            repository,
+            base=event_checkout.base_of(context, repository),
+            is_change=context.subject.is_change,
         ).promotion
         if not promotion.deploy_repository:
             runner.say(f"no image is reused: {config} names no deploy repository")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from model_gitops import runner
-from model_gitops.adapters import docker, paths, process
+from model_gitops.adapters import docker, event_checkout, paths
 from model_gitops.core.image import names, smoke
 from model_gitops.core.image.build import is_reference, parse_pairs, parse_platforms
 from model_gitops.errors import InputError
@@ -88,11 +88,8 @@ def check_builder(name: str) -> str:
 
 
 def commit() -> str:
-    """Return the commit that is built: the event's, else the checkout's; empty where none is known."""
-    if known := runner.context().head_sha:
-        return known
-    done = process.run(["git", "rev-parse", "--verify", "--quiet", "HEAD"], check=False)
-    return done.stdout.strip() if done.returncode == 0 else ""
+    """Return the commit that is built, as `source` knows it; empty where none is known."""
+    return event_checkout.of_files(runner.context(), event_checkout.around_us())
 
 
 def named_contexts(value: str) -> dict[str, str]:

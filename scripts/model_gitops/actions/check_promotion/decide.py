@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 from model_gitops import runner
-from model_gitops.adapters import git, project_files, promotion_file, registry_client
+from model_gitops.adapters import (
+    event_checkout,
+    git,
+    project_files,
+    promotion_file,
+    registry_client,
+)
 from model_gitops.adapters.cosign import Cosign
 from model_gitops.adapters.tracing.places import opened_overlays
 from model_gitops.core.dvc import artifacts
@@ -17,6 +25,7 @@ from model_gitops.core.image.names import split_reference
 from model_gitops.core.lineage import hop
 from model_gitops.core.markdown import code
 from model_gitops.errors import ActionError, InputError, RefusedError
+from model_gitops.events import Kind, Subject
 
 
 def run(
@@ -34,33 +43,31 @@ def run(
     """Read the rules of the base, refuse a hop that is not allowed, put out plain values."""
     context = runner.context()
     repository = git.open_repository(Path.cwd())
-    base = base_ref or context.base_ref
-    if not base:
-        raise InputError.of(
-            "base-ref", base_ref, "the event has no branch", fix="give `base-ref`, for example main"
-        )
-    head = _head(context, base_ref, head_ref)
-    found = promotion_file.read_rules(Path(config), repository, base=base, is_change=head != "")
+    asked = _hop(context, repository, base_ref, head_ref)
+    head = asked.head
+    found = promotion_file.read_rules(
+        Path(config), repository, base=asked.base, is_change=asked.is_change
+    )
     promotion = found.promotion
-    target = promotion.target(base, head)
+    target = promotion.target(asked.base, head)
 
     model_hash = _model_hash(repository, promotion.model)
     promoted = None
-    if not head:
+    for commit in asked.before:
         _hold_to_the_rules_before(
             _Overlays(promotion, repository, deploy_branch, token, ssh_key, known_hosts),
-            promotion_file.read_previous(Path(config), repository, context.before),
+            promotion_file.read_previous(Path(config), repository, commit),
             target,
             model_hash,
         )
     if (before := promotion.before(target)) and model_hash:
         overlays = _Overlays(promotion, repository, deploy_branch, token, ssh_key, known_hosts)
         promoted = (
-            _merged(overlays, before, target, model_hash)
-            if not head
-            else _proposed(overlays, before, model_hash)
+            _proposed(overlays, before, model_hash)
+            if asked.stage is _Stage.PROPOSED
+            else _merged(overlays, before, target, model_hash)
         )
-    if promoted and not head:
+    if promoted and asked.stage is not _Stage.PROPOSED:
         _require_signature(promotion, promoted, target, username, password)
     incumbent = _incumbent(repository, promotion.model, target.name)
     is_early = promotion.stage_on == "pull_request"
@@ -81,13 +88,13 @@ def run(
             "promote-fingerprint": promoted.fingerprint if promoted else "",
             "promote-sha256": promoted.sha256 if promoted else "",
             "push-candidates": _boolean(promotion.push_candidates),
-            "assign-stage": _boolean(is_early or not head),
+            "assign-stage": _boolean(is_early or asked.stage is _Stage.MERGED),
             "rules-changed": _boolean(found.changes != ()),
             "rules": rules.table(found.changes),
         }
     )
     runner.write_summary(
-        f"### {promotion.model}: {code(head or 'push')} → {target.name}\n\n"
+        f"### {promotion.model}: {code(head or asked.stage.value)} → {target.name}\n\n"
         f"This hop is allowed. {target.name} runs {incumbent or 'no version yet'} now.\n"
         + (
             f"\nIt takes over what {before.name} runs: {code(promoted.image)}\n"
@@ -263,27 +270,65 @@ def _incumbent(repository: git.Git, model: str, stage: str) -> str:
     return held.version if held else ""
 
 
-def _boolean(value: bool) -> str:
-    return "true" if value else "false"
-
-
-def _head(context: runner.Context, base_ref: str, head_ref: str) -> str:
+def _head(subject: Subject, base_ref: str, head_ref: str) -> str:
     """Return the branch that the change comes from: `owner:branch` for a fork's."""
     # With an explicit base the event's head would be of another change.
-    head = head_ref or ("" if base_ref else context.head_ref)
+    head = head_ref or ("" if base_ref else subject.head)
     # A fork's branch named `staging` is not our branch: nobody merged into it here. The same where
     # a workflow hands on the event's name; another name is of another change.
-    is_of_event = head != "" and head == context.head_ref
-    return f"{fork}:{head}" if is_of_event and (fork := _fork(context)) else head
+    is_of_event = head != "" and head == subject.head
+    return f"{subject.fork}:{head}" if is_of_event and subject.fork else head
 
 
-def _fork(context: runner.Context) -> str:
-    """Return the owner of the pull request's fork, or an empty string for a branch of this one."""
-    head = context.pull_request.get("head")
-    if not isinstance(head, dict) or "repo" not in head:
-        return ""
-    repository = head["repo"]
-    if not isinstance(repository, dict):
-        return "unknown"  # a fork that was deleted meanwhile
-    name = str(repository.get("full_name", ""))
-    return "" if name == context.repository else name.split("/", maxsplit=1)[0] or "unknown"
+class _Stage(Enum):
+    """How far a change has got: only what is proposed may wait for the environment before it."""
+
+    PROPOSED = "proposal"
+    QUEUED = "merge queue"
+    MERGED = "push"
+
+
+@dataclass(frozen=True)
+class _Hop:
+    """Which change into which branch is asked about.
+
+    `head` is the branch that it comes from, `owner:branch` for a fork's, and empty for a push;
+    `before` are commits whose rules `base` had before the change was there.
+    """
+
+    base: str
+    head: str
+    stage: _Stage
+    is_change: bool
+    before: tuple[str, ...] = ()
+
+
+def _hop(context: runner.Context, repository: git.Git, base_ref: str, head_ref: str) -> _Hop:
+    """Return the hop that the inputs name, else the event's. Raises InputError where neither does."""
+    subject = context.subject
+    head = _head(subject, base_ref, head_ref)
+    if base_ref:
+        # The event's commit and what came before it may be of another change.
+        stage = _Stage.PROPOSED if head else _Stage.MERGED
+        return _Hop(base_ref, head, stage, head != "", () if head else (context.before,))
+    base = event_checkout.base_of(context, repository)
+    if not base:
+        raise InputError.of(
+            "base-ref",
+            base_ref,
+            f"the event {context.event_name!r} is of no branch"
+            if context.event_name
+            else "there is no event",
+            fix="give `base-ref`, for example main",
+        )
+    if subject.is_merged:
+        before = event_checkout.before_merge(context, repository)
+        return _Hop(base, head, _Stage.MERGED, is_change=True, before=before)
+    if subject.source.kind is Kind.QUEUED and not head_ref:
+        return _Hop(base, "", _Stage.QUEUED, is_change=True)
+    stage = _Stage.PROPOSED if head else _Stage.MERGED
+    return _Hop(base, head, stage, head != "", () if head else (context.before,))
+
+
+def _boolean(value: bool) -> str:
+    return "true" if value else "false"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from model_gitops import runner
 from model_gitops.adapters import champion as champions
-from model_gitops.adapters import dvc_remote, git, project_files, promotion_file
+from model_gitops.adapters import dvc_remote, event_checkout, git, project_files, promotion_file
 from model_gitops.adapters.champion import Champion
 from model_gitops.adapters.metrics_files import MetricsFiles
 from model_gitops.core.dvc import artifacts
@@ -38,7 +38,10 @@ def run(
     context = runner.context()
     repository = git.open_repository(Path.cwd())
     found = promotion_file.read_rules(
-        Path(config), repository, base=context.base_ref, is_change=bool(context.pull_request)
+        Path(config),
+        repository,
+        base=event_checkout.base_of(context, repository),
+        is_change=context.subject.is_change,
     )
     promotion = found.promotion
     repository.refresh_tags()

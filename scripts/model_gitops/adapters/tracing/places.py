@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model_gitops import runner
-from model_gitops.adapters import git, github, registry_client
+from model_gitops.adapters import event_checkout, git, github, registry_client
 from model_gitops.adapters.deploy_repository import check_secrets, connected
 from model_gitops.adapters.tracing.gatherer import Gatherer
 from model_gitops.adapters.tracing.image_registry import ImageRegistry
@@ -16,7 +16,7 @@ from model_gitops.adapters.tracing.model_repository import ModelRepository
 from model_gitops.adapters.tracing.overlays import Overlays
 from model_gitops.adapters.tracing.pull_requests import PullRequests
 from model_gitops.adapters.tracing.signatures import Signatures
-from model_gitops.core.deploy.location import Location, is_slug, locate, server_of
+from model_gitops.core.deploy.location import Location, is_slug, locate, same_server, server_of
 from model_gitops.core.flow.promotion import Promotion
 from model_gitops.core.gto import tags
 from model_gitops.errors import InputError
@@ -73,8 +73,8 @@ def opened(
             )
         else:
             unasked["pull request"] = "without `source-token` nobody was asked who approved"
-        same_server = location.host.lower() == place.server_url.partition("://")[2].lower()
-        if credentials.token and same_server and is_slug(location.slug):
+        here = same_server(location, place.server_url)
+        if credentials.token and here and is_slug(location.slug):
             deploy_api = github.GitHub(location.slug, credentials.token, api_url=place.api_url)
         name = location.slug or location.url
         overlays = Overlays(promotion, deploy, name, PullRequests(deploy_api), deploy_branch)
@@ -143,10 +143,8 @@ class _Place:
         context = runner.context()
         if context.repository:
             return cls(context.repository, context.server_url, context.api_url)
-        try:
-            url = checkout.run("remote", "get-url", "origin", check=False).strip()
-            origin = locate(url, server_url=context.server_url)
-        except InputError:  # no remote, or one with a password in it
+        origin = event_checkout.origin_of(checkout, context.server_url)
+        if origin is None:
             return cls("", context.server_url, context.api_url)
         server, api = server_of(origin, server_url=context.server_url, api_url=context.api_url)
         return cls(origin.slug, server, api)

@@ -73,7 +73,7 @@ def server_of(origin: Location, *, server_url: str, api_url: str) -> tuple[str, 
 
     GitHub Enterprise Server, and what speaks its API, has it below the server's own address.
     """
-    if not origin.host or server_url.partition("://")[2].lower() == origin.host.lower():
+    if not origin.host or same_server(origin, server_url):
         return server_url, api_url
     host = origin.host if origin.scheme in ("http", "https") else origin.host.partition(":")[0]
     scheme = origin.scheme if origin.scheme in ("http", "https") else "https"
@@ -95,6 +95,17 @@ def authority(url: str) -> str:
     return rest.partition("/")[0].removesuffix({"https": ":443", "http": ":80"}.get(scheme, "/"))
 
 
+def same_server(location: Location, server_url: str) -> bool:
+    """Whether a repository is on the server at `server_url`: by name and port, in any letter case.
+
+    Over ssh the name alone counts, as its port is another service's. A folder is on no server.
+    """
+    if location.scheme in ("http", "https"):
+        return authority(f"{location.scheme}://{location.host}") == authority(server_url)
+    name = urlsplit(f"//{location.host.lower()}").hostname
+    return name is not None and name == urlsplit(server_url.lower()).hostname
+
+
 def check_token(location: Location, server_url: str) -> None:
     """Refuse to send a token of `server_url`'s accounts to another server, or in clear text.
 
@@ -102,9 +113,8 @@ def check_token(location: Location, server_url: str) -> None:
     """
     if location.scheme not in ("http", "https"):
         return
-    server = authority(server_url)
-    if authority(f"{location.scheme}://{location.host}") != server:
-        problem = f"`token` is for {server}, and is sent to no other server"
+    if not same_server(location, server_url):
+        problem = f"`token` is for {authority(server_url)}, and is sent to no other server"
         fix = "leave `token` out, or give a repository there: owner/name"
         raise InputError.of("repository", location.url, problem, fix=fix)
     if location.scheme == "http" and not is_loopback(location.host):
