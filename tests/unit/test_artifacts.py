@@ -14,7 +14,7 @@ MD5 = "0123456789abcdef0123456789abcdef"
 ROOT = {
     "dvc.yaml": "stages:\n  train: {cmd: x, outs: [models/m.onnx, plain]}\n"
     "artifacts:\n  m: {path: ./models/m.onnx, type: model}\n  lost: {path: lost.bin}\n"
-    "  part: {path: folder/one}\n",
+    '  part: {path: folder/one}\n  away: {path: "s3://b/a m.pt"}\n',
     "dvc.lock": "schema: '2.0'\nstages:\n  train:\n    cmd: x\n    outs:\n"
     f"    - {{path: models/m.onnx, hash: md5, md5: {MD5}, size: 5}}\n"
     "    - {path: plain, etag: x}\n",
@@ -51,7 +51,7 @@ def test_a_subfolder_has_its_own_names_and_paths() -> None:
     ]:
         assert artifacts.find(model, files, folder=folder) == expected
     assert artifacts.find("m", files).path == "models/m.onnx"
-    assert artifacts.names(files) == ["lost", "m", "part", "sub:m"]
+    assert artifacts.names(files) == ["away", "lost", "m", "part", "sub:m"]
 
 
 def test_a_dvc_file_may_have_any_name_and_folder() -> None:
@@ -76,12 +76,16 @@ INSIDE = "give a path inside of it"
     ("model", "message", "fix"),
     [
         ("nope", "input `model` is 'nope': it is no artifact of dvc.yaml, and no path that DVC tracks."
-         " The artifacts that there are: 'm', 'lost', 'part', 'b:n', 'b:o', 'a/b:deep'",
+         " The artifacts that there are: 'm', 'lost', 'part', 'away', 'b:n', 'b:o', 'a/b:deep'",
          "give one of these names or a tracked path, or add to dvc.yaml:"
          " `artifacts: {NAME: {path: PATH, type: model}}`"),
         ("lost", "input `model` is 'lost': dvc.yaml names the path 'lost.bin', but no dvc.lock and no"
          " .dvc file tracks it here",
-         "run `dvc repro` (or `dvc add`), and commit dvc.lock (or the .dvc file)"),
+         "run `dvc repro`, and commit dvc.lock. What no stage makes: `dvc add`, after `git rm --cached`"
+         " where Git keeps it, commit the .dvc file, and `dvc push`"),
+        ("away", "input `model` is 'away': dvc.yaml names the address 's3://b/a m.pt', and DVC keeps"
+         " nothing of it in this repository", "dvc import-url 's3://b/a m.pt' 'a m.pt'; give the"
+         " artifact the `path: a m.pt` in dvc.yaml, commit both, and `dvc push`"),
         ("part", "input `model` is 'part': its path 'folder/one' lies inside of 'folder', which DVC"
          " tracks as one", "set the artifact's `path: folder` in dvc.yaml"),
         ("a/b:deep", "input `model` is 'a/b:deep': its path 'folder/one/two' lies inside of 'folder',"
@@ -103,6 +107,33 @@ def test_what_is_not_there(model: str, message: str, fix: str) -> None:
     with pytest.raises(InputError) as caught:
         artifacts.find(model, files | ROOT)
     assert (caught.value.message, caught.value.fix) == (message, fix)
+
+
+def test_the_dvc_file_stands_for_what_it_tracks() -> None:
+    """As the registry of DVC's own data sets once had it."""
+    files = {
+        "dvc.yaml": "artifacts: {data: {path: sets/d.xml.dvc, type: dataset}}\n",
+        "sets/d.xml.dvc": f"wdir: ..\nouts: [{{path: sets/d.xml, md5: {MD5}}}]\n",
+        "two.dvc": f"outs: [{{path: a, md5: {MD5}}}, {{path: b, md5: {MD5}}}]\n",
+        "out.dvc": f"outs: [{{path: ../out, md5: {MD5}}}]\n",
+    }
+    found = artifacts.find("data", files)
+    assert (found.name, found.path, found.hash, found.type) == (
+        "data", "sets/d.xml", MD5, "dataset",
+    )  # fmt: skip
+    assert artifacts.find("sets/d.xml.dvc", files).path == "sets/d.xml"
+    for model in ("two.dvc", "out.dvc", "no.dvc"):
+        with pytest.raises(InputError, match="no path that DVC tracks"):
+            artifacts.find(model, files)
+
+
+def test_an_artifact_outside_stops_no_other_one() -> None:
+    files = {
+        "dvc.yaml": "artifacts: {out: {path: /mnt/m.bin}, m: {path: m.bin}}\n",
+        "m.bin.dvc": f"outs: [{{path: m.bin, md5: {MD5}}}]\n",
+    }
+    assert artifacts.find("m", files).hash == MD5
+    assert artifacts.names(files) == ["m", "out"]
 
 
 def test_without_artifacts_none_is_offered() -> None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import posixpath
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -42,9 +43,12 @@ class Artifact:
 
 @dataclass(frozen=True)
 class _Declared:
+    """An artifact of a dvc.yaml. `problem` is why its path can't be used; empty where it can."""
+
     name: str
     path: str
     type: str
+    problem: str = ""
 
 
 def find(model: str, files: Mapping[str, str], *, folder: str = "") -> Artifact:
@@ -58,12 +62,14 @@ def find(model: str, files: Mapping[str, str], *, folder: str = "") -> Artifact:
     wanted = (_full_name(model, folder), model)
     named = next((one for name in wanted for one in declared if one.name == name), None)
     if named is not None:
+        if named.problem:
+            raise InputError(named.problem, fix="give the artifact a path inside the repository")
         path, name, kind = named.path, named.name, named.type
     else:
         path, name, kind = _inside(posixpath.join(folder, model), "model", model), "", ""
         if same := next((one for one in declared if one.path == path), None):
             name, kind = same.name, same.type
-    tracked = _tracked(path, project)
+    tracked = _tracked(path, project) or _of_dvc_file(path, project)
     if tracked is None:
         raise _not_found(model, path if named else "", declared, project)
     entry, source = tracked
@@ -74,7 +80,7 @@ def find(model: str, files: Mapping[str, str], *, folder: str = "") -> Artifact:
         )
     return Artifact(
         name=name,
-        path=path,
+        path=entry.path,
         hash=entry.hash,
         size=entry.size,
         type=kind,
@@ -120,13 +126,11 @@ def _declared(project: Project) -> Iterator[_Declared]:
                 continue
             full = f"{folder}:{name}" if folder else str(name)
             kind = entry.get("type")
-            where = posixpath.join(folder, path)
-            if _escapes(where):
-                raise InputError(
-                    f"{source}: the path of the artifact {name!r} is {path!r}, outside of the repository",
-                    fix="give the artifact a path inside the repository",
-                )
-            yield _Declared(full, posixpath.normpath(where), kind if isinstance(kind, str) else "")
+            # A URL is no path of this repository.
+            where = dvc_files.full_path(path, folder)
+            problem = f"{source}: the path of the artifact {name!r} is {path!r}, outside of the repository"
+            kind = kind if isinstance(kind, str) else ""
+            yield _Declared(full, where, kind, problem if _escapes(where) else "")
 
 
 def _tracked(path: str, project: Project) -> tuple[Tracked, str] | None:
@@ -136,6 +140,14 @@ def _tracked(path: str, project: Project) -> tuple[Tracked, str] | None:
             if out.path == path:
                 return out, stage.source
     return dvc_files.added(project, path)
+
+
+def _of_dvc_file(path: str, project: Project) -> tuple[Tracked, str] | None:
+    """Return what the .dvc file at `path` tracks: some name that file in the place of its model."""
+    if not path.endswith(".dvc") or path not in project.files:
+        return None
+    outs = list(dvc_files.outputs(project, path))
+    return (outs[0], path) if len(outs) == 1 and not _escapes(outs[0].path) else None
 
 
 def _not_found(model: str, path: str, declared: list[_Declared], project: Project) -> InputError:
@@ -148,6 +160,15 @@ def _not_found(model: str, path: str, declared: list[_Declared], project: Projec
             f"The artifacts that there are: {known}",
             fix="give one of these names or a tracked path, or add to dvc.yaml:"
             " `artifacts: {NAME: {path: PATH, type: model}}`",
+        )
+    if "://" in path:
+        name = posixpath.basename(path)
+        return InputError.of(
+            "model",
+            model,
+            f"dvc.yaml names the address {path!r}, and DVC keeps nothing of it in this repository",
+            fix=f"dvc import-url {shlex.quote(path)} {shlex.quote(name)}; give the artifact the `path: {name}`"
+            " in dvc.yaml, commit both, and `dvc push`",
         )
     above = path
     while above := posixpath.dirname(above):
@@ -162,7 +183,8 @@ def _not_found(model: str, path: str, declared: list[_Declared], project: Projec
         "model",
         model,
         f"dvc.yaml names the path {path!r}, but no dvc.lock and no .dvc file tracks it here",
-        fix="run `dvc repro` (or `dvc add`), and commit dvc.lock (or the .dvc file)",
+        fix="run `dvc repro`, and commit dvc.lock. What no stage makes: `dvc add`, after `git rm --cached`"
+        " where Git keeps it, commit the .dvc file, and `dvc push`",
     )
 
 

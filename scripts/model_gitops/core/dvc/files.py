@@ -118,7 +118,9 @@ def below(project: Project, folder: str) -> Iterator[Tracked]:
     """Go through what the .dvc files inside of `folder` track there. No other one is read."""
     for source in project.files:
         if source.startswith(f"{folder}/") and source.endswith(".dvc"):
-            yield from (one for one in _outs(project, source) if one.path.startswith(f"{folder}/"))
+            yield from (
+                one for one in outputs(project, source) if one.path.startswith(f"{folder}/")
+            )
 
 
 def added(project: Project, path: str) -> tuple[Tracked, str] | None:
@@ -129,13 +131,13 @@ def added(project: Project, path: str) -> tuple[Tracked, str] | None:
     for source in (*([usual] if usual in project.files else []), *others):
         if basename not in project.files[source]:
             continue
-        for found in _outs(project, source):
+        for found in outputs(project, source):
             if found.path == path:
                 return found, source
     return None
 
 
-def _outs(project: Project, source: str) -> Iterator[Tracked]:
+def outputs(project: Project, source: str) -> Iterator[Tracked]:
     """Go through what the .dvc file `source` tracks."""
     data = project.load(source)
     base = posixpath.join(posixpath.dirname(source), str(data.get("wdir") or ""))
