@@ -184,6 +184,10 @@ class Flow:
         event = self.forge.event("push", MODEL, branch=branch, sender="ada")
         return self._run(workflow, "push", event, branch)
 
+    def run_again(self, workflow: str, event: Mapping[str, Any], commit: str) -> act.Run:
+        """Run `workflow` again for a push of `commit`, as "Re-run all jobs" does."""
+        return self._run(workflow, "push", event, commit)
+
     def proposed(
         self, number: int, workflow: str = "promote.yml", *, action: str = "opened"
     ) -> act.Run:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
@@ -52,6 +53,19 @@ class Project:
         )
         assert not check or done.returncode == 0, f"{args}\n{done.stdout}\n{done.stderr}"
         return done.stdout
+
+    def clone(self, name: str) -> Project:
+        """A clone as a job has it: the remote's data, no cache. It shares the environment."""
+        made = copy.copy(self)
+        made.folder = self.folder.parent / name
+        made.environment = self.environment | {
+            "PATH": self.environment["PATH"].replace(str(self.folder), str(made.folder))
+        }
+        self.run("git", "clone", "--quiet", str(self.folder), str(made.folder))
+        (made.folder / ".venv").symlink_to(self.folder / ".venv")
+        (made.folder / ".git" / "info" / "exclude").write_text(".venv\n")
+        (self.folder / ".venv" / ".ready").touch()
+        return made
 
     def make(self, *targets: str) -> str:
         return self.run("make", *targets)
@@ -161,3 +175,63 @@ def test_commit_takes_what_the_pipeline_wrote_and_nothing_else(tmp_path: Path) -
     before = run("git", "rev-parse", "HEAD")
     run("make", "commit")
     assert run("git", "rev-parse", "HEAD") == before
+
+
+def test_a_fresh_clone_trains_nothing_again_and_has_the_data_that_dvc_add_tracks(
+    project: Project,
+) -> None:
+    """As a workflow's checkout: nothing in the cache, all on the remote."""
+    project.make("reproduce", "push")
+    work = project.clone("visits")
+    work.make("reproduce")
+    (work.folder / "data" / "visits.csv").write_text("visit\n1\n")
+    work.run("dvc", "add", "data/visits.csv")
+    work.run(
+        "dvc", "stage", "add", "--name", "count", "--deps", "data/visits.csv", "--outs",
+        "data/visits.txt", "wc -l <data/visits.csv >data/visits.txt",
+    )  # fmt: skip
+    work.make("reproduce", "push")
+    work.commit("Count the visits")
+    clone = work.clone("fresh")
+    said = clone.make("reproduce")
+    assert "Running stage" not in said, said
+    assert "Data and pipelines are up to date." in said
+    assert clone.changed() == []
+    assert (clone.folder / "data" / "visits.csv").read_text() == "visit\n1\n"
+    assert clone.model_hash() == project.model_hash()
+
+
+def test_a_clone_that_lost_its_lock_takes_what_an_earlier_run_made(project: Project) -> None:
+    """`prepare` has only outputs that DVC keeps: it is in the run cache, which is pushed."""
+    project.make("reproduce", "push")
+    clone = project.clone("lockless")
+    (clone.folder / "dvc.lock").unlink()
+    said = clone.make("reproduce")
+    assert "Stage 'prepare' is cached - skipping run" in said, said
+    assert "Running stage 'prepare'" not in said
+
+
+def test_the_pipeline_runs_without_any_remote(project: Project) -> None:
+    clone = project.clone("no-remote")
+    clone.run("dvc", "remote", "remove", "storage")
+    said = clone.make("reproduce")
+    assert "Running stage 'train'" in said
+    assert clone.model_hash() == project.model_hash()
+
+
+def test_the_remote_may_be_left_out(project: Project) -> None:
+    """`make reproduce PULL=`, for a machine without a network."""
+    clone = project.clone("offline")
+    clone.run("dvc", "remote", "modify", "storage", "url", str(clone.folder.parent / "away"))
+    assert "Running stage 'train'" in clone.make("reproduce", "PULL=")
+
+
+def test_the_models_file_is_named_in_dvc_yaml_alone(project: Project) -> None:
+    """The first step of the README: the model's name and file are changed, and it is trained."""
+    clone = project.clone("renamed")
+    file = clone.folder / "dvc.yaml"
+    text = file.read_text().replace("models/diabetes.onnx", "models/glucose.onnx")
+    file.write_text(text.replace("\n  diabetes:\n", "\n  glucose:\n"))
+    clone.make("reproduce")
+    assert (clone.folder / "models" / "glucose.onnx").is_file()
+    assert not (clone.folder / "models" / "diabetes.onnx").exists()

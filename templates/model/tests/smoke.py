@@ -16,11 +16,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = 100  # patients to train on
+MODEL = "models/sample.onnx"
 
 
-def stage(name: str, folder: Path) -> None:
+def stage(name: str, folder: Path, *arguments: str) -> None:
     """Run one stage as dvc.yaml does, in `folder`."""
-    command = [sys.executable, "-B", str(ROOT / "src" / "diabetes" / f"{name}.py")]
+    command = [sys.executable, "-B", str(ROOT / "src" / "diabetes" / f"{name}.py"), *arguments]
     subprocess.run(command, cwd=folder, check=True)
 
 
@@ -32,8 +33,8 @@ def main() -> int:
         stage("prepare", folder)
         sample = folder / "data" / "train.csv"
         sample.write_text("\n".join(sample.read_text().splitlines()[: SAMPLE + 1]) + "\n")
-        stage("train", folder)
-        stage("evaluate", folder)
+        stage("train", folder, MODEL)
+        stage("evaluate", folder, MODEL)
         metrics = json.loads((folder / "eval" / "metrics.json").read_text())
         print(f"smoke: trained on {SAMPLE} patients: {metrics}")
         if not all(math.isfinite(value) for value in metrics.values()):
@@ -45,7 +46,7 @@ def main() -> int:
         from diabetes.serve import create_app
 
         request = json.loads((ROOT / "tests" / "smoke-request.json").read_text())
-        client = create_app(folder / "models" / "diabetes.onnx").test_client()
+        client = create_app(folder / MODEL).test_client()
         answer = client.post("/predict", json=request)
         if answer.status_code != 200:
             print(f"smoke: /predict says {answer.status_code}: {answer.text}", file=sys.stderr)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,7 @@ def evaluate(data: Path, model: Path, metrics: Path, predictions: Path) -> None:
 if __name__ == "__main__":
     evaluate(
         Path("data/test.csv"),
-        Path("models/diabetes.onnx"),
+        Path(sys.argv[1]),  # as dvc.yaml says
         Path("eval/metrics.json"),
         Path("eval/plots/predictions.csv"),
     )

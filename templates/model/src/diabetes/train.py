@@ -7,6 +7,7 @@ know a model by the hash of its file.
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,7 +92,7 @@ def train(data: Path, model: Path, curve: Path, **params: float) -> None:
 if __name__ == "__main__":
     train(
         Path("data/train.csv"),
-        Path("models/diabetes.onnx"),
+        Path(sys.argv[1]),  # as dvc.yaml says
         Path("eval/plots/learning_curve.csv"),
         **yaml.safe_load(Path("params.yaml").read_text())["train"],
     )
