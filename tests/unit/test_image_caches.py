@@ -12,7 +12,11 @@ GIVEN = [
     "type=registry,ref=r.example/cache",
     "type=local,src=type=ghastly",
 ]
-NO_TOKEN = "this step has no ACTIONS_RUNTIME_TOKEN"
+NO_TOKEN = (
+    "this step has no ACTIONS_RUNTIME_TOKEN, with ACTIONS_RESULTS_URL or ACTIONS_CACHE_URL, which GitHub gives"
+    " to JavaScript actions only. How a step before this one hands them on: https://github.com/model-gitops/"
+    "model-gitops/blob/main/docs/images.md#a-cache-that-no-branch-can-poison"
+)
 SHARED = "this server has one cache for all branches, so any branch could write what main reads"
 ENGINES_OWN = "the engine's own builder writes none; make one: docker buildx create --use"
 

@@ -371,12 +371,16 @@ def _require_buildx(said: str) -> None:
 
 
 def has_actions_cache() -> bool:
-    """Whether this step has the token of GitHub's cache, which a runner gives to few steps."""
-    return bool(os.environ.get("ACTIONS_RUNTIME_TOKEN"))
+    """Whether this step has the token and the address of GitHub's cache, which few steps are given."""
+    address = os.environ.get("ACTIONS_RESULTS_URL") or os.environ.get("ACTIONS_CACHE_URL")
+    return bool(os.environ.get("ACTIONS_RUNTIME_TOKEN") and address)
 
 
 def _actions_cache(arguments: Sequence[str]) -> dict[str, str]:
-    """Let the runner's cache token through to buildx, where a `type=gha` cache is asked for."""
+    """Let the runner's cache token through to buildx, where a `type=gha` cache is asked for.
+
+    The addresses, and which kind of service it is, are no secrets: every child has them.
+    """
     if not any("type=gha" in word for word in arguments if word.startswith("--cache-")):
         return {}
     token = os.environ.get("ACTIONS_RUNTIME_TOKEN", "")

@@ -88,7 +88,7 @@ def _actions_cache_unusable(given: Inputs, *, is_engines_own: bool) -> str:
         has_token=has_actions_cache(), is_shared=runner.on_gitea(), is_engines_own=is_engines_own
     )
     if why and any(map(caches.is_actions_cache, (*given.cache_from, *given.cache_to))):
-        runner.say(f"the cache of type=gha is left out: {why}")
+        runner.notice(f"the cache of type=gha is left out: {why}")
     return why
 
 
