@@ -163,6 +163,9 @@ PUSH = f"give `username` and `password` of an account that may push to r.example
         ("ERROR: failed to authorize: 401 Unauthorized", PUSH),
         ("ERROR: push access denied", PUSH),
         ("ERROR: failed to push r.example/app: no", ""),
+        ('ERROR: process "/bin/sh" did not complete successfully: exec format error',
+         "a command of the Dockerfile is of another platform than this machine: add a step"
+         " docker/setup-qemu-action before this one, or build on a machine of that platform"),
         ("ERROR: Cannot connect to the Docker daemon at unix:///x", NO_ENGINE),
         ("error during connect: x", NO_ENGINE),
         ("ERROR: failed to resolve source metadata for x",

@@ -14,10 +14,12 @@ from model_gitops.actions.build_push_image.job import Job, Result
 from model_gitops.actions.build_push_image.tags import write_tags
 from model_gitops.adapters.container_engine import Engine
 from model_gitops.adapters.docker import Docker
+from model_gitops.adapters.process import ProcessError
 from model_gitops.adapters.smoke_run import try_image
-from model_gitops.core.image import smoke
+from model_gitops.core.image import dockerfile, smoke
 from model_gitops.core.image.build import build_arguments, native_or_first, tested_config
 from model_gitops.core.image.names import is_digest
+from model_gitops.core.image.refusals import input_error
 from model_gitops.errors import ExternalError
 
 
@@ -93,7 +95,10 @@ def _run_build(
     platforms: Sequence[str] | None = None,
     cache_to: bool = True,
 ) -> dict[str, Any]:
-    """Run the job's build; return buildx's metadata. What is given here replaces the job's own."""
+    """Run the job's build; return buildx's metadata. What is given here replaces the job's own.
+
+    Raises InputError for a Dockerfile or an input that can't be built, ProcessError for what else fails.
+    """
     metadata_file = scratch / f"metadata-{uuid.uuid4().hex}.json"
     words = build_arguments(
         job.build,
@@ -103,8 +108,13 @@ def _run_build(
         attestations=job.attestations if attestations is None else attestations,
         cache_to=cache_to,
     )
-    with runner.group(f"docker buildx build: {job.name}"):
-        return client.build(words, metadata_file, job.secrets, job.name)
+    try:
+        with runner.group(f"docker buildx build: {job.name}"):
+            return client.build(words, metadata_file, job.secrets, job.name)
+    except ProcessError as error:
+        text = Path(job.build.file).read_text(encoding="utf-8", errors="replace")
+        said = error.completed.stderr
+        raise input_error(said, job.build.target, dockerfile.sources(text)) or error from error
 
 
 def _same(tested: str, pushed: set[str]) -> None:

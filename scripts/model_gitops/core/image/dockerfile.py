@@ -67,6 +67,11 @@ def references(
     return list({familiar(one): one for one in reversed(found)}.values())[::-1]
 
 
+def sources(text: str) -> set[str]:
+    """Return the names in `--from=` of COPY and of mounts, as they are written."""
+    return {name for one in instructions(text) for name in _sources(one)}
+
+
 def takes_git(text: str) -> bool:
     """Whether a COPY, an ADD or a mount of the build context may take its `.git` in."""
     return any(

@@ -116,6 +116,11 @@ def build_fix(message: str, name: str) -> str:
         )
     if "failed to push" in tail or "failed to authorize" in tail or "push access" in tail:
         return registry_fix(name, tail)
+    if "exec format error" in tail:
+        return (
+            "a command of the Dockerfile is of another platform than this machine: add a step"
+            " docker/setup-qemu-action before this one, or build on a machine of that platform"
+        )
     if "Cannot connect to the Docker daemon" in tail or "error during connect" in tail:
         return "start the Docker engine, or choose a `builder` that runs: docker buildx ls"
     if "failed to resolve source metadata" in tail:
