@@ -62,6 +62,12 @@ def test_every_environment_holds_the_same_version(result: Any) -> None:
     assert versions == {"v0.0.1"}
 
 
+def test_production_answers_with_its_version(result: Any) -> None:
+    model = result["answer"]["model"]
+    assert model["version"] == result["environments"]["production"]["version"]
+    assert model["name"] == "diabetes"
+
+
 def test_gto_itself_agrees(demo: Demo, result: Any, tmp_path: Path) -> None:
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "-q", demo.folder / "git" / "model.git", clone], check=True)

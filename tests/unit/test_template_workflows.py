@@ -148,6 +148,35 @@ def test_main_reads_no_cache_that_a_pull_request_writes() -> None:
     assert pull["with"]["cache-from"].splitlines() == [own, "type=gha,scope=refs/heads/main"]
 
 
+def test_the_commit_of_dvc_lock_does_not_cancel_the_run_that_pushed_it() -> None:
+    """With an App's token it starts a run of the same branch. act knows no concurrency."""
+    experiment = workflow("experiment")
+    assert experiment["concurrency"] == {
+        "group": "experiment-${{ github.ref }}",
+        "cancel-in-progress": "${{ github.event.head_commit.committer.name != 'github-actions[bot]' }}",
+    }
+    # The same name as the one that commits.
+    assert "-c user.name='github-actions[bot]'" in (MODEL / "Makefile").read_text("utf-8")
+
+
+def test_the_version_is_known_before_the_image_that_says_it_is_built() -> None:
+    """In the rehearsal the same one, or its fingerprint would be of other content than the merge's."""
+    for name, job, pushes in (("deploy", "deploy", None), ("promote", "candidate", "false")):
+        ids = [step.get("id") for step in workflow(name)["jobs"][job]["steps"]]
+        assert ids.index("model") < ids.index("version") < ids.index("image")
+        by_id = {step.get("id"): step for step in workflow(name)["jobs"][job]["steps"]}
+        version, image = by_id["version"], by_id["image"]
+        assert version["with"].get("push") == pushes
+        assert version["with"]["sha256"] == "${{ steps.model.outputs.sha256 }}"
+        assert image["with"]["build-args"].splitlines() == [
+            "MODEL_VERSION=${{ steps.version.outputs.version }}",
+            "${{ vars.BUILD_ARGS }}",
+        ]
+        assert image["with"]["model-version"] == "${{ steps.version.outputs.version }}"
+    served = (MODEL / "Dockerfile").read_text("utf-8").rpartition("\nFROM ")[2]
+    assert "\nARG MODEL_VERSION=\nENV MODEL_VERSION=${MODEL_VERSION}\n" in served
+
+
 def test_a_stage_is_assigned_when_the_deployment_is() -> None:
     (assign,) = (
         step
