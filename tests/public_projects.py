@@ -1,9 +1,12 @@
-"""Shapes of public DVC projects, written anew: their structure, with small data and programs of our own."""
+"""A DVC project in a repository on the forge, and the jobs of its workflows."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
+import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +19,6 @@ from model_gitops.adapters import process
 from model_gitops.adapters.git import Git
 
 BRANCHES = {"dev": "main", "production": "production"}
-IGNORED = "/tmp\n/cache\n/config.local\n"
 
 
 def dvc(folder: Path, *words: str) -> None:
@@ -35,6 +37,7 @@ class Shape:
     was run. `data` are files; `added` is what is `dvc add`ed, `imported` what is `dvc import`ed.
     `scores` are the metric before and after the experiment and the change, as the gate shows them,
     `report` rows that the report must have, and `data_of` and `code_of` what the model is made of.
+    `era` is the version of DVC that wrote it first.
     """
 
     name: str
@@ -51,6 +54,7 @@ class Shape:
     code_of: tuple[str, ...] = ()
     folder: str = ""
     root: str = ""
+    era: int = 3
 
 
 class Project(Flow):
@@ -94,6 +98,8 @@ class Project(Flow):
             dvc((work.directory / path).parent, "add", Path(path).name)
         self.write({self.config: json.dumps(self.promotion())})
         self.train("main")
+        if shape.era == 2:
+            self.age()
         self.work.run("push", "--quiet", "origin", "HEAD:refs/heads/production")
 
     def make_registry(self, name: str) -> None:
@@ -116,6 +122,32 @@ class Project(Flow):
         place = self.work.directory / name
         place.parent.mkdir(parents=True, exist_ok=True)
         dvc(place.parent, "import", str(registry), "get-started/raw.xml", "--out", place.name)
+
+    def age(self) -> None:
+        """Make of what DVC 3 wrote what DVC 2 had written: other places, and line ends do not count."""
+        work, renamed = self.work.directory, dict[str, str]()
+        for store in (work / ".dvc/cache", self.top / "storage"):
+            files = [file for file in (store / "files/md5").rglob("*") if file.is_file()]
+            # The lists of folders come last: they name the files.
+            for file in sorted(files, key=lambda file: file.suffix == ".dir"):
+                data = file.read_bytes()
+                for old, new in renamed.items():
+                    data = data.replace(old.encode(), new.encode())
+                md5 = hashlib.md5(data.replace(b"\r\n", b"\n")).hexdigest() + file.suffix
+                renamed[file.parent.name + file.name] = md5
+                place = store / md5[:2] / md5[2:]
+                place.parent.mkdir(exist_ok=True)
+                place.write_bytes(data)
+            shutil.rmtree(store / "files")
+        for file in (*work.rglob("dvc.lock"), *work.rglob("*.dvc")):
+            if file.is_file():
+                text = re.sub(r"(?m)^ +hash: md5\n", "", file.read_text("utf-8"))
+                for old, new in renamed.items():
+                    text = text.replace(old, new)
+                file.write_text(text, encoding="utf-8")
+        shutil.rmtree(work / ".dvc/tmp")
+        dvc(work, "status")
+        self.commit(self.work, {}, "main")
 
     def promotion(self) -> dict[str, Any]:
         return {
@@ -219,201 +251,3 @@ class Project(Flow):
         tokens = {"token": READER, "source_token": READER}
         found = self.well(action, job, json="true", config=self.config, **tokens, **inputs)
         return json.loads(found["json"])
-
-
-# --- the shapes -----------------------------------------------------------------------------------
-
-TUTORIAL = Shape(
-    name="the tutorial's pipeline",
-    model="text-classification",
-    metric="eval/metrics.json:avg_prec.test",
-    files={
-        "dvc.yaml": """\
-artifacts:
-  posts:
-    path: data/posts.xml
-    type: dataset
-    desc: Questions, each with its tags
-  text-classification:
-    path: model.pkl
-    desc: Does a question deserve the tag?
-    type: model
-    labels: [nlp, classification]
-stages:
-  prepare:
-    cmd: python3 src/prepare.py data/posts.xml
-    deps: [data/posts.xml, src/prepare.py]
-    params: [prepare.seed, prepare.split]
-    outs: [data/prepared]
-  featurize:
-    cmd: python3 src/featurize.py data/prepared data/features
-    deps: [data/prepared, src/featurize.py]
-    params: [featurize.ngrams]
-    outs: [data/features]
-  train:
-    cmd: python3 src/train.py data/features model.pkl
-    deps: [data/features, src/train.py]
-    params: [train.n_est]
-    outs: [model.pkl]
-  evaluate:
-    cmd: python3 src/evaluate.py model.pkl data/features
-    deps: [data/features, model.pkl, src/evaluate.py]
-    outs: [eval]
-metrics: [eval/metrics.json]
-plots:
-  - ROC:
-      template: simple
-      x: fpr
-      y: {eval/plots/roc/train.json: tpr, eval/plots/roc/test.json: tpr}
-  - eval/plots/images/importance.svg
-""",
-        "params.yaml": "prepare:\n  split: 0.20\n  seed: 7\nfeaturize: {ngrams: 1}\ntrain:\n  n_est: 10\n",
-        "src/prepare.py": """\
-import pathlib, sys
-out = pathlib.Path("data/prepared"); out.mkdir(parents=True, exist_ok=True)
-rows = pathlib.Path(sys.argv[1]).read_text().splitlines()
-(out / "train.tsv").write_text("\\n".join(rows[::2]) + "\\n")
-(out / "test.tsv").write_text("\\n".join(rows[1::2]) + "\\n")
-""",
-        "src/featurize.py": """\
-import pathlib, shutil, sys
-shutil.copytree(sys.argv[1], sys.argv[2], dirs_exist_ok=True)
-(pathlib.Path(sys.argv[2]) / "words.txt").write_text(pathlib.Path("params.yaml").read_text())
-""",
-        "src/train.py": """\
-import pathlib, re, sys
-n = re.search(r"n_est: (\\d+)", pathlib.Path("params.yaml").read_text())[1]
-pathlib.Path(sys.argv[2]).write_text(f"forest of {n}\\n")
-""",
-        "src/evaluate.py": """\
-import json, pathlib, re, sys
-n = int(re.search(r"\\d+", pathlib.Path(sys.argv[1]).read_text())[0])
-out = pathlib.Path("eval"); (out / "plots/roc").mkdir(parents=True, exist_ok=True)
-(out / "plots/images").mkdir(exist_ok=True)
-score = 1 - 1 / n
-(out / "metrics.json").write_text(json.dumps({"avg_prec": {"train": 1.0, "test": score}}))
-for part in ("train", "test"):
-    points = [{"fpr": x / 5, "tpr": (x / 5) ** (1 / n)} for x in range(6)]
-    (out / f"plots/roc/{part}.json").write_text(json.dumps({"roc": points}))
-(out / "plots/images/importance.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
-""",
-    },
-    imported="data/posts.xml",
-    scores=("0.9", "0.98", "+0.08 ▲"),
-    report=("| train.n\\_est | 10 | 50 |", "| avg\\_prec.train | 1 | 1 | = |"),
-    data_of=("data/features", "data/posts.xml", "data/prepared"),
-    code_of=("src/featurize.py", "src/prepare.py", "src/train.py"),
-    experiment={
-        "params.yaml": "prepare:\n  split: 0.20\n  seed: 7\nfeaturize: {ngrams: 1}\ntrain:\n  n_est: 50\n"
-    },
-)
-
-
-DVCLIVE = Shape(
-    name="dvclive's layout",
-    model="pool-segmentation",
-    metric="results/evaluate/metrics.json:dice",
-    files={
-        "dvc.yaml": """\
-params:
-- results/train/params.yaml
-metrics:
-- results/train/metrics.json
-- results/evaluate/metrics.json
-plots:
-- results/train/plots/metrics:
-    x: step
-- results/evaluate/plots/images
-artifacts:
-  pool-segmentation:
-    path: models/model.pkl
-    type: model
-    desc: Finds the pools in
-      a picture.
-    labels: [cv]
-stages:
-  data_split:
-    cmd: python3 src/data_split.py
-    deps: [data/pool_data, src/data_split.py]
-    params: [base, data_split]
-    outs: [data/test_data, data/train_data]
-  train:
-    cmd: python3 src/train.py
-    deps: [data/train_data, src/train.py]
-    params: [base, train]
-    outs: [models/model.pkl, models/model.pth, results/train]
-  evaluate:
-    cmd: python3 src/evaluate.py
-    deps: [data/test_data, models/model.pkl, src/evaluate.py]
-    params: [base, evaluate]
-    outs: [results/evaluate]
-  package:
-    cmd: cp models/model.pth served.pth && tar -cf model.tar.gz served.pth && rm
-      served.pth
-    deps: [models/model.pth]
-    outs: [model.tar.gz]
-""",
-        "params.yaml": """\
-base: {random_seed: 42}
-data_split:
-  test_regions:
-    - REGION_1
-train:
-  arch: net_x2
-  valid_pct: 0.1
-  fine_tune_args: {epochs: 8, base_lr: 1e-2}
-evaluate: {n_samples_to_save: 2}
-""",
-        "src/data_split.py": """\
-import pathlib, shutil
-for part, region in (("test", "REGION_1"), ("train", "REGION_2")):
-    out = pathlib.Path(f"data/{part}_data"); shutil.rmtree(out, ignore_errors=True); out.mkdir()
-    for one in pathlib.Path("data/pool_data").glob(f"{region}*"):
-        shutil.copy(one, out)
-""",
-        "src/train.py": """\
-import json, pathlib, re
-epochs = int(re.search(r"epochs: (\\d+)", pathlib.Path("params.yaml").read_text())[1])
-live = pathlib.Path("results/train"); (live / "plots/metrics/train").mkdir(parents=True, exist_ok=True)
-pathlib.Path("models").mkdir(exist_ok=True)
-pathlib.Path("models/model.pkl").write_text(f"net of {epochs}")
-pathlib.Path("models/model.pth").write_text(f"weights of {epochs}")
-rows = [f"{step}\\t{1 / (step + 1)}" for step in range(epochs)]
-(live / "plots/metrics/train/loss.tsv").write_text("\\n".join(["step\\tloss", *rows]) + "\\n")
-(live / "metrics.json").write_text(json.dumps({"train": {"loss": 1 / epochs}, "step": epochs - 1}))
-(live / "params.yaml").write_text(f"n_epoch: {epochs}\\nopt: adam\\n")
-""",
-        "src/evaluate.py": """\
-import base64, json, pathlib, re
-epochs = int(re.search(r"\\d+", pathlib.Path("models/model.pkl").read_text())[0])
-live = pathlib.Path("results/evaluate"); (live / "plots/images").mkdir(parents=True, exist_ok=True)
-(live / "metrics.json").write_text(json.dumps({"dice": 1 - 1 / epochs}))
-png = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==")
-for region in ("REGION_1-a", "REGION_1-b"):
-    (live / f"plots/images/{region}.png").write_bytes(png)
-""",
-    },
-    data={f"data/pool_data/REGION_{r}-{n}.txt": f"{r} {n}\n" for r in (1, 2) for n in "ab"},
-    added=("data/pool_data",),
-    scores=("0.875", "0.9375", "+0.0625 ▲"),
-    report=(
-        "| results/train/metrics.json:train.loss | 0.125 | 0.0625 | -0.0625 |",
-        "| params.yaml:train.fine\\_tune\\_args.epochs | 8 | 16 |",
-        "| results/train/params.yaml:n\\_epoch | 8 | 16 |",
-    ),
-    data_of=("data/pool_data", "data/train_data"),
-    code_of=("src/data_split.py", "src/train.py"),
-    experiment={
-        "params.yaml": """\
-base: {random_seed: 42}
-data_split:
-  test_regions:
-    - REGION_1
-train:
-  arch: net_x2
-  valid_pct: 0.1
-  fine_tune_args: {epochs: 16, base_lr: 1e-2}
-evaluate: {n_samples_to_save: 2}
-"""
-    },
-)

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from promotion_world import served
-from public_projects import DVCLIVE, TUTORIAL, Project, Shape
+from public_projects import Project, Shape
+from public_shapes import DVC_2, DVCLIVE, TUTORIAL
 from world import MODEL, TOKEN, merge
 
 from model_gitops_local import toolchain
@@ -42,7 +43,7 @@ def found(
         yield make
 
 
-@pytest.mark.parametrize("shape", [TUTORIAL, DVCLIVE], ids=lambda shape: shape.name)
+@pytest.mark.parametrize("shape", [TUTORIAL, DVCLIVE, DVC_2], ids=lambda shape: shape.name)
 def test_a_model_is_deployed_changed_and_deployed_again(
     found: Callable[[Shape], Project], shape: Shape
 ) -> None:
