@@ -56,6 +56,124 @@ def test_a_branch_that_only_the_remote_has_is_found(
     assert repository.find_commit("--upload-pack=touch pwned") is None
 
 
+@pytest.mark.parametrize("kind", ["shallow", "complete", "empty", "empty, with a commit here"])
+def test_a_remote_without_any_tag_is_no_failure(
+    tmp_path: Path, kind: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """W18: each new project's first pushes, in a checkout of one commit."""
+    server, checkout = tmp_path / "server", tmp_path / "checkout"
+    process.run(["git", "init", "--quiet", "--bare", "-b", "main", server])
+    if not kind.startswith("empty"):
+        process.run(["git", "clone", "--quiet", server, tmp_path / "first"])
+        first = git.Git(tmp_path / "first")
+        first.run("commit", "--quiet", "--allow-empty", "-m", "1", env=_who())
+        first.run("push", "--quiet", "origin", "HEAD:main")
+    depth = ["--depth=1"] if kind == "shallow" else []
+    process.run(["git", "clone", "--quiet", *depth, server.as_uri(), checkout])
+    repository = git.Git(checkout)
+    if "here" in kind:
+        repository.run("commit", "--quiet", "--allow-empty", "-m", "1", env=_who())
+    repository.refresh_tags()
+    assert repository.tags() == []
+    assert "can't be fetched" not in capfd.readouterr().err
+    assert repository.find_commit("v1.0") is None
+
+
+def test_a_git_that_fails_without_a_word_is_told_in_full(tmp_path: Path) -> None:
+    process.run(["git", "init", "--quiet", tmp_path])
+    repository = git.Git(tmp_path)
+    repository.run("remote", "add", "origin", tmp_path.as_uri())
+    with pytest.raises(
+        process.ProcessError,
+        match=r"`git fetch` failed with status 1, and said nothing\. It was started as git fetch --quiet"
+        r" --depth=1 origin '\+refs/x/\*:refs/x/\*'",
+    ):
+        repository.remote("fetch", "--quiet", "--depth=1", "origin", "+refs/x/*:refs/x/*")
+
+
+class TestWhatARevisionNames:
+    """W2: a clone that is two commits ahead, whose server moved on too."""
+
+    @pytest.fixture
+    def clone(self, upstream: Path, tmp_path: Path) -> git.Git:
+        theirs = git.Git(upstream)
+        theirs.run("branch", "staging", "HEAD~2")
+        process.run(["git", "clone", "--quiet", upstream.as_uri(), tmp_path / "clone"])
+        made = git.Git(tmp_path / "clone")
+        for number in range(2):
+            made.run("commit", "--quiet", "--allow-empty", "-m", f"mine {number}", env=_who())
+        made.run("tag", "v1.0", "HEAD~1")
+        return made
+
+    @pytest.mark.parametrize("job", ["true", ""])
+    @pytest.mark.parametrize(
+        "revision", ["HEAD", "@", "HEAD~1", "HEAD^", "@~2", "HEAD~3", "@{0}", "v1.0", "v1.0^",
+                     "refs/tags/v1.0", "tags/v1.0", "main~1", "main^", "main@{1}"],
+    )  # fmt: skip
+    def test_an_expression_and_a_tag_mean_what_git_says_here(
+        self, clone: git.Git, revision: str, job: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("GITHUB_ACTIONS", job)
+        assert clone.find_commit(revision) == clone.run(
+            "rev-parse", "--verify", f"{revision}^{{commit}}"
+        ).strip()  # fmt: skip
+
+    def test_a_branch_is_the_servers_in_a_job_and_gits_by_hand(
+        self, clone: git.Git, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        here = clone.run("rev-parse", "refs/heads/main").strip()
+        server = clone.run("rev-parse", "refs/remotes/origin/main").strip()
+        monkeypatch.setenv("GITHUB_ACTIONS", "true")
+        for revision in ("main", "refs/heads/main", "origin/main", "refs/remotes/origin/main"):
+            assert clone.find_commit(revision) == server, revision
+        monkeypatch.setenv("GITHUB_ACTIONS", "")
+        assert clone.find_commit("main") == clone.find_commit("refs/heads/main") == here
+        assert clone.find_commit("main", server_first=True) == server
+        for revision in ("origin/main", "refs/remotes/origin/main"):
+            assert clone.find_commit(revision) == server, revision
+
+    @pytest.mark.parametrize("job", ["true", ""])
+    def test_what_only_the_server_has_is_fetched(
+        self, clone: git.Git, upstream: Path, job: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("GITHUB_ACTIONS", job)
+        theirs = git.Git(upstream)
+        theirs.run("commit", "--quiet", "--allow-empty", "-m", "later", env=_who())
+        theirs.run("branch", "later")
+        theirs.run("tag", "later-tag")
+        later = theirs.commit_of("HEAD")
+        for revision in ("later", "origin/later", "refs/heads/later", "later-tag", str(later)):
+            assert clone.find_commit(revision) == later, revision
+
+    @pytest.mark.parametrize("job", ["true", ""])
+    def test_what_is_nowhere_is_not_taken_for_the_servers(
+        self, clone: git.Git, job: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("GITHUB_ACTIONS", job)
+        # Seven commits are here; the server's default branch has five.
+        for revision in ("HEAD~9", "@{u}~9", "ORIG_HEAD", "HEAD:x", "a..b", "0" * 40, "x~1", "a b"):
+            assert clone.find_commit(revision) is None, revision
+
+    def test_a_branch_that_is_named_as_a_commit_is_not_taken_for_it(
+        self, clone: git.Git, upstream: Path
+    ) -> None:
+        name = "ab" * 20
+        process.run(
+            ["git", "-C", upstream, "update-ref", f"refs/heads/{name}", "HEAD"]
+        )  # git branch refuses it, a server may not
+        clone.run("fetch", "--quiet", "origin")
+        assert clone.find_commit(name) is None
+
+    def test_a_tag_does_not_stand_in_for_a_branch_of_its_name(
+        self, clone: git.Git, upstream: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """In a job that checked out another branch alone, all tags are fetched."""
+        monkeypatch.setenv("GITHUB_ACTIONS", "true")
+        clone.run("update-ref", "-d", "refs/remotes/origin/staging")
+        clone.run("tag", "staging", "HEAD")
+        assert clone.find_commit("staging") == git.Git(upstream).commit_of("refs/heads/staging")
+
+
 def test_a_server_that_is_not_there_is_no_missing_revision(
     upstream: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

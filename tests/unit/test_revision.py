@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from model_gitops.core.gto import revision
+from model_gitops.core.gto import places, revision
 from model_gitops.core.gto.tags import Registry, Tag
 from model_gitops.errors import RefusedError
 
@@ -99,3 +99,23 @@ def test_a_stage_that_holds_nothing_any_more_is_refused(tags: list[Tag], by: str
     registry = Registry.read([Tag("m@v0.0.1", A, 1), *tags])
     taken = registry.taken_back("m", stage="prod")
     assert (taken and (taken.version, taken.tag)) == (by and ("v0.0.1", by))
+
+
+def test_a_branch_is_looked_for_on_the_server_first_in_a_job_alone() -> None:
+    def refs(name: str, *, job: bool) -> list[str]:
+        found = places.places(name, server_first=job)
+        return [f"{'origin ' if one.on_server else ''}{one.ref}" for one in found]
+
+    known, here = "refs/remotes/origin/main", "refs/heads/main"
+    assert refs("main", job=True) == [known, here, f"origin {here}", "main", "origin main"]
+    assert refs("main", job=False) == ["main", known, f"origin {here}", "origin main"]
+    assert (
+        refs("origin/main", job=True) == refs("origin/main", job=False) == [known, f"origin {here}"]
+    )
+    assert refs("heads/main", job=False) == [here, known, f"origin {here}"]
+    assert refs("main~2", job=True) == ["main~2", f"{known}~2"]
+    for own in ("HEAD", "HEAD~2", "@", "@{u}", "@{-1}", "ORIG_HEAD^", "origin/main~1", ":/fix"):
+        assert refs(own, job=True) == [own]
+    assert refs(A, job=True) == [A, f"origin {A}"]
+    assert refs("tags/v1", job=True) == ["refs/tags/v1", "origin refs/tags/v1"]
+    assert refs("refs/pull/5/head", job=True) == ["refs/pull/5/head", "origin refs/pull/5/head"]

@@ -98,7 +98,7 @@ def command(
     source = evaluation.Remote(remote, dvc_remote.settings(lines(remote_config)))
     repository = git.open_repository(Path.cwd())
     context = runner.context()
-    base = base_ref or event_checkout.base_of(context, repository)
+    base = base_ref.removeprefix("refs/heads/") or event_checkout.base_of(context, repository)
     if not base:
         raise InputError.of(
             "base-ref", base_ref, "the event has no branch", fix="give `base-ref`, for example main"

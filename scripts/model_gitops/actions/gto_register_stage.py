@@ -66,12 +66,12 @@ def command(
             "this checkout has no such remote",
             fix="remote: origin, or push: false",
         )
-    commit = repository.commit_of(revision or "HEAD")
+    commit = repository.find_commit(revision or "HEAD")
     if commit is None:
         raise InputError.of(
             "revision",
             revision,
-            "this checkout has no such commit",
+            "neither this checkout nor its remote has such a revision",
             fix="give actions/checkout `fetch-depth: 0`, or a revision that exists",
         )
 

@@ -12,6 +12,7 @@ from model_gitops.adapters import git, promotion_file
 from model_gitops.adapters.dvc_report import WORKSPACE
 from model_gitops.core.flow.promotion import Promotion
 from model_gitops.core.gto import revision, tags
+from model_gitops.core.gto.places import branch_name
 from model_gitops.errors import ExternalError, InputError
 
 CONFIG = Path("promotion.yaml")
@@ -65,7 +66,11 @@ def find(repository: git.Git, context: runner.Context, base: str) -> Baseline:
     registry = tags.Registry.read(repository.tags())
     named = base or _default_base(repository, context, promotion)
     try:
-        commit = _commit_of(repository, registry, promotion, named) if named else ""
+        version = revision.find(registry, promotion.model if promotion else "", named)
+        # The target branch is the server's, wherever this runs.
+        first = None if base else True
+        at = repository.find_commit(named, server_first=first) if named and not version else ""
+        commit = version.commit if version else at or ""
     except ExternalError:
         if base:
             raise
@@ -75,14 +80,16 @@ def find(repository: git.Git, context: runner.Context, base: str) -> Baseline:
             "base",
             base,
             "it is no branch, version or Git revision of this checkout or its remote",
-            fix="give a branch (main), a version (name@v1.2.3), a stage (name#stage) or a commit",
+            fix="give actions/checkout `fetch-depth: 0`, if it is further back than this shallow checkout"
+            if repository.is_shallow()
+            else "give a branch (main), a version (name@v1.2.3), a stage (name#stage) or a commit",
         )
     if not commit and named:
         problems.append(f"The base {named} is not in this checkout, and can't be fetched.")
 
     called = commit[:10] if re.fullmatch(r"HEAD\^|[0-9a-f]{40,64}", named) else named
     # A push goes into its own branch, and is compared with the commit before.
-    into = named if base or called == named else context.base_ref
+    into = branch_name(named) if base or called == named else context.base_ref
     environment = promotion.of_branch(into) if promotion else None
     if promotion is None or environment is None:
         return Baseline(promotion, "", called, commit, problems=problems)
@@ -98,13 +105,13 @@ def find(repository: git.Git, context: runner.Context, base: str) -> Baseline:
         incumbent = None
     if incumbent is None:
         return Baseline(promotion, environment.name, called, commit, problems=problems)
-    version = incumbent.version if incumbent.version.startswith("v") else incumbent.version[:10]
+    shown = incumbent.version if incumbent.version.startswith("v") else incumbent.version[:10]
     return Baseline(
         promotion,
         environment.name,
         called,
         commit,
-        f"{environment.name} {version}",
+        f"{environment.name} {shown}",
         incumbent.commit,
         problems,
     )
@@ -134,24 +141,3 @@ def _default_base(repository: git.Git, context: runner.Context, promotion: Promo
     if known and known != repository.commit_of("HEAD"):
         return before
     return "HEAD^" if repository.commit_of("HEAD^") else ""
-
-
-def _commit_of(
-    repository: git.Git, registry: tags.Registry, promotion: Promotion | None, named: str
-) -> str:
-    """Return the commit of a version, stage, branch of the remote, or Git revision; else nothing."""
-    if version := revision.current(registry, promotion.model if promotion else "", named):
-        return version.commit
-    remote = f"refs/remotes/origin/{named}"
-    for name in (remote, named):
-        if commit := repository.commit_of(name):
-            return commit
-    valid = (
-        repository.completed("check-ref-format", f"refs/heads/{named}", check=False).returncode == 0
-    )
-    if not valid or not repository.has_remote():
-        return ""
-    # A shallow checkout has only its own branch.
-    if not repository.try_fetch(f"+refs/heads/{named}:{remote}", *repository.flat_depth()):
-        return ""
-    return repository.commit_of(remote) or ""

@@ -15,6 +15,7 @@ from model_gitops import runner
 from model_gitops.adapters import paths, process
 from model_gitops.adapters.git_credentials import ANONYMOUS, STALLED_SECONDS, Credentials
 from model_gitops.core import retry
+from model_gitops.core.gto.places import places
 from model_gitops.core.gto.tags import Tag
 from model_gitops.errors import ExternalError, InputError, RaceError
 
@@ -136,20 +137,38 @@ class Git:
         )  # fmt: skip
         return found.stdout.strip() or None if found.returncode == 0 else None
 
-    def find_commit(self, revision: str) -> str | None:
-        """Return the commit of `revision`, of the remote's branch of that name, or fetched; or None.
+    def find_commit(self, revision: str, *, server_first: bool | None = None) -> str | None:
+        """Return the commit of `revision`, which is fetched if it is not here; or None.
 
+        See `core.gto.places` for what a name means; by default a branch is the server's in a job alone.
         A shallow checkout has only its own branch, and stays shallow. Raises ProcessError where the
         remote could not be asked.
         """
-        for name in (revision, f"origin/{revision}"):
-            if commit := self.commit_of(name):
-                return commit
-        takes = self.completed("check-ref-format", f"refs/heads/{revision}", check=False)
-        if revision.startswith("-") or takes.returncode != 0 or not self.has_remote():
+        if revision.startswith("-"):
             return None
-        found = self.try_fetch(revision, *self.flat_depth())
-        return self.commit_of("FETCH_HEAD") if found else None
+        first = runner.in_workflow() if server_first is None else server_first
+        # What is here for want of a branch serves where nobody can be asked for one.
+        spare = self.commit_of(revision)
+        for place in places(revision, server_first=first):
+            if not place.on_server:
+                found = self.commit_of(place.ref)
+            else:
+                try:
+                    found = self._fetched(place.ref)
+                except process.ProcessError:
+                    if spare is None:
+                        raise
+                    found = None
+            if found:
+                return found
+        return None
+
+    def _fetched(self, ref: str) -> str | None:
+        """Return the commit of `ref`, a name or a hash, of the remote; None where it has no such one."""
+        takes = self.completed("check-ref-format", "--allow-onelevel", ref, check=False)
+        if takes.returncode != 0 or not self.has_remote():
+            return None
+        return self.commit_of("FETCH_HEAD") if self.try_fetch(ref, *self.flat_depth()) else None
 
     def try_fetch(self, refspec: str, *depth: str) -> bool:
         """Fetch what the remote may not have, or not give us, and return whether it did.
@@ -343,6 +362,9 @@ class Git:
                 "--", remote, "+refs/tags/*:refs/tags/*",
             )  # fmt: skip
         except process.ProcessError as error:
+            # With `--depth`, git fails without a word where the remote has no tag at all.
+            if not error.completed.said and not self.remote_refs(remote, "refs/tags/*"):
+                return
             if self.is_shallow():
                 raise ExternalError(
                     f"the tags of {remote!r} can't be fetched: {error.message}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -44,9 +45,16 @@ class ProcessError(ExternalError):
     """A process that ended with a status other than 0."""
 
     def __init__(self, completed: Completed, *, fix: str = "") -> None:
-        tail = "\n".join((completed.stderr or completed.stdout).strip().splitlines()[-20:])
+        told = f"status {completed.returncode}"
+        if completed.returncode < 0:
+            told = f"signal {-completed.returncode} ({_name_of_signal(-completed.returncode)})"
+        tail = "\n".join(completed.said.splitlines()[-20:])
         super().__init__(
-            f"`{completed.program}` failed with status {completed.returncode}: {tail}",
+            f"`{completed.program}` failed with {told}: {tail}"
+            if tail
+            # Then the whole of it is what there is to tell. Nothing secret is ever an argument.
+            else f"`{completed.program}` failed with {told}, and said nothing. It was started as"
+            f" {shlex.join([Path(completed.args[0]).name, *completed.args[1:]])[:1000]}",
             fix=fix or completed.fix,
         )
         self.completed = completed
@@ -67,9 +75,21 @@ class Completed:
     fix: str = ""
 
     @property
+    def said(self) -> str:
+        """What it said of what went wrong, which may be nothing."""
+        return (self.stderr.strip() or self.stdout).strip()
+
+    @property
     def program(self) -> str:
         """The program and its verb, for messages; later arguments may be long."""
         return " ".join([Path(self.args[0]).name, *self.args[1:2]])
+
+
+def _name_of_signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return "unknown"
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:

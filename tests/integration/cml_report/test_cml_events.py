@@ -112,3 +112,24 @@ def test_what_was_deleted_gets_no_comment(flow: Flow) -> None:
     assert (done["operation"], done["url"]) == ("none", "")
     assert "the event delete names no commit to comment on" in done["summary"]
     assert flow.comments(main) == []
+
+
+def test_an_expression_compares_with_what_git_says_here(flow: Flow) -> None:
+    """W2: two local commits; the server's default branch has a HEAD~1 of its own."""
+    flow.commit("main", project(0.2))
+    flow.git.run("remote", "set-head", "origin", "main")
+    flow.git.run("switch", "--quiet", "better")
+    for quality in (0.3, 0.4):
+        files = project(quality)
+        for name, text in files.items():
+            (flow.git.directory / name).write_text(text, "utf-8")
+        flow.git.run("commit", "--quiet", "--all", "-m", "local")
+    flow.run(base="HEAD~1", plots="false")
+    (body,) = flow.comments()
+    assert "compared with HEAD\\~1." in body
+    assert "| r2 | 0.7 |" in body
+    # A branch is the server's, without what is not pushed.
+    flow.git.run("branch", "--force", "main", "HEAD")
+    flow.run(base="main", plots="false")
+    (body,) = flow.comments()
+    assert "| r2 | 0.6 |" in body

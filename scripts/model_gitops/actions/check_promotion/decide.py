@@ -306,6 +306,7 @@ class _Hop:
 def _hop(context: runner.Context, repository: git.Git, base_ref: str, head_ref: str) -> _Hop:
     """Return the hop that the inputs name, else the event's. Raises InputError where neither does."""
     subject = context.subject
+    base_ref, head_ref = (one.removeprefix("refs/heads/") for one in (base_ref, head_ref))
     head = _head(subject, base_ref, head_ref)
     if base_ref:
         # The event's commit and what came before it may be of another change.
