@@ -377,8 +377,16 @@ def test_the_whole_pull_request() -> None:
         "",
         "This pull request is kept up to date: a newer deployment replaces its commit, and the commits"
         " that others add to its branch. Close it to refuse the deployment.",
+        "",
+        "```text",
+        "Model: m",
+        f"source-Commit: {OURS}",
+        "Source-Repository: a/b",
+        "```",
     ]
-    assert body.endswith("deployment.\n")
+    # As a squash merge's message it says where the deployment comes from.
+    assert origin_of(read_trailers(body)) == Origin("a/b", OURS)
+    assert body.endswith("```\n")
 
 
 def test_a_pull_request_without_a_repository_links_nothing() -> None:

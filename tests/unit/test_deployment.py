@@ -38,6 +38,16 @@ OURS, THEIRS = "1" * 40, "2" * 40
         ("app=:v2", Image("app", "", "v2")),
         (f"app=@{A}", Image("app", "", "", A)),
         (f"app=:v2@{A}", Image("app", "", "v2", A)),
+        # As `kustomize edit set image` takes them.
+        ("app:v2", Image("app", "", "v2")),
+        (f"app@{A}", Image("app", "", "", A)),
+        (f"app:v2@{A}", Image("app", "", "v2", A)),
+        (f" localhost:5000/a/app:v2@{A}", Image("localhost:5000/a/app", "", "v2", A)),
+        ("app:v1=other/app:v2", Image("app:v1", "other/app", "v2")),
+        ("app=*:v2", Image("app", "", "v2")),
+        (f"app=*:*@{A}", Image("app", "", "", A)),
+        ("app=x/app:*", Image("app", "x/app")),
+        ("app=x/app:*@*", Image("app", "x/app")),
         (f"app=x/y@{A}", Image("app", "x/y", "", A)),
         (
             " ghcr.io/acme/app = 127.0.0.1:9/app:v1 ",
@@ -53,7 +63,9 @@ def test_parts_may_be_left_out(line: str, image: Image) -> None:
     "line",
     ["app", "app=", "=x", "app=X/Y", "app=x:", "app=x@", "app=x@sha256:abc", f"app=x@{A.upper()}",
      "app=x:-v", "app=x:a b", "app=--upload-pack=x", "app=$(id)", "app=x:v@y@z", "app=a\tb:c",
-     "app=x:" + "v" * 129, "app=*:v1"],
+     "app=x:" + "v" * 129, "app=*", "app=*:*@*", "app=:v2@*", "app=*x:v1", "app=x:v*", ":v2",
+     f"@{A}", "app:", "app@", "app@sha256:abc", "app:v1 b:v2", "a=:v1 b=:v2", "localhost:5000/app",
+     "Docker://app:v1"],
 )  # fmt: skip
 def test_what_is_no_image_is_refused(line: str) -> None:
     with pytest.raises(InputError) as caught:

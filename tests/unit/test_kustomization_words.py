@@ -8,7 +8,7 @@ from model_gitops.core.deploy import kustomization, kustomization_edit
 from model_gitops.core.deploy.kustomization import Image
 from model_gitops.errors import InputError
 
-A = "sha256:" + "a" * 64
+A, B = ("sha256:" + letter * 64 for letter in "ab")
 ADD = "add to k:\nimages:\n- name: d\n  newTag: none"
 NO_NAME = "input `images` is 'd': k has no `images` with a `name`"
 READS = "see that `kustomize build` reads it"
@@ -87,14 +87,21 @@ def test_what_would_change_more_is_refused_in_words(text: str, how: str) -> None
 
 def test_a_later_entry_that_overrules_is_named() -> None:
     for later in ("r/.", "r/x"):
-        assert refusal(f"images:\n- name: d\n- name: {later}\n", Image("d", "r/x")) == (
+        text = f"images:\n- name: d\n- name: {later}\n  newTag: v7\n"
+        assert refusal(text, Image("d", "r/x")) == (
             f"input `images` is 'd': a later entry of k is named {later}, and changes this image again",
             f"put the entry `name: {later}` before the entry `name: d`",
         )
     # Also where the entry itself has the name already.
-    text = "images:\n- name: d\n  newName: r/x\n- name: r/x\n"
+    text = "images:\n- name: d\n  newName: r/x\n- name: r/x\n  newName: r/y\n"
     assert "is named r/x, and changes this image again" in refusal(text)[0]
-    assert "is named d?, and changes" in refusal("images:\n- name: d\n- name: d?\n")[0]
+    assert "is named d?, and" in refusal("images:\n- name: d\n- name: d?\n  digest: y\n")[0]
+    # One that sets nothing, or what is wanted anyway, changes nothing.
+    for later in ("name: d", "name: r/x", f"name: .*\n  newTag: v2\n  digest: {A}"):
+        edit(
+            f"images:\n- name: d\n- {later.replace('name: d', 'name: d?')}\n",
+            Image("d", "r/x", "v2", A),
+        )
     edit("images:\n- name: r/x\n- name: d\n", Image("d", "r/x"))
     edit("images:\n- name: d\n- name: d.*\n", Image("d", "r/x"))
 
@@ -164,12 +171,25 @@ def test_what_an_entry_becomes() -> None:
 
 def test_which_entries_apply_to_an_image() -> None:
     ours = Image("d", "r/x")
-    first, later = Image("d.?"), Image("r/.")
+    first, later = Image("d.?", "evil/x"), Image("r/.", tag="v7")
     assert kustomization.forestalling([Image("z"), first, ours], ours) == first
     assert kustomization.forestalling([later, ours], ours) == later
     assert kustomization.forestalling([Image("z"), ours, first], ours) is None
     assert kustomization.overruling([first, ours, Image("z"), later], ours) == later
     assert kustomization.overruling([later, ours], ours) is None
+    # Whoever sets nothing changes nothing; ours overrules a tag that came before.
+    idle, tagged = Image("d.?"), Image("d.?", tag="v7")
+    for images in ([idle, Image("r/."), ours], [tagged, ours], [ours, idle, Image("r/.")]):
+        assert kustomization.forestalling(images, ours) is None
+        assert kustomization.overruling(images, ours) is None
+    # A name may carry a tag or a digest: it counts once an image has it.
+    pinned = Image("d", "r/x", "v2", A)
+    for name in ("r/x:v2", f"r/x:v2@{A}", "r/x:v."):
+        assert kustomization.overruling([pinned, Image(name, tag="v7")], pinned) == Image(
+            name, tag="v7"
+        )
+    for name in ("r/x:v3", f"r/x@{A}", f"r/x:v2@{B}"):
+        assert kustomization.overruling([pinned, Image(name, tag="v7")], pinned) is None
     # What nobody can read may match.
     assert kustomization.overruling([ours, Image("(")], ours) == Image("(")
     assert kustomization.forestalling([Image(""), ours], Image("d", "r/x")) is None

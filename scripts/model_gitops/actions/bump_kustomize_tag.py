@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated
 
 from model_gitops import runner
 from model_gitops.adapters import event_checkout, git, github
-from model_gitops.adapters.deploy_history import Deployment
+from model_gitops.adapters.deploy_history import Pulls
 from model_gitops.adapters.deploy_repository import DeployRepository, check_secrets, connected
 from model_gitops.adapters.deploy_store import KustomizationFile
 from model_gitops.core.deploy import deployment, kustomization, kustomization_edit
+from model_gitops.core.deploy.guard import Change, overtaken_by
 from model_gitops.core.deploy.kustomization import Image
 from model_gitops.core.deploy.location import Location, check_path, is_slug, locate, same_server
 from model_gitops.core.deploy.trailers import (
@@ -99,8 +101,8 @@ def command(
         str,
         option(
             "images",
-            "Lines `name=newname:tag@digest`. Parts that are left out stay; a new tag without a"
-            " digest drops the old digest.",
+            "Lines `name=newname:tag@digest`, or `name:tag@digest`. Parts that are left out stay; a new"
+            " tag without a digest drops the old digest.",
         ),
     ] = "",
     mode: Annotated[
@@ -227,9 +229,9 @@ def _push(deploy: DeployRepository, wanted: _Wanted) -> _Result:
     state = _read(deploy, deploy.fetch(branch), wanted)
     if state.is_same:
         return _Result("none", state.tip, state)
-    if newer := _newer(deploy, branch, state, wanted):
+    if newer := _newer(deploy, branch, state, wanted, None):
         return _Result("superseded", newer, state)
-    wanted = _taking_back(deploy, branch, state, wanted)
+    wanted = _taking_back(deploy, branch, state, wanted, None)
     commit = deploy.commit(state.tip, state.new_file, wanted.commit_message)
     deploy.push(commit, branch)
     return _Result("pushed", commit, state)
@@ -250,9 +252,10 @@ def _propose(
         return _Result("superseded", tip, state, open_one.url)
     if state.is_same:
         return _Result("none", state.tip, state)
-    if newer := _newer(deploy, base, state, wanted):
+    pulls = partial(_merged_pulls, api)
+    if newer := _newer(deploy, base, state, wanted, pulls):
         return _Result("superseded", newer, state)
-    wanted = _taking_back(deploy, base, state, wanted)
+    wanted = _taking_back(deploy, base, state, wanted, pulls)
     pushed = not (tip and _holds(deploy, tip, state, wanted))
     if pushed:
         tip = deploy.commit(state.tip, state.new_file, wanted.commit_message)
@@ -296,6 +299,8 @@ def _read(deploy: DeployRepository, tip: str, wanted: _Wanted) -> _State:
     images = kustomization.read(file.text, source=file.path)
     before = tuple(kustomization.find(images, one.name, source=file.path) for one in wanted.images)
     after = tuple(old.changed_to(new) for old, new in zip(before, wanted.images, strict=True))
+    for image in after:
+        kustomization.check_suffix(image, source=file.path)
     return _State(
         tip=tip,
         file=file,
@@ -315,37 +320,53 @@ def _holds(deploy: DeployRepository, tip: str, state: _State, wanted: _Wanted) -
         return False
 
 
-def _newer(deploy: DeployRepository, branch: str, state: _State, wanted: _Wanted) -> str:
-    """Return the deploy commit whose image is from a later commit than ours, or an empty string."""
+def _newer(
+    deploy: DeployRepository, branch: str, state: _State, wanted: _Wanted, pulls: Pulls | None
+) -> str:
+    """Return the deploy commit that makes our image an older one, or an empty string."""
     ours = _origin_of(wanted.trailers)
     if ours is None or _is_rollback(wanted.trailers):
         return ""
-    for found in _incumbents(deploy, branch, state, ours):
-        if _is_superseded(wanted, origin_of(found.trailers)):
+    for past, after in _pasts(deploy, branch, state, ours, pulls):
+        found = overtaken_by(past, ours, after, lambda origin: _is_superseded(wanted, origin))
+        if found:
             return found.commit
     return ""
 
 
-def _taking_back(deploy: DeployRepository, branch: str, state: _State, wanted: _Wanted) -> _Wanted:
+def _taking_back(
+    deploy: DeployRepository, branch: str, state: _State, wanted: _Wanted, pulls: Pulls | None
+) -> _Wanted:
     """Let a rollback say what it takes back, so that a rerun of that is no deployment."""
     ours = _origin_of(wanted.trailers)
     if ours is None or not _is_rollback(wanted.trailers):
         return wanted
-    incumbents = _incumbents(deploy, branch, state, ours)
-    origins = (origin_of(one.trailers) for one in incumbents)
-    same = (one for one in origins if one and one.repository.lower() == ours.repository.lower())
-    return replace(wanted, trailers=with_rollback(wanted.trailers, next(same, None)))
+    latest: Origin | None = None
+    for past, _ in _pasts(deploy, branch, state, ours, pulls):
+        for one in past:
+            origin = one.origin
+            if origin is None or origin.repository.lower() != ours.repository.lower():
+                continue
+            if latest is None or _is_ancestor(latest.reached, origin.reached, wanted.source):
+                latest = origin
+    return replace(wanted, trailers=with_rollback(wanted.trailers, latest))
 
 
-def _incumbents(
-    deploy: DeployRepository, branch: str, state: _State, ours: Origin
-) -> Iterator[Deployment]:
-    """Yield the deployment behind each image that is to change, where history tells it."""
+def _merged_pulls(api: github.GitHub, commit: str) -> list[int]:
+    """Return the numbers of the merged pull requests of the deploy repository that `commit` is in."""
+    try:
+        return [one.number for one in api.pull_requests_of_commit(commit) if one.merged]
+    except github.ApiError:
+        return []  # the guard has more to go by
+
+
+def _pasts(
+    deploy: DeployRepository, branch: str, state: _State, ours: Origin, pulls: Pulls | None
+) -> Iterator[tuple[Sequence[Change], Image]]:
+    """Yield the changes of each image that is to change, and what it is to become."""
     for before, after in zip(state.before, state.after, strict=True):
-        if before == after:
-            continue
-        if found := deploy.last_origin(branch, state.file, before, ours.repository):
-            yield found
+        if before != after:
+            yield deploy.past(branch, state.file, before, ours.repository, pulls=pulls), after
 
 
 def _is_superseded(wanted: _Wanted, incumbent: Origin | None) -> bool:

@@ -1,117 +1,151 @@
 """What the deploy repository's history tells: by which commit an image came, and from where.
 
-History is fetched only as deep as a question needs.
+An image is followed by what its entry is in the file of each commit, one entry at a time: two images
+may have one digest, and a commit may set several. Messages say where an image comes from. A squash
+merge may lose them: then the commit that was squashed still says it, and is found by the number of its
+pull request. History is fetched only as deep as a question needs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from model_gitops.adapters.deploy_store import DeployStore, KustomizationFile
+from model_gitops.adapters.git import Git
 from model_gitops.core.deploy import kustomization
-from model_gitops.core.deploy.trailers import digests_of, origin_of, read_trailers
+from model_gitops.core.deploy.deployment import OUR_BRANCHES
+from model_gitops.core.deploy.guard import Change
+from model_gitops.core.deploy.kustomization import Image
+from model_gitops.core.deploy.trailers import digests_of, origin_of, read_trailers, trailers_of
 from model_gitops.errors import InputError
 
-# How much history is looked at: one commit tells as a rule, and all of it (git's own number for that)
-# where production waits for months in a busy repository. Files' bytes are never among it.
-_DEPTHS = (1, 50, 500, 2**31 - 1)
+# How much history is looked at: the last commit tells as a rule, and all of it (git's own number for
+# that) where production waits for months in a busy repository. Files' bytes are never among it.
+_DEPTHS = (2, 50, 500, 2**31 - 1)
 # The same for who also asks how a commit got onto the branch.
 DEEPER = _DEPTHS[1:]
 # Of so many commits the file itself is read; of all others the trailers only.
 _MOST_COMPARED = 50
+# So many files are fetched in one request.
+_AT_ONCE = 40
+# Of so many changes that say nothing the pull request is looked for, each of so many commits.
+_MOST_SQUASHED, _MOST_OF_A_PULL_REQUEST = 5, 20
+
+# The numbers of the pull requests that a commit came by.
+Pulls = Callable[[str], Sequence[int]]
 
 
 @dataclass(frozen=True)
-class Deployment:
-    """The commit that last changed an image, and its trailers by lowercase key."""
+class _Commit:
+    """A commit, and the file asked about before and after it: a pair of hashes for each parent."""
 
     commit: str
-    trailers: Mapping[str, list[str]]
+    message: str
+    files: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def trailers(self) -> dict[str, list[str]]:
+        return read_trailers(self.message)
 
 
 class DeployHistory(DeployStore):
-    """A remote repository whose commits say what was deployed."""
+    """A remote repository whose commits say what was deployed.
+
+    A `Change` is one of an entry of `images`: the commit that made it on the branch, what it set, by
+    the entry's present name, and the trailers that speak of it, by lowercase key, where a squash merge lost them too. `pulls`
+    answers by which merged pull requests a commit came; without it only the number tells that a squash
+    merge writes into the subject, as in `Deploy diabetes v1.2.3 to production (#12)`.
+    """
+
+    def __init__(self, store: Git, url: str) -> None:
+        super().__init__(store, url)
+        self._read: dict[str, tuple[Image, ...]] = {}
+        self._asked: dict[tuple[str, str, bool], Change] = {}
+        self._by_number: set[str] = set()
 
     def last_change(
         self,
         branch: str,
         file: KustomizationFile,
-        image: kustomization.Image,
+        image: Image,
         *,
         depths: Sequence[int] = _DEPTHS,
-    ) -> Deployment | None:
-        """Return the commit that gave `image` its present state on `branch`, or None.
+        pulls: Pulls | None = None,
+    ) -> Change | None:
+        """Return the change that gave `image` its present state on `branch`.
 
-        None means that it was always so. The cost does not grow with history: as a rule the tip, or
-        the digest in a commit's trailers, tells.
+        None means that it was always so.
         """
         for depth in depths:
             tip = self.fetch(branch, depth=depth)
-            cut = self._cut_off()
-            for number, one in enumerate(self._log(tip, file.path)):
-                if image.digest and image.digest in one.trailers.get("image-digest", ()):
-                    return one
-                if one.commit in cut:
-                    break
-                if number >= _MOST_COMPARED:
-                    continue
-                if self.image_at(f"{one.commit}~1", file.path, image.name) != image:
-                    return one
-            else:
+            commits, is_whole = self._log_to_the_cut(tip, file.path)
+            for found in self._changes(commits, file.path, image):
+                return self._told(found, tip, file.path, pulls)
+            if is_whole:
                 return None
         return None
 
-    def find_deployment(self, branch: str, path: str, name: str, digest: str) -> str:
-        """Return the last deploy commit by which the entry `name` of the file `path` had `digest`.
+    def find_deployment(
+        self, branch: str, path: str, name: str, digest: str, *, pulls: Pulls | None = None
+    ) -> Change | None:
+        """Return the last change that gave the entry `name` of the file `path` this digest.
 
-        Empty where none ever did, by all of the branch's history.
+        None where there is none, by all of the branch's history, or where nothing says that it was a
+        deployment: neither the commit nor its pull request.
         """
         for depth in DEEPER:
             tip = self.fetch(branch, depth=depth)
-            for one in self._log(tip, path):
-                if digest in one.trailers.get("image-digest", ()):
-                    image = self.image_at(one.commit, path, name)
-                    if image and image.digest == digest:
-                        return one.commit
+            commits, _ = self._log_to_the_cut(tip, path)
+            for found in self._changes(commits, path, Image(name, digest=digest)):
+                if found.image.digest != digest:
+                    continue
+                told = self._told(found, tip, path, pulls)
+                if digest in told.trailers.get("image-digest", ()):
+                    return told
             if not self._cut_off():
                 break
-        return ""
+        return None
 
     def was_deployed(self, branch: str, path: str) -> bool:
         """Whether a deployment ever changed the file `path`: some commit of it says a digest."""
         tip = self.fetch(branch, depth=_DEPTHS[-1])
         return any(one.trailers.get("image-digest") for one in self._log(tip, path))
 
-    def last_origin(
-        self, branch: str, file: KustomizationFile, image: kustomization.Image, repository: str
-    ) -> Deployment | None:
-        """Return the last commit on `branch` that set `image` and says where it comes from, or None.
+    def past(
+        self,
+        branch: str,
+        file: KustomizationFile,
+        image: Image,
+        repository: str,
+        *,
+        pulls: Pulls | None = None,
+    ) -> tuple[Change, ...]:
+        """Return the changes of `image` on `branch`, newest first, to the first that says its origin.
 
-        A change by hand says nothing of that: what was deployed before it counts on. Where the file
-        itself came by a move, its image's digest, deployed from `repository`, tells.
+        A change by hand says nothing: what was deployed before it counts on. Where the message of the
+        newest was lost, its pull request tells, else by which commit of `repository` its digest was
+        deployed first. Where the file itself came by a move, its digest tells in the same way.
         """
         for depth in _DEPTHS:
             tip = self.fetch(branch, depth=depth)
-            cut = self._cut_off()
-            compared = 0
-            for one in self._log(tip, file.path):
-                says = origin_of(one.trailers) is not None
-                if says and image.digest and image.digest in one.trailers.get("image-digest", ()):
-                    return one
-                if one.commit in cut:
-                    break
-                if says and compared < _MOST_COMPARED:
-                    compared += 1
-                    before = self.image_at(f"{one.commit}~1", file.path, image.name)
-                    if before != self.image_at(one.commit, file.path, image.name):
-                        return one
-            else:
-                if found := self._deployed(tip, image.digest, repository):
-                    return found
-                if not cut or not image.digest:
-                    return None
-        return None
+            commits, is_whole = self._log_to_the_cut(tip, file.path)
+            found: list[Change] = []
+            for one in self._changes(commits, file.path, image):
+                told = one
+                if len(found) < _MOST_SQUASHED:
+                    told = self._told(one, tip, file.path, pulls, branches=True)
+                found.append(told)
+                # One of our branches that was left behind says less than the branch itself.
+                if told.origin and (told is one or told.told_by in self._by_number):
+                    return self._with_digest_told(found, tip, repository)
+            if is_whole:
+                if deployed := self._deployments_of(tip, image, repository):
+                    return (*found, deployed[0])
+                if not self._cut_off() or not image.digest:
+                    return tuple(found)
+        return ()
 
     def image_of(self, branch: str, fingerprint: str, name: str, folders: Sequence[str]) -> str:
         """Return the digest of the newest image `name` deployed with this fingerprint, or "".
@@ -136,7 +170,7 @@ class DeployHistory(DeployStore):
         ]
         return bool(after) and not set(after) <= set(self._entries(f"{commit}~1", folder))
 
-    def _entries(self, commit: str, folder: str) -> tuple[kustomization.Image, ...]:
+    def _entries(self, commit: str, folder: str) -> tuple[Image, ...]:
         """Return the entries of an overlay at `commit`; what was left out of the fetch is fetched."""
         for file in kustomization.FILE_NAMES:
             path = file if folder == "." else f"{folder}/{file}"
@@ -147,16 +181,146 @@ class DeployHistory(DeployStore):
                     return ()
         return ()
 
-    def _deployed(self, tip: str, digest: str, repository: str) -> Deployment | None:
-        """Return the last commit that deployed `digest` from `repository`, to whichever file."""
-        for one in self._log(tip) if digest else ():
-            origin = origin_of(one.trailers)
-            is_from = origin is not None and origin.repository.lower() == repository.lower()
-            if is_from and digest in one.trailers.get("image-digest", ()):
-                return one
+    # --- one entry, back through history ---------------------------------------------------------------
+
+    def _changes(self, commits: Sequence[_Commit], path: str, image: Image) -> Iterator[Change]:
+        """Yield the changes of the entry `image.name`, newest first, also where a person renamed it.
+
+        Of the newest commits each is read, of the others those that say something of a deployment.
+        """
+        name = image.name
+        wanted = [
+            one
+            for number, one in enumerate(commits)
+            if number < _MOST_COMPARED or origin_of(one.trailers)
+        ][: 2 * _MOST_COMPARED]
+        for number, one in enumerate(wanted):
+            if number % _AT_ONCE == 0:
+                ahead = wanted[number : number + _AT_ONCE]
+                self.bring([blob for each in ahead for pair in each.files for blob in pair])
+            now = self._images(one.files[0][1], path) if one.files else ()
+            after = _named(now, name)
+            earlier = [self._images(old, path) for old, _ in one.files]
+            before = [_named(images, name) for images in earlier]
+            if after is None or after in before:
+                continue
+            if origin_of(one.trailers) is None and (old := _renamed(after, now, earlier)):
+                name = old.name
+                continue
+            trailers = trailers_of(one.message, after.digest)
+            made = replace(after, name=image.name)
+            yield Change(one.commit, made, trailers, one.commit)
+
+    def _images(self, blob: str, path: str) -> tuple[Image, ...]:
+        """Return the entries of a kustomization by its hash; none where there is no such file."""
+        if not blob.strip("0"):
+            return ()
+        if blob not in self._read:
+            try:
+                text = self._blob(blob).decode("utf-8")
+                self._read[blob] = kustomization.read(text, source=path)
+            except (InputError, UnicodeDecodeError):
+                self._read[blob] = ()
+        return self._read[blob]
+
+    # --- where a message was lost -----------------------------------------------------------------------
+
+    def _told(
+        self, change: Change, tip: str, path: str, pulls: Pulls | None, *, branches: bool = False
+    ) -> Change:
+        """Return `change` with the trailers of its pull request, where its own message lost them.
+
+        With `branches` one of our own branches may tell too. It is good enough to hold an older image
+        back, and for nothing more: whoever may write any branch may write that one.
+        """
+        if change.origin is not None:
+            return change
+        key = (change.commit, change.image.name, branches)
+        if key not in self._asked:
+            subject = self.message(change.commit).partition("\n")[0]
+            # The server wrote the number of the pull request at the end.
+            named = re.search(r"\(#([0-9]{1,9})\)$", subject)
+            numbers = [int(named[1])] if named else list(pulls(change.commit) if pulls else ())
+            refs = [f"refs/pull/{number}/head" for number in numbers[:3]]
+            told = self._squashed(change, tip, path, refs)
+            if told is None and branches:
+                told = self._squashed(change, tip, path, [f"refs/heads/{OUR_BRANCHES}*"])
+            elif told is not None:
+                self._by_number.add(told.told_by)
+            self._asked[key] = told or change
+        return self._asked[key]
+
+    def _squashed(self, change: Change, tip: str, path: str, refs: Sequence[str]) -> Change | None:
+        """Return `change` with what the commit says that was squashed into it, or None."""
+        heads = self._git.remote_refs("origin", *refs) if refs else {}
+        wanted = list(heads)[:_MOST_OF_A_PULL_REQUEST]
+        if wanted:
+            self._git.remote(
+                "fetch", "--quiet", "--no-tags", "--filter=blob:none",
+                f"--depth={_MOST_OF_A_PULL_REQUEST}", "--", "origin",
+                *(f"+{one}:refs/model-gitops/{one.removeprefix('refs/')}" for one in wanted),
+            )  # fmt: skip
+        for ref in wanted:
+            commits, _ = self._log_to_the_cut(heads[ref], path)
+            found = self._changes(commits[:_MOST_OF_A_PULL_REQUEST], path, change.image)
+            brought = next((one for one in found if one.image == change.image), None)
+            if brought is None or brought.origin is None or self.is_merged(brought.commit, tip):
+                continue
+            return replace(change, trailers=brought.trailers, told_by=brought.commit)
         return None
 
-    def _log(self, tip: str, path: str = "", *, saying: str = "") -> list[Deployment]:
+    def _with_digest_told(
+        self, found: list[Change], tip: str, repository: str
+    ) -> tuple[Change, ...]:
+        """Let the first deployment of the newest digest speak for it, where no change of it does."""
+        newest = found[0]
+        is_said = any(one.origin and _is_same_image(one.image, newest.image) for one in found)
+        if newest.image.digest and not is_said:
+            deployed = self._deployments_of(tip, newest.image, repository)
+            if deployed:
+                first = deployed[-1]
+                found[0] = replace(newest, trailers=first.trailers, told_by=first.commit)
+        return tuple(found)
+
+    def _deployments_of(self, tip: str, image: Image, repository: str) -> list[Change]:
+        """List the deployments of an image's digest from `repository`, to whichever file."""
+        found = []
+        for one in self._log(tip, saying=image.digest) if image.digest else ():
+            trailers = trailers_of(one.message, image.digest)
+            origin = origin_of(trailers)
+            is_from = origin is not None and origin.repository.lower() == repository.lower()
+            if is_from and image.digest in trailers.get("image-digest", ()):
+                found.append(Change(one.commit, image, trailers, one.commit))
+        return found
+
+    # --- the log ----------------------------------------------------------------------------------------
+
+    def _log_to_the_cut(self, tip: str, path: str) -> tuple[list[_Commit], bool]:
+        """List the commits that changed the file `path`, newest first, to where history is cut off.
+
+        Also whether these are all: none of them is where the history that was fetched ends.
+        """
+        cut = self._cut_off()
+        known: dict[str, list[tuple[str, str]]] = {}
+        raw = self._git.run(
+            "log", "--format=%H", "--raw", "--no-abbrev", "--no-renames", "-m",
+            tip, "--", f":(top,literal){path}",
+        )  # fmt: skip
+        commit = ""
+        for line in raw.splitlines():
+            if line.startswith(":"):
+                known.setdefault(commit, []).append((line.split(" ")[2], line.split(" ")[3]))
+            elif line:
+                commit = line
+        listed: list[_Commit] = []
+        for one in self._log(tip, path):
+            if one.commit in cut:
+                return listed, False
+            files = tuple(known.get(one.commit, ()))
+            listed.append(_Commit(one.commit, one.message, files))
+        return listed, True
+
+    def _log(self, tip: str, path: str = "", *, saying: str = "") -> list[_Commit]:
         """List the commits that changed the file `path`, or all, newest first.
 
         With `saying` only those whose message has this text.
@@ -165,4 +329,30 @@ class DeployHistory(DeployStore):
         grep = ["--fixed-strings", f"--grep={saying}"] if saying else []
         log = self._git.run("log", "-z", "--format=%H%n%B", *grep, tip, *only)
         records = (record.partition("\n") for record in log.split("\0") if record)
-        return [Deployment(commit, read_trailers(message)) for commit, _, message in records]
+        return [_Commit(commit, message) for commit, _, message in records]
+
+
+def _named(images: Sequence[Image], name: str) -> Image | None:
+    """Return the one entry of this name; None where there is none, or more than one."""
+    found = [one for one in images if one.name == name]
+    return found[0] if len(found) == 1 else None
+
+
+def _renamed(
+    image: Image, now: Sequence[Image], earlier: Sequence[Sequence[Image]]
+) -> Image | None:
+    """Return the earlier entry that set the same image under a name that sets it no more, or None."""
+    for old in (one for images in earlier for one in images):
+        if old.name == image.name or not _is_same_image(old, image):
+            continue
+        kept = _named(now, old.name)
+        if kept is None or not _is_same_image(old, kept):
+            return old
+    return None
+
+
+def _is_same_image(one: Image, other: Image) -> bool:
+    """Whether two entries set one image: by the digest, else by name and tag."""
+    if one.digest or other.digest:
+        return one.digest == other.digest
+    return bool(one.tag) and (one.tag, one.new_name) == (other.tag, other.new_name)

@@ -12,6 +12,7 @@ from model_gitops.adapters.deploy_repository import DeployRepository
 from model_gitops.adapters.deploy_store import KustomizationFile, Refs
 from model_gitops.adapters.tracing.pull_requests import PullRequests
 from model_gitops.core.deploy import deployment, kustomization
+from model_gitops.core.deploy.guard import Change
 from model_gitops.core.deploy.location import check_path
 from model_gitops.core.deploy.trailers import read_trailers
 from model_gitops.core.flow.promotion import Environment, Promotion
@@ -66,11 +67,10 @@ class Overlays:
         Raises InputError for no such overlay.
         """
         one = self.deployed(environment)
-        commit, image = self._deployment(one, one.image.digest) if one.image.digest else ("", None)
-        if commit in ("", one.commit):
+        found = self._deployment(one, one.image.digest) if one.image.digest else None
+        if found is None or found.commit == one.commit:
             return one
-        trailers = read_trailers(self.repository.message(commit))
-        return replace(one, commit=commit, recorded=image, trailers=trailers)
+        return replace(one, commit=found.commit, recorded=found.image, trailers=found.trailers)
 
     def before(self, environment: Environment, digest: str) -> Before | None:
         """Return how the environment before ran `digest`, if it did; None for the first one."""
@@ -81,16 +81,15 @@ class Overlays:
             one = self.deployed(earlier)
         except InputError as error:
             return Before(earlier.name, problem=error.message)
-        commit, image = self._deployment(one, digest)
+        found = self._deployment(one, digest)
+        commit, image = (found.commit, found.image) if found else ("", None)
         return Before(earlier.name, one.path, commit, image=image)
 
-    def _deployment(self, one: Deployed, digest: str) -> tuple[str, kustomization.Image | None]:
-        """Return the deploy commit by which an overlay had `digest`, and what it set; "" for none."""
+    def _deployment(self, one: Deployed, digest: str) -> Change | None:
+        """Return the deployment by which an overlay had `digest`; None for none."""
         if one.image.digest == digest and digest in one.trailers.get("image-digest", ()):
-            return one.commit, one.image  # it still has
-        repository, name = self.repository, one.image.name
-        found = repository.find_deployment(self.branch, one.path, name, digest)
-        return found, repository.image_at(found, one.path, name) if found else None
+            return Change(one.commit, one.image, one.trailers, one.commit)  # it still has
+        return self.repository.find_deployment(self.branch, one.path, one.image.name, digest)
 
     def _read_overlay(self, environment: Environment) -> Deployed:
         promotion, repository = self.promotion, self.repository
@@ -116,7 +115,7 @@ class Overlays:
         return replace(
             deployed,
             commit=found.commit,
-            recorded=repository.image_at(found.commit, file.path, entry.name),
+            recorded=found.image,
             trailers=found.trailers,
             since=since,
             age=time.time() - since,

@@ -17,7 +17,7 @@ from model_gitops.errors import InputError
 _EXAMPLE = "images: diabetes=ghcr.io/acme/diabetes:v1.2.3@sha256:…"
 _LONGEST_SUBJECT = 200
 # The branches of our pull requests.
-_BRANCHES = "model-gitops/bump-"
+OUR_BRANCHES = "model-gitops/bump-"
 # What decides something when a commit is read again, by lowercase key.
 _DECIDING = frozenset(
     [
@@ -39,16 +39,29 @@ _DECIDING = frozenset(
 
 
 def parse_images(lines: Iterable[str]) -> tuple[Image, ...]:
-    """Parse lines `name=newname:tag@digest`, where parts may be left out. Raises InputError."""
+    """Parse `name=newname:tag@digest`, where parts may be left out. Raises InputError.
+
+    The other forms of `kustomize edit set image` do too: `name:tag@digest`, and `*` for a part that
+    stays.
+    """
     found: dict[str, Image] = {}
     for line in lines:
         # A space that is none (U+00A0, …) makes another name, and is refused as such.
         name, equals, reference = (part.strip(" \t") for part in line.partition("="))
-        if not equals or not name or not reference:
+        if not equals and names.is_name(names.split_reference(name)[0]):
+            whole = name
+            name = names.split_reference(whole)[0]
+            reference = whole.removeprefix(name)
+        if not name or not reference:
             raise InputError.of("images", line, "it is not `name=newname:tag@digest`", fix=_EXAMPLE)
+        image = _parse_reference(name, reference, line)
+        if image == Image(name):
+            problem = "it leaves each part as it is, and sets nothing"
+            raise InputError.of("images", line, problem, fix=_EXAMPLE)
         if name in found:
-            raise InputError.of("images", line, f"{name} is given twice", fix="leave one line out")
-        found[name] = _parse_reference(name, reference, line)
+            problem = f"{name} is given twice"
+            raise InputError.of("images", line, problem, fix="leave one line out")
+        found[name] = image
     if not found:
         raise InputError("input `images` is empty: there is nothing to set", fix=_EXAMPLE)
     return tuple(found.values())
@@ -57,16 +70,20 @@ def parse_images(lines: Iterable[str]) -> tuple[Image, ...]:
 def _parse_reference(name: str, reference: str, line: str) -> Image:
     head, tag, digest = names.split_reference(reference)
     has_tag = reference.partition("@")[0].removeprefix(head).startswith(":")
-    if "@" in reference and not names.is_digest(digest):
+    if digest == "*" and tag not in ("", "*"):
+        problem = f"the digest that is there is not the one of tag {tag}"
+        fix = f"images: {name}=:{tag}@sha256:…, or without `@*`"
+        raise InputError.of("images", line, problem, fix=fix)
+    if "@" in reference and digest != "*" and not names.is_digest(digest):
         problem = "a digest is `sha256:` and 64 lowercase hex digits"
         raise InputError.of("images", line, problem, fix=_EXAMPLE)
     try:
-        new_name = names.check_name(head) if head else ""
-        tag = names.check_tag(tag) if has_tag else ""
+        new_name = names.check_name(head) if head not in ("", "*") else ""
+        tag = names.check_tag(tag) if has_tag and tag != "*" else ""
     except InputError as error:
         problem = error.message.partition(": ")[2]
         raise InputError.of("images", line, problem, fix=_EXAMPLE) from error
-    return Image(name, new_name, tag, digest)
+    return Image(name, new_name, tag, "" if digest == "*" else digest)
 
 
 # --- what people read --------------------------------------------------------------------------------
@@ -104,7 +121,7 @@ def commit_message(first_line: str, message: str, trailers: Trailers) -> str:
 
 def may_propose(branch: str, path: str) -> bool:
     """Whether `branch` may be one of ours into folder `path`, of whichever images."""
-    return branch.startswith(f"{_BRANCHES}{_slug(path)}")
+    return branch.startswith(f"{OUR_BRANCHES}{_slug(path)}")
 
 
 def branch_name(path: str, wanted: Sequence[Image], base: str) -> str:
@@ -112,7 +129,7 @@ def branch_name(path: str, wanted: Sequence[Image], base: str) -> str:
     names = sorted(image.name for image in wanted)
     key = "\0".join((base, path, *names))
     slug = _slug(f"{path}-{'-'.join(names)}")
-    return f"{_BRANCHES}{slug}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+    return f"{OUR_BRANCHES}{slug}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
 
 
 def changes_table(before: Sequence[Image], after: Sequence[Image]) -> str:
@@ -155,8 +172,20 @@ def pull_request_body(
             "This pull request is kept up to date: a newer deployment replaces its commit, and the"
             " commits that others add to its branch. Close it to refuse the deployment.",
             "",
+            *_trailer_lines(trailers),
         ]
     )
+
+
+def _trailer_lines(trailers: Trailers) -> list[str]:
+    """Return the trailers as they stand in a commit, for a squash merge that takes this text for its own.
+
+    In a fenced block nothing in them is Markdown, and nobody is mentioned.
+    """
+    if not trailers:
+        return []
+    lines = (f"{key}: {value[:LONGEST_TRAILER]}" for key, value in trailers)
+    return ["```text", *lines, "```", ""]
 
 
 def previous(before: Sequence[Image]) -> str:

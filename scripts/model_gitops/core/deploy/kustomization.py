@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
+from model_gitops.core.image import names
 from model_gitops.errors import InputError
 
 Node: TypeAlias = Any  # of ruamel.yaml, which types its attributes too loosely to be of use
@@ -15,6 +16,8 @@ FILE_NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 
 # Real ones have some kB; a parser for strangers' text needs some limit: this much takes 10 s.
 _LARGEST = 512 * 1024
+# Tags that stand in a new overlay until the first deployment.
+_PLACEHOLDERS = ("", "none", "not-deployed-yet")
 # The order in which kustomize itself writes these.
 KEYS = ("name", "newName", "newTag", "digest")
 # Tabs after a colon, before a comment or at the end of a line are YAML, but not to ruamel.yaml.
@@ -23,30 +26,101 @@ _TABS = re.compile(r"(?<=\S)[ \t]*\t[ \t]*(?=#|\r?$)|(?<=\w:)[ \t]*\t[ \t]*(?=\S
 
 @dataclass(frozen=True)
 class Image:
-    """One entry of `images`. Empty strings are parts that the entry does not have."""
+    """One entry of `images`. Empty strings are parts that the entry does not have.
+
+    `name` is an expression to kustomize; as a rule it is an image's name, and it may carry a tag or a
+    digest. `suffix` is `tagSuffix`, which counts only where there is neither tag nor digest.
+    """
 
     name: str
     new_name: str = ""
     tag: str = ""
     digest: str = ""
+    suffix: str = ""
+
+    @property
+    def full_name(self) -> str:
+        """The name that the image gets, without tag and digest."""
+        return self.new_name or self._own[0]
 
     @property
     def reference(self) -> str:
         """The image as `name:tag@digest`, without the parts that are not set."""
-        tag = f":{self.tag}" if self.tag else ""
-        digest = f"@{self.digest}" if self.digest else ""
-        return f"{self.new_name or self.name}{tag}{digest}"
+        tag, digest = self.tag, self.digest
+        if not tag and not digest:
+            _, tag, digest = self._own
+        return join(self.full_name, tag, digest)
+
+    @property
+    def _own(self) -> tuple[str, str, str]:
+        """What the entry's name is the name of, split; an expression is a name as a whole."""
+        if names.is_reference_of_image(self.name):
+            return names.split_reference(self.name)
+        return self.name, "", ""
+
+    @property
+    def is_placeholder(self) -> bool:
+        """Whether it sets no image that could be pulled, as a new overlay's does."""
+        return self.tag in _PLACEHOLDERS and not self.digest
+
+    @property
+    def settled(self) -> Image:
+        """The same entry with each part in its own key.
+
+        People also write `newName: x/m:v1@sha256:…`, `newTag: v1@sha256:…` or `newTag: sha256:…`, and
+        kustomize joins the parts as they are.
+        """
+        new_name, named_tag, named_digest = names.split_reference(self.new_name)
+        tag, _, tagged_digest = self.tag.partition("@")
+        if names.is_digest(tag):
+            tag, tagged_digest = "", tag
+        digest = self.digest.removeprefix("@") or tagged_digest
+        if not tag:
+            tag, digest = named_tag, digest or named_digest
+        return replace(self, new_name=new_name, tag=tag, digest=digest)
 
     def changed_to(self, wanted: Image) -> Image:
         """Return this entry with the parts that `wanted` has; a new tag drops the old digest."""
-        is_renamed = wanted.new_name not in ("", self.new_name or self.name)
-        is_new_tag = wanted.tag not in ("", self.tag)
+        old = self.settled
+        is_renamed = wanted.new_name not in ("", old.full_name)
+        is_new_tag = wanted.tag not in ("", old.tag)
         return replace(
-            self,
-            new_name=wanted.new_name if is_renamed else self.new_name,
-            tag=wanted.tag or self.tag,
-            digest=wanted.digest or ("" if is_new_tag else self.digest),
+            old,
+            new_name=wanted.new_name if is_renamed else old.new_name,
+            tag=wanted.tag or old.tag,
+            digest=wanted.digest or ("" if is_new_tag else old.digest),
         )
+
+    def applied_to(self, reference: str) -> str | None:
+        """Return what kustomize makes of an image by this entry; None where nobody can tell."""
+        matched = self.matches(reference)
+        if not matched:
+            return None if matched is None else reference
+        name, tag, digest = names.split_reference(reference)
+        if self.tag or self.digest:
+            tag, digest = self.tag, self.digest
+        elif self.suffix:
+            tag, digest = tag + self.suffix, ""
+        return join(self.new_name or name, tag, digest)
+
+    def matches(self, reference: str) -> bool | None:
+        """Whether kustomize applies this entry to an image; None where nobody can tell.
+
+        The name is an expression, and a tag and a digest may follow: see `IsImageMatched` in
+        sigs.k8s.io/kustomize/api/internal/image.
+        """
+        if re.search(r"\)[*+{]", self.name):
+            return None  # Python could take years
+        tail = "(:[a-zA-Z0-9_.{}-]*)?(@sha256:[a-zA-Z0-9_.{}-]*)?"
+        try:
+            return re.search(f"^{self.name}{tail}\\Z", reference) is not None
+        except (re.error, RecursionError, OverflowError):
+            return None
+
+
+def join(name: str, tag: str, digest: str) -> str:
+    """Return `name:tag@digest`, without the parts that are empty."""
+    return f"{name}{f':{tag}' if tag else ''}{f'@{digest}' if digest else ''}"
 
 
 @dataclass(frozen=True)
@@ -59,11 +133,30 @@ class Pair:
 
 @dataclass(frozen=True)
 class Entry:
-    """One item of `images`: its node, its pairs by key, and what they say."""
+    """One item of `images`: its node, its pairs by key, and what they say.
+
+    `written` is what stands there, part by part, and `image` the same with each part in its own key.
+    """
 
     node: Node
     pairs: dict[str, Pair]
-    image: Image
+    written: Image
+
+    @property
+    def image(self) -> Image:
+        """The entry with each part in its own key."""
+        return self.written.settled
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether kustomize makes of it what it says, whichever tag the manifests have."""
+        one = self.written
+        made = join(one.new_name, one.tag, one.digest)
+        settled = self.image
+        return one == settled or (
+            bool(one.tag or one.digest)
+            and made == join(settled.new_name, settled.tag, settled.digest)
+        )
 
 
 @dataclass(frozen=True)
@@ -90,45 +183,58 @@ def find(images: Sequence[Image], name: str, *, source: str) -> Image:
             "images", name, f"{source} has {len(found)} entries of this name",
             fix=f"leave one entry `name: {name}` in {source}",
         )  # fmt: skip
-    names = [image.name for image in images if image.name]
-    if not names:
+    known = [image.name for image in images if image.name]
+    if not known:
         raise InputError.of(
             "images", name, f"{source} has no `images` with a `name`",
             fix=f"add to {source}:\nimages:\n- name: {name}\n  newTag: none",
         )  # fmt: skip
     import difflib  # only a wrong name needs it
 
-    close = difflib.get_close_matches(name, names, n=1)
+    close = [image.name for image in images if image.full_name == name]
+    close = close or difflib.get_close_matches(name, known, n=1)
     raise InputError.of(
         "images",
         name,
-        f"{source} has no image of this name; it has: {', '.join(names)}",
+        f"{source} has no image of this name; it has: {', '.join(known)}",
         fix=f"write {close[0]}=…" if close else f"write one of these names, or add it to {source}",
     )
 
 
+def check_suffix(image: Image, *, source: str) -> None:
+    """Raise InputError where a `tagSuffix` would count: kustomize adds it twice, to what nobody knows."""
+    if image.suffix and not image.tag and not image.digest:
+        raise InputError.of(
+            "images", image.name,
+            f"in {source} it has `tagSuffix` without `newTag` and `digest`, which kustomize adds twice",
+            fix=f"give a tag too, as in {image.name}=:v1{image.suffix}",
+        )  # fmt: skip
+
+
 def overruling(images: Sequence[Image], image: Image) -> Image | None:
-    """Return a later entry that changes `image` again: kustomize applies entries in their order."""
+    """Return a later entry that changes again what `image` makes, or None.
+
+    kustomize applies entries in their order. One whose name nobody can read may change it.
+    """
     later = images[images.index(image) + 1 :]
-    return next((one for one in later if _applies(one, image.new_name or image.name)), None)
+    return next((one for one in later if one.applied_to(image.reference) != image.reference), None)
 
 
 def forestalling(images: Sequence[Image], image: Image) -> Image | None:
-    """Return an earlier entry that may have changed what `image` is to change, or what it makes."""
-    names = {image.name, image.new_name} - {""}
-    earlier = images[: images.index(image)]
-    return next((one for one in earlier if any(_applies(one, name) for name in names)), None)
+    """Return an earlier entry that leaves `image` nothing to change, or changes what it makes.
 
-
-def _applies(entry: Image, name: str) -> bool:
-    """Whether kustomize changes an image of this name by `entry`, whose name is an expression.
-
-    See `isImageMatched` in sigs.k8s.io/kustomize/api.
+    None where there is none.
     """
-    try:
-        return re.fullmatch(entry.name, name) is not None
-    except (re.error, RecursionError, OverflowError):
-        return True  # nobody can tell
+    earlier = images[: images.index(image)]
+    found, last = image.name, None
+    for one in earlier:
+        made = one.applied_to(found)
+        if made is None or (image.new_name and one.applied_to(image.new_name) != image.new_name):
+            return one
+        if made != found:
+            found, last = made, one
+    is_left = last is None or image.matches(found)
+    return None if is_left else last
 
 
 def parse(text: str, source: str) -> Document:
@@ -148,7 +254,8 @@ def parse(text: str, source: str) -> Document:
             raise InputError(f"{source}: entry {number} of `images` is not a mapping")
         pairs = _pairs(item, source, f"entry {number} of `images`", KEYS)
         values = {key: text_of(pairs[key].value) if key in pairs else "" for key in KEYS}
-        image = Image(values["name"], values["newName"], values["newTag"], values["digest"])
+        suffix = text_of(pairs["tagSuffix"].value) if "tagSuffix" in pairs else ""
+        image = Image(values["name"], values["newName"], values["newTag"], values["digest"], suffix)
         entries.append(Entry(item, pairs, image))
     if id(node.value) in shared:
         shared |= {id(entry.node) for entry in entries}

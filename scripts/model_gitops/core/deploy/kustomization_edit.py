@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from model_gitops.core.deploy.kustomization import (
@@ -16,10 +16,10 @@ from model_gitops.core.deploy.kustomization import (
     children_of,
     find,
     kind_of,
-    overruling,
     parse,
     text_of,
 )
+from model_gitops.core.image import names
 from model_gitops.errors import InputError
 
 # Plain scalars that YAML 1.1 or 1.2, or Go's parser, reads as something other than a string.
@@ -49,9 +49,12 @@ def edit(text: str, wanted: Iterable[Image], *, source: str) -> str:
         image = find(images, want.name, source=source)
         entry = parsed.entries[images.index(image)]
         after[image.name] = image.changed_to(want)
-        if after[image.name] != image or not _reads_as_text(entry):
+        if after[image.name] != image or not entry.is_settled or not _reads_as_text(entry):
             splices += _Editor(old, entry, parsed.shared, source).splices(after[image.name])
-        _check_last(parsed, entry, after[image.name], source)
+    for entry in parsed.entries:
+        if entry.image.name in after:
+            _check_parts(after[entry.image.name], source)
+            _check_rendered(parsed, entry, after, source)
     new = old
     # From the end, so that positions hold; at one position the last comes last in the text.
     for start, end, replacement in sorted(splices, key=lambda item: item[:2])[::-1]:
@@ -74,7 +77,7 @@ class _Editor:
     def splices(self, after: Image) -> list[tuple[int, int, str]]:
         if id(self.entry.node) in self.shared or "<<" in self.entry.pairs:
             raise self._refuse("uses a YAML anchor, alias or merge key")
-        before = self.entry.image
+        before = self.entry.written
         parts = (
             ("newName", before.new_name, after.new_name),
             ("newTag", before.tag, after.tag),
@@ -219,7 +222,9 @@ def _verify(old: Document, text: str, after: dict[str, Image], source: str) -> N
         raise problem
     targets: dict[int, int] = {}
     for before, now in zip(old.entries, new.entries, strict=True):
-        if now.image != after.get(before.image.name, before.image):
+        if now.written != after.get(before.image.name, before.written) and not (
+            now.is_settled and now.image == after.get(before.image.name)
+        ):
             raise problem
         if before.image.name in after:
             targets[id(before.node)] = id(now.node)
@@ -253,15 +258,50 @@ def _reads_as_text(entry: Entry) -> bool:
     )
 
 
-def _check_last(parsed: Document, entry: Entry, after: Image, source: str) -> None:
-    """Refuse where a later entry changes the image again."""
-    later = [one.image for one in parsed.entries[parsed.entries.index(entry) + 1 :]]
-    if last := overruling([after, *later], after):
+def _check_parts(after: Image, source: str) -> None:
+    """Refuse where a part that stays makes an image that no registry takes."""
+    parts = (
+        ("newName", after.new_name, names.is_name),
+        ("newTag", after.tag, names.is_tag),
+        ("digest", after.digest, names.is_digest),
+    )
+    for key, value, is_right in parts:
+        # What another tool fills in later is its matter.
+        if value and not is_right(value) and "$" not in value:
+            raise InputError.of(
+                "images", after.name, f"in {source} it has `{key}: {value}`, which no registry takes",
+                fix=f"give all parts: {after.name}=NAME:TAG@sha256:…, or mend `{key}` in {source}",
+            )  # fmt: skip
+
+
+def _check_rendered(
+    parsed: Document, entry: Entry, after: Mapping[str, Image], source: str
+) -> None:
+    """Refuse where another entry keeps kustomize from making the image that is wanted.
+
+    Entries are applied in their order. The first is asked for an image that the manifests have by the
+    entry's name: of an expression that is not known.
+    """
+    entries = [after.get(one.image.name, one.written) for one in parsed.entries]
+    place = parsed.entries.index(entry)
+    wanted = entries[place]
+    found, blamed = wanted.name, ""
+    for one in entries[:place] if names.is_reference_of_image(wanted.name) else ():
+        if (made := one.applied_to(found)) not in (None, found):
+            found, blamed = made or "", one.name
+    if blamed and not wanted.matches(found):
         raise InputError.of(
-            "images", after.name,
-            f"a later entry of {source} is named {last.name}, and changes this image again",
-            fix=f"put the entry `name: {last.name}` before the entry `name: {after.name}`",
+            "images", wanted.name,
+            f"an earlier entry of {source} is named {blamed}, and makes {found} of this image first",
+            fix=f"put the entry `name: {wanted.name}` before the entry `name: {blamed}`",
         )  # fmt: skip
+    for one in entries[place + 1 :]:
+        if one.applied_to(wanted.reference) != wanted.reference:
+            raise InputError.of(
+                "images", wanted.name,
+                f"a later entry of {source} is named {one.name}, and changes this image again",
+                fix=f"put the entry `name: {one.name}` before the entry `name: {wanted.name}`",
+            )  # fmt: skip
 
 
 def _is_string(node: Node) -> bool:

@@ -120,6 +120,25 @@ def read_trailers(message: str) -> dict[str, list[str]]:
     return found
 
 
+def trailers_of(message: str, digest: str) -> dict[str, list[str]]:
+    """Return the trailers of a commit message that speak of the image with `digest`.
+
+    A squash merge joins the messages of several commits, a paragraph of trailers each; and one commit
+    may set several images, whose values are given in the order of their digests. Where no paragraph
+    speaks of it, these are all trailers.
+    """
+    for paragraph in reversed(re.split(r"\n[ \t\r]*\n", message)):
+        found = read_trailers(paragraph)
+        digests = found.get("image-digest", ())
+        if digest and digest in digests and origin_of(found):
+            place = len(digests) - 1 - digests[::-1].index(digest)
+            return {
+                key: [values[place]] if len(values) == len(digests) else values
+                for key, values in found.items()
+            }
+    return read_trailers(message)
+
+
 def is_commit(value: str) -> bool:
     """Whether `value` is a commit's whole hash: a name could be another commit tomorrow."""
     return _COMMIT.fullmatch(value) is not None

@@ -88,6 +88,11 @@ def check_tag(value: str, *, input_name: str = "tag") -> str:
     raise InputError.of(input_name, value, problem, fix=f"{input_name}: {mended}")
 
 
+def is_tag(value: str) -> bool:
+    """Whether `value` is a tag that a registry accepts."""
+    return _TAG.fullmatch(value) is not None
+
+
 def is_digest(value: object) -> bool:
     """Whether `value` is a digest that can be pinned: `sha256:` and 64 hex digits."""
     return isinstance(value, str) and _DIGEST.fullmatch(value) is not None

@@ -12,9 +12,6 @@ from model_gitops.core.flow.promotion import Promotion
 from model_gitops.core.image.labels import FINGERPRINT_LABEL, MODEL_LABELS, REVISION_LABEL
 from model_gitops.errors import InputError
 
-# Tags that stand in a new overlay until the first deployment.
-_PLACEHOLDERS = ("", "none", "not-deployed-yet")
-
 
 @dataclass(frozen=True)
 class Deployed:
@@ -48,7 +45,7 @@ class Deployed:
     @property
     def is_placeholder(self) -> bool:
         """Whether the overlay sets no image that could be pulled, as a new one does."""
-        return self.image.tag in _PLACEHOLDERS and not self.image.digest
+        return self.image.is_placeholder
 
     def says(self, key: str, model: str = "") -> str:
         """Return the last value of a trailer of the deploy commit, or an empty string.
