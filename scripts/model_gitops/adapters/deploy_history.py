@@ -9,7 +9,7 @@ pull request. History is fetched only as deep as a question needs.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from model_gitops.adapters.deploy_store import DeployStore, KustomizationFile
@@ -202,12 +202,14 @@ class DeployHistory(DeployStore):
             after = _named(now, name)
             earlier = [self._images(old, path) for old, _ in one.files]
             before = [_named(images, name) for images in earlier]
-            if after is None or after in before:
+            trailers = trailers_of(one.message, after.digest) if after else {}
+            if after is None or (
+                after in before and not _is_said_again(after, trailers, now, earlier)
+            ):
                 continue
             if origin_of(one.trailers) is None and (old := _renamed(after, now, earlier)):
                 name = old.name
                 continue
-            trailers = trailers_of(one.message, after.digest)
             made = replace(after, name=image.name)
             yield Change(one.commit, made, trailers, one.commit)
 
@@ -336,6 +338,19 @@ def _named(images: Sequence[Image], name: str) -> Image | None:
     """Return the one entry of this name; None where there is none, or more than one."""
     found = [one for one in images if one.name == name]
     return found[0] if len(found) == 1 else None
+
+
+def _is_said_again(
+    image: Image,
+    trailers: Mapping[str, Sequence[str]],
+    now: Sequence[Image],
+    earlier: Sequence[Sequence[Image]],
+) -> bool:
+    """Whether a commit speaks of an image that it leaves as it was, and of no other one."""
+    if not image.digest or image.digest not in trailers.get("image-digest", ()):
+        return False
+    known = {old for images in earlier for old in images}
+    return all(one in known or one.digest != image.digest for one in now)
 
 
 def _renamed(
