@@ -9,6 +9,7 @@ from typing import Annotated
 
 from model_gitops import runner
 from model_gitops.adapters import event_checkout, git, github
+from model_gitops.adapters.commit_order import is_ancestor
 from model_gitops.adapters.deploy_history import Pulls
 from model_gitops.adapters.deploy_repository import DeployRepository, check_secrets, connected
 from model_gitops.adapters.deploy_store import KustomizationFile
@@ -347,7 +348,7 @@ def _taking_back(
             origin = one.origin
             if origin is None or origin.repository.lower() != ours.repository.lower():
                 continue
-            if latest is None or _is_ancestor(latest.reached, origin.reached, wanted.source):
+            if latest is None or is_ancestor(latest.reached, origin.reached, wanted.source):
                 latest = origin
     return replace(wanted, trailers=with_rollback(wanted.trailers, latest))
 
@@ -374,7 +375,7 @@ def _is_superseded(wanted: _Wanted, incumbent: Origin | None) -> bool:
         return False
     ours = _origin_of(wanted.trailers)
     answer = is_superseded(
-        ours, incumbent, lambda one, other: _is_ancestor(one, other, wanted.source)
+        ours, incumbent, lambda one, other: is_ancestor(one, other, wanted.source)
     )
     if answer is None and incumbent:
         runner.warning(
@@ -384,34 +385,6 @@ def _is_superseded(wanted: _Wanted, incumbent: Origin | None) -> bool:
             " token that may read the model repository"
         )
     return bool(answer)
-
-
-def _is_ancestor(ours: str, incumbent: str, api: github.GitHub | None) -> bool | None:
-    """Ask the checkout around us, then GitHub, then fetch what the checkout lacks.
-
-    None where nobody knows both commits. Raises ExternalError where somebody could not be asked.
-    """
-    checkout = _checkout(ours)
-    shallow = checkout is not None and checkout.is_shallow()
-    if checkout and checkout.commit_of(incumbent):
-        # Where history is cut off, "not an ancestor" may be wrong, and "ancestor" is right.
-        if checkout.is_ancestor(ours, incumbent):
-            return True
-        if not shallow or checkout.is_ancestor(incumbent, ours):
-            return False
-    if api and (answer := api.is_ancestor(ours, incumbent)) is not None:
-        return answer
-    if checkout is None or not checkout.has_remote():
-        return None
-    if not checkout.try_fetch(incumbent, *(["--unshallow"] if shallow else [])):
-        return None
-    return checkout.is_ancestor(ours, incumbent)
-
-
-def _checkout(commit: str) -> git.Git | None:
-    """Return the checkout around us if it is of the repository that has `commit`."""
-    checkout = event_checkout.around_us()
-    return checkout if checkout and checkout.commit_of(commit) else None
 
 
 def _origin(message: str) -> Origin | None:
