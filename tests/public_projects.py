@@ -94,8 +94,6 @@ class Project(Flow):
         self.write(shape.data)
         if shape.imported:
             self.make_registry(shape.imported)
-        for path in shape.added:
-            dvc((work.directory / path).parent, "add", Path(path).name)
         self.write({self.config: json.dumps(self.promotion())})
         self.train("main")
         if shape.era == 2:
@@ -165,8 +163,11 @@ class Project(Flow):
             file.write_bytes(text.encode())
 
     def train(self, branch: str) -> str:
-        """Reproduce, commit what is to be committed, push data and Git."""
-        dvc(self.here, "repro")
+        """Track what changed, reproduce, push data, and commit and push the rest."""
+        for path in self.shape.added:
+            dvc((self.work.directory / path).parent, "add", Path(path).name)
+        if (self.here / "dvc.yaml").exists():
+            dvc(self.here, "repro")
         dvc(self.work.directory / self.shape.root, "push")
         return self.commit(self.work, {}, branch)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from public_projects import Shape
 
 TUTORIAL = Shape(
@@ -265,4 +267,42 @@ pathlib.Path("reports/curve.csv").write_text("\\n".join(["step,loss", *rows]) + 
     code_of=("shop/fit.py", "shop/split.py"),
     experiment={"conf.toml": "[fit]\ndepth = 8\n"},
     era=2,
+)
+
+
+_LIVE_DVC_YAML = """\
+params: [params.yaml]
+metrics: [metrics.json]
+plots:
+- plots/metrics:
+    x: step
+artifacts:
+  detector:
+    path: ../model.pt
+    type: model
+"""
+
+
+def _logged(epochs: int) -> dict[str, str]:
+    """Return what a notebook's training logs: all of it in Git, but for the model."""
+    rows = [f"{step}\t{1 / (step + 1)}" for step in range(epochs)]
+    return {
+        "dvclive/dvc.yaml": _LIVE_DVC_YAML,
+        "dvclive/params.yaml": f"epochs: {epochs}\nlr: 0.01\n",
+        "dvclive/metrics.json": json.dumps({"step": epochs - 1, "acc": 1 - 1 / epochs}),
+        "dvclive/plots/metrics/loss.tsv": "\n".join(["step\tloss", *rows]) + "\n",
+        "dvclive/report.md": "# Report\n",
+        "model.pt": f"weights of {epochs}",
+    }
+
+
+NOTEBOOK = Shape(
+    name="a notebook that DVCLive logs",
+    model="dvclive:detector",
+    metric="dvclive/metrics.json:acc",
+    files={**_logged(4), "train.ipynb": "{}\n"},
+    added=("model.pt",),
+    scores=("0.75", "0.875", "+0.125 ▲"),
+    report=("| epochs | 4 | 8 |",),
+    experiment=_logged(8),
 )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from promotion_world import served
-from public_projects import Project, Shape
-from public_shapes import DVC_2, DVCLIVE, TUTORIAL
-from world import MODEL, TOKEN, merge
+from public_projects import Project, Shape, dvc
+from public_shapes import DVC_2, DVCLIVE, NOTEBOOK, TUTORIAL
+from world import MODEL, READER, TOKEN, merge
 
 from model_gitops_local import toolchain
 
@@ -43,7 +45,9 @@ def found(
         yield make
 
 
-@pytest.mark.parametrize("shape", [TUTORIAL, DVCLIVE, DVC_2], ids=lambda shape: shape.name)
+@pytest.mark.parametrize(
+    "shape", [TUTORIAL, DVCLIVE, DVC_2, NOTEBOOK], ids=lambda shape: shape.name
+)
 def test_a_model_is_deployed_changed_and_deployed_again(
     found: Callable[[Shape], Project], shape: Shape
 ) -> None:
@@ -73,3 +77,34 @@ def test_a_model_is_deployed_changed_and_deployed_again(
     assert traced["verified"] is True
     assert tuple(one["path"] for one in traced["data"]) == shape.data_of
     assert tuple(one["path"] for one in traced["code"]) == shape.code_of
+
+
+def test_what_was_forgotten_is_made_good_by_the_advice(found: Callable[[Shape], Project]) -> None:
+    """Code that changed without a run, then a run that was not pushed: what is typed is the Fix."""
+    project = found(TUTORIAL)
+    top = project.work.directory
+    judge = TUTORIAL.files["src/evaluate.py"]
+    project.write({**TUTORIAL.experiment, "src/evaluate.py": f"# Stricter\n{judge}"})
+    project.commit(project.work, {}, "experiment/a")
+    project.pull_request("experiment/a", "main")
+    job = project.job(project.sha("experiment/a"))
+    gate = {"config": "promotion.yaml", "token": READER}
+    told, _ = project.step("gate-metrics", job, **gate)
+    assert told.code == 3
+    assert "dvc.lock: stage evaluate has src/evaluate.py with hash" in told.log
+    assert "Fix: run `dvc repro`, and commit dvc.lock together with the files" in told.log
+
+    project.work.run("checkout", "--quiet", "--detach", "origin/experiment/a")
+    dvc(top, "repro")
+    project.commit(project.work, {}, "experiment/a")
+    project.pull_request("experiment/a", "main")
+    job = project.job(project.sha("experiment/a"))
+    for action, inputs in (("dvc-pull-model", {"model": TUTORIAL.model}), ("gate-metrics", gate)):
+        told, _ = project.step(action, job, **inputs)
+        assert told.code == 4, told.log
+        typed = re.search(r"Fix: where the model was trained: dvc (push .+)", told.log)
+        assert typed is not None, told.log
+        dvc(top, *shlex.split(typed[1]))
+        outputs = project.well(action, job, **inputs)
+    assert outputs["passed"] == "true"
+    assert "| ✅ | eval/metrics.json:avg\\_prec.test | – | 0.98 |" in outputs["table"]
