@@ -6,8 +6,7 @@ import json
 
 import pytest
 
-from model_gitops.core.dvc import artifacts
-from model_gitops.core.dvc import files as dvc_files
+from model_gitops.core.dvc import artifacts, hashes
 from model_gitops.errors import InputError
 
 MD5 = "0123456789abcdef0123456789abcdef"
@@ -41,7 +40,7 @@ def test_a_subfolder_has_its_own_names_and_paths() -> None:
         "sub/dvc.lock": f"schema: '2.0'\nstages: {{t: {{outs: [{{path: a b.bin, md5: {MD5}}}]}}}}\n",
     }
     expected = artifacts.Artifact(
-        "sub:m", "sub/w/a b.bin", MD5, hash_name=dvc_files.LEGACY_HASH, remote="r2"
+        "sub:m", "sub/w/a b.bin", MD5, hash_name=hashes.LEGACY_HASH, remote="r2"
     )
     for model, folder in [
         ("sub:m", ""),
@@ -68,6 +67,7 @@ def test_foreach_stages_are_locked_one_by_one() -> None:
 
 
 TRACK = "run `dvc repro` (or `dvc add`), commit what it writes, and `dvc push`"
+COMMIT = "where the model was made: `dvc commit --force`, `dvc push`, and commit what they write"
 NO_PATH = "that is outside of the repository"
 INSIDE = "give a path inside of it"
 
@@ -76,7 +76,7 @@ INSIDE = "give a path inside of it"
     ("model", "message", "fix"),
     [
         ("nope", "input `model` is 'nope': it is no artifact of dvc.yaml, and no path that DVC tracks."
-         " The artifacts that there are: 'm', 'lost', 'part', 'away', 'b:n', 'b:o', 'a/b:deep'",
+         " The artifacts that there are: 'm', 'lost', 'part', 'away', 'b:later', 'b:n', 'b:o', 'a/b:deep'",
          "give one of these names or a tracked path, or add to dvc.yaml:"
          " `artifacts: {NAME: {path: PATH, type: model}}`"),
         ("lost", "input `model` is 'lost': dvc.yaml names the path 'lost.bin', but no dvc.lock and no"
@@ -92,6 +92,15 @@ INSIDE = "give a path inside of it"
          " which DVC tracks as one", "set the artifact's `path: folder` in dvc.yaml"),
         ("plain", "dvc.lock has no MD5 hash for 'plain'", TRACK),
         ("etag", "etag.dvc has no MD5 hash for 'etag'", TRACK),
+        ("files", "files.dvc has no MD5 hash for 'files': its list of files is empty, as a push that"
+         " failed leaves it", COMMIT),
+        ("some", "files.dvc has no MD5 hash for 'some': its list of files has none for some of them",
+         COMMIT),
+        ("url", "url.dvc has no MD5 hash for 'url': it was imported without being downloaded",
+         "run `dvc update url.dvc`, commit what it writes, and `dvc push`"),
+        ("b:later", "b/dvc.yaml: the path of the artifact 'later' is 'x/${item}', and neither"
+         " params.yaml beside it nor its `vars:` say at this commit what to fill in",
+         "commit the file with the value, or give the artifact the path itself"),
         ("../secret", f"input `model` is '../secret': {NO_PATH}", INSIDE),
         ("/etc/passwd", f"input `model` is '/etc/passwd': {NO_PATH}", INSIDE),
         (".git/config", f"input `model` is '.git/config': {NO_PATH}", INSIDE),
@@ -103,6 +112,9 @@ def test_what_is_not_there(model: str, message: str, fix: str) -> None:
         "b/dvc.yaml": "artifacts: {odd: 3, none: {}, later: {path: 'x/${item}'},"
         " n: {path: n.bin}, o: {path: o.bin, type: [x]}}\n",
         "etag.dvc": "outs: [{path: etag, etag: x}]\n",
+        "files.dvc": "outs: [{path: files, hash: md5, files: []}, {path: some, hash: md5, files:"
+        f" [{{relpath: a, md5: {MD5}}}, {{relpath: b, cloud: {{s: {{etag: x}}}}}}]}}]\n",
+        "url.dvc": "deps: [{path: 's3://b/url', etag: x}]\nouts: [{path: url, hash: md5}]\n",
     }
     with pytest.raises(InputError) as caught:
         artifacts.find(model, files | ROOT)
@@ -156,7 +168,7 @@ def test_a_type_that_is_no_text_is_none() -> None:
     [(MD5, True), (f"{MD5}.dir", False), (MD5[1:], False), (f"{MD5}0", False), ("", False)],
 )
 def test_the_hash_of_one_file(value: str, is_one: bool) -> None:
-    assert artifacts.is_file_hash(value) is is_one
+    assert hashes.is_file_hash(value) is is_one
 
 
 @pytest.mark.parametrize(
@@ -193,4 +205,4 @@ def test_manifest_hash_is_dvcs() -> None:
         "sub/b": "26ab0db90d72e28ad0ba1e22ee510510",
         "a": "b026324c6904b2a9cb4b88d6d61c81d1",
     }
-    assert artifacts.manifest_hash(entries) == "326d7f26ce5379f53984b0ae8cf1f51f.dir"
+    assert hashes.manifest_hash(entries) == "326d7f26ce5379f53984b0ae8cf1f51f.dir"

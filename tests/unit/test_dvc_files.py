@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 from model_gitops.core.dvc import files as dvc_files
-from model_gitops.core.dvc.files import LEGACY_HASH, LockedStage, Project, Tracked
+from model_gitops.core.dvc import stages as dvc_stages
+from model_gitops.core.dvc.files import Project, Tracked
+from model_gitops.core.dvc.hashes import LEGACY_HASH
+from model_gitops.core.dvc.stages import LockedStage
 from model_gitops.errors import InputError
 
 MD5 = "0123456789abcdef0123456789abcdef"
@@ -39,20 +42,20 @@ stages:
     - {{path: o.bin, md5: {MD5}, remote: r2}}
 """
     project = Project({"sub/dvc.yaml": f"stages: {{train: {definition}}}", "sub/dvc.lock": lock})
-    assert list(dvc_files.locked_stages(project)) == [
+    assert list(dvc_stages.locked(project)) == [
         LockedStage(
             name="train",
             source="sub/dvc.lock",
             deps=(
                 Tracked("sub/w/in.csv", MD5, size=7),
                 Tracked("sub/lib", f"{MD5}.dir", size=8, files=2),
-                Tracked("s3://b/raw", "e", LEGACY_HASH),
-                Tracked("hdfs://raw", "c", LEGACY_HASH),
-                Tracked("sub/w/none", "", LEGACY_HASH),
+                Tracked("s3://b/raw", "e", "etag"),
+                Tracked("hdfs://raw", "c", "checksum"),
+                Tracked("sub/w/none", ""),
             ),
             outs=(
                 Tracked("sub/w/m.bin", MD5, remote="r1"),
-                Tracked("sub/w/o.bin", MD5, LEGACY_HASH, remote="r2"),
+                Tracked("sub/w/o.bin", MD5, LEGACY_HASH, remote="r2", cached=False),
             ),
             params={"sub/w/params.yaml": {"seed": 4}, "sub/conf.toml": {"a.b": 1}},
             definition=project.load("sub/dvc.yaml")["stages"]["train"],
@@ -79,15 +82,15 @@ stages:
 )
 def test_which_stages_are_locked(lock: str, dvc: str | None, names: list[str]) -> None:
     files = {"dvc.lock": lock, **({"dvc.yaml": dvc} if dvc else {})}
-    assert [stage.name for stage in dvc_files.locked_stages(Project(files))] == names
+    assert [stage.name for stage in dvc_stages.locked(Project(files))] == names
 
 
 def test_a_stage_of_foreach_has_the_definition_of_one() -> None:
     files = {
         "dvc.yaml": "stages: {a: {foreach: [x], do: {cmd: c, wdir: w}}, b: {cmd: d, do: 3}}",
-        "dvc.lock": "schema: '2.0'\nstages: {a@x@y: {}, b: {}}",
+        "dvc.lock": "schema: '2.0'\nstages: {a@x: {}, b: {}, a@gone: {}, b@x: {}, a: {}}",
     }
-    first, second = dvc_files.locked_stages(Project(files))
+    first, second = dvc_stages.locked(Project(files))
     assert (first.definition, first.folder) == ({"cmd": "c", "wdir": "w"}, "w")
     assert (second.definition, second.folder) == ({"cmd": "d", "do": 3}, "")
 
@@ -115,7 +118,9 @@ stages:
         "odd/dvc.yaml": "stages: {own: {cmd: x}}",
         "odd/dvc.lock": "stages: 3",
     }
-    assert list(dvc_files.unlocked_stages(Project(files))) == [
+    assert list(dvc_stages.never_ran(Project(files))) == [
+        ("dvc.yaml", "each@a", (), ()),
+        ("dvc.yaml", "cross@b", (), ()),
         ("dvc.yaml", "plain", (), ()),
         ("dvc.yaml", "never", ("w/a", "s3://b/c"), ("w/d", "w/e", "w/m.json", "w/p.csv")),
         ("sub/dvc.yaml", "own", ("a",), ()),
@@ -170,13 +175,13 @@ def test_the_dvc_file_that_tracks_a_path() -> None:
     assert dvc_files.added(project, "in/a.bin") == usual
     # Files that do not name it are not read.
     assert dvc_files.added(project, "in/no") == (Tracked("in/no", MD5, LEGACY_HASH), "other.dvc")
-    assert dvc_files.added(project, "z.bin") == (Tracked("z.bin", "", LEGACY_HASH), "z.dvc")
+    assert dvc_files.added(project, "z.bin") == (Tracked("z.bin", ""), "z.dvc")
     assert dvc_files.added(project, "a.bin") is None
 
 
 def test_a_file_that_is_no_yaml_is_named() -> None:
     with pytest.raises(InputError, match=r"^sub/dvc\.lock is not valid YAML"):
-        list(dvc_files.locked_stages(Project({"sub/dvc.lock": "a: ["})))
+        list(dvc_stages.locked(Project({"sub/dvc.lock": "a: ["})))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from model_gitops.core.dvc import artifacts, pipeline
+from model_gitops.core.dvc import artifacts, hashes, pipeline
 from model_gitops.core.dvc.artifacts import Artifact
 from model_gitops.core.dvc.pipeline import Ingredient
 
@@ -25,7 +25,7 @@ GIT: dict[str, bytes] = {
     "params.yaml": b"train: {epochs: 60, rates: [0.1, 0.2]}\nseed: 4\n",
     "metrics.json": b'{"r2": 0.5}\n',
 }
-LIB = artifacts.manifest_hash({"a.py": md5(b"a\n"), "b/c.py": md5(b"c\n")})
+LIB = hashes.manifest_hash({"a.py": md5(b"a\n"), "b/c.py": md5(b"c\n")})
 RAW, TRAIN, MODEL = "1" * 32, "2" * 32, "3" * 32
 
 
@@ -303,9 +303,23 @@ def test_what_has_nothing_to_be_compared_with_is_said() -> None:
     assert recipe.problems == ()
     (said,) = recipe.unchecked
     assert said.startswith("src/train.py, of which no file of this commit has a hash")
+
+
+def test_constants_of_a_python_file_are_params() -> None:
     python = lock()
-    python["train"]["params"] = {"conf.py": {"a": 1}}
-    assert "conf.py" in read(python, {**GIT, "conf.py": b"a = 2"}).unchecked[0]
+    python["train"]["params"] = {"conf.py": {"a": 1, "Net.size": [2, 3], "Net.rate": None}}
+    dvc = DEFINED.replace(
+        "[seed, train.epochs, train.rates.1]", "[conf.py: [a, Net.size, Net.rate]]"
+    )
+    conf = b"import os\na = 1\nclass Net:\n    size = [2, 3]\n    rate = os.getpid()\n"
+    assert read(python, {**GIT, "conf.py": conf}, dvc=dvc).problems == ()
+    (problem,) = read(
+        python, {**GIT, "conf.py": conf.replace(b"a = 1", b"a = 2")}, dvc=dvc
+    ).problems
+    assert (
+        problem
+        == "dvc.lock: stage train ran with a = 1 of conf.py, and the commit's conf.py says 2"
+    )
 
 
 def test_params_of_a_file_that_is_gone_are_named() -> None:
@@ -355,7 +369,7 @@ def test_a_folder_may_hold_what_dvc_tracks() -> None:
     files = {"a.py": md5(b"a\n"), "b/c.py": md5(b"c\n"), "weights.bin": "7" * 32}
     files["weights.bin.dvc"] = md5(pointer.encode())
     deps = lock()
-    both = artifacts.manifest_hash(files)
+    both = hashes.manifest_hash(files)
     deps["train"]["deps"] = [out("data", f"{TRAIN}.dir"), out("src/lib", both, nfiles=4),
                              out("src/train.py", md5(b"train\n"))]  # fmt: skip
     git = {**GIT, "src/lib/weights.bin.dvc": pointer.encode()}

@@ -11,8 +11,7 @@ from typing import Annotated
 from model_gitops import runner
 from model_gitops.adapters import git, model_files, project_files
 from model_gitops.core import document
-from model_gitops.core.dvc import artifacts, checksums
-from model_gitops.core.dvc import files as dvc_files
+from model_gitops.core.dvc import artifacts, checksums, hashes
 from model_gitops.core.gto import records, registration, tags
 from model_gitops.errors import InputError
 from model_gitops.options import flag, option
@@ -226,7 +225,7 @@ def _record(
         return "", ""
     subject = "the model of input `sha256`"
     # For DVC's old kind of hash line endings do not count: one MD5 has several files.
-    if not sha256 and artifact.hash_name != dvc_files.LEGACY_HASH:
+    if not sha256 and artifact.hash_name != hashes.LEGACY_HASH:
         subject = f"what is at {artifact.path!r}"
         sha256 = sha256_of(artifact, repository.directory / artifact.path)
     if sha256:

@@ -21,7 +21,7 @@ from typing import Any, NoReturn, TypeVar
 from model_gitops import runner
 from model_gitops.adapters import model_files, python_packages, scratch
 from model_gitops.core import retry
-from model_gitops.core.dvc import artifacts, checksums
+from model_gitops.core.dvc import artifacts, checksums, hashes
 from model_gitops.errors import ActionError, ExternalError, InputError, RefusedError
 
 # DVC and the libraries of its remotes have attempts of their own for most faults.
@@ -367,7 +367,7 @@ def _manifest(cache: Any, artifact: artifacts.Artifact, part: str = "") -> dict[
     entries = {str(entry["relpath"]): str(entry["md5"]) for entry in json.loads(content)}
     for path, md5 in entries.items():
         pure = PurePosixPath(path)
-        if not artifacts.is_file_hash(md5):
+        if not hashes.is_file_hash(md5):
             raise InputError(f"the folder {artifact.path!r} lists {path!r} without an MD5 hash")
         if pure.is_absolute() or ".." in pure.parts or not pure.parts:
             raise InputError(f"the folder {artifact.path!r} lists a file outside of it: {path!r}")

@@ -229,15 +229,12 @@ def refuse_code(place: Path, path: str, who: str, *, allowed: bool) -> None:
 
 
 def _artifact(one: Tracked, plan: Plan) -> artifacts.Artifact:
-    if not artifacts.is_hash(one.hash):
+    if not one.md5:
         raise InputError(
             f"{one.path}, which stage {plan.name} reads, is neither in Git nor has dvc.lock an MD5 of it",
             fix="at the base: track it (`dvc add`, or a stage's `outs:`), `dvc push`, and commit",
         )
-    return artifacts.Artifact(
-        name="", path=one.path, hash=one.hash, size=one.size, hash_name=one.hash_name,
-        remote=one.remote,
-    )  # fmt: skip
+    return artifacts.Artifact.of(one)
 
 
 def _remove(place: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from model_gitops import runner
-from model_gitops.adapters import paths, project_files, scratch
+from model_gitops.adapters import git_tree, paths, project_files, scratch
 from model_gitops.adapters.git import Git
 from model_gitops.core.dvc import artifacts, pipeline
 from model_gitops.core.flow import metrics
@@ -50,17 +50,14 @@ class MetricsFiles:
                 model = artifacts.find(self.model, files)
             except InputError:
                 model = None
-
-            def content(path: str) -> dict[str, bytes]:
-                return self.git.contents_at(self.commit, path)
-
-            self._writers[file] = pipeline.writer(file, model, files, content)
+            tree = git_tree.Tree(self.git, self.commit)
+            self._writers[file] = pipeline.writer(file, model, files, tree.content, tree.attributes)
         return self._writers[file]
 
     def _pulled(self, file: str) -> str | None:
         """Pull a file that DVC keeps, by its hash. None where no stage of the commit wrote it."""
         writer = self.writer(file)
-        if writer is None or not artifacts.is_hash(writer.file.hash):
+        if writer is None or not writer.file.md5:
             return None
         kept = writer.file
         # Of a folder only this file is pulled.
@@ -78,11 +75,8 @@ class MetricsFiles:
             scratch.folder("model-gitops-metrics-", runner.temporary_folder()) as made,
         ):
             place = made / Path(file).name
-            artifact = artifacts.Artifact(
-                "", kept.path, kept.hash, kept.size, hash_name=kept.hash_name, remote=kept.remote
-            )
             dvc.pull(
-                artifact,
+                artifacts.Artifact.of(kept),
                 place,
                 root=dvc.project_root(folder, top),
                 remote=self.remote,

@@ -6,8 +6,7 @@ import hashlib
 from pathlib import Path
 
 from model_gitops.adapters import paths
-from model_gitops.core.dvc import artifacts, checksums
-from model_gitops.core.dvc import files as dvc_files
+from model_gitops.core.dvc import artifacts, checksums, hashes
 
 _CHUNK = 1024 * 1024
 
@@ -26,7 +25,7 @@ def sha256_of(artifact: artifacts.Artifact, place: Path) -> str:
         for path in place.rglob("*")
         if path.is_file()
     }
-    if artifacts.manifest_hash({path: md5 for path, (md5, _) in found.items()}) != artifact.hash:
+    if hashes.manifest_hash({path: md5 for path, (md5, _) in found.items()}) != artifact.hash:
         return ""
     return checksums.of_folder({path: sha256 for path, (_, sha256) in found.items()})
 
@@ -57,9 +56,9 @@ def hashes_of(file: Path, hash_name: str) -> tuple[str, str]:
                 beside = pool.submit(sha256.update, chunk)
                 md5.update(chunk)
                 beside.result()
-    if hash_name != dvc_files.LEGACY_HASH:
+    if hash_name != hashes.LEGACY_HASH:
         return md5.hexdigest(), sha256.hexdigest()
     from dvc_data.hashfile.hash import file_md5
     from dvc_objects.fs.local import localfs
 
-    return str(file_md5(str(file), localfs, name=dvc_files.LEGACY_HASH)), sha256.hexdigest()
+    return str(file_md5(str(file), localfs, name=hashes.LEGACY_HASH)), sha256.hexdigest()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 
-from model_gitops.adapters import paths
+from model_gitops.adapters import git_tree, paths
 from model_gitops.adapters.git import Git
 from model_gitops.core import document
 from model_gitops.errors import InputError
@@ -15,7 +15,10 @@ _COMMITS_AT_ONCE = 1000
 
 
 class ProjectFiles(Mapping[str, str]):
-    """Path from the repository's top → text, of dvc.yaml, dvc.lock, .dvc files and `.gto`."""
+    """Path from the repository's top → text, of dvc.yaml, dvc.lock, .dvc files and `.gto`.
+
+    Any other file can be asked for by its path too, as params are; going through all leaves it out.
+    """
 
     def __init__(self, git: Git, commit: str | None) -> None:
         self._git = git
@@ -26,11 +29,12 @@ class ProjectFiles(Mapping[str, str]):
             tree = git.run("ls-tree", "-r", "-z", "--full-tree", commit).split("\0")
             # A link's text is no file of the project: the checkout has another one there.
             listing = "\0".join(one.partition("\t")[2] for one in tree if one.startswith("100"))
+        self._all = frozenset(listing.split("\0"))
         self._paths = dict.fromkeys(path for path in listing.split("\0") if _is_ours(path))
         self._read: dict[str, str] = {}
 
     def __getitem__(self, path: str) -> str:
-        if path not in self._paths:
+        if path not in self._all:
             raise KeyError(path)
         if path not in self._read:
             self._read[path] = self._text(path)
@@ -44,7 +48,11 @@ class ProjectFiles(Mapping[str, str]):
 
     def _text(self, path: str) -> str:
         if self._commit is not None:
-            return self._git.file_at(self._commit, path) or ""
+            text = self._git.file_at(self._commit, path) or ""
+            data = text.encode("utf-8", errors="replace")
+            if not document.is_lfs_pointer(data):
+                return text
+            return git_tree.real_content(self._git, data).decode("utf-8", errors="replace")
         file = self._git.directory / path
         if not paths.is_inside(file, self._git.directory):
             raise InputError(f"{path} is a link to a place outside of the repository")
@@ -84,7 +92,9 @@ def read_file(git: Git, path: str, commit: str | None) -> str | None:
         raise InputError.of("metric", path, "the file must be inside the repository")
     if commit is not None:
         content = git.contents_at(commit, str(pure)).get("")  # a link's text is no file
-        return None if content is None else content.decode("utf-8", errors="replace")
+        if content is None:
+            return None
+        return git_tree.real_content(git, content).decode("utf-8", errors="replace")
     file = git.directory / pure
     if not paths.is_inside(file, git.directory):
         raise InputError.of("metric", path, "the file must be inside the repository")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from model_gitops.errors import InputError
@@ -13,18 +14,48 @@ LARGEST_YAML = 4 * 1024 * 1024
 # An alias that is used again and again makes gigabytes of a few lines ("billion laughs").
 MOST_NODES = 1_000_000
 
+# Git LFS keeps such a text in place of a file: https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
+_POINTER_START = b"version https://git-lfs.github.com/spec/"
+_POINTER = re.compile(
+    rb"version https://git-lfs\.github\.com/spec/v1\n(?:ext-[^\n]*\n)*"
+    rb"oid sha256:([0-9a-f]{64})\nsize ([0-9]{1,18})\n?"
+)
+_LARGEST_POINTER = 1024
+
+
+def is_lfs_pointer(data: bytes) -> bool:
+    """Whether `data` is what Git LFS keeps in place of a file."""
+    return data.startswith(_POINTER_START) and len(data) < _LARGEST_POINTER
+
+
+def lfs_object(data: bytes) -> tuple[str, int] | None:
+    """Return the SHA-256 and size of the file that a pointer of Git LFS stands for; None for none."""
+    found = _POINTER.fullmatch(data) if is_lfs_pointer(data) else None
+    return (found[1].decode(), int(found[2])) if found else None
+
+
+def refuse_pointer(text: str, source: str) -> None:
+    """Refuse a pointer of Git LFS where the file itself is meant. Raises InputError."""
+    if is_lfs_pointer(text.encode("utf-8", errors="replace")):
+        raise InputError(
+            f"{source} is here only a pointer of Git LFS, not the file itself",
+            fix="`lfs: true` in the inputs of actions/checkout; by hand: git lfs pull. For another commit"
+            " than the checkout's: git lfs fetch origin COMMIT",
+        )
+
 
 def load_yaml(text: str, *, source: str) -> Any:
     """Return the data of the one YAML document in `text`: YAML 1.2, plain types only.
 
     Raises InputError, naming `source` and the line, for text that is no YAML, too large, or larger
-    still when its aliases are followed.
+    still when its aliases are followed, and for a pointer of Git LFS.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     if len(text) > LARGEST_YAML:
         raise InputError(f"{source} has {len(text)} characters: more than {LARGEST_YAML}")
+    refuse_pointer(text, source)
     try:
         data = YAML(typ="safe", pure=True).load(text)
     except MarkedYAMLError as error:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from model_gitops.adapters import git, github, project_files
+from model_gitops.adapters import git, git_tree, github, project_files
 from model_gitops.core.dvc import artifacts, pipeline
 from model_gitops.core.flow import metrics
 from model_gitops.core.flow.promotion import Promotion
@@ -110,12 +110,9 @@ class ModelRepository:
         model, _ = self._model(commit)
         if model is None:
             return pipeline.Recipe()
-
-        def content(path: str) -> dict[str, bytes]:
-            return self.checkout.contents_at(commit, path)
-
+        tree = git_tree.Tree(self.checkout, commit)
         try:
-            return pipeline.read(model, self._files_of(commit), content)
+            return pipeline.read(model, self._files_of(commit), tree.content, tree.attributes)
         except InputError as error:
             return pipeline.Recipe(problems=(f"at {commit[:12]}, {error.message}",))
 

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import posixpath
-import re
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from model_gitops.core.dvc import files as dvc_files
+from model_gitops.core.dvc import hashes, stages, templates
 from model_gitops.core.dvc.files import Project, Tracked
 from model_gitops.errors import InputError
-
-# `.dir`: the hash is that of a manifest, which lists a folder's files.
-_MD5 = re.compile(r"[0-9a-f]{32}(?:\.dir)?")
 
 
 @dataclass(frozen=True)
@@ -24,7 +19,8 @@ class Artifact:
 
     `name` is GTO's (`name`, `folder:name`), empty for a model given by its path. `path` is POSIX,
     from the repository's top. `hash` is DVC's MD5, ending in `.dir` for a folder. `size` is in
-    bytes, -1 where DVC did not write it. `remote` is the output's own DVC remote, or empty.
+    bytes, -1 where DVC did not write it. `remote` is the output's own DVC remote, or empty. `source`
+    is the dvc.lock or .dvc file that has it, and the last five say what `Tracked` says of them.
     """
 
     name: str
@@ -32,8 +28,24 @@ class Artifact:
     hash: str
     size: int = -1
     type: str = ""
-    hash_name: str = "md5"
+    hash_name: str = hashes.MD5
     remote: str = ""
+    source: str = field(default="", compare=False)
+    executable: bool = False
+    cached: bool = True
+    pushed: bool = True
+    versioned: bool = False
+    imported: str = ""
+
+    @classmethod
+    def of(cls, entry: Tracked, source: str = "", *, name: str = "", kind: str = "") -> Artifact:
+        """Return what one entry of a dvc.lock or .dvc file tracks."""
+        return cls(
+            name=name, path=entry.path, hash=entry.md5, size=entry.size, type=kind,
+            hash_name=entry.hash_name, remote=entry.remote, source=source,
+            executable=entry.executable, cached=entry.cached, pushed=entry.pushed,
+            versioned=entry.versioned, imported=entry.imported,
+        )  # fmt: skip
 
     @property
     def is_folder(self) -> bool:
@@ -49,6 +61,7 @@ class _Declared:
     path: str
     type: str
     problem: str = ""
+    fix: str = ""
 
 
 def find(model: str, files: Mapping[str, str], *, folder: str = "") -> Artifact:
@@ -63,30 +76,39 @@ def find(model: str, files: Mapping[str, str], *, folder: str = "") -> Artifact:
     named = next((one for name in wanted for one in declared if one.name == name), None)
     if named is not None:
         if named.problem:
-            raise InputError(named.problem, fix="give the artifact a path inside the repository")
+            raise InputError(named.problem, fix=named.fix)
         path, name, kind = named.path, named.name, named.type
     else:
         path, name, kind = _inside(posixpath.join(folder, model), "model", model), "", ""
         if same := next((one for one in declared if one.path == path), None):
             name, kind = same.name, same.type
-    tracked = _tracked(path, project) or _of_dvc_file(path, project)
-    if tracked is None:
+    found = _tracked(path, project) or _of_dvc_file(path, project)
+    if found is None:
         raise _not_found(model, path if named else "", declared, project)
-    entry, source = tracked
-    if not _MD5.fullmatch(entry.hash):
+    entry, source = found
+    if not entry.md5:
         raise InputError(
-            f"{source} has no MD5 hash for {path!r}",
-            fix="run `dvc repro` (or `dvc add`), commit what it writes, and `dvc push`",
+            f"{source} has no MD5 hash for {path!r}{_why_none(entry)}", fix=_fix_for(entry, source)
         )
-    return Artifact(
-        name=name,
-        path=entry.path,
-        hash=entry.hash,
-        size=entry.size,
-        type=kind,
-        hash_name=entry.hash_name,
-        remote=entry.remote,
-    )
+    return Artifact.of(entry, source, name=name, kind=kind)
+
+
+def _why_none(entry: Tracked) -> str:
+    if entry.versioned and not entry.listing:
+        return ": its list of files is empty, as a push that failed leaves it"
+    if entry.listing:
+        return ": its list of files has none for some of them"
+    return ": it was imported without being downloaded" if entry.partial else ""
+
+
+def _fix_for(entry: Tracked, source: str) -> str:
+    if entry.partial:
+        return f"run `dvc update {source}`, commit what it writes, and `dvc push`"
+    if entry.versioned:
+        return (
+            "where the model was made: `dvc commit --force`, `dvc push`, and commit what they write"
+        )
+    return "run `dvc repro` (or `dvc add`), commit what it writes, and `dvc push`"
 
 
 def names(files: Mapping[str, str]) -> list[str]:
@@ -94,48 +116,37 @@ def names(files: Mapping[str, str]) -> list[str]:
     return sorted(one.name for one in _declared(Project(files)))
 
 
-def is_file_hash(value: str) -> bool:
-    """Whether `value` is an MD5, as DVC writes that of one file."""
-    return _MD5.fullmatch(value) is not None and not value.endswith(".dir")
-
-
-def is_hash(value: str) -> bool:
-    """Whether `value` is an MD5, as DVC writes that of a file or a folder."""
-    return _MD5.fullmatch(value) is not None
-
-
-def manifest_hash(entries: Mapping[str, str]) -> str:
-    """Return DVC's hash of a folder: of the list of its files (relative POSIX path → MD5)."""
-    listing = [{"md5": entries[path], "relpath": path} for path in sorted(entries)]
-    text = json.dumps(listing, sort_keys=True).encode()
-    return hashlib.md5(text, usedforsecurity=False).hexdigest() + ".dir"
-
-
 def _declared(project: Project) -> Iterator[_Declared]:
     """Go through the `artifacts:` of all dvc.yaml files, the one at the top first."""
     for source in sorted(project.called("dvc.yaml"), key=lambda path: (path.count("/"), path)):
-        data = project.load(source)
-        artifacts = data.get("artifacts")
+        listed = project.load(source).get("artifacts")
+        if isinstance(listed, dict) and "${" in str(listed):
+            listed = stages.values_of(project, source).fill(listed)
         folder = posixpath.dirname(source)
-        for name, entry in artifacts.items() if isinstance(artifacts, dict) else ():
+        for name, entry in listed.items() if isinstance(listed, dict) else ():
             if not isinstance(entry, dict) or not isinstance(entry.get("path"), str):
                 continue
-            path = entry["path"]
-            if "${" in path:
-                # DVC fills these in from params; a path that can't be read matches nothing.
-                continue
+            path, kind = templates.plain(entry["path"]), entry.get("type")
             full = f"{folder}:{name}" if folder else str(name)
-            kind = entry.get("type")
             # A URL is no path of this repository.
             where = dvc_files.full_path(path, folder)
-            problem = f"{source}: the path of the artifact {name!r} is {path!r}, outside of the repository"
-            kind = kind if isinstance(kind, str) else ""
-            yield _Declared(full, where, kind, problem if _escapes(where) else "")
+            problem = fix = ""
+            if not templates.is_filled(entry["path"]):
+                where = ""
+                problem = (
+                    f"{source}: the path of the artifact {name!r} is {path!r}, and neither params.yaml"
+                    " beside it nor its `vars:` say at this commit what to fill in"
+                )
+                fix = "commit the file with the value, or give the artifact the path itself"
+            elif _escapes(where):
+                problem = f"{source}: the path of the artifact {name!r} is {path!r}, outside of the repository"
+                fix = "give the artifact a path inside the repository"
+            yield _Declared(full, where, kind if isinstance(kind, str) else "", problem, fix)
 
 
 def _tracked(path: str, project: Project) -> tuple[Tracked, str] | None:
     """Return `path` as dvc.lock or a .dvc file has it, and that file's name."""
-    for stage in dvc_files.locked_stages(project):
+    for stage in stages.locked(project):
         for out in stage.outs:
             if out.path == path:
                 return out, stage.source
@@ -146,7 +157,7 @@ def _of_dvc_file(path: str, project: Project) -> tuple[Tracked, str] | None:
     """Return what the .dvc file at `path` tracks: some name that file in the place of its model."""
     if not path.endswith(".dvc") or path not in project.files:
         return None
-    outs = list(dvc_files.outputs(project, path))
+    outs = list(dvc_files.outs_of(project, path))
     return (outs[0], path) if len(outs) == 1 and not _escapes(outs[0].path) else None
 
 

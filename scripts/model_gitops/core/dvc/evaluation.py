@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from model_gitops.core.dvc import files as dvc_files
+from model_gitops.core.dvc import stages as dvc_stages
 from model_gitops.core.dvc.artifacts import Artifact
-from model_gitops.core.dvc.files import LockedStage, Project, Tracked
+from model_gitops.core.dvc.files import Project, Tracked
+from model_gitops.core.dvc.stages import LockedStage
 from model_gitops.errors import InputError
 
 
@@ -56,7 +58,7 @@ class _Planner:
     def __init__(self, model: Artifact, files: Mapping[str, str]) -> None:
         self._model = model
         self._project = Project(files)
-        self._stages = list(dvc_files.locked_stages(self._project))
+        self._stages = list(dvc_stages.locked(self._project))
         self._trainer = self.writer(model.path)
 
     def plan(self, wanted: Sequence[str]) -> Plan:

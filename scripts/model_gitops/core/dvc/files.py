@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
 from model_gitops.core import document
-
-# What DVC 2 wrote: an MD5 of the text with its line endings made Unix ones.
-LEGACY_HASH = "md5-dos2unix"
+from model_gitops.core.dvc import hashes
 
 
 @dataclass(frozen=True)
@@ -19,34 +17,47 @@ class Tracked:
     """A file or folder with the hash that DVC wrote for it. `path` is POSIX, from the top.
 
     `hash` is an MD5 (ending in `.dir` for a folder), for what lies outside a checkout the ETag or
-    checksum of its server; empty where there is none. `size` is in bytes, and `files` the number of
-    files in a folder, each -1 where it is not known.
+    checksum of its server; empty where there is none. `hash_name` is its kind. `size` is in bytes, and
+    `files` the number of files in a folder, each -1 where it is not known. `listing` has a folder's
+    files (relative path → MD5, empty where DVC wrote none) on a remote that keeps versions.
+
+    `cached` is false for what Git keeps (`cache: false`), `pushed` for what no remote gets
+    (`push: false`). `imported` names the repository that it comes from (`dvc import`), and `partial`
+    says that an import was not downloaded (`--no-download`).
     """
 
     path: str
     hash: str
-    hash_name: str = "md5"
+    hash_name: str = hashes.MD5
     size: int = -1
     remote: str = ""
     files: int = -1
+    listing: Mapping[str, str] = field(default_factory=dict)
+    executable: bool = False
+    cached: bool = True
+    pushed: bool = True
+    versioned: bool = False
+    imported: str = ""
+    partial: bool = False
+
+    @property
+    def md5(self) -> str:
+        """The hash if it is an MD5 that names an object of DVC's; else an empty string."""
+        of_dvc = self.hash_name in (hashes.MD5, hashes.LEGACY_HASH) and hashes.is_hash(self.hash)
+        return self.hash if of_dvc else ""
 
 
-@dataclass(frozen=True)
-class LockedStage:
-    """A stage as dvc.lock has it: what it read, and what it made.
-
-    `params`: file (POSIX, from the top) → key → value. `definition` is the stage in dvc.yaml, empty
-    where it has none of that name, and `folder` where its paths start.
-    """
-
-    name: str
-    source: str
-    deps: tuple[Tracked, ...]
-    outs: tuple[Tracked, ...]
-    params: Mapping[str, Mapping[str, Any]]
-    definition: Mapping[str, Any]
-    command: Any = None
-    folder: str = ""
+def agree(one: Tracked, other: Tracked) -> bool | None:
+    """Whether two entries are of the same content; None where their hashes do not tell."""
+    if (known := hashes.agree(one.hash, one.hash_name, other.hash, other.hash_name)) is not None:
+        return known
+    if one.listing and other.listing:
+        both = [(md5, other.listing.get(path, "")) for path, md5 in one.listing.items()]
+        differ = one.listing.keys() != other.listing.keys() or any(
+            a != b for a, b in both if a and b
+        )
+        return False if differ else None
+    return None
 
 
 class Project:
@@ -74,40 +85,6 @@ def _parsed(text: str, source: str) -> dict[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-def locked_stages(project: Project) -> Iterator[LockedStage]:
-    """Go through the stages of every dvc.lock, but those that its dvc.yaml does not define any more."""
-    for source in project.called("dvc.lock"):
-        data = project.load(source)
-        stages = data.get("stages") if "schema" in data else data  # before DVC 2: no `stages:`
-        for name, entry in stages.items() if isinstance(stages, dict) else ():
-            if isinstance(entry, dict) and (stage := _locked(project, source, str(name), entry)):
-                yield stage
-
-
-def unlocked_stages(
-    project: Project,
-) -> Iterator[tuple[str, str, tuple[str, ...], tuple[str, ...]]]:
-    """Go through the stages of every dvc.yaml that never ran: file, name, deps and outs.
-
-    Those of `foreach` and `matrix` are left out, and paths that DVC fills in.
-    """
-    for source in project.called("dvc.yaml"):
-        folder = posixpath.dirname(source)
-        lock = posixpath.join(folder, "dvc.lock")
-        locked = project.load(lock).get("stages") if lock in project.files else None
-        stages = project.load(source).get("stages")
-        for name, entry in stages.items() if isinstance(stages, dict) else ():
-            known = isinstance(locked, dict) and name in locked
-            if known or not isinstance(entry, dict) or {"foreach", "matrix"} & entry.keys():
-                continue
-            base = posixpath.join(folder, str(entry.get("wdir") or ""))
-            deps, outs = (
-                tuple(full_path(path, base) for key in keys for path in names(entry.get(key)))
-                for keys in (("deps",), ("outs", "metrics", "plots"))
-            )
-            yield source, str(name), deps, outs
-
-
 def names(value: Any) -> Iterator[str]:
     """Go through the paths of a list in dvc.yaml: each is text, or a mapping with its options."""
     for one in value if isinstance(value, list) else [value] if value else ():
@@ -119,7 +96,7 @@ def below(project: Project, folder: str) -> Iterator[Tracked]:
     for source in project.files:
         if source.startswith(f"{folder}/") and source.endswith(".dvc"):
             yield from (
-                one for one in outputs(project, source) if one.path.startswith(f"{folder}/")
+                one for one in outs_of(project, source) if one.path.startswith(f"{folder}/")
             )
 
 
@@ -131,18 +108,22 @@ def added(project: Project, path: str) -> tuple[Tracked, str] | None:
     for source in (*([usual] if usual in project.files else []), *others):
         if basename not in project.files[source]:
             continue
-        for found in outputs(project, source):
+        for found in outs_of(project, source):
             if found.path == path:
                 return found, source
     return None
 
 
-def outputs(project: Project, source: str) -> Iterator[Tracked]:
+def outs_of(project: Project, source: str) -> Iterator[Tracked]:
     """Go through what the .dvc file `source` tracks."""
     data = project.load(source)
     base = posixpath.join(posixpath.dirname(source), str(data.get("wdir") or ""))
+    repositories = (one.get("repo") for one in dicts(data.get("deps")))
+    url = next((str(one.get("url")) for one in repositories if isinstance(one, dict)), "")
     for entry in dicts(data.get("outs")):
-        yield _tracked(entry, base)
+        found = tracked(entry, base, entry)
+        # Only an import has what it comes from.
+        yield replace(found, imported=url, partial=not found.hash and bool(dicts(data.get("deps"))))
 
 
 def dicts(value: Any) -> list[dict[str, Any]]:
@@ -150,64 +131,43 @@ def dicts(value: Any) -> list[dict[str, Any]]:
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
-def _locked(
-    project: Project, source: str, name: str, entry: Mapping[str, Any]
-) -> LockedStage | None:
-    definition = _definition(project, source, name)
-    if definition is None:
-        return None
-    wdir = definition.get("wdir")
-    # One that DVC fills in (`${…}`) stays as it is: such a path is none of the repository's.
-    base = posixpath.join(posixpath.dirname(source), wdir if isinstance(wdir, str) else "")
-    remotes: dict[str, str] = {}
-    for out in dicts(definition.get("outs")):
-        for path, flags in out.items():
-            if isinstance(flags, dict) and isinstance(flags.get("remote"), str):
-                remotes[str(path)] = flags["remote"]
-    params = entry.get("params")
-    return LockedStage(
-        name=name,
-        source=source,
-        deps=tuple(_tracked(one, base) for one in dicts(entry.get("deps"))),
-        outs=tuple(_tracked(one, base, remotes) for one in dicts(entry.get("outs"))),
-        params={
-            full_path(str(file), base): values
-            for file, values in (params.items() if isinstance(params, dict) else ())
-            if isinstance(values, dict)
-        },
-        definition=definition,
-        command=entry.get("cmd"),
-        folder=base,
-    )
-
-
-def _definition(project: Project, lock: str, stage: str) -> dict[str, Any] | None:
-    """Return the definition, in dvc.yaml, of a stage of `lock`; None where DVC knows it no more."""
-    definitions = posixpath.join(posixpath.dirname(lock), "dvc.yaml")
-    stages = project.load(definitions).get("stages") if definitions in project.files else None
-    if not isinstance(stages, dict):
-        return {}
-    # `foreach` and `matrix` stages are locked one by one, as `name@item`.
-    found = stages.get(stage.partition("@")[0])
-    if isinstance(found, dict) and isinstance(found.get("do"), dict):
-        found = found["do"]
-    return found if isinstance(found, dict) else None
-
-
-def _tracked(
-    entry: Mapping[str, Any], base: str, remotes: Mapping[str, str] | None = None
-) -> Tracked:
-    path, size, files = str(entry.get("path")), entry.get("size"), entry.get("nfiles")
-    value = next((entry[key] for key in ("md5", "etag", "checksum") if entry.get(key)), "")
-    remote = entry.get("remote") or (remotes or {}).get(path)
+def tracked(entry: Mapping[str, Any], base: str, flags: Mapping[str, Any]) -> Tracked:
+    """Read one entry of dvc.lock or a .dvc file; `flags` are what its definition says of it."""
+    size, files, remote = entry.get("size"), entry.get("nfiles"), entry.get("remote")
+    value, kind = _hash(entry)
+    listed = dicts(entry.get("files"))
+    listing = {str(one.get("relpath")): str(one.get("md5") or "") for one in listed}
+    if not value and listing and all(map(hashes.is_file_hash, listing.values())):
+        # On a remote that keeps versions DVC writes the files of a folder instead of its hash.
+        value, kind = hashes.manifest_hash(listing), hashes.MD5
     return Tracked(
-        path=full_path(path, base),
-        hash=str(value),
-        hash_name="md5" if entry.get("hash") == "md5" else LEGACY_HASH,
-        size=size if isinstance(size, int) else -1,
-        remote=str(remote or ""),
-        files=files if isinstance(files, int) else -1,
+        path=full_path(str(entry.get("path")), base),
+        hash=value,
+        hash_name=kind,
+        size=size if isinstance(size, int) else sum(_sizes(listed)) if listed else -1,
+        remote=str(remote or flags.get("remote") or ""),
+        files=files if isinstance(files, int) else len(listing) if listing else -1,
+        listing=listing,
+        executable=entry.get("isexec") is True,
+        cached=flags.get("cache") is not False,
+        pushed=flags.get("push") is not False,
+        versioned="files" in entry or "cloud" in entry,
     )
+
+
+def _hash(entry: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the hash of an entry, and its kind; an empty text where it has none."""
+    if entry.get("md5"):
+        kind = str(entry.get("hash") or hashes.LEGACY_HASH)
+        return str(entry["md5"]), kind
+    for kind in ("etag", "checksum"):
+        if entry.get(kind):
+            return str(entry[kind]), kind
+    return "", hashes.MD5
+
+
+def _sizes(entries: list[dict[str, Any]]) -> Iterator[int]:
+    yield from (one["size"] if isinstance(one.get("size"), int) else 0 for one in entries)
 
 
 def full_path(path: str, base: str) -> str:

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
-import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from model_gitops.core import document
-from model_gitops.core.dvc import artifacts
+from model_gitops.core.dvc import artifacts, checkout, definition, hashes, stages
 from model_gitops.core.dvc import files as dvc_files
-from model_gitops.core.dvc.files import LEGACY_HASH, LockedStage, Project, Tracked
+from model_gitops.core.dvc import params as dvc_params
+from model_gitops.core.dvc.files import Project, Tracked
+from model_gitops.core.dvc.stages import LockedStage
 from model_gitops.errors import InputError
 
-# Git LFS keeps a pointer in place of a file: its content can't be held against a hash.
-_LFS = b"version https://git-lfs.github.com/spec/"
-
 # The files at or below a path (relative to it, "" for the file itself) → content, as Git has them
-# at the commit; None where Git has nothing there.
-Content = Callable[[str], Mapping[str, bytes] | None]
+# at the commit; empty where Git has nothing there.
+Content = Callable[[str], Mapping[str, bytes]]
+# The same files → the attributes that change their content at a checkout.
+Attributes = Callable[[str], checkout.Attributes]
+
+
+def _no_attributes(_: str) -> checkout.Attributes:
+    return {}
 
 
 @dataclass(frozen=True)
@@ -55,13 +57,18 @@ class Recipe:
         return tuple(one for one in self.ingredients if one.kind == kind)
 
 
-def read(model: artifacts.Artifact, files: Mapping[str, str], content: Content) -> Recipe:
+def read(
+    model: artifacts.Artifact,
+    files: Mapping[str, str],
+    content: Content,
+    attributes: Attributes = _no_attributes,
+) -> Recipe:
     """Follow dvc.lock from `model` back to what it was made of, and check every step of the way.
 
-    `files` are DVC's (path from the top → text), `content` is asked for files that Git has. Raises
-    InputError for DVC files that can't be read.
+    `files` are DVC's (path from the top → text), `content` is asked for files that Git has, and
+    `attributes` for what a checkout makes of them. Raises InputError for DVC files that can't be read.
     """
-    return _Reader(Project(files), content).read(model)
+    return _Reader(Project(files), content, attributes).read(model)
 
 
 @dataclass(frozen=True)
@@ -77,21 +84,34 @@ class Writer:
 
 
 def writer(
-    path: str, model: artifacts.Artifact | None, files: Mapping[str, str], content: Content
+    path: str,
+    model: artifacts.Artifact | None,
+    files: Mapping[str, str],
+    content: Content,
+    attributes: Attributes = _no_attributes,
 ) -> Writer | None:
     """Find the stage that wrote `path`, and hold its run against the commit; None where none did.
 
     What it read, its params, its command, and what it wrote must be what dvc.lock says, and the model
-    that it read must be `model`. Arguments as of `read`.
+    that it read must be `model`: that this can't be told is a problem too. Arguments as of `read`.
     """
-    return _Reader(Project(files), content).writer(path, model)
+    return _Reader(Project(files), content, attributes, must_tell=True).writer(path, model)
 
 
 class _Reader:
-    def __init__(self, project: Project, content: Content) -> None:
+    def __init__(
+        self,
+        project: Project,
+        content: Content,
+        attributes: Attributes,
+        *,
+        must_tell: bool = False,
+    ) -> None:
         self._project = project
         self._content = content
-        self._stages = list(dvc_files.locked_stages(project))
+        self._attributes = attributes
+        self._must_tell = must_tell  # which model a stage judged
+        self._stages = list(stages.locked(project))
         self._problems: list[str] = []
         self._unchecked: list[str] = []
         self._checked = 0
@@ -133,7 +153,8 @@ class _Reader:
                 # No hash in the lock, or what looks like a pointer of Git LFS, is no excuse here. Nor
                 # is a folder of which Git has a part only: that part would be believed.
                 if self._content(path) and (there := self._content(file.path)):
-                    self._compare_hash(stage, file, self._hashes(there, file))
+                    kept, known = self._agrees_with_git(file, there)
+                    self._say_of_git(stage, file, known, kept)
                 self._compare(
                     model is None or stage in judges or self._made(stage, model.path) is not None,
                     f"{stage.source}: stage {stage.name}, which wrote {path}, did not read the model",
@@ -149,30 +170,47 @@ class _Reader:
             elif dep.path != model.path:
                 self._check_folder(stage, dep)
             else:
-                self._compare(
-                    dep.hash == model.hash,
-                    f"{stage.source}: stage {stage.name} judged {dep.path} with hash {dep.hash},"
-                    f" and the model's hash is {model.hash}",
-                )
+                self._compare_model(stage, dep, model)
         return self._check_stage(stage)
+
+    def _compare_model(self, stage: LockedStage, dep: Tracked, model: artifacts.Artifact) -> None:
+        known = hashes.agree(dep.hash, dep.hash_name, model.hash, model.hash_name)
+        said = (
+            f"{stage.source}: stage {stage.name} judged {dep.path} with hash {dep.hash or 'of none'},"
+            f" and the model's hash is {model.hash}"
+        )
+        if known is None and self._must_tell:
+            self._compare(
+                False,
+                f"{said}: of two kinds, so nobody can say whether that is the same file"
+                " (`dvc cache migrate --dvc-files` writes all of one kind)",
+            )
+        elif known is None or (not known and stage.is_frozen and not self._must_tell):
+            why = (
+                "whose hashes are of two kinds" if known is None else "another model than this one"
+            )
+            self._unchecked.append(f"{dep.path}, which stage {stage.name} judged: {why}")
+        else:
+            self._compare(known, said)
 
     def _check_folder(self, stage: LockedStage, dep: Tracked) -> None:
         """Hold a folder that has the model in it against what stages made there, where that is all."""
         start = len(dep.path) + 1
-        known = {
-            out.path[start:]: out.hash
+        made = {
+            out.path[start:]: out
             for one in self._stages
             for out in one.outs
-            if out.path.startswith(f"{dep.path}/") and artifacts.is_file_hash(out.hash)
+            if out.path.startswith(f"{dep.path}/") and hashes.is_file_hash(out.md5)
         }
-        if len(known) != dep.files:
+        whole = hashes.manifest_hash({path: out.hash for path, out in made.items()})
+        one_kind = all(out.hash_name == dep.hash_name for out in made.values())
+        if len(made) != dep.files or not (dep.hash == whole or (dep.md5 and one_kind)):
             self._unchecked.append(f"{dep.path}, which has the model with other things")
             return
-        made = artifacts.manifest_hash(known)
         self._compare(
-            dep.hash == made,
+            dep.hash == whole,
             f"{stage.source}: stage {stage.name} judged {dep.path} with hash {dep.hash},"
-            f" and with the model it has {made}",
+            f" and with the model it has {whole}",
         )
 
     def _upstream(self, path: str) -> list[LockedStage]:
@@ -202,7 +240,7 @@ class _Reader:
     def _check_that_all_ran(self, path: str, upstream: Sequence[LockedStage]) -> None:
         """Stages of dvc.yaml that dvc.lock has not: they made a part of the model, or judge it."""
         chain = {path, *(dep.path for stage in upstream for dep in stage.deps)}
-        for source, name, deps, outs in dvc_files.unlocked_stages(self._project):
+        for source, name, deps, outs in stages.never_ran(self._project):
             if any(_overlap(out, one) for out in outs for one in chain):
                 lock = source.removesuffix("dvc.yaml") + "dvc.lock"
                 self._compare(
@@ -223,6 +261,12 @@ class _Reader:
         return next((out for out in stage.outs if _overlap(out.path, path)), None)
 
     def _ingredient(self, stage: LockedStage, dep: Tracked) -> Ingredient:
+        if stage.is_frozen:
+            self._unchecked.append(
+                f"what stage {stage.name} read: it is frozen, so DVC does not look"
+            )
+            in_git = "://" not in dep.path and bool(self._content(dep.path))
+            return Ingredient(dep.path, dep.hash, "code" if in_git else "data")
         if producer := self._producer(dep.path):
             made = self._made(producer, dep.path)
             if made and made.path != dep.path:
@@ -230,8 +274,9 @@ class _Reader:
                     f"{dep.path}, of which stage {producer.name} made {made.path}"
                 )
             elif made:
-                self._compare(
-                    made.hash == dep.hash,
+                self._compare_tracked(
+                    dep,
+                    made,
                     f"{stage.source}: stage {stage.name} read {dep.path} with hash {dep.hash},"
                     f" and stage {producer.name} made it with hash {made.hash}",
                 )
@@ -239,15 +284,27 @@ class _Reader:
         if self._compare_with_git(stage, dep):
             is_data = next(dvc_files.below(self._project, dep.path), None) is not None
             return Ingredient(dep.path, dep.hash, "data" if is_data else "code")
-        if (there := dvc_files.added(self._project, dep.path)) and there[0].hash:
-            self._compare(
-                there[0].hash == dep.hash,
+        if there := dvc_files.added(self._project, dep.path):
+            self._compare_tracked(
+                dep,
+                there[0],
                 f"{stage.source}: stage {stage.name} read {dep.path} with hash {dep.hash},"
                 f" and {there[1]} has hash {there[0].hash}",
             )
         elif "://" not in dep.path:
             self._unchecked.append(f"{dep.path}, of which no file of this commit has a hash")
         return Ingredient(dep.path, dep.hash, "data")
+
+    def _compare_tracked(self, dep: Tracked, other: Tracked, problem: str) -> None:
+        known = dvc_files.agree(dep, other)
+        if known is not None:
+            self._compare(known, problem)
+        elif dep.hash and other.hash:
+            self._unchecked.append(
+                f"{dep.path}, whose hashes are of two kinds (DVC 2's and DVC 3's)"
+            )
+        else:
+            self._unchecked.append(f"{dep.path}, of which DVC's files have no hash")
 
     def _check_stage(self, stage: LockedStage) -> list[str]:
         """Hold a stage against dvc.yaml, and its params and outputs against Git.
@@ -256,11 +313,12 @@ class _Reader:
         """
         self._compare_definition(stage)
         for file, values in stage.params.items():
-            self._compare_params(stage, file, values)
+            if not stage.is_frozen:
+                self._compare_params(stage, file, values)
         return [out.path for out in stage.outs if self._compare_with_git(stage, out)]
 
     def _compare_definition(self, stage: LockedStage) -> None:
-        for what, defined, locked, agree in _parts(stage):
+        for what, defined, locked, agree in definition.parts(stage):
             self._compare(
                 agree,
                 f"{stage.source}: stage {stage.name} ran with the {what} {_shown(locked)},"
@@ -271,24 +329,51 @@ class _Reader:
         """Hold a file or folder against what Git has of it; False where Git has nothing."""
         if "://" in tracked.path or not (found := self._content(tracked.path)):
             return False
-        if not tracked.hash or any(data.startswith(_LFS) for data in found.values()):
+        if not tracked.md5 or any(map(document.is_lfs_pointer, found.values())):
             self._unchecked.append(f"{tracked.path}, of which Git has no content here")
             return True
-        hashes = self._hashes(found, tracked)
+        kept, known = self._agrees_with_git(tracked, found)
         # A folder may have held what Git ignores: then the hash says nothing of the rest. Or DVC was
         # told to ignore some of what Git has.
         fewer = tracked.files < len(found) and bool(self._content(".dvcignore"))
-        if tracked.hash not in hashes and "" not in found and (fewer or tracked.files > len(found)):
+        if not known and "" not in found and (fewer or tracked.files > len(found)):
             self._unchecked.append(f"{tracked.path}, which had other files when it was read")
             return True
-        self._compare_hash(stage, tracked, hashes)
+        self._say_of_git(stage, tracked, known, kept)
         return True
 
-    def _compare_hash(self, stage: LockedStage, tracked: Tracked, hashes: Sequence[str]) -> None:
+    def _agrees_with_git(
+        self, tracked: Tracked, found: Mapping[str, bytes]
+    ) -> tuple[str, bool | None]:
+        """Return the hash of Git's content as it is, and whether DVC's may be of it.
+
+        None where a filter changes it at a checkout.
+        """
+        start = len(tracked.path) + 1
+        more = {
+            one.path[start:]: one.hash
+            for one in dvc_files.below(self._project, tracked.path)
+            if hashes.is_file_hash(one.md5)
+        }
+        kept = checkout.as_kept(found, tracked, more)
+        if tracked.hash in kept:
+            return kept[0], True
+        attributes = self._attributes(tracked.path)
+        if tracked.hash in checkout.as_checked_out(found, attributes, tracked, more):
+            return kept[0], True
+        return kept[0], None if checkout.filters(attributes) else False
+
+    def _say_of_git(
+        self, stage: LockedStage, tracked: Tracked, known: bool | None, kept: str
+    ) -> None:
+        if known is None and not (self._must_tell and tracked in stage.outs):
+            names = ", ".join(checkout.filters(self._attributes(tracked.path)))
+            self._unchecked.append(f"{tracked.path}, which a filter of Git changes ({names})")
+            return
         self._compare(
-            tracked.hash in hashes,
+            bool(known),
             f"{stage.source}: stage {stage.name} has {tracked.path} with hash {tracked.hash},"
-            f" and the commit's {tracked.path} has hash {hashes[0]}",
+            f" and the commit's {tracked.path} has hash {kept}",
         )
 
     def _compare_params(self, stage: LockedStage, file: str, values: Mapping[str, Any]) -> None:
@@ -303,16 +388,13 @@ class _Reader:
                     f" {file}, and the commit has no such file",
                 )
             return
-        if file.endswith(".py"):
-            self._unchecked.append(f"{file}, whose variables are not read: it would have to be run")
-            return
         try:
-            data = _load(found[""].decode("utf-8", errors="replace"), file)
+            data = dvc_params.load(found[""].decode("utf-8", errors="replace"), file)
         except InputError as error:
             self._problems.append(error.message)  # DVC could not have read it either
             return
         for key, value in values.items():
-            there = _value(data, str(key))
+            there = dvc_params.value(data, str(key))
             self._compare(
                 # As text, where the same value is not equal to itself: NaN.
                 there == value or repr(there) == repr(value),
@@ -325,121 +407,11 @@ class _Reader:
         if not equal:
             self._problems.append(problem)
 
-    def _hashes(self, found: Mapping[str, bytes], tracked: Tracked) -> list[str]:
-        """Return the hashes that DVC may have written for this content, the plain one first.
-
-        A checkout may have had other line endings than Git keeps, and in a folder what DVC tracks.
-        """
-        plain = dict(found)
-        unix = {name: data.replace(b"\r\n", b"\n") for name, data in found.items()}
-        variants = [plain, unix]
-        if tracked.hash_name != LEGACY_HASH:
-            variants.append({name: data.replace(b"\n", b"\r\n") for name, data in unix.items()})
-        if "" in found:
-            return [_md5(files[""]) for files in variants]
-        start = len(tracked.path) + 1
-        more = {
-            one.path[start:]: one.hash
-            for one in dvc_files.below(self._project, tracked.path)
-            if artifacts.is_file_hash(one.hash)
-        }
-        manifests = [{name: _md5(data) for name, data in files.items()} for files in variants]
-        return [
-            artifacts.manifest_hash(entries)
-            for one in manifests
-            for entries in ((one, {**one, **more}) if more else (one,))
-        ]
-
 
 def _overlap(one: str, other: str) -> bool:
     """Whether two paths are the same, or one lies in the other."""
     return one == other or one.startswith(f"{other}/") or other.startswith(f"{one}/")
 
 
-def _parts(stage: LockedStage) -> Iterator[tuple[str, list[str], list[str], bool]]:
-    """Yield (what, as dvc.yaml has it, as dvc.lock has it, whether they agree) of a defined stage."""
-    definition = stage.definition
-    if not definition:
-        return
-    words, ran = _texts(definition.get("cmd")), _texts(stage.command)
-    yield "command", words, ran, len(words) == len(ran) and all(map(_fits, words, ran))
-    for what, keys, locked in (
-        ("dependencies", ("deps",), stage.deps),
-        ("outputs", ("outs", "metrics", "plots", "live"), stage.outs),
-    ):
-        named = [name for key in keys for name in dvc_files.names(definition.get(key))]
-        defined = {dvc_files.full_path(name, stage.folder) for name in named}
-        paths = {one.path for one in locked}
-        yield what, sorted(defined), sorted(paths), _fill(defined, paths)
-    for file, keys_of in _params(definition, stage.folder):
-        locked_keys = {str(key) for key in stage.params.get(file, {})}
-        if keys_of is not None and "${" not in "".join((file, *keys_of)):
-            named = sorted(keys_of)
-            yield f"params of {file}", named, sorted(locked_keys), keys_of == locked_keys
-
-
-def _params(definition: Mapping[str, Any], folder: str) -> Iterator[tuple[str, set[str] | None]]:
-    """Yield the files of params with the keys that a stage names, None for all of a file."""
-    found: dict[str, set[str] | None] = {}
-    value = definition.get("params")
-    for one in value if isinstance(value, list) else ():
-        entries = one if isinstance(one, dict) else {"params.yaml": [one]}
-        for file, keys in entries.items():
-            path = dvc_files.full_path(str(file), folder)
-            known = found.get(path, set())
-            is_whole = known is None or not isinstance(keys, list)
-            found[path] = None if is_whole else {*(known or ()), *map(str, keys)}
-    yield from found.items()
-
-
-def _fill(defined: set[str], paths: set[str]) -> bool:
-    """Whether `paths` are those of `defined`, each filled-in one (`${…}`) standing for one of them."""
-    plain = {path for path in defined if "${" not in path}
-    filled, rest = defined - plain, paths - plain
-    return (
-        plain <= paths
-        and len(filled) == len(rest)
-        and all(any(_fits(one, path) for path in rest) for one in filled)
-    )
-
-
-def _fits(template: str, text: str) -> bool:
-    """Whether `text` may be what DVC made of `template`, by filling in each `${…}`."""
-    parts = re.split(r"(?<!\\)\$\{[^}]*\}", template)
-    pattern = ".*".join(re.escape(part.replace("\\${", "${")) for part in parts)
-    return re.fullmatch(pattern, text, re.DOTALL) is not None
-
-
-def _texts(value: Any) -> list[str]:
-    return [str(one) for one in value] if isinstance(value, list) else [str(value or "")]
-
-
 def _shown(values: Sequence[str]) -> str:
     return repr(", ".join(values))
-
-
-def _md5(data: bytes) -> str:
-    return hashlib.md5(data, usedforsecurity=False).hexdigest()
-
-
-def _load(text: str, file: str) -> Any:
-    if not file.endswith(".toml"):
-        return document.load_yaml(text, source=file)  # JSON is YAML
-    try:
-        return tomllib.loads(text)
-    except ValueError as error:
-        raise InputError(f"{file} can't be parsed: {error}") from error
-
-
-def _value(data: Any, key: str) -> Any:
-    """Return the value of a dotted key; None where there is none."""
-    if isinstance(data, dict) and key in data:
-        return data[key]
-    for part in key.split("."):
-        if isinstance(data, dict) and part in data:
-            data = data[part]
-        elif isinstance(data, list) and part.isdecimal() and int(part) < len(data):
-            data = data[int(part)]
-        else:
-            return None
-    return data

@@ -21,6 +21,7 @@ def load(text: str, *, source: str) -> dict[str, Any]:
 
     Raises InputError naming `source`.
     """
+    document.refuse_pointer(text, source)
     try:
         if source.endswith(".toml"):
             data: Any = tomllib.loads(text)
