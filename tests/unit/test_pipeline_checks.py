@@ -352,7 +352,7 @@ def test_the_writer_of_a_file_in_a_folder_is_the_folders() -> None:
     assert writer("evaluation", stages, model) is None
     # `cache: false`: Git has the folder, and all of it counts.
     assert writer("eval/x", stages, model, git={"eval/x": b"code\n"}) == Writer("e", found)
-    forged = artifacts.manifest_hash({"x": CODE, "m.json": NEW})
+    forged = hashes.manifest_hash({"x": CODE, "m.json": NEW})
     told = (
         f"dvc.lock: stage e has eval with hash {MANIFEST}, and the commit's eval has hash {forged}"
     )
