@@ -130,3 +130,33 @@ def test_a_component_comes_before_the_overlay(build: Build) -> None:
     assert build(text, ["app:v1"], part=part) == [f"app:v2@{DIGEST}"]
     renamed = component + entries("name: app, newName: renamed, newTag: comp")
     assert build(text, ["app:v1"], part=renamed) == ["renamed:comp"]
+
+
+NAMES = [
+    "app", "app:v1", "app:v2", "a.*", "ap{2}", "localhost:5000/app", "localhost:5000/app:v1",
+    f"app@{DIGEST}", "docker.io/library/app", "library/app",
+]  # fmt: skip
+IMAGES = [
+    "app", "app:v1", "app:v5", f"app:v1@{DIGEST}", f"app@{DIGEST}", "apple:v1", "localhost:5000/app",
+    "localhost:5000/app:v1", "docker.io/library/app", "library/app:v1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_is_an_expression_that_a_tag_and_a_digest_may_follow(
+    build: Build, name: str
+) -> None:
+    entry = Image(name, tag="v9")
+    assert build(entries(f"name: '{name}', newTag: v9"), IMAGES) == [
+        entry.applied_to(image) for image in IMAGES
+    ]
+
+
+def test_a_new_name_is_taken_as_it_is_and_a_bump_splits_it(build: Build) -> None:
+    joined = entries(f"name: app, newName: 'x/y:v9@{DIGEST}'")
+    assert build(joined, ["app:v1"]) == [f"x/y:v9@{DIGEST}:v1"]  # no registry takes that
+    assert build(bumped(joined, tag="v10"), ["app:v1"]) == ["x/y:v10"]
+    joined = entries(f"name: app, newTag: '1.0@{DIGEST}'")
+    assert build(joined, ["app:v1"]) == [f"app:1.0@{DIGEST}"]
+    other = "sha256:" + "b" * 64
+    assert build(bumped(joined, digest=other), ["app:v1"]) == [f"app:1.0@{other}"]
