@@ -20,7 +20,7 @@ from model_gitops.adapters import dvc_report, project_files
 from model_gitops.adapters.dvc_report import WORKSPACE
 from model_gitops.adapters.git import Git
 from model_gitops.core import document
-from model_gitops.core.dvc import artifacts, pipeline
+from model_gitops.core.dvc import artifacts, hashes, pipeline, stages
 from model_gitops.core.dvc import files as dvc_files
 from model_gitops.errors import InputError
 
@@ -170,7 +170,7 @@ def test_params_are_yaml_1_2_and_the_lock_agrees(project: Git) -> None:
 def test_stages_of_a_matrix_are_found_by_their_names(project: Git) -> None:
     found = {
         stage.name: stage.definition
-        for stage in dvc_files.locked_stages(dvc_files.Project(project_files.at(project, None)))
+        for stage in stages.locked(dvc_files.Project(project_files.at(project, None)))
     }
     assert sorted(found) == [
         "t@1/2-settings0", "t@1/2-settings1", "t@cnn-settings0", "t@cnn-settings1",
@@ -210,7 +210,7 @@ def test_a_folders_hash_is_that_of_its_list(project: Git) -> None:
             "sub/b": b"one\r\n",
         }.items()
     }
-    assert (out["md5"], out["nfiles"]) == (artifacts.manifest_hash(md5), 2)
+    assert (out["md5"], out["nfiles"]) == (hashes.manifest_hash(md5), 2)
 
 
 def test_a_push_that_leaves_out_a_damaged_object_ends_well_and_the_pull_says_it(
