@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The only shell of an action: make the locked environment that NAME needs, then run it.
-#   run.sh NAME [ARGUMENTS]     an action, or `local` (the whole flow on this machine)
+#   run.sh NAME [ARGUMENTS]     an action, `merge-lock`, or `local` (the whole flow on this machine)
 #   run.sh dev COMMAND…         a development tool: pytest, ruff, mypy
 #   run.sh extra NAME FOLDER    what only the project tells an action that it needs (dvc-s3, …)
 # It needs Python 3.11 or newer, uv or pip, and a package index.
@@ -11,8 +11,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 # The name becomes a part of paths: it is one of ours, or nothing is done.
 known=$(cd "${here}/../actions" && echo *)
-if [[ " dev local extra ${known} " != *" ${name} "* || "${name}" == *[!a-z-]* ]]; then
-  echo "error: there is no such action; there are: ${known}, and local" >&2
+if [[ " dev local extra merge-lock ${known} " != *" ${name} "* || "${name}" == *[!a-z-]* ]]; then
+  echo "error: there is no such action; there are: ${known}, merge-lock, and local" >&2
   exit 2
 fi
 

@@ -1,4 +1,4 @@
-"""The command line: one subcommand an action."""
+"""The command line: one subcommand an action, and a few for a person's machine."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import click
 
 from model_gitops import options, runner
 from model_gitops.actions import ACTIONS
+from model_gitops.commands import COMMANDS
 from model_gitops.errors import ActionError, ExternalError, InputError
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class _Commands(click.Group):
         self._local = local
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*ACTIONS, LOCAL]
+        return [*ACTIONS, *COMMANDS, LOCAL]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name == LOCAL:
@@ -55,11 +56,13 @@ class _Commands(click.Group):
                     fix=f"git clone {REPOSITORY}, then `scripts/run.sh local --help` in it",
                 )
             return self._local()
+        if cmd_name in COMMANDS:
+            return other_command(cmd_name)
         return action_command(cmd_name) if cmd_name in ACTIONS else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([*ACTIONS.items(), (LOCAL, LOCAL_HELP)])
+            formatter.write_dl([*ACTIONS.items(), *COMMANDS.items(), (LOCAL, LOCAL_HELP)])
 
 
 def action_command(name: str) -> click.Command:
@@ -83,6 +86,20 @@ def _check_machine() -> None:
             fix="start the step in a folder that is there: is it removed by a step before this one?",
         ) from error
     runner.check_outputs()
+
+
+def other_command(name: str) -> click.Command:
+    """Return the command `name` that is no action: its words are the arguments of its function."""
+    module = importlib.import_module(f"model_gitops.commands.{name.replace('-', '_')}")
+    return click.Command(
+        name,
+        params=[
+            click.Argument([word], required=default is None, default=default)
+            for word, default in module.ARGUMENTS.items()
+        ],
+        callback=module.command,
+        help=module.__doc__,
+    )
 
 
 def main(

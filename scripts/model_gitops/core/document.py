@@ -109,3 +109,23 @@ def _count(data: Any, source: str) -> None:
             waiting.extend((value, depth + 1) for value in node.values())
         elif isinstance(node, list):
             waiting.extend((value, depth + 1) for value in node)
+
+
+def compose(text: str) -> Any:
+    """Return the nodes of the one YAML document in `text`, with their places; of what `load_yaml` took."""
+    from ruamel.yaml import YAML
+
+    return YAML(typ="safe", pure=True).compose(text)
+
+
+def entries(node: Any) -> list[tuple[str, Any, Any]]:
+    """Return (name, node that begins it, node that it is) of a mapping's keys, or of a list's `name`s."""
+    if isinstance(node.value, str):
+        return []
+    if node.id == "mapping":
+        return [(str(key.value), key, value) for key, value in node.value]
+    return [
+        (name, one, one)
+        for one in node.value
+        for name in [{key: value.value for key, _, value in entries(one)}.get("name", "")]
+    ]
