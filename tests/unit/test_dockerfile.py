@@ -34,7 +34,12 @@ def read(text: str, **options: Any) -> list[str]:
         ("FROM a\nRUN --mount=type=cache,target=/root/.cache x", ["a"]),
         ('FROM a\nRUN --mount=type=bind,"from=b" x', ["a", "b"]),
         ("FROM a\nADD --from=b /x /y\nRUN echo --from=c --mount=from=d", ["a"]),
-        ("FROM a\nONBUILD COPY --from=b / /\nONBUILD RUN --mount=from=c x", ["a", "b", "c"]),
+        # What ONBUILD says runs in what is made from this image, here a later stage or nothing.
+        ("FROM a\nONBUILD COPY --from=b / /\nONBUILD RUN --mount=from=c x", ["a"]),
+        ("FROM a AS x\nONBUILD COPY --from=b / /\nFROM X\nCOPY --from=c / /", ["a", "b", "c"]),
+        ("FROM a AS x\nONBUILD COPY --from=b / /\nFROM x AS y\nFROM y", ["a", "b"]),
+        ("FROM a AS x\nONBUILD COPY --from=b / /\nFROM c\nCOPY --from=x / /", ["a", "c"]),
+        ("FROM a AS x\nONBUILD COPY --from=b / /\nFROM a", ["a"]),
         ("FROM a\nRUN x \\\n  # FROM b\n\n  && y\nCOPY --from=c / /", ["a", "c"]),
         ("FROM a\nRUN x \\\nFROM b", ["a"]),
         ("FROM a\nRUN x \\  \nFROM b", ["a"]),

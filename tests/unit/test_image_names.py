@@ -14,6 +14,7 @@ from model_gitops.core.image.names import (
     is_reference_of_image,
     registry_host,
     split_reference,
+    tag_of,
     tag_of_its_own,
 )
 from model_gitops.errors import InputError
@@ -219,3 +220,43 @@ def test_the_registry_of_a_name(name: str, host: str) -> None:
 def test_references_of_images(reference: str, valid: bool, pinned: bool) -> None:
     assert is_reference_of_image(reference) is valid
     assert is_pinned(reference) is pinned
+
+
+@pytest.mark.parametrize(
+    ("value", "name", "tag"),
+    [
+        ("v1", "ghcr.io/acme/app", "v1"),
+        ("app", "app", "app"),
+        ("ghcr.io/acme/app:v1", "ghcr.io/acme/app", "v1"),
+        ("localhost:5000/app:v1", "localhost:5000/app", "v1"),
+        # Docker Hub's image has several names.
+        ("acme/app:v1", "docker.io/acme/app", "v1"),
+        ("docker.io/library/app:v1", "app", "v1"),
+        ("index.docker.io/acme/app:v1", "acme/app", "v1"),
+    ],
+)
+def test_a_tag_may_be_a_whole_reference(value: str, name: str, tag: str) -> None:
+    assert tag_of(value, name) == tag
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("r.io/b:v1", "input `tag` is 'r.io/b:v1': it is of another image than r.io/a\n"
+         "Fix: tag: r.io/a:v1, and another step for r.io/b"),
+        ("r.io/a", "input `tag` is 'r.io/a': it names no tag\nFix: tag: r.io/a:v1"),
+        ("r.io/a@sha256:0", "input `tag` is 'r.io/a@sha256:0': it names a digest\nFix: tag: r.io/a:v1"),
+        ("r.io/a:v2@sha256:0", "input `tag` is 'r.io/a:v2@sha256:0': it names a digest\nFix: tag: r.io/a:v2"),
+    ],
+)  # fmt: skip
+def test_a_reference_that_gives_no_tag_of_this_image(value: str, message: str) -> None:
+    with pytest.raises(InputError) as error:
+        tag_of(value, "r.io/a")
+    assert str(error.value) == message
+
+
+def test_a_reference_with_a_bad_tag() -> None:
+    with pytest.raises(InputError, match="a tag is 1 to 128"):
+        tag_of("r.io/a:-x", "r.io/a")
+    with pytest.raises(InputError, match="Fix: extra-tags: feature-x"):
+        tag_of("feature/x", "r.io/a", input_name="extra-tags")

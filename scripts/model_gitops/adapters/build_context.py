@@ -29,6 +29,20 @@ def sends_git(folder: Path, *, build_file: Path | None = None) -> bool:
     return not ignored and (folder / ".git").exists()
 
 
+def plain_context(folder: Path, scratch: Path) -> Path:
+    """Return a path to `folder` whose last part buildx can send: printable ASCII.
+
+    buildx puts it into a header of gRPC, which takes nothing else. Where it must, the path is a link
+    in `scratch`.
+    """
+    if folder.name.isascii() and folder.name.isprintable():
+        return folder
+    link = scratch / f"context-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]}"
+    if not link.is_symlink():
+        link.symlink_to(folder)
+    return link
+
+
 def layout(folder: Path) -> bytes:
     """Return the index of an OCI layout, which names all that is in it by digest.
 

@@ -28,7 +28,8 @@ def command(
         str, option("tag", "The tag. Default: the commit's hash; on a pull request the head's.")
     ] = "",
     extra_tags: Annotated[
-        str, option("extra-tags", "More tags of the same image, one a line.")
+        str,
+        option("extra-tags", "More tags of the same image, one a line, short or whole: `NAME:v1`."),
     ] = "",
     context: Annotated[str, option("context", "Folder that the build reads.")] = ".",
     file: Annotated[
@@ -138,7 +139,7 @@ def command(
         ),
         name=check_name(image),
         revision=revision,
-        tags=inputs.check_tags(tag or revision, lines(extra_tags)),
+        tags=inputs.check_tags(tag or revision, lines(extra_tags), image),
         has_own_tag=tag != "",
         build_args=parse_pairs(
             "build-args", lines(build_args), key=r"[A-Za-z_][A-Za-z0-9_.-]*",

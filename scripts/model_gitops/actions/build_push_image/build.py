@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from model_gitops import runner
 from model_gitops.actions.build_push_image.bases import require_unmoved
 from model_gitops.actions.build_push_image.job import Job, Result
 from model_gitops.actions.build_push_image.tags import write_tags
+from model_gitops.adapters.build_context import plain_context
 from model_gitops.adapters.container_engine import Engine
 from model_gitops.adapters.docker import Docker
 from model_gitops.adapters.process import ProcessError
@@ -100,8 +102,9 @@ def _run_build(
     Raises InputError for a Dockerfile or an input that can't be built, ProcessError for what else fails.
     """
     metadata_file = scratch / f"metadata-{uuid.uuid4().hex}.json"
+    context = plain_context(Path(job.build.context), scratch)
     words = build_arguments(
-        job.build,
+        replace(job.build, context=str(context)),
         metadata_file=str(metadata_file),
         output=output,
         platforms=job.platforms if platforms is None else platforms,

@@ -62,14 +62,19 @@ def mask_secrets(secrets: str) -> None:
         runner.mask(line.partition("=")[2])
 
 
-def check_tags(tag: str, more: Sequence[str]) -> tuple[str, ...]:
-    """Return the tags, each once, `tag` first. Raises InputError for one that no registry takes."""
+def check_tags(tag: str, more: Sequence[str], name: str) -> tuple[str, ...]:
+    """Return the tags of the image `name`, each once, `tag` first.
+
+    Entries may be whole references, and separated by commas, as docker/metadata-action writes them.
+    Raises InputError for one that no registry takes, or of another image.
+    """
     if not tag:
         raise InputError.of(
             "tag", tag, "no commit is known here to take it from", fix="tag: v1.2.3"
         )
-    first = names.check_tag(tag)
-    checked = [names.check_tag(one, input_name="extra-tags") for one in more]
+    first = names.tag_of(tag, name)
+    parts = [part.strip() for line in more for part in line.split(",") if part.strip()]
+    checked = [names.tag_of(one, name, input_name="extra-tags") for one in parts]
     return tuple(dict.fromkeys([first, *checked]))
 
 
@@ -101,9 +106,10 @@ def named_contexts(value: str) -> dict[str, str]:
         example="model=models",
     )
     for name, place in found.items():
-        if is_reference(place):
-            continue
         path = Path(place)
+        # For buildx a folder that is called like a Git address is a folder.
+        if is_reference(place) and not (place.startswith("git@") and paths.is_folder(path)):
+            continue
         if paths.is_file(path):
             raise InputError.of(
                 "build-contexts", place, "a named context is a folder, and this is a file",

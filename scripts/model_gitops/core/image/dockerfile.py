@@ -14,12 +14,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from model_gitops.core.image.names import familiar
+
 SCRATCH = "scratch"
 _DIRECTIVE = r"\s*{}\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(.+?)\s*"
 _HEREDOC = re.compile(r"\d*<<(-?)([^<]+)")
 # A name, from the start of its path, that may be `.git` or a folder with it.
 _GIT = re.compile(r"\.?\Z|[*?$\[]|\.git\b|\.g?i?[*?\[]")
-_HUB = re.compile(r"(?:(?:index\.)?docker\.io/)?(?:library/(?=[^/]+$))?(.+)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,15 @@ class Instruction:
 
 @dataclass
 class _Stage:
-    """`FROM base AS name`, and the names that it copies or mounts from."""
+    """`FROM base AS name`, and the names that it copies or mounts from.
+
+    `triggers` are those of its ONBUILD instructions: they run in a stage that is made from this one.
+    """
 
     base: str
     name: str = ""
     reads: list[str] = field(default_factory=list)
+    triggers: list[str] = field(default_factory=list)
 
 
 def references(
@@ -77,6 +82,7 @@ def takes_git(text: str) -> bool:
     return any(
         _GIT.match(posixpath.normpath(source.strip("\"'")).lstrip("/"))
         for one in instructions(text)
+        if not one.on_build
         for source in _of_context(one)
     )
 
@@ -102,12 +108,6 @@ def syntax(text: str, build_args: Mapping[str, str]) -> str:
     for mark in ("#", "//"):
         asked = asked or _directives(lines, mark).get("syntax", "")
     return asked.split()[0] if asked else ""
-
-
-def familiar(name: str) -> str:
-    """Return an image's name in its short form, by which BuildKit compares names."""
-    match = _HUB.fullmatch(name)
-    return (match.group(1) if match else name).removesuffix(":latest")
 
 
 # --- instructions ---------------------------------------------------------------------------------
@@ -215,7 +215,10 @@ def _stages(text: str, arguments: Mapping[str, str], given: Mapping[str, str]) -
         if one.name == "from" and not one.on_build:
             image, *more = [*one.words.split(), ""]
             name = more[1].lower() if len(more) > 1 and more[0].lower() == "as" else ""
-            stages.append(_Stage(_known(image, values, escape), name))
+            base = _known(image, values, escape)
+            parent = _find(stages, base, by_number=False)
+            reads = [] if parent is None else list(stages[parent].triggers)
+            stages.append(_Stage(base, name, reads))
         elif one.name == "arg" and not stages:
             # Only an ARG before the first FROM has a say in a FROM.
             for word in _words(one.words, escape):
@@ -223,7 +226,8 @@ def _stages(text: str, arguments: Mapping[str, str], given: Mapping[str, str]) -
                 if key not in given and equals:
                     values[key] = _known(default, values, escape)
         elif stages:
-            stages[-1].reads += _sources(one)
+            stage = stages[-1]
+            (stage.triggers if one.on_build else stage.reads).extend(_sources(one))
     return stages
 
 

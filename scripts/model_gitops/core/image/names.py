@@ -13,6 +13,7 @@ _HOST = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?"
 _NAME = re.compile(rf"(?:{_HOST}/)?{_PART}(?:/{_PART})*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_HUB = re.compile(r"(?:(?:index\.)?docker\.io/)?(?:library/(?=[^/]+$))?(.+)", re.DOTALL)
 _COMMIT_TAG = re.compile(r"([0-9a-f]{64}|[0-9a-f]{40})(?:-[0-9a-f]{12})?")
 _LONGEST_NAME = 255
 _LONGEST_TAG = 128
@@ -91,6 +92,31 @@ def check_tag(value: str, *, input_name: str = "tag") -> str:
 def is_tag(value: str) -> bool:
     """Whether `value` is a tag that a registry accepts."""
     return _TAG.fullmatch(value) is not None
+
+
+def tag_of(value: str, name: str, *, input_name: str = "tag") -> str:
+    """Return the tag that an entry gives: it is one, or a whole reference of the image `name`.
+
+    Raises InputError with the fix, also for a reference of another image.
+    """
+    repository, tag, digest = split_reference(value)
+    if not (tag or digest) and ("/" not in value or familiar(repository) != familiar(name)):
+        return check_tag(value, input_name=input_name)
+    if digest or not tag:
+        problem = "it names a digest" if digest else "it names no tag"
+        raise InputError.of(input_name, value, problem, fix=f"{input_name}: {name}:{tag or 'v1'}")
+    if familiar(repository) != familiar(name):
+        raise InputError.of(
+            input_name, value, f"it is of another image than {name}",
+            fix=f"{input_name}: {name}:{tag}, and another step for {repository}",
+        )  # fmt: skip
+    return check_tag(tag, input_name=input_name)
+
+
+def familiar(name: str) -> str:
+    """Return an image's name in its short form, by which BuildKit compares names."""
+    match = _HUB.fullmatch(name)
+    return (match.group(1) if match else name).removesuffix(":latest")
 
 
 def is_digest(value: object) -> bool:
