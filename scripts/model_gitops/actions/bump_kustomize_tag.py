@@ -11,12 +11,14 @@ from model_gitops import runner
 from model_gitops.adapters import event_checkout, git, github
 from model_gitops.adapters.commit_order import is_ancestor
 from model_gitops.adapters.deploy_history import Pulls
+from model_gitops.adapters.deploy_manifests import layer_of
 from model_gitops.adapters.deploy_repository import DeployRepository, check_secrets, connected
 from model_gitops.adapters.deploy_store import KustomizationFile
-from model_gitops.core.deploy import deployment, kustomization, kustomization_edit
+from model_gitops.core.deploy import deployment, kustomization, kustomization_edit, manifests
 from model_gitops.core.deploy.guard import Change, overtaken_by
 from model_gitops.core.deploy.kustomization import Image
 from model_gitops.core.deploy.location import Location, check_path, is_slug, locate, same_server
+from model_gitops.core.deploy.manifests import Unused, told
 from model_gitops.core.deploy.trailers import (
     Origin,
     Trailers,
@@ -28,7 +30,7 @@ from model_gitops.core.deploy.trailers import (
     read_trailers,
     with_rollback,
 )
-from model_gitops.core.markdown import code
+from model_gitops.core.markdown import code, escape
 from model_gitops.errors import InputError
 from model_gitops.options import KnownHosts, lines, option, secret
 
@@ -161,6 +163,7 @@ def command(
         connected(location, token, ssh_key, known_hosts) as deploy,
         runner.group(f"Set the image in {wanted.path} of {location.url}"),
     ):
+        unused: tuple[Unused, ...] = ()
         if mode == _PUSH:
             result = git.until_won(lambda: _push(deploy, wanted), f"push to {location.url}")
         else:
@@ -169,6 +172,11 @@ def command(
                 lambda: _propose(deploy, api, wanted, context.server_url),
                 f"pull request in {location.url}",
             )
+        if result.operation != "superseded":
+            unused = _unused(deploy, wanted, result.state)
+    for one in unused:
+        problem, fix = told(one, result.state.file.path)
+        runner.warning(f"{problem}. The cluster will not run what was set. Fix: {fix}")
     if result.operation == "superseded":
         runner.notice(
             f"{wanted.path} has an image from a later commit, or one is proposed, or was rolled back"
@@ -184,7 +192,7 @@ def command(
             "pull-request": result.pull_request,
         }
     )
-    runner.write_summary(_summary(wanted, result))
+    runner.write_summary(_summary(wanted, result, unused))
 
 
 def _made_from(context: runner.Context, given: Trailers, location: Location) -> tuple[str, str]:
@@ -416,10 +424,21 @@ def _check_secrets(
         )
 
 
-def _summary(wanted: _Wanted, result: _Result) -> str:
+def _unused(deploy: DeployRepository, wanted: _Wanted, state: _State) -> tuple[Unused, ...]:
+    """Return the entries that were set and by which kustomize changes no manifest, or not each."""
+    layer = layer_of(deploy, state.tip, state.file.path, state.new_text)
+    return manifests.unused(layer, [image.name for image in wanted.images])
+
+
+def _summary(wanted: _Wanted, result: _Result, unused: Sequence[Unused]) -> str:
     if result.pull_request:
         where = f" ([pull request]({result.pull_request}))"
     else:
         where = f" (`{result.commit[:12]}`)"
     table = deployment.changes_table(result.state.before, result.state.after)
-    return f"### {code(wanted.path)}: {result.operation}{where}\n\n{table}\n"
+    warnings = ""
+    for one in unused:
+        problem, fix = told(one, result.state.file.path)
+        lines = "\n".join(f"    {line}" for line in fix.splitlines())
+        warnings += f"\n⚠️ {escape(problem, longest=1000)}\n\n{lines}\n"
+    return f"### {code(wanted.path)}: {result.operation}{where}\n\n{table}\n{warnings}"

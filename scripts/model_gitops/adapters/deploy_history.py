@@ -219,7 +219,7 @@ class DeployHistory(DeployStore):
             return ()
         if blob not in self._read:
             try:
-                text = self._blob(blob).decode("utf-8")
+                text = self.blob(blob).decode("utf-8")
                 self._read[blob] = kustomization.read(text, source=path)
             except (InputError, UnicodeDecodeError):
                 self._read[blob] = ()

@@ -74,7 +74,7 @@ class DeployStore:
         if not found:
             others = ", ".join(sorted(listing)[:20]) or "nothing"
             problem = f"the {shown} has no kustomization.yaml; it holds {others}"
-            raise InputError.of("path", folder, problem, fix="path: overlays/dev")
+            raise InputError.of("path", folder, problem, fix=self._elsewhere(commit, folder))
         if len(found) > 1:
             problem = f"the {shown} has {' and '.join(found)}; kustomize takes only one"
             raise InputError.of("path", folder, problem, fix=f"git rm {found[1]}")
@@ -85,7 +85,7 @@ class DeployStore:
                 "path", folder, f"{path} is a symbolic link or no file", fix="give its target"
             )
         try:
-            text = self._blob(sha).decode("utf-8")
+            text = self.blob(sha).decode("utf-8")
         except UnicodeDecodeError as error:
             raise InputError(
                 f"{path} of {self.url} is not UTF-8", fix="save it as UTF-8"
@@ -176,10 +176,27 @@ class DeployStore:
         if found.returncode != 0:
             return None
         try:
-            text = self._blob(found.stdout.strip()).decode("utf-8")
+            text = self.blob(found.stdout.strip()).decode("utf-8")
             return kustomization.find(kustomization.read(text, source=path), name, source=path)
         except (InputError, UnicodeDecodeError):
             return None
+
+    def files(self, commit: str) -> dict[str, str]:
+        """Return all files of a commit: path → hash. Links and submodules are left out."""
+        listing = self._git.run("ls-tree", "-r", "-z", "--full-tree", commit)
+        found = {}
+        for entry in listing.split("\0"):
+            fields, _, name = entry.partition("\t")
+            if fields.startswith("100"):
+                found[name] = fields.split(" ")[2]
+        return found
+
+    def _elsewhere(self, commit: str, folder: str) -> str:
+        """Return the fix for a folder without a kustomization: to make it, or one that is there."""
+        names = (path.rpartition("/") for path in self.files(commit))
+        others = sorted({at or "." for at, _, name in names if name in kustomization.FILE_NAMES})
+        there = f", or give a folder that has one: {', '.join(others[:10])}" if others else ""
+        return f"add {folder}/kustomization.yaml to that repository{there}"
 
     def _tree(self, commit: str, folder: str) -> dict[str, tuple[str, str]]:
         """List a folder: name → (mode, hash). Raises InputError where it is none."""
@@ -188,7 +205,7 @@ class DeployStore:
         if done.returncode != 0:
             raise InputError.of(
                 "path", folder, f"{self.url} has no such folder{self._link_in(commit, folder)}",
-                fix="path: overlays/dev",
+                fix=self._elsewhere(commit, folder),
             )  # fmt: skip
         found = {}
         for entry in done.stdout.split("\0"):
@@ -222,7 +239,7 @@ class DeployStore:
                 "--", "origin", *wanted, check=False,
             )  # fmt: skip
 
-    def _blob(self, sha: str) -> bytes:
+    def blob(self, sha: str) -> bytes:
         """Return a file's bytes."""
         self._git.remote("cat-file", "-s", sha)  # fetches what the clone left out
         return self._git.blobs([sha])[0]

@@ -194,6 +194,22 @@ def test_wrong_inputs_change_nothing(
     assert not list(Path.cwd().rglob("pwned"))
 
 
+@pytest.mark.parametrize("path", ["overlays/qa", "overlays", "qa/eu"])
+def test_a_missing_overlay_is_told_with_what_it_takes(
+    deploy: Work, step: Step, capsys: pytest.CaptureFixture[str], path: str
+) -> None:
+    deploy.commit({"overlays/staging/kustomization.yml": KUSTOMIZATION, "docs/a.md": "x\n"})
+    step.run("diabetes=:v2", path=path, code=2)
+    fix = capsys.readouterr().err.partition("Fix: ")[2]
+    assert fix.splitlines()[0] == (
+        f"add {path}/kustomization.yaml to that repository, or give a folder that has one: base,"
+        " overlays/dev, overlays/staging"
+    )
+    # What it says first works.
+    deploy.commit({f"{path}/kustomization.yaml": "images: [{name: diabetes, newTag: none}]\n"})
+    assert step.run("diabetes=:v2", path=path)["operation"] == "pushed"
+
+
 def test_a_missing_repository_is_told(
     step: Step, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

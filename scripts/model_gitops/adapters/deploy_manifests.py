@@ -1,0 +1,108 @@
+"""The manifests that an overlay of the deploy repository uses, read from Git without a checkout."""
+
+from __future__ import annotations
+
+from model_gitops.adapters.deploy_store import DeployStore
+from model_gitops.core.deploy import kustomization, layers
+from model_gitops.core.deploy.layers import Plan
+from model_gitops.core.deploy.manifests import Layer, Spec, Use, specs_of
+from model_gitops.core.document import load_yaml
+from model_gitops.errors import ActionError, InputError
+
+# Real overlays have some tens of files with some kB each. What is larger is left unread.
+_MOST_FILES, _MOST_BYTES, _DEEPEST = 300, 1024 * 1024, 20
+_UNKNOWN = Layer("", is_known=False)
+
+
+def layer_of(store: DeployStore, commit: str, path: str, text: str) -> Layer:
+    """Return the kustomization `path`, whose text is `text`, with all that it builds on at `commit`.
+
+    Where a part can't be read (a remote base, a chart, a server that does not answer) it is not known.
+    """
+    try:
+        return _Reader(store, commit).read(path, text)
+    except (ActionError, RecursionError):
+        return _UNKNOWN
+
+
+class _Reader:
+    """Reads files in as few requests as there are levels of kustomizations, and one more."""
+
+    def __init__(self, store: DeployStore, commit: str) -> None:
+        self._store = store
+        self._files = store.files(commit)
+        self._plans: dict[str, Plan] = {}
+        self._texts: dict[str, str] = {}
+        self._left = _MOST_BYTES
+
+    def read(self, path: str, text: str) -> Layer:
+        self._texts[path] = text
+        level = [path]
+        for _ in range(_DEEPEST):
+            self._bring(level)
+            for one in level:
+                self._plans[one] = layers.plan(self._text(one), one, is_top=one == path)
+            level = [
+                found
+                for one in level
+                for folder in (*self._plans[one].resources, *self._plans[one].components)
+                if (found := self._kustomization(folder)) and found not in self._plans
+            ]
+            if not level:
+                break
+        self._bring(
+            [
+                one
+                for plan in self._plans.values()
+                for one in (
+                    *plan.resources,
+                    *plan.configurations,
+                    *(patch.path for patch in plan.patches),
+                )
+                if one in self._files
+            ]
+        )
+        return self._layer(path, 0)
+
+    def _layer(self, path: str, depth: int) -> Layer:
+        plan = self._plans.get(path)
+        if plan is None or not plan.is_known or depth > _DEEPEST:
+            return _UNKNOWN
+        bases: list[Layer] = []
+        uses: list[Use] = []
+        specs: list[Spec] = []
+        for one in plan.resources:
+            if below := self._kustomization(one):
+                bases.append(self._layer(below, depth + 1))
+            else:
+                uses += layers.manifests(self._text(one), one)
+        for patch in plan.patches:
+            text = patch.text or self._text(patch.path)
+            uses += layers.patched(text, patch.path or path, patch.kind)
+        for one in plan.configurations:
+            specs += specs_of(load_yaml(self._text(one), source=one))
+        components = [self._layer(self._kustomization(one), depth + 1) for one in plan.components]
+        return Layer(path, plan.images, tuple(uses), tuple(bases), tuple(components), tuple(specs))
+
+    def _kustomization(self, folder: str) -> str:
+        """Return the kustomization of a folder; empty where it has none, or is a file."""
+        names = [name if folder == "." else f"{folder}/{name}" for name in kustomization.FILE_NAMES]
+        found = [one for one in names if one in self._files]
+        return found[0] if len(found) == 1 else ""
+
+    def _bring(self, paths: list[str]) -> None:
+        if len(self._texts) + len(paths) > _MOST_FILES:
+            raise InputError("the overlay uses too many files")
+        self._store.bring([self._files[one] for one in paths if one not in self._texts])
+
+    def _text(self, path: str) -> str:
+        """Return a file's text. Raises InputError where there is none, or it is too large."""
+        if path not in self._texts:
+            if path not in self._files:
+                raise InputError(f"{path} is not in the repository")
+            blob = self._store.blob(self._files[path])
+            self._left -= len(blob)
+            if self._left < 0:
+                raise InputError("the overlay's files are too large")
+            self._texts[path] = blob.decode("utf-8", errors="replace")
+        return self._texts[path]
