@@ -11,7 +11,6 @@ from model_gitops.errors import ActionError, InputError
 
 # Real overlays have some tens of files with some kB each. What is larger is left unread.
 _MOST_FILES, _MOST_BYTES, _DEEPEST = 300, 1024 * 1024, 20
-_UNKNOWN = Layer("", is_known=False)
 
 
 def layer_of(store: DeployStore, commit: str, path: str, text: str) -> Layer:
@@ -22,7 +21,7 @@ def layer_of(store: DeployStore, commit: str, path: str, text: str) -> Layer:
     try:
         return _Reader(store, commit).read(path, text)
     except (ActionError, RecursionError):
-        return _UNKNOWN
+        return Layer(path, is_known=False)
 
 
 class _Reader:
@@ -67,7 +66,7 @@ class _Reader:
     def _layer(self, path: str, depth: int) -> Layer:
         plan = self._plans.get(path)
         if plan is None or not plan.is_known or depth > _DEEPEST:
-            return _UNKNOWN
+            return Layer(path, is_known=False)
         bases: list[Layer] = []
         uses: list[Use] = []
         specs: list[Spec] = []
