@@ -306,3 +306,80 @@ NOTEBOOK = Shape(
     report=("| epochs | 4 | 8 |",),
     experiment=_logged(8),
 )
+
+
+MATRIX = Shape(
+    name="stages of foreach and matrix",
+    model="ranker",
+    metric="reports/best.yaml:ndcg",
+    files={
+        "dvc.yaml": """\
+vars:
+- config/paths.toml
+- models: {dir: models}
+stages:
+  clean:
+    foreach: [de, fr]
+    do:
+      cmd: sort data/raw/${item}.csv > data/clean-${item}.csv
+      deps: ["data/raw/${item}.csv"]
+      outs: ["data/clean-${item}.csv"]
+  fit:
+    matrix:
+      lang: [de, fr]
+      kind: [linear, tree]
+    cmd: mkdir -p ${models.dir} && python3 fit.py ${item.lang} ${item.kind} ${models.dir}
+    deps: [fit.py, "data/clean-${item.lang}.csv"]
+    params:
+    - settings.py:
+      - DEPTH
+    - config/train.toml:
+      - train.rate
+    outs:
+    - ${models.dir}/${item.lang}-${item.kind}.bin
+  choose:
+    cmd: python3 choose.py ${models.dir}
+    deps: [choose.py, "${models.dir}/de-linear.bin", "${models.dir}/de-tree.bin",
+      "${models.dir}/fr-linear.bin", "${models.dir}/fr-tree.bin"]
+    outs: ["${paths.best}"]
+    metrics:
+    - reports/best.yaml: {cache: false}
+artifacts:
+  ranker: {path: "${paths.best}", type: model}
+""",
+        "config/paths.toml": '[paths]\nbest = "models/best.bin"\n',
+        "config/train.toml": "[train]\nrate = 0.5\n",
+        "settings.py": "DEPTH = 3\nclass Train:\n    seed = 1\n",
+        "fit.py": """\
+import pathlib, sys
+from settings import DEPTH
+lang, kind, where = sys.argv[1:]
+pathlib.Path(where, f"{lang}-{kind}.bin").write_text(f"{lang} {kind} {DEPTH}\\n")
+""",
+        "choose.py": """\
+import pathlib, sys
+all_ = sorted(pathlib.Path(sys.argv[1]).glob("??-*.bin"))
+text = all_[0].read_text()
+pathlib.Path(sys.argv[1], "best.bin").write_text(text)
+pathlib.Path("reports").mkdir(exist_ok=True)
+pathlib.Path("reports/best.yaml").write_text(f"ndcg: {1 - 1 / int(text.split()[2]):.3f}\\nchosen: de\\n")
+""",
+        ".gitignore": "__pycache__\n",
+    },
+    data={"data/raw/de.csv": "b\na\n", "data/raw/fr.csv": "d\nc\n"},
+    added=("data/raw/de.csv", "data/raw/fr.csv"),
+    scores=("0.667", "0.8", "+0.133 ▲"),
+    report=("| settings.py:DEPTH | 3 | 5 |", "| chosen | de | de |"),
+    data_of=(
+        "data/clean-de.csv",
+        "data/clean-fr.csv",
+        "data/raw/de.csv",
+        "data/raw/fr.csv",
+        "models/de-linear.bin",
+        "models/de-tree.bin",
+        "models/fr-linear.bin",
+        "models/fr-tree.bin",
+    ),
+    code_of=("choose.py", "fit.py"),
+    experiment={"settings.py": "DEPTH = 5\nclass Train:\n    seed = 1\n"},
+)

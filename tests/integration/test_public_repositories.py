@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from promotion_world import served
 from public_projects import Project, Shape, dvc
-from public_shapes import DVC_2, DVCLIVE, NOTEBOOK, TUTORIAL
+from public_shapes import DVC_2, DVCLIVE, MATRIX, NOTEBOOK, TUTORIAL
 from world import MODEL, READER, TOKEN, merge
 
 from model_gitops_local import toolchain
@@ -46,7 +46,7 @@ def found(
 
 
 @pytest.mark.parametrize(
-    "shape", [TUTORIAL, DVCLIVE, DVC_2, NOTEBOOK], ids=lambda shape: shape.name
+    "shape", [TUTORIAL, DVCLIVE, DVC_2, NOTEBOOK, MATRIX], ids=lambda shape: shape.name
 )
 def test_a_model_is_deployed_changed_and_deployed_again(
     found: Callable[[Shape], Project], shape: Shape
@@ -55,8 +55,10 @@ def test_a_model_is_deployed_changed_and_deployed_again(
     project.deploy()
 
     job = project.experiment()
-    assert project.check_promotion(job)["incumbent"] == "v0.0.1"
-    project.well("dvc-pull-model", job, model=shape.model)
+    checked = project.check_promotion(job)
+    assert checked["incumbent"] == "v0.0.1"
+    pulled = project.well("dvc-pull-model", job, model=shape.model)
+    assert pulled["hash"] == checked["model-hash"]
     gate = project.well("gate-metrics", job, config=project.config, token=TOKEN)
     assert gate["passed"] == "true"
     metric = shape.metric.replace("_", "\\_")
