@@ -65,7 +65,11 @@ def test_the_installed_command_line_works_without_a_checkout(wheel: Path, tmp_pa
     assert "Fix: git clone" in refusal
     assert "scripts/run.sh local" in refusal
     # As `uvx --from git+… model-gitops merge-lock` runs it: without any extra.
-    sides = {"base": "", "ours": "stages:\n  a:\n    cmd: x\n", "theirs": "stages:\n  b:\n    cmd: y\n"}
+    sides = {
+        "base": "",
+        "ours": "stages:\n  a:\n    cmd: x\n",
+        "theirs": "stages:\n  b:\n    cmd: y\n",
+    }
     for name, text in sides.items():
         (tmp_path / name).write_text(text, "utf-8")
     run(program, "merge-lock", *(tmp_path / name for name in sides))

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from model_gitops.adapters import process
-from model_gitops.core.deploy import kustomization
+from model_gitops.core.deploy import kustomization, manifests
 from model_gitops.core.deploy.kustomization import Image
 from model_gitops.core.deploy.kustomization_edit import edit
 from model_gitops_local import toolchain
@@ -160,3 +160,89 @@ def test_a_new_name_is_taken_as_it_is_and_a_bump_splits_it(build: Build) -> None
     assert build(joined, ["app:v1"]) == [f"app:1.0@{DIGEST}"]
     other = "sha256:" + "b" * 64
     assert build(bumped(joined, digest=other), ["app:v1"]) == [f"app:1.0@{other}"]
+
+
+def container(**more: Any) -> dict[str, Any]:
+    return {"name": "c", "image": "app:v1", **more}
+
+
+SCRIPT = {"image": "app:v1", "source": "x"}
+MANIFESTS: list[dict[str, Any]] = [
+    {"apiVersion": version, "kind": kind, "metadata": {"name": f"m{number}"}, "spec": spec}
+    for number, (version, kind, spec) in enumerate(
+        [
+            ("v1", "Pod", {
+                "containers": [container()], "initContainers": [container()],
+                "ephemeralContainers": [container()],
+                "volumes": [{"name": "v", "image": {"reference": "app:v1"}}],
+            }),
+            ("apps/v1", "Deployment", {"template": {"spec": {"containers": [container()]}}}),
+            ("batch/v1", "CronJob", {"jobTemplate": {"spec": {"template": {"spec": {
+                "containers": [container()], "volumes": [{"name": "v", "image": {"reference": "app:v1"}}],
+            }}}}}),
+            ("argoproj.io/v1alpha1", "Rollout", {"template": {"spec": {"initContainers": [container()]}}}),
+            ("argoproj.io/v1alpha1", "WorkflowTemplate", {"templates": [
+                {"name": "a", "container": container()}, {"name": "b", "script": SCRIPT},
+                {"name": "c", "sidecars": [container()]},
+                {"name": "d", "initContainers": [container()], "containerSet": {"containers": [container()]}},
+            ]}),
+            ("argoproj.io/v1alpha1", "CronWorkflow", {"workflowSpec": {"templates": [
+                {"name": "a", "container": container()}, {"name": "b", "script": SCRIPT},
+            ]}}),
+            ("serving.kserve.io/v1beta1", "InferenceService", {"predictor": {
+                "model": {"image": "app:v1"}, "containers": [container()],
+            }}),
+            ("example.org/v1", "Odd", {"modelImage": "app:v1"}),
+        ]
+    )
+]  # fmt: skip
+CONFIGURATIONS = """\
+images:
+- {path: "spec/workflowSpec/templates[]/container/image", kind: CronWorkflow}
+- {path: spec/templates/container/image, kind: WorkflowTemplate}
+- {path: spec/predictor/model/image, kind: InferenceService, group: serving.kserve.io}
+- {path: spec/modelImage, version: v1}
+- {path: spec/predictor/other/image, kind: Pod}
+"""
+
+
+def at(manifest: Any, steps: Sequence[str | int]) -> Any:
+    for step in steps:
+        manifest = manifest[step]
+    return manifest
+
+
+@pytest.mark.parametrize("configured", [False, True])
+def test_which_fields_images_reaches(program: Path, tmp_path: Path, configured: bool) -> None:
+    (tmp_path / "all.yaml").write_text(yaml.safe_dump_all(MANIFESTS), encoding="utf-8")
+    (tmp_path / "config.yaml").write_text(CONFIGURATIONS, encoding="utf-8")
+    text = "resources: [all.yaml]\nimages: [{name: app, newTag: v2}]\n"
+    more = "configurations: [config.yaml]\n" if configured else ""
+    (tmp_path / "kustomization.yaml").write_text(text + more, encoding="utf-8")
+    built = {
+        one["metadata"]["name"]: one
+        for one in yaml.safe_load_all(process.run([program, "build", tmp_path]).stdout)
+    }
+    specs = manifests.specs_of(yaml.safe_load(CONFIGURATIONS)) if configured else ()
+    ours, kustomizes = {}, {}
+    for manifest in MANIFESTS:
+        made = built[manifest["metadata"]["name"]]
+        for use in manifests.uses_of(manifest, "all.yaml"):
+            place = f"{use.kind} {use.path}"
+            ours[place] = use.is_reached(specs)
+            kustomizes[place] = at(made, use.steps) == "app:v2"
+    assert ours == kustomizes
+    left = sorted(place for place, reached in ours.items() if not reached)
+    both = [
+        "CronJob spec/jobTemplate/spec/template/spec/volumes[]/image/reference",
+        "CronWorkflow spec/workflowSpec/templates[]/script/image",
+        "Pod spec/ephemeralContainers[]/image",
+        "WorkflowTemplate spec/templates[]/script/image",
+        "WorkflowTemplate spec/templates[]/sidecars[]/image",
+    ]
+    assert left == sorted([*both, *([] if configured else [
+        "CronWorkflow spec/workflowSpec/templates[]/container/image",
+        "InferenceService spec/predictor/model/image",
+        "Odd spec/modelImage",
+        "WorkflowTemplate spec/templates[]/container/image",
+    ])])  # fmt: skip
