@@ -33,6 +33,11 @@ stages:
     deps: [train.py, data.txt]
     params: [yes_, float_, octal_, time_]
     outs: [m.bin, folder]
+  extra:
+    cmd: echo x > here.bin; chmod +x here.bin; echo y > plain.txt
+    outs:
+    - here.bin: {push: false}
+    - plain.txt: {cache: false}
   t:
     matrix:
       kind: [cnn, xgb v2, 1/2]
@@ -173,6 +178,7 @@ def test_stages_of_a_matrix_are_found_by_their_names(project: Git) -> None:
         for stage in stages.locked(dvc_files.Project(project_files.at(project, None)))
     }
     assert sorted(found) == [
+        "extra",
         "t@1/2-settings0", "t@1/2-settings1", "t@cnn-settings0", "t@cnn-settings1",
         "t@xgb v2-settings0", "t@xgb v2-settings1", "train", "u@x", "u@y",
     ]  # fmt: skip
@@ -242,3 +248,35 @@ def test_a_lock_with_a_conflict_is_refused_with_its_line(project: Git) -> None:
         assert main(["repro", "--quiet"]) == 255
     with pytest.raises(InputError, match=r"dvc\.lock is not valid YAML: line "):
         artifacts.find("m", project_files.at(project, None))
+
+
+def test_what_is_not_pushed_or_cached_leaves_no_trace_in_the_lock(
+    project: Git, tmp_path: Path
+) -> None:
+    outs = {one["path"]: one for one in lock(project)["stages"]["extra"]["outs"]}
+    assert sorted(outs["here.bin"]) == ["hash", "isexec", "md5", "path", "size"]
+    assert sorted(outs["plain.txt"]) == ["hash", "md5", "path", "size"]
+    store = tmp_path / "store/files/md5"
+    for one in outs.values():
+        assert not (store / one["md5"][:2] / one["md5"][2:]).exists()
+    files = project_files.at(project, "HEAD")
+    here, plain = (artifacts.find(path, files) for path in ("here.bin", "plain.txt"))
+    assert (here.pushed, here.cached, here.executable) == (False, True, True)
+    assert (plain.pushed, plain.cached, plain.executable) == (True, False, False)
+
+
+def test_a_folder_on_a_remote_with_versions_is_a_list_in_the_lock(project: Git) -> None:
+    """Even where the push fails: this remote is a plain folder, which has no versions."""
+    before = artifacts.find("folder", project_files.at(project, None))
+    dvc(project.directory, "fetch")
+    dvc(project.directory, "remote", "modify", "store", "version_aware", "true")
+    from dvc.cli import main
+
+    with contextlib.chdir(project.directory):
+        assert main(["push", "--quiet"]) == 255
+    (entry,) = [one for one in lock(project)["stages"]["train"]["outs"] if one["path"] == "folder"]
+    assert sorted(entry) == ["files", "hash", "path"]
+    assert [one["relpath"] for one in entry["files"]] == ["kept.json", "sub/b"]
+    found = artifacts.find("folder", project_files.at(project, None))
+    assert (found.hash, found.versioned) == (before.hash, True)
+    assert not before.versioned
