@@ -69,6 +69,16 @@ class Context:
         return str(self.event.get("before") or "")
 
     @property
+    def new_branch(self) -> str:
+        """The branch that this push created, or an empty string."""
+        if self.event_name == "create":
+            return self.base_ref
+        if self.event_name not in ("", "push"):
+            return ""
+        nothing_before = self.before != "" and not self.before.strip("0")
+        return self.base_ref if nothing_before or self.event.get("created") is True else ""
+
+    @property
     def head_ref(self) -> str:
         """The branch that a pull request comes from, or an empty string."""
         return self.subject.head

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 CONTRACT: dict[str, tuple[str, str]] = {
     "check-promotion": (
         "config base-ref head-ref deploy-branch token ssh-key known-hosts username password",
-        "environment stage model image deploy-repository deploy-path deploy-mode incumbent has-model "
+        "environment stage model overlay-entry image deploy-repository deploy-path deploy-mode incumbent has-model new-branch "
         "model-hash promote-image promote-version promote-fingerprint promote-sha256 push-candidates "
         "assign-stage rules-changed rules",
     ),
@@ -53,7 +53,7 @@ CONTRACT: dict[str, tuple[str, str]] = {
         "operation commit previous pull-request",
     ),
     "cml-report": (
-        "base body environment rules tests model-pull model-training gate gate-table status comparison "
+        "config base body environment rules tests model-pull model-training gate gate-table status comparison "
         "build image promote-image metrics params plots target title publisher token",
         "operation url report",
     ),

@@ -9,6 +9,7 @@ import pytest
 
 from model_gitops.actions.cml_report import _read_body
 from model_gitops.adapters import paths, promotion_file
+from model_gitops.adapters.git import Git
 from model_gitops.core import document
 from model_gitops.errors import InputError
 
@@ -58,11 +59,11 @@ def test_a_promotion_yaml_without_end_is_bad_input(
     no_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(InputError, match="can't be read: it is no file"):
-        promotion_file.read_promotion(no_file)
+        promotion_file.read_promotion(no_file, Git(tmp_path))
     monkeypatch.setattr(document, "LARGEST_YAML", 10)
     (tmp_path / "long.yaml").write_text("a: 3456789012")
     with pytest.raises(InputError, match="more than 10 bytes"):
-        promotion_file.read_promotion(tmp_path / "long.yaml")
+        promotion_file.read_promotion(tmp_path / "long.yaml", Git(tmp_path))
 
 
 def test_a_body_without_end_is_bad_input(no_file: Path) -> None:

@@ -4,9 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from model_gitops.core.report import comparison
 from model_gitops.core.report import page as report
+from model_gitops.core.report.comparison import Column, Comparison
 from model_gitops.core.report.images import Body, find
-from model_gitops.core.report.page import Column, Comparison, Facts, Report, Section
+from model_gitops.core.report.page import Facts, Report, Section
 from model_gitops.core.report.pictures import Picture
 
 FILE = "eval/metrics.json"
@@ -16,144 +18,12 @@ def column(name: str, *, file: str = FILE, **values: object) -> Column:
     return Column(name, {(file, key): value for key, value in values.items()})
 
 
+def unknown(_: comparison.Place) -> None:
+    """The direction of a metric of which nobody knows what is better."""
+
+
 def rows(table: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
-
-
-# The tables.
-
-
-def test_metrics_are_compared_with_the_incumbent_by_their_direction() -> None:
-    compared = report.compare_metrics(
-        [
-            column("main", r2=0.4, rmse=60.0, size=7),
-            column("dev v0.0.1", r2=0.45, rmse=59.0, size=7),
-            column("candidate", r2=0.44, rmse=58.0, size=9),
-        ],
-        {(FILE, "r2"): "higher", (FILE, "rmse"): "lower"},
-    )
-    assert rows(compared.table) == [
-        ["metric", "main", "dev v0.0.1", "candidate", "change"],
-        ["---", "---:", "---:", "---:", "---:"],
-        ["r2", "0.4", "0.45", "0.44", "-0.01 ▼"],
-        ["rmse", "60", "59", "58", "-1 ▲"],
-        ["size", "7", "7", "9", "+2"],
-    ]
-    assert (compared.total, compared.better, compared.worse, compared.changed) == (3, 1, 1, 3)
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "cells"),
-    [
-        ({"r2": 1}, {"r2": 1}, ["1", "1", "="]),
-        ({"r2": 1}, {"r2": 1, "f1": 2}, ["–", "2", "new"]),
-        ({"r2": 1, "f1": 2}, {"r2": 1}, ["2", "–", "gone"]),
-        ({}, {"f1": 2}, ["–", "2", ""]),
-        ({"f1": 2}, {"f1": float("nan")}, ["2", "nan", ""]),
-        ({"f1": "a"}, {"f1": "b"}, ["a", "b", ""]),
-        ({"f1": True}, {"f1": False}, ["True", "False", ""]),
-        ({"f1": None}, {"f1": 2}, ["null", "2", ""]),
-    ],
-)
-def test_metrics_that_are_not_two_numbers(
-    old: dict[str, object], new: dict[str, object], cells: list[str]
-) -> None:
-    compared = report.compare_metrics(
-        [column("base", **old), column("candidate", **new)], {(FILE, "f1"): "higher"}
-    )
-    assert rows(compared.table)[-1][1:] == cells
-
-
-def test_a_candidate_without_metrics_is_told() -> None:
-    assert report.compare_metrics([column("main", r2=1), Column("candidate", {})], {}).missing
-    assert not report.compare_metrics([Column("main", {}), Column("candidate", {})], {}).missing
-
-
-def test_without_any_metric_there_is_no_table() -> None:
-    none = report.compare_metrics([Column("main", {}), Column("candidate", {})], {})
-    assert none == Comparison(alone=True)
-    first = report.compare_metrics([Column("main", {}), column("candidate", r2=1)], {})
-    assert (first.total, first.alone, first.missing) == (1, True, False)
-    moved = report.compare_metrics([column("main", r2=1), column("candidate", r2=2)], {})
-    assert (moved.changed, moved.alone) == (1, False)
-
-
-def test_names_have_their_file_only_where_there_are_several() -> None:
-    one = report.compare_metrics([column("candidate", r2=1)], {}, reference=-1)
-    assert rows(one.table)[2][0] == "r2"
-    both = Column("candidate", {("a.json", "r2"): 1, ("b.json", "r2"): 2})
-    assert [row[0] for row in rows(report.compare_metrics([both], {}, reference=-1).table)[2:]] == [
-        "a.json:r2",
-        "b.json:r2",
-    ]
-
-
-def test_params_show_only_what_changed() -> None:
-    compared = report.compare_params(
-        [
-            column("main", rate=0.1, epochs=5, seed=1, old=1),
-            column("candidate", rate=0.1, epochs=9, seed=1, new=None),
-        ]
-    )
-    assert rows(compared.table) == [
-        ["param", "main", "candidate"],
-        ["---", "---:", "---:"],
-        ["epochs", "5", "9"],
-        ["new", "–", "null"],
-        ["old", "1", "–"],
-    ]
-    assert (compared.total, compared.changed) == (5, 3)
-    three = [column("a", x=1), column("b", x=2), column("candidate", x=1)]
-    assert rows(report.compare_params(three).table)[2:] == [["x", "1", "2", "1"]]
-    assert report.compare_params([column("a", x=1), column("b", x=1)]).table == ""
-
-
-def test_params_without_anything_to_compare_with_are_not_all_new() -> None:
-    assert report.compare_params([Column("main", {}), column("candidate", x=1)]).table == ""
-    assert report.compare_params([column("candidate", x=1)]).table == ""
-    assert report.compare_params([column("main", x=1), Column("candidate", {})]).table == ""
-
-
-def test_a_table_has_an_end() -> None:
-    many = {f"m{number}": number for number in range(150)}
-    compared = report.compare_metrics([column("candidate", **many)], {}, reference=-1)
-    assert len(compared.table.splitlines()) == 2 + report.MOST_ROWS + 2
-    assert compared.table.endswith(" |\n\n… and 50 more metrics.")
-    params = report.compare_params([column("a", seed=1), column("candidate", **many)])
-    assert params.table.endswith(" |\n\n… and 51 more params.")
-    most = {key: many[key] for key in list(many)[: report.MOST_ROWS]}
-    compared = report.compare_metrics([column("candidate", **most)], {}, reference=-1)
-    assert len(compared.table.splitlines()) == 2 + report.MOST_ROWS
-
-
-def test_cells_have_a_longest_text() -> None:
-    long = [column("c" * 61, m="v" * 61), column("d" * 60, m="w" * 60)]
-    assert rows(report.compare_metrics(long, {}).table) == [
-        ["metric", f"{'c' * 59}…", "d" * 60, "change"],
-        ["---", "---:", "---:", "---:"],
-        ["m", f"{'v' * 59}…", "w" * 60, ""],
-    ]
-
-
-# The verdict.
-
-
-@pytest.mark.parametrize(
-    ("compared", "reference", "told"),
-    [
-        (Comparison(), "main", "No metrics were found."),
-        (Comparison(total=1, missing=True), "main", "**The candidate has no metrics.**"),
-        (Comparison(total=1), "", "1 metric, and nothing to compare with yet."),
-        (Comparison(total=3, better=2, worse=1, changed=3), "production v1.0.0",
-         "**▲ 2 better ▼ 1 worse** of 3 metrics, compared with production v1.0.0."),
-        (Comparison(total=3, worse=1, changed=1), "main", "**▼ 1 worse** of 3 metrics, compared with main."),
-        (Comparison(total=2, changed=2), "main", "**2 of 2 metrics changed**, compared with main."),
-        (Comparison(total=2), "main", "2 metrics, none of them changed, compared with main."),
-        (Comparison(total=2, alone=True), "main", "2 metrics; main has none to compare with."),
-    ],
-)  # fmt: skip
-def test_verdict(compared: Comparison, reference: str, told: str) -> None:
-    assert report.verdict(Facts("t", reference=reference), compared) == told
 
 
 # The whole.
@@ -173,8 +43,8 @@ def test_everything_in_order() -> None:
             run_url="https://server/o/r/actions/runs/1",
             notes=("one | thing",),
         ),
-        report.compare_metrics([column("main", r2=1), column("candidate", r2=2)], {}),
-        report.compare_params([column("main", x=1), column("candidate", x=2)]),
+        comparison.compare_metrics([column("main", r2=1), column("candidate", r2=2)], unknown),
+        comparison.compare_params([column("main", x=1), column("candidate", x=2)]),
         (Picture("Curve", "abc.png"),),
         Body("Gate: ok\n"),
         "<!-- mark -->",
@@ -212,7 +82,7 @@ def test_everything_in_order() -> None:
     ],
 )
 def test_the_heading_and_the_summary(facts: Facts, heading: str, summary: str) -> None:
-    assert report.heading(facts) == heading
+    assert report.heading(facts, Comparison()) == heading
     assert report.summary(facts, Comparison()) == summary
 
 
@@ -259,8 +129,8 @@ def made_of(body: str | Body = "", *, pictures: int = 0) -> Report:
     """A report with both tables."""
     return Report(
         Facts("T", commit="0123456789ab"),
-        report.compare_metrics([column("main", r2=1), column("candidate", r2=2)], {}),
-        report.compare_params([column("main", x=1), column("candidate", x=2)]),
+        comparison.compare_metrics([column("main", r2=1), column("candidate", r2=2)], unknown),
+        comparison.compare_params([column("main", x=1), column("candidate", x=2)]),
         [Picture("p", "p.png")] * pictures,
         Body(body) if isinstance(body, str) else body,
         "last",

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from model_gitops.core.report import page
+from model_gitops.core.report import comparison, page
+from model_gitops.core.report.comparison import Column, Comparison
 from model_gitops.core.report.images import Body
-from model_gitops.core.report.page import Comparison, Facts
+from model_gitops.core.report.page import Facts
 from model_gitops.core.report.promotion import Opening
 from model_gitops.errors import InputError
 
@@ -70,18 +71,20 @@ def test_the_report_starts_with_it() -> None:
 
 
 def test_the_metrics_own_verdict_comes_after_it() -> None:
-    compared = page.compare_metrics(
+    compared = comparison.compare_metrics(
         [
-            page.Column("dev", {("m.json", "r2"): 1}),
-            page.Column("candidate", {("m.json", "r2"): 2}),
+            Column("dev", {("m.json", "r2"): 1}),
+            Column("candidate", {("m.json", "r2"): 2}),
         ],
-        {("m.json", "r2"): "higher"},
+        lambda _: "higher",
     )
     facts = Facts("Promotion", reference="dev")
     text, _ = page.Report(facts, compared, Comparison(), opening=WHOLE.text()).write(None)
     order(text, "never deployed", "**▲ 1 better** of 1 metric, compared with dev.", "### Metrics")
     text, _ = page.Report(facts, compared, Comparison()).write(None)
-    assert text.startswith("## Promotion\n\n**▲ 1 better** of 1 metric, compared with dev.\n")
+    assert text.startswith(
+        "## Promotion — ▲ 1 better\n\n**▲ 1 better** of 1 metric, compared with dev.\n"
+    )
 
 
 def test_without_a_change_of_the_rules_the_gate_comes_first() -> None:

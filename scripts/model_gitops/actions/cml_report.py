@@ -7,7 +7,7 @@ import hashlib
 import re
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
@@ -17,29 +17,32 @@ from model_gitops.adapters import baseline as baselines
 from model_gitops.adapters import (
     body_images,
     cml,
-    dvc_report,
+    compared_project,
     event_checkout,
     git,
     paths,
     report_branch,
 )
-from model_gitops.adapters import plots as plot_pictures
+from model_gitops.adapters.compared_project import Compared
 from model_gitops.adapters.publisher import NotAllowed, Publisher
 from model_gitops.core.report import comment
 from model_gitops.core.report import page as reports
-from model_gitops.core.report.page import Column, Comparison, Facts
+from model_gitops.core.report.comparison import Comparison
+from model_gitops.core.report.page import Facts
 from model_gitops.core.report.pictures import Picture
 from model_gitops.core.report.promotion import Opening
 from model_gitops.errors import ExternalError, InputError, RaceError
 from model_gitops.events import Checkout
-from model_gitops.options import flag, lines, option, secret
+from model_gitops.options import Config, flag, lines, option, secret
 
 OUTPUTS = ("operation", "url", "report")
 
+CONFIG = "promotion.yaml"
 LARGEST_BODY = 4 * 1024 * 1024
 
 
 def command(
+    config: Config = CONFIG,
     base: Annotated[
         str,
         option(
@@ -182,6 +185,7 @@ def command(
         image=image,
         promote_image=promote_image,
     ).checked()
+    place = _config(config)
     text, text_folder = _read_body(body)
     title = " ".join(title.split())[:120] or reports.DEFAULT_TITLE
     file = _report_file(title)
@@ -193,15 +197,20 @@ def command(
         writer.look()
     context = writer.told()
 
-    given = bool(base or metrics or params)
+    given = bool(base or metrics or params) or config not in ("", CONFIG)
     alone = bool(body) and not given and _is_alone(context, repository)
     if not (alone or base or wanted.id):
         event_checkout.require_its_own(context, repository)
     with runner.group("Compare the model"):
-        baseline = baselines.Baseline() if alone else baselines.find(repository, context, base)
-        place = assets if plots else None
-        asked = (lines(metrics), lines(params))
-        found = _nothing_found() if alone else _read_project(baseline, *asked, place)
+        baseline = (
+            baselines.Baseline() if alone else baselines.find(repository, context, base, place)
+        )
+        asked = (lines(metrics), lines(params), assets if plots else None)
+        found = (
+            _nothing_found()
+            if alone
+            else compared_project.read(repository, place.parent, baseline, *asked)
+        )
     shown = body_images.collect(text, text_folder, assets)
     pictures = [*found.pictures, *shown.pictures]
     link, unseen = _publish_pictures(context, token, assets, pictures)
@@ -209,6 +218,7 @@ def command(
         facts=_facts(
             *(title, repository, context, baseline),
             replace(found, problems=[*found.problems, *shown.problems]),
+            opening.verdict,
         ),
         metrics=found.metrics,
         params=found.params,
@@ -270,20 +280,17 @@ def _is_alone(context: runner.Context, repository: git.Git) -> bool:
     )
 
 
-@dataclass(frozen=True)
-class _Found:
-    """What the project holds, compared."""
-
-    metrics: Comparison
-    params: Comparison
-    pictures: Sequence[Picture]
-    problems: Sequence[str]
-    compared: bool = True
-
-
-def _nothing_found() -> _Found:
+def _nothing_found() -> Compared:
     runner.say("there is no DVC project here: the report is the body alone")
-    return _Found(Comparison(), Comparison(), (), (), compared=False)
+    return Compared(Comparison(), Comparison(), (), (), compared=False)
+
+
+def _config(config: str) -> Path:
+    """Return where promotion.yaml is: the project is its folder. Raises InputError for another name."""
+    place = Path(config or CONFIG)
+    if config not in ("", CONFIG) and not paths.is_file(place):
+        raise InputError.of("config", config, "no such file", fix="config: proj/promotion.yaml")
+    return place
 
 
 def _read_body(body: str) -> tuple[str, Path]:
@@ -322,47 +329,8 @@ def _has_project(top: Path) -> bool:
     """Whether DVC or promotion.yaml is in the working directory, or above it in the checkout."""
     here, top = Path.cwd().resolve(), top.resolve()
     folders = [folder for folder in (here, *here.parents) if folder.is_relative_to(top)]
-    names = (".dvc", "dvc.yaml", "dvc.lock", baselines.CONFIG.name)
+    names = (".dvc", "dvc.yaml", "dvc.lock", CONFIG)
     return any((folder / name).exists() for folder in folders for name in names)
-
-
-def _read_project(
-    baseline: baselines.Baseline, metrics: Sequence[str], params: Sequence[str], assets: Path | None
-) -> _Found:
-    """Read and compare what DVC knows; draw the plots into `assets`, if given."""
-    names = baseline.names
-    problems = list(baseline.problems)
-    pictures: Sequence[Picture] = ()
-    with dvc_report.open_project(Path.cwd()) as opened:
-        values = opened.metrics(names, _inside("metrics", metrics))
-        changes = opened.params(names, _inside("params", params))
-        if assets:
-            shown = {dvc_report.WORKSPACE: "candidate"}
-            if commit := baseline.base_commit or baseline.incumbent_commit:
-                shown[commit] = names[commit]
-            pictures, missing = plot_pictures.draw(
-                opened.plots(shown), assets, candidate=shown[dvc_report.WORKSPACE]
-            )
-            problems += missing
-    problems += [*values.problems, *changes.problems]
-    gate = baseline.promotion.gate if baseline.promotion else ()
-    compared = reports.compare_metrics(
-        [Column(name, values.of[one]) for one, name in names.items()],
-        {(rule.file, rule.key): rule.better for rule in gate},
-        reference=-2 if len(names) > 1 else -1,
-    )
-    changed = reports.compare_params([Column(name, changes.of[one]) for one, name in names.items()])
-    for problem in problems:
-        runner.say(problem)
-    return _Found(compared, changed, pictures, list(dict.fromkeys(problems)))
-
-
-def _inside(name: str, files: Sequence[str]) -> list[Path]:
-    top = Path.cwd().resolve()
-    for file in files:
-        if not paths.is_inside(top / file, top):
-            raise InputError.of(name, file, "the file must be inside the project")
-    return [top / file for file in files]
 
 
 def _publish_pictures(
@@ -398,7 +366,8 @@ def _facts(
     repository: git.Git,
     context: runner.Context,
     baseline: baselines.Baseline,
-    found: _Found,
+    found: Compared,
+    gate: str,
 ) -> Facts:
     if not found.compared and context.subject.source.checkout is Checkout.ANOTHER:
         # The checkout is the default branch's: not what the body is about, and nor is this run.
@@ -418,4 +387,5 @@ def _facts(
         run_url=context.run_url if has_run else "",
         notes=found.problems,
         compared=found.compared,
+        gate=gate,
     )

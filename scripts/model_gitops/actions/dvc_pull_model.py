@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -54,10 +55,11 @@ def command(
     repository = git.open_repository(folder)
     top = repository.directory.resolve()
     inner = folder.resolve().relative_to(top).as_posix()
+    inner = "" if inner == "." else inner
     name, wanted = _split(model, revision)
-    commit = _commit(repository, wanted) if wanted else None
+    commit = _commit(repository, wanted, inner) if wanted else None
     files = project_files.at(repository, commit)
-    artifact = artifacts.find(name, files, folder="" if inner == "." else inner)
+    artifact = artifacts.find(name, files, folder=inner)
     place = top / artifact.path
     if not paths.is_inside(place.parent, top):
         raise InputError.of(
@@ -120,16 +122,20 @@ def _split(model: str, revision: str) -> tuple[str, str]:
     return parsed.model, model
 
 
-def _commit(repository: git.Git, revision: str) -> str:
+def _commit(repository: git.Git, revision: str, folder: str) -> str:
     """Return the commit of a Git revision, a version or a stage.
 
-    Raises InputError, and RefusedError for what somebody took back.
+    A plain name is that of the model in `folder`, else of the top, as it is for `model`. Raises InputError, and
+    RefusedError for what somebody took back.
     """
     parsed = tags.parse(revision.replace(":", "="))
     if parsed and not parsed.counter and parsed.action in ("register", "assign"):
         repository.refresh_tags()
         registry = tags.Registry.read(repository.tags())
-        found = gto_revision.current(registry, parsed.model, revision)
+        if (full := artifacts.full_name(parsed.model, folder)) in registry.models:
+            parsed = replace(parsed, model=full)
+        entry = f"@{parsed.version}" if parsed.action == "register" else f"#{parsed.stage}"
+        found = gto_revision.current(registry, parsed.model, parsed.model + entry)
         if parsed.action == "register":
             have = ", ".join(v.version for v in registry.versions(parsed.model)[-20:])
             what = "versions"

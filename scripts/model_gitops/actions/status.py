@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 from model_gitops import runner
-from model_gitops.adapters import promotion_file
+from model_gitops.adapters import git, promotion_file
 from model_gitops.adapters.tracing import places
 from model_gitops.adapters.tracing.gatherer import Gatherer
 from model_gitops.core.flow.promotion import Environment
@@ -69,7 +69,7 @@ def command(
     ] = False,
 ) -> None:
     """Ask overlays, tags, registry and pull requests, and show them in one view."""
-    promotion = promotion_file.read_promotion(Path(config))
+    promotion = promotion_file.read_promotion(Path(config), git.open_repository(Path.cwd()))
     names = ", ".join(one.name for one in promotion.environments)
     if environment and environment not in [one.name for one in promotion.environments]:
         raise InputError.of(

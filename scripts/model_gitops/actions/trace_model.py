@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from model_gitops import runner
-from model_gitops.adapters import promotion_file
+from model_gitops.adapters import git, promotion_file
 from model_gitops.adapters.tracing import places
 from model_gitops.adapters.tracing.gatherer import Gatherer
 from model_gitops.core.gto import revision
@@ -72,7 +72,7 @@ def command(
     ] = False,
 ) -> None:
     """Walk the chain from the subject to the data, and end with exit code 3 where a link is broken."""
-    promotion = promotion_file.read_promotion(Path(config))
+    promotion = promotion_file.read_promotion(Path(config), git.open_repository(Path.cwd()))
     if not subject:
         names = ", ".join(one.name for one in promotion.environments)
         raise InputError.of(
@@ -120,7 +120,8 @@ def _trace(gatherer: Gatherer, subject: str) -> Trace:
     promotion = gatherer.promotion
     for environment in promotion.environments:
         # A stage is what the tags say of an environment: the overlay is asked whether it agrees.
-        if subject in (environment.name, f"{promotion.model}#{environment.name}"):
+        stages = [f"{name}#{environment.name}" for name in (promotion.model, promotion.name)]
+        if subject in (environment.name, *stages):
             return gatherer.environment(environment)
     found = revision.find(gatherer.repository.registry, promotion.model, subject)
     if found and found.model == promotion.model:

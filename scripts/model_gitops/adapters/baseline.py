@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model_gitops import runner
-from model_gitops.adapters import git, promotion_file
+from model_gitops.adapters import git, paths, promotion_file
 from model_gitops.adapters.dvc_report import WORKSPACE
 from model_gitops.core.flow.promotion import Promotion
 from model_gitops.core.gto import revision, tags
 from model_gitops.core.gto.places import branch_name
 from model_gitops.errors import ExternalError, InputError
-
-CONFIG = Path("promotion.yaml")
 
 
 @dataclass(frozen=True)
@@ -48,15 +46,19 @@ class Baseline:
         return self.incumbent or (self.base if self.base_commit else "")
 
 
-def find(repository: git.Git, context: runner.Context, base: str) -> Baseline:
-    """Find the base and the incumbent. Raises InputError for a base that was given and is not there."""
+def find(repository: git.Git, context: runner.Context, base: str, config: Path) -> Baseline:
+    """Find the base and the incumbent, by the promotion.yaml `config`, where there is one.
+
+    Raises InputError for a base that was given and is not there.
+    """
     problems: list[str] = []
     promotion = None
-    if CONFIG.is_file():
+    if paths.is_file(config):
         try:
-            promotion = promotion_file.read_promotion(CONFIG)
+            promotion = _judging(repository, context, config, problems)
         except InputError as error:
-            problems.append(f"{CONFIG} can't be used: {error.message}")
+            fix = f" ({error.fix})" if error.fix else ""
+            problems.append(f"{config} can't be used: {error.message}{fix}")
             runner.warning(problems[-1])
     try:
         repository.refresh_tags()
@@ -115,6 +117,20 @@ def find(repository: git.Git, context: runner.Context, base: str) -> Baseline:
         incumbent.commit,
         problems,
     )
+
+
+def _judging(
+    repository: git.Git, context: runner.Context, config: Path, problems: list[str]
+) -> Promotion:
+    """Return the rules of a pull request's base, else the checkout's own. Raises InputError."""
+    try:
+        return promotion_file.read_rules(
+            config, repository, base=context.base_ref, is_change=context.subject.is_change
+        ).promotion
+    except ExternalError as error:
+        problems.append(f"The change's own {config} says what is better: {error.message}.")
+        runner.warning(problems[-1])
+        return promotion_file.read_promotion(config, repository)
 
 
 def _default_base(repository: git.Git, context: runner.Context, promotion: Promotion | None) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
 
 from model_gitops.core.flow import metrics
-from model_gitops.core.report.page import Place
+from model_gitops.core.report.comparison import Place
 from model_gitops.errors import InputError
 
 WORKSPACE = "workspace"
@@ -18,26 +19,45 @@ WORKSPACE = "workspace"
 
 @dataclass
 class Values:
-    """Metrics or params: revision → place → value, and why some could not be read."""
+    """Metrics or params: revision → place → value, and why some could not be read.
+
+    `unread` are the files of a revision that are there and could not be read.
+    """
 
     of: dict[str, dict[Place, Any]] = field(default_factory=dict)
+    unread: dict[str, set[str]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
 
 class Project:
-    """The DVC project of a folder. Use as the context manager `open_project`."""
+    """The DVC project that `folder` is in. Use as the context manager `open_project`.
 
-    def __init__(self, repo: Any) -> None:
+    Files are named from `folder`. Where the project is larger, what is outside of `folder` is another
+    model's, and is left out unless it is asked for.
+    """
+
+    def __init__(self, repo: Any, folder: Path) -> None:
         self._repo = repo
+        self._folder = folder
 
     @property
     def root(self) -> Path:
         """The project's top folder."""
         return Path(self._repo.root_dir)
 
-    def metrics(self, revisions: Mapping[str, str], files: Sequence[Path] = ()) -> Values:
-        """Read the metrics of `revisions` (WORKSPACE or a full hash → its name), of `files` or all."""
-        return self._read(self._repo.metrics, revisions, files)
+    def metrics(
+        self,
+        revisions: Mapping[str, str],
+        files: Sequence[Path] = (),
+        *,
+        content: Callable[[str, Path], str | None],
+    ) -> Values:
+        """Read the metrics of `revisions` (WORKSPACE or a full hash → its name), of `files` or all.
+
+        `content` returns the text of a file at a revision, None where it is not in Git: DVC leaves out
+        what is in lists, and what is null.
+        """
+        return self._read(self._repo.metrics, revisions, files, content)
 
     def params(self, revisions: Mapping[str, str], files: Sequence[Path] = ()) -> Values:
         """Read the params of `revisions`, of `files` or all."""
@@ -52,11 +72,40 @@ class Project:
         from dvc.render.match import match_defs_renderers
 
         data = self._repo.plots.show(revs=list(names))
+        for content in data.values():
+            found = content.get("definitions", {})
+            found["data"] = self._own_plots(found.get("data") or {})
         # The first revision that has a plot gives its properties: the candidate's own come first.
         named = {names[revision]: data[revision] for revision in names if revision in data}
         return list(match_defs_renderers(named, templates_dir=self._repo.plots.templates_dir))
 
-    def _read(self, what: Any, revisions: Mapping[str, str], files: Sequence[Path]) -> Values:
+    def _own_plots(self, definitions: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the plots of the folder's own files: by the dvc.yaml that defines them, else their own.
+
+        DVC's shape: file of the definitions (empty: outputs of stages) → `data` → plot.
+        """
+        own = {file: plots for file, plots in definitions.items() if file and self._is_own(file)}
+        if outputs := definitions.get(""):
+            plots = {
+                path: one for path, one in (outputs.get("data") or {}).items() if self._is_own(path)
+            }
+            own[""] = {**outputs, "data": plots}
+        return own
+
+    def _is_own(self, path: str) -> bool:
+        return not self._name(path).startswith("../")
+
+    def _name(self, path: str) -> str:
+        """Return how a file is called from the folder, of a path from the working directory."""
+        return PurePath(os.path.relpath(Path.cwd() / path, self._folder)).as_posix()
+
+    def _read(
+        self,
+        what: Any,
+        revisions: Mapping[str, str],
+        files: Sequence[Path],
+        content_of: Callable[[str, Path], str | None] = lambda _, __: None,
+    ) -> Values:
         found = what.show(
             targets=[str(file) for file in files] or None,
             revs=[revision for revision in revisions if revision != WORKSPACE],
@@ -65,18 +114,27 @@ class Project:
         values = Values()
         for revision, called in revisions.items():
             result = found.get(revision, {})
-            values.of[revision] = {}
+            values.of[revision], values.unread[revision] = {}, set()
             if error := result.get("error"):
                 values.problems.append(_problem("the project", called, error))
             for file, content in (result.get("data") or {}).items():
-                name = PurePath(file).as_posix()
+                name = self._name(file)
+                if not files and not self._is_own(file):
+                    continue
                 if error := content.get("error"):
                     values.problems.append(_problem(name, called, error))
+                    values.unread[revision].add(name)
                     continue
                 try:
-                    flat = metrics.flatten(content.get("data"))
+                    text = content_of(revision, Path.cwd() / file)
+                    flat = (
+                        metrics.flatten(content.get("data"))
+                        if text is None
+                        else metrics.load(text, source=name)
+                    )
                 except InputError as refused:
                     values.problems.append(_problem(name, called, refused))
+                    values.unread[revision].add(name)
                     continue
                 values.of[revision].update({(name, key): value for key, value in flat.items()})
         return values
@@ -100,7 +158,7 @@ def open_project(folder: Path) -> Iterator[Project]:
             f"DVC can't open the project in {str(folder)!r}: {error}", fix="dvc doctor"
         ) from error
     try:
-        yield Project(repo)
+        yield Project(repo, folder.resolve())
     except DvcException as error:
         raise InputError(f"DVC can't read the project: {error}", fix="dvc status") from error
     finally:

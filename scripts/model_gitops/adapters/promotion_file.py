@@ -1,9 +1,14 @@
-"""promotion.yaml, read and checked: of the checkout, or of the branch that judges a change."""
+"""promotion.yaml, read and checked: of the checkout, or of the branch that judges a change.
+
+Its paths start in its own folder, and its model is that of the dvc.yaml beside it.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import posixpath
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -13,7 +18,7 @@ from model_gitops import runner
 from model_gitops.adapters import paths
 from model_gitops.adapters.git import Git
 from model_gitops.core import document
-from model_gitops.core.flow import promotion, rules
+from model_gitops.core.flow import promotion, rules, spelling
 from model_gitops.errors import ExternalError, InputError
 
 
@@ -21,17 +26,22 @@ from model_gitops.errors import ExternalError, InputError
 class Rules:
     """The rules that judge a change, and what the change does to them once it is merged.
 
-    `commit` is the base's commit that they were read at; empty for the checkout's own file.
+    `commit` is the base's commit that they were read at; empty for the checkout's own file. `own_model`
+    is the model that the change's own file names, empty where that file can't be used.
     """
 
     promotion: promotion.Promotion
     commit: str = ""
     changes: tuple[rules.Change, ...] = ()
+    own_model: str = ""
 
 
-def read_promotion(path: Path) -> promotion.Promotion:
+def read_promotion(path: Path, repository: Git) -> promotion.Promotion:
     """Read and check the promotion.yaml at `path`. Raises InputError."""
-    return _checked(_load(path), path.name)
+    folder = _folder(path, repository)
+    data = _load(path)
+    _refuse_paths_from_the_top(path, data, _from_the_top(repository, "", data, folder), folder)
+    return _checked(data, path.name, folder)
 
 
 def read_rules(path: Path, repository: Git, *, base: str, is_change: bool) -> Rules:
@@ -41,9 +51,11 @@ def read_rules(path: Path, repository: Git, *, base: str, is_change: bool) -> Ru
     on the server, else at the base of the event's pull request. Raises InputError, and ExternalError
     where a pull request's base can't be had.
     """
-    own = _load(path)
-    judging = _checked(own, path.name)
+    own, folder = _load(path), _folder(path, repository)
+    judging = _checked(own, path.name, folder)
+    wrong = _from_the_top(repository, "", own, folder)
     if not is_change:
+        _refuse_paths_from_the_top(path, own, wrong, folder)
         return Rules(judging)
     commit = _base_commit(repository, base)
     name = _in_repository(path, repository)
@@ -53,13 +65,23 @@ def read_rules(path: Path, repository: Git, *, base: str, is_change: bool) -> Ru
             if name
             else f"{path} is no file of the repository: it judges the change as it is"
         )
+        _refuse_paths_from_the_top(path, own, wrong, folder)
         return Rules(judging)
     text = repository.file_at(commit, name)
     if text is None:
         runner.notice(f"{base} has no {name} yet: this change's own one judges it")
+        _refuse_paths_from_the_top(path, own, wrong, folder)
         return Rules(judging, "", rules.changes({}, own))
-    known = document.load_yaml(text, source=f"{name} of {base}")
-    return Rules(_checked(known, f"{name} of {base}"), commit, rules.changes(known, own))
+    source = f"{name} of {base}"
+    known = document.load_yaml(text, source=source)
+    document.validate(known, promotion_schema(), source=source)
+    meant = known
+    if old := _from_the_top(repository, commit, known, folder):
+        # So the change that writes them rightly can be merged.
+        _refuse_paths_from_the_top(path, own, wrong, folder)
+        runner.notice(f"{source} has paths from the repository's top: {', '.join(old)}")
+        meant = spelling.rewritten(known, old)
+    return Rules(_checked(meant, source, folder), commit, rules.changes(known, own), judging.model)
 
 
 def read_previous(path: Path, repository: Git, before: str) -> promotion.Promotion | None:
@@ -79,8 +101,44 @@ def read_previous(path: Path, repository: Git, before: str) -> promotion.Promoti
     text = repository.file_at(commit, name) if name else None
     if text is None:
         return None
-    source = f"{name} of {commit[:12]}"
-    return _checked(document.load_yaml(text, source=source), source)
+    source, folder = f"{name} of {commit[:12]}", _folder(path, repository)
+    known = document.load_yaml(text, source=source)
+    document.validate(known, promotion_schema(), source=source)
+    old = _from_the_top(repository, commit, known, folder)
+    return _checked(spelling.rewritten(known, old) if old else known, source, folder)
+
+
+def _folder(path: Path, repository: Git) -> str:
+    """Return the folder of `path` from the top, POSIX; empty for the top, and outside of it."""
+    folder = posixpath.dirname(_in_repository(path, repository))
+    return "" if folder == "." else folder
+
+
+def _from_the_top(repository: Git, commit: str, data: Any, folder: str) -> dict[str, str]:
+    """Return the paths that name the folder of promotion.yaml once more: as written → as meant.
+
+    They were written where the paths started at the repository's top. In a folder that has one of its
+    own name inside they may be right. `commit` is empty for the checkout.
+    """
+    inner = f"{folder}/{folder}"
+    if not folder or (repository.directory / inner).exists():
+        return {}
+    if commit and repository.run("ls-tree", "--full-tree", commit, "--", inner):
+        return {}
+    return spelling.from_the_top(data, folder)
+
+
+def _refuse_paths_from_the_top(
+    path: Path, data: Any, wrong: Mapping[str, str], folder: str
+) -> None:
+    """Raise InputError for paths that were written from the repository's top."""
+    if wrong:
+        raise InputError.of(
+            "config",
+            str(path),
+            f"paths in it start in its own folder, {folder}, and there is no {folder}/{folder}",
+            fix=f"in {path.name} write {spelling.told((new, old) for old, new in wrong.items())}",
+        )
 
 
 def _base_commit(repository: Git, base: str) -> str:
@@ -130,9 +188,9 @@ def _load(path: Path) -> Any:
     return document.load_yaml(text, source=path.name)
 
 
-def _checked(data: Any, source: str) -> promotion.Promotion:
+def _checked(data: Any, source: str, folder: str) -> promotion.Promotion:
     document.validate(data, promotion_schema(), source=source)
-    return promotion.parse(data, source=source)
+    return promotion.parse(data, source=source, folder=folder)
 
 
 def promotion_schema() -> Any:

@@ -75,14 +75,14 @@ def test_a_promotion_opens_with_what_other_jobs_found(flow: Flow) -> None:
     assert flow.run(plots="false", **promotion)["operation"] == "created"
     (body,) = flow.comments()
     order = [
-        "## Model report: diabetes → dev\n\n#### ⚠️ This change rewrites promotion.yaml",
+        "## Model report: diabetes → dev — the gate passes, ▲ 1 better ▼ 1 worse\n\n#### ⚠️ This change rewrites promotion.yaml",
         "| `image` | `a` | `b` |",
         "✅ The gate of dev lets this model pass",
         "| ✅ | r2 |",
         "The project's own checks and tests failed",
         "What dev runs can not be said",
         "It is a rehearsal, and is never deployed",
-        "▲",
+        "**▲ 1 better ▼ 1 worse** of 3 metrics",
         "### Metrics",
     ]
     places = [body.find(one) for one in order]

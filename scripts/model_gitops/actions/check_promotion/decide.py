@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from model_gitops import runner
+from model_gitops.actions.check_promotion import branches
 from model_gitops.adapters import (
     event_checkout,
     git,
+    named_model,
     project_files,
     promotion_file,
     registry_client,
@@ -48,19 +51,29 @@ def run(
     found = promotion_file.read_rules(
         Path(config), repository, base=asked.base, is_change=asked.is_change
     )
-    promotion = found.promotion
-    target = promotion.target(asked.base, head)
+    target = found.promotion.target(asked.base, head)
+    here = repository.commit_of("HEAD")
+    promotion = named_model.settled(repository, found, here)
 
-    model_hash = _model_hash(repository, promotion.model)
+    model_hash = _model_hash(repository, promotion.model, here, asked.before)
+    before = promotion.before(target)
+    said = ""
+    if asked.is_new:
+        model_hash, said = "", branches.nothing_deployed(promotion, target)
+        runner.notice(said)
+    elif asked.stage is _Stage.PROPOSED:
+        branches.require_mergeable(repository, promotion, target, found.commit, here)
+    elif before:
+        branches.warn_of_a_squash(repository, promotion, target, here)
     promoted = None
-    for commit in asked.before:
+    for commit in () if asked.is_new else asked.before:
         _hold_to_the_rules_before(
             _Overlays(promotion, repository, deploy_branch, token, ssh_key, known_hosts),
             promotion_file.read_previous(Path(config), repository, commit),
             target,
             model_hash,
         )
-    if (before := promotion.before(target)) and model_hash:
+    if before and model_hash:
         overlays = _Overlays(promotion, repository, deploy_branch, token, ssh_key, known_hosts)
         promoted = (
             _proposed(overlays, before, model_hash)
@@ -76,26 +89,30 @@ def run(
             "environment": target.name,
             "stage": target.name,
             "model": promotion.model,
+            "overlay-entry": promotion.name,
             "image": promotion.image,
             "deploy-repository": promotion.deploy_repository,
             "deploy-path": target.overlay,
             "deploy-mode": target.deploy,
             "incumbent": incumbent,
             "has-model": _boolean(model_hash != ""),
+            "new-branch": _boolean(asked.is_new),
             "model-hash": model_hash,
             "promote-image": promoted.image if promoted else "",
             "promote-version": promoted.version if promoted else "",
             "promote-fingerprint": promoted.fingerprint if promoted else "",
             "promote-sha256": promoted.sha256 if promoted else "",
             "push-candidates": _boolean(promotion.push_candidates),
-            "assign-stage": _boolean(is_early or asked.stage is _Stage.MERGED),
+            "assign-stage": _boolean(
+                is_early or (asked.stage is _Stage.MERGED and not asked.is_new)
+            ),
             "rules-changed": _boolean(found.changes != ()),
             "rules": rules.table(found.changes),
         }
     )
     runner.write_summary(
         f"### {promotion.model}: {code(head or asked.stage.value)} → {target.name}\n\n"
-        f"This hop is allowed. {target.name} runs {incumbent or 'no version yet'} now.\n"
+        f"{said or 'This hop is allowed'}. {target.name} runs {incumbent or 'no version yet'} now.\n"
         + (
             f"\nIt takes over what {before.name} runs: {code(promoted.image)}\n"
             if promoted and before
@@ -245,18 +262,28 @@ def _proposed(overlays: _Overlays, before: Environment, model_hash: str) -> hop.
     return promoted
 
 
-def _model_hash(repository: git.Git, model: str) -> str:
-    """Return the hash of the model that HEAD has; empty in a repository that has none yet.
+def _model_hash(repository: git.Git, model: str, commit: str | None, before: Sequence[str]) -> str:
+    """Return the hash of the model that `commit` has; empty where nobody has trained it yet.
 
-    Raises InputError where DVC's files name the model and no hash of it.
+    Raises InputError where a merge loses the model that the branch had `before`, where Git keeps it in
+    DVC's place, or where DVC's files say of it what can't be.
     """
-    commit = repository.commit_of("HEAD")
     if commit is None:
         return ""
     files = project_files.at(repository, commit)
-    if not any(path.endswith((".dvc", "dvc.lock")) for path in files):
+    path = artifacts.awaited(model, files)
+    if path and not repository.contents_at(commit, path) and not _had(repository, model, before):
+        runner.notice(f"no dvc.lock and no .dvc file has a hash of {model}: there is no model yet")
         return ""
     return artifacts.find(model, files).hash
+
+
+def _had(repository: git.Git, model: str, commits: Sequence[str]) -> bool:
+    """Whether one of the commits has the model."""
+    found = (repository.find_commit(one) for one in commits if one.strip("0"))
+    return any(
+        one and not artifacts.awaited(model, project_files.at(repository, one)) for one in found
+    )
 
 
 def _incumbent(repository: git.Git, model: str, stage: str) -> str:
@@ -293,7 +320,8 @@ class _Hop:
     """Which change into which branch is asked about.
 
     `head` is the branch that it comes from, `owner:branch` for a fork's, and empty for a push;
-    `before` are commits whose rules `base` had before the change was there.
+    `before` are commits whose rules `base` had before the change was there. `is_new` says that the push
+    made the branch.
     """
 
     base: str
@@ -301,6 +329,7 @@ class _Hop:
     stage: _Stage
     is_change: bool
     before: tuple[str, ...] = ()
+    is_new: bool = False
 
 
 def _hop(context: runner.Context, repository: git.Git, base_ref: str, head_ref: str) -> _Hop:
@@ -311,7 +340,7 @@ def _hop(context: runner.Context, repository: git.Git, base_ref: str, head_ref: 
     if base_ref:
         # The event's commit and what came before it may be of another change.
         stage = _Stage.PROPOSED if head else _Stage.MERGED
-        return _Hop(base_ref, head, stage, head != "", () if head else (context.before,))
+        return _pushed_or_proposed(context, base_ref, head, stage)
     base = event_checkout.base_of(context, repository)
     if not base:
         raise InputError.of(
@@ -328,7 +357,14 @@ def _hop(context: runner.Context, repository: git.Git, base_ref: str, head_ref: 
     if subject.source.kind is Kind.QUEUED and not head_ref:
         return _Hop(base, "", _Stage.QUEUED, is_change=True)
     stage = _Stage.PROPOSED if head else _Stage.MERGED
-    return _Hop(base, head, stage, head != "", () if head else (context.before,))
+    return _pushed_or_proposed(context, base, head, stage)
+
+
+def _pushed_or_proposed(context: runner.Context, base: str, head: str, stage: _Stage) -> _Hop:
+    if head:
+        return _Hop(base, head, stage, is_change=True)
+    is_new = context.new_branch == base
+    return _Hop(base, "", stage, is_change=False, before=(context.before,), is_new=is_new)
 
 
 def _boolean(value: bool) -> str:

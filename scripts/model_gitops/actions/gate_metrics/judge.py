@@ -7,7 +7,14 @@ from pathlib import Path
 
 from model_gitops import runner
 from model_gitops.adapters import champion as champions
-from model_gitops.adapters import dvc_remote, event_checkout, git, project_files, promotion_file
+from model_gitops.adapters import (
+    dvc_remote,
+    event_checkout,
+    git,
+    named_model,
+    project_files,
+    promotion_file,
+)
 from model_gitops.adapters.champion import Champion
 from model_gitops.adapters.metrics_files import MetricsFiles
 from model_gitops.core.dvc import artifacts
@@ -43,11 +50,10 @@ def run(
         base=event_checkout.base_of(context, repository),
         is_change=context.subject.is_change,
     )
-    promotion = found.promotion
     repository.refresh_tags()
+    proposed = _commit(repository, found.promotion.model, candidate or "HEAD", "candidate")
+    promotion = named_model.settled(repository, found, proposed)
     model = promotion.model
-
-    proposed = _commit(repository, model, candidate or "HEAD", "candidate")
     against: Champion | None
     if baseline:
         against = Champion(baseline, _commit(repository, model, baseline, "baseline"))

@@ -97,7 +97,7 @@ class Overlays:
         tip = repository.fetch(self.branch, depth=DEEPER[0])
         file = repository.read_kustomization(tip, folder)
         entries = kustomization.read(file.text, source=file.path)
-        entry = pick(entries, promotion.model, promotion.image, source=file.path)
+        entry = pick(entries, promotion.name, promotion.image, source=file.path)
         overruled = kustomization.overruling(entries, entry) or kustomization.forestalling(
             entries, entry
         )

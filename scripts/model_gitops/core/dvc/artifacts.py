@@ -72,7 +72,7 @@ def find(model: str, files: Mapping[str, str], *, folder: str = "") -> Artifact:
     """
     project = Project(files)
     declared = list(_declared(project))
-    wanted = (_full_name(model, folder), model)
+    wanted = (full_name(model, folder), model)
     named = next((one for name in wanted for one in declared if one.name == name), None)
     if named is not None:
         if named.problem:
@@ -114,6 +114,23 @@ def _fix_for(entry: Tracked, source: str) -> str:
 def names(files: Mapping[str, str]) -> list[str]:
     """Return the names of all artifacts, as GTO calls them, sorted."""
     return sorted(one.name for one in _declared(Project(files)))
+
+
+def awaited(model: str, files: Mapping[str, str]) -> str:
+    """Return the path of the artifact `model` where DVC tracks nothing of it; else an empty string.
+
+    So it is before the first training. Where something is wrong with the path, `find` says it.
+    """
+    project = Project(files)
+    found = next((one for one in _declared(project) if one.name == model), None)
+    if found is None:
+        return "" if any(path.endswith((".dvc", "dvc.lock")) for path in files) else model
+    path = found.path
+    if found.problem or "://" in path:
+        return ""
+    while path and not _tracked(path, project):
+        path = posixpath.dirname(path)
+    return "" if path else found.path
 
 
 def _declared(project: Project) -> Iterator[_Declared]:
@@ -199,7 +216,7 @@ def _not_found(model: str, path: str, declared: list[_Declared], project: Projec
     )
 
 
-def _full_name(model: str, folder: str) -> str:
+def full_name(model: str, folder: str) -> str:
     """Return GTO's name: `name` in `folder` is `folder:name`; `a/dvc.yaml:name` is `a:name`."""
     where, colon, name = model.rpartition(":")
     if colon:

@@ -68,7 +68,7 @@ def format_number(value: Any) -> str:
     """Write a metric for a person: five significant digits, `–` for nothing."""
     if value is None:
         return "–"
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not is_number(value):
         return str(value)
     if isinstance(value, float):
         return f"{value:.5g}"
@@ -76,9 +76,14 @@ def format_number(value: Any) -> str:
     return str(value) if value.bit_length() < 1024 else f"an integer of {value.bit_length()} bits"
 
 
+def is_number(value: Any) -> bool:
+    """Whether a value is written as a number: NaN and the infinities are, a boolean is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def number(value: Any) -> float | None:
     """Return a metric's value as a finite number, or None."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not is_number(value):
         return None
     try:
         found = float(value)

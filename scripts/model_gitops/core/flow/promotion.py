@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from model_gitops.core.flow import metrics
+from model_gitops.core.flow import directions, metrics, spelling
+from model_gitops.core.flow.directions import Better
 from model_gitops.core.gto import tags
 from model_gitops.core.image.signature import Signer, is_public_key
 from model_gitops.errors import InputError, RefusedError
@@ -43,7 +45,8 @@ class Rule:
     `tolerance` is absolute, in the metric's own unit; `is_relative`: a share of the champion's value
     (0.02 for `2%`). `minimum` and `maximum` bound the candidate even where nothing runs yet.
     `measured`: both numbers come from one test set, by compare-models. `significant`: the whole
-    95 % interval of the difference must be within the tolerance.
+    95 % interval of the difference must be within the tolerance. `file` is a path from the
+    repository's top, `written` the one that promotion.yaml has, which starts in its own folder.
     """
 
     file: str
@@ -55,11 +58,12 @@ class Rule:
     is_relative: bool = False
     measured: bool = False
     significant: bool = False
+    written: str = field(default="", compare=False)
 
     @property
     def metric(self) -> str:
         """The metric as promotion.yaml names it, `file:key`."""
-        return f"{self.file}:{self.key}"
+        return f"{self.written or self.file}:{self.key}"
 
     def tolerated(self, champion: float) -> float:
         """Return how much worse than `champion` is accepted, in the metric's own unit."""
@@ -70,7 +74,7 @@ class Rule:
 class Comparison:
     """What compare-models is told: the file of the predictions, and the column of its slices.
 
-    Empty strings for none. A pickle is code, and is loaded only where `allow_pickle` says so.
+    Empty strings for none; the file's path is from the repository's top. A pickle is code, and is loaded only where `allow_pickle` says so.
     """
 
     predictions: str = ""
@@ -80,7 +84,12 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Promotion:
-    """The whole of promotion.yaml. `environments` are in the order of promotion."""
+    """The whole of promotion.yaml. `environments` are in the order of promotion.
+
+    `folder` is where promotion.yaml is, from the repository's top; empty for the top itself. `model` is
+    GTO's name, `folder:name` in a subfolder. `metrics` says of more metrics than the gate has which
+    direction is better.
+    """
 
     model: str
     image: str
@@ -94,6 +103,23 @@ class Promotion:
     compare: Comparison = field(default_factory=Comparison)
     # Who must have signed what a later environment takes over; None: nobody.
     signatures: Signer | None = None
+    folder: str = ""
+    metrics: Mapping[str, Better | None] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The model's name without its folder: what an overlay calls its image."""
+        return self.model.rpartition(":")[2]
+
+    def better(self, file: str, key: str) -> Better | None:
+        """Return which direction of a metric is better, None where nobody can say.
+
+        `file` is a path from the top. The gate's rules count first, then `metrics:`, then the name.
+        """
+        for rule in self.gate:
+            if (rule.file, rule.key) == (file, key):
+                return rule.better
+        return directions.of(file, key, self.metrics)
 
     def of_branch(self, branch: str) -> Environment | None:
         """Return the environment that `branch` stands for, or None."""
@@ -143,12 +169,12 @@ def _shown(name: str) -> str:
     return name if name.isascii() else ascii(name)
 
 
-def parse(document: object, *, source: str = "promotion.yaml") -> Promotion:
-    """Build a Promotion from the parsed and schema-checked YAML `document`.
+def parse(document: object, *, source: str = "promotion.yaml", folder: str = "") -> Promotion:
+    """Build a Promotion from the parsed and schema-checked YAML `document` of `folder`.
 
     Raises InputError, naming `source`, for what the schema can't say: two environments with one
-    name, branch or overlay, an overlay that is not each environment's own, or a model name that GTO
-    would refuse.
+    name, branch or overlay, an overlay that is not each environment's own, a path out of the
+    repository, or a model name that GTO would refuse.
     """
     data: Any = document
     _refuse_control_characters({**data, "signatures": _without_key(data)}, source)
@@ -171,30 +197,59 @@ def parse(document: object, *, source: str = "promotion.yaml") -> Promotion:
                 f"{source}: two environments have the same {what}: {', '.join(map(repr, seen))}",
                 fix=f"give each environment a {what} of its own",
             )
-    if not tags.is_model_name(data["model"]):
-        raise InputError.of(
-            f"model (in {source})",
-            data["model"],
-            "it is no name that GTO accepts",
-            fix="use letters, numbers, '-', '_' and '/', with a letter or number at both ends",
-        )
     compare = data.get("compare", {})
+    predictions = compare.get("predictions", "")
     return Promotion(
-        model=data["model"],
+        model=_model(data["model"], folder, source),
         image=data["image"],
         environments=environments,
         deploy_repository=deploy.get("repository", ""),
         stage_on=data.get("stage-on", "merge"),
-        gate=tuple(_rule(one, source) for one in data.get("gate", [])),
+        gate=tuple(_rule(one, source, folder) for one in data.get("gate", [])),
         allow_new_metrics=data.get("new-metrics") == "allow",
         push_candidates=data.get("push-candidates", True),
         compare=Comparison(
-            predictions=compare.get("predictions", ""),
+            predictions=spelling.from_top(predictions, folder, f"compare.predictions (in {source})")
+            if predictions
+            else "",
             slices=compare.get("slices", ""),
             allow_pickle=compare.get("allow-pickle", False),
         ),
         signatures=_signer(data["signatures"], source) if "signatures" in data else None,
+        folder=folder,
+        metrics={
+            _metric(name, folder, source): None if better == "neither" else better
+            for name, better in data.get("metrics", {}).items()
+        },
     )
+
+
+def _model(name: str, folder: str, source: str) -> str:
+    """Return GTO's name of the model. Raises InputError for one that GTO does not take."""
+    full = spelling.model_name(name, folder)
+    if tags.is_model_name(full) and ".." not in full.partition(":")[0].split("/"):
+        return full
+    if tags.is_model_name(name) and ":" not in name:
+        raise InputError.of(
+            f"model (in {source})",
+            name,
+            f"GTO would call it {full}, and takes no folder of that name",
+            fix="rename the folder of promotion.yaml: letters, numbers, '.', '-', '_' and '/'",
+        )
+    raise InputError.of(
+        f"model (in {source})",
+        name,
+        "it is no name that GTO accepts",
+        fix="use letters, numbers, '-', '_' and '/', with a letter or number at both ends",
+    )
+
+
+def _metric(name: str, folder: str, source: str) -> str:
+    """Return a name under `metrics:`, its file's path from the top; a plain name stays."""
+    file, colon, key = name.partition(":")
+    if not colon:
+        return name
+    return f"{spelling.from_top(file, folder, f'metrics (in {source})')}:{key}"
 
 
 def _without_key(data: Any) -> Any:
@@ -256,9 +311,9 @@ def _refuse_control_characters(node: Any, source: str) -> None:
             _refuse_control_characters(one, source)
 
 
-def _rule(entry: Any, source: str) -> Rule:
-    file, _, key = entry["metric"].partition(":")
-    file = posixpath.normpath(file)  # as DVC writes it
+def _rule(entry: Any, source: str, folder: str) -> Rule:
+    written, _, key = entry["metric"].partition(":")
+    file = spelling.from_top(written, folder, f"metric (in {source})")
     limits = {name: entry[name] for name in ("minimum", "maximum") if name in entry}
     text = str(entry.get("tolerance", 0))
     is_relative = text.endswith("%")
@@ -282,6 +337,7 @@ def _rule(entry: Any, source: str) -> Rule:
         )
     return Rule(
         file=file,
+        written=posixpath.normpath(written),  # as DVC writes it
         key=key,
         better=entry["better"],
         tolerance=float(limits["tolerance"]),

@@ -9,13 +9,14 @@ from model_gitops.errors import RefusedError
 def find(registry: Registry, model: str, revision: str) -> Version | None:
     """Return the version of `model` that `revision` names, or None where it is of another form.
 
-    `v1.2.3` is a version of `model`; the longer forms name their own model.
+    `v1.2.3` is a version of `model`; the longer forms name their own model. A model in a folder may be
+    called without it: `name` is `folder:name` where that is `model`.
     """
     name, separator, rest = revision.rpartition("#")
-    if separator and (held := registry.stage(name, rest)):
+    if separator and (held := registry.stage(_full(name, model), rest)):
         return held
     name, separator, rest = revision.rpartition("@")
-    return registry.version(name if separator else model, rest)
+    return registry.version(_full(name, model) if separator else model, rest)
 
 
 def current(registry: Registry, model: str, revision: str) -> Version | None:
@@ -26,7 +27,7 @@ def current(registry: Registry, model: str, revision: str) -> Version | None:
     """
     for separator in "#@":
         name, _, rest = revision.rpartition(separator)
-        name = name if name or separator == "#" else model
+        name = _full(name, model) if name or separator == "#" else model
         version, stage = ("", rest) if separator == "#" else (rest, "")
         if taken := registry.taken_back(name, version=version, stage=stage):
             what = f"the version {rest}" if version else f"the stage {rest}"
@@ -36,3 +37,7 @@ def current(registry: Registry, model: str, revision: str) -> Version | None:
                 f" git push --delete origin '{taken.tag}'",
             )
     return find(registry, model, revision)
+
+
+def _full(name: str, model: str) -> str:
+    return model if name == model.rpartition(":")[2] else name

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
-from model_gitops.core.flow import metrics
 from model_gitops.core.markdown import JOINER, code, escape
 from model_gitops.core.report.comment import MARK
+from model_gitops.core.report.comparison import Comparison, headline, verdict
 from model_gitops.core.report.images import Body
 from model_gitops.core.report.pictures import Picture
 
@@ -20,37 +20,9 @@ COMMENT_LIMIT = 65_536 - 512
 # A step's summary may hold 1 MiB, and other steps of the job have summaries of their own.
 SUMMARY_LIMIT = 1024 * 1024 - 64 * 1024
 
-MOST_ROWS = 100
 MOST_OPEN_PLOTS = 4
 
-Better = Literal["higher", "lower"]
 Unit = Literal["characters", "bytes"]
-# A value's place: the file (POSIX, relative to the project) and the dotted key in it.
-Place = tuple[str, str]
-
-
-@dataclass(frozen=True)
-class Column:
-    """The values of one revision, under the name that the table's head shows."""
-
-    name: str
-    values: Mapping[Place, Any]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A table, and how many of its values are better, worse, and changed at all.
-
-    `missing` says that the candidate has no value, and others do; `alone` that only it has one.
-    """
-
-    table: str = ""
-    total: int = 0
-    better: int = 0
-    worse: int = 0
-    changed: int = 0
-    missing: bool = False
-    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,7 +37,8 @@ class Section:
 class Facts:
     """What the head and the foot of a report tell of the change. Empty where it is not known.
 
-    `compared` is False for a report that is only somebody's Markdown, of no model's checkout.
+    `gate` is the gate's verdict in some words. `compared` is False for a report that is only somebody's
+    Markdown, of no model's checkout.
     """
 
     title: str
@@ -79,108 +52,24 @@ class Facts:
     run_url: str = ""
     notes: Sequence[str] = field(default=())
     compared: bool = True
+    gate: str = ""
 
 
-def compare_metrics(
-    columns: Sequence[Column],
-    directions: Mapping[Place, Better],
-    *,
-    reference: int = -2,
-) -> Comparison:
-    """Compare the last column, the candidate, with `columns[reference]`; show all columns.
-
-    ▲ is a change to the better, ▼ to the worse; a metric whose direction is not known has neither.
-    """
-    candidate, against = columns[-1].values, columns[reference].values
-    places = _places(columns)
-    rows, better, worse, changed = [], 0, 0, 0
-    for place in places:
-        old, new = metrics.number(against.get(place)), metrics.number(candidate.get(place))
-        change = ""
-        if old is not None and new is not None:
-            moved = new - old
-            sign = metrics.direction(moved, directions.get(place))
-            better, worse = better + (sign == "▲"), worse + (sign == "▼")
-            changed += moved != 0
-            change = f"{moved:+.5g} {sign}".strip() if moved else "="
-        elif place in candidate and place not in against and against:
-            change = "new"
-        elif place not in candidate and candidate:
-            change = "gone"
-        values = [_value(column.values, place) for column in columns]
-        rows.append([_name(place, places), *values, change])
-    head = ["metric", *(column.name for column in columns), "change"]
-    table = _table(head, rows, "metrics") if rows else ""
-    return Comparison(
-        *(table, len(rows), better, worse, changed),
-        missing=bool(rows) and not candidate,
-        alone=not against,
-    )
-
-
-def compare_params(columns: Sequence[Column]) -> Comparison:
-    """Show the params whose value in the last column, the candidate, is not that of all others."""
-    candidate = columns[-1].values
-    if not candidate:
-        return Comparison()
-    every = _places(columns)
-    places = [
-        place
-        for place in every
-        if any(
-            column.values.get(place) != candidate.get(place)
-            or (place in column.values) != (place in candidate)
-            for column in columns[:-1]
-            if column.values
-        )
-    ]
-    rows = [
-        [_name(place, every), *(_value(column.values, place) for column in columns)]
-        for place in places
-    ]
-    table = _table(["param", *(column.name for column in columns)], rows, "params") if rows else ""
-    return Comparison(table, len(every), changed=len(rows))
-
-
-def verdict(facts: Facts, compared: Comparison) -> str:
-    """Return one line for a reader in a hurry: how many metrics are better and worse than what."""
-    if not compared.total:
-        return "No metrics were found."
-    if compared.missing:
-        return "**The candidate has no metrics.**"
-    count = f"{compared.total} metric{'s' if compared.total != 1 else ''}"
-    if not facts.reference:
-        return f"{count}, and nothing to compare with yet."
-    against = escape(facts.reference)
-    if compared.alone:
-        return f"{count}; {against} has none to compare with."
-    told = [
-        text
-        for number, text in (
-            (compared.better, f"▲ {compared.better} better"),
-            (compared.worse, f"▼ {compared.worse} worse"),
-        )
-        if number
-    ]
-    if told:
-        return f"**{' '.join(told)}** of {count}, compared with {against}."
-    if compared.changed:
-        return f"**{compared.changed} of {count} changed**, compared with {against}."
-    return f"{count}, none of them changed, compared with {against}."
-
-
-def heading(facts: Facts) -> str:
-    """Return the report's heading."""
+def heading(facts: Facts, compared: Comparison) -> str:
+    """Return the report's heading: what it is of, and the verdict in some words."""
     subject = escape(facts.model) if facts.model else ""
     if subject and facts.environment:
         subject = f"{subject} → {escape(facts.environment)}"
     title = escape(facts.title)
-    return f"## {title}: {subject}" if subject else f"## {title}"
+    counts = headline(compared) if facts.compared and facts.reference else ""
+    said = ", ".join(part for part in (facts.gate, counts) if part)
+    whole = f"## {title}: {subject}" if subject else f"## {title}"
+    return f"{whole} — {said}" if said else whole
 
 
 def summary(facts: Facts, compared: Comparison) -> str:
     """Return the verdict on the metrics, and what could not be compared; empty for nothing to say."""
-    lines = [verdict(facts, compared)] if facts.compared else []
+    lines = [verdict(compared, facts.reference)] if facts.compared else []
     if facts.notes:
         lines += ["", *(f"> {escape(note, longest=600)}  " for note in facts.notes)]
     return "\n".join(lines).strip("\n")
@@ -330,7 +219,7 @@ class Report:
         `link` gives a picture's address; without it, `notice` says why pictures can't be shown.
         """
 
-        top, sections = [heading(self.facts)], body_sections(self.opening)
+        top, sections = [heading(self.facts, self.metrics)], body_sections(self.opening)
         # That a promotion has no metrics is for its gate to say.
         counts = self.facts.compared and (self.metrics.total > 0 or not sections)
         said = summary(replace(self.facts, compared=counts), self.metrics)
@@ -368,33 +257,3 @@ def _size(text: str, unit: str) -> int:
     return len(text.encode("utf-8" if unit == "bytes" else "utf-16-le", "replace")) // (
         1 if unit == "bytes" else 2
     )
-
-
-def _places(columns: Sequence[Column]) -> list[Place]:
-    """Return every place once: the candidate's in their order, then those that only others have."""
-    return list(dict.fromkeys(place for column in reversed(columns) for place in column.values))
-
-
-def _name(place: Place, places: Sequence[Place]) -> str:
-    """Name a value by its key, and by its file too where there is more than one."""
-    several = len({file for file, _ in places}) > 1
-    file, key = place
-    return escape(f"{file}:{key}" if several else key or file)
-
-
-def _value(values: Mapping[Place, Any], place: Place) -> str:
-    if place not in values:
-        return "–"
-    value = values[place]
-    return "null" if value is None else escape(metrics.format_number(value), longest=60)
-
-
-def _table(titles: Sequence[str], rows: Sequence[Sequence[str]], what: str) -> str:
-    lines = [
-        f"| {' | '.join(escape(title, longest=60) for title in titles)} |",
-        f"|---{'|---:' * (len(titles) - 1)}|",
-        *(f"| {' | '.join(row)} |" for row in rows[:MOST_ROWS]),
-    ]
-    if len(rows) > MOST_ROWS:
-        lines += ["", f"… and {len(rows) - MOST_ROWS} more {what}."]
-    return "\n".join(lines)

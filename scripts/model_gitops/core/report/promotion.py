@@ -53,6 +53,13 @@ class Opening:
             )
         return self
 
+    @property
+    def verdict(self) -> str:
+        """The gate's verdict in some words; empty where it was not asked."""
+        if self.gate == "failure":
+            return "the gate refuses" if self.gate_table else "the gate could not judge"
+        return "the gate passes" if self.gate == "success" else ""
+
     def text(self) -> str:
         """Return the opening as Markdown; an empty string where no environment is named."""
         if not self.environment:

@@ -1,0 +1,88 @@
+"""What a change does to the branches: one that is new, and histories that were torn by a squash."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from model_gitops import runner
+from model_gitops.adapters import git, merges
+from model_gitops.core.flow import squash
+from model_gitops.core.flow.promotion import Environment, Promotion
+from model_gitops.errors import ExternalError, RefusedError
+
+
+def nothing_deployed(promotion: Promotion, target: Environment) -> str:
+    """Say why the first push of a branch deploys nothing, and what comes next."""
+    before = promotion.before(target)
+    source = before.branch if before else "a branch of your own"
+    return (
+        f"the push that creates an environment's branch deploys nothing, as nobody judged what"
+        f" {target.branch} starts from. What is deployed to {target.name} first is the next pull request"
+        f" from {source} into {target.branch} that is merged"
+    )
+
+
+def require_mergeable(
+    repository: git.Git, promotion: Promotion, target: Environment, base: str, head: str | None
+) -> None:
+    """Refuse a pull request that a squash before it keeps from being merged, else warn of that one.
+
+    `base` is the target's commit, empty where nobody knows it, and `head` the change's. Raises
+    RefusedError.
+    """
+    if (
+        not base
+        or not head
+        or (found := _squash(repository, promotion, target, base, head)) is None
+    ):
+        return
+    said, fix = found
+    if merges.conflicts(repository, base, head):
+        raise RefusedError(f"{said}, and so this one has conflicts that nobody made", fix=fix)
+    runner.warning(_warning(said, fix))
+
+
+def warn_of_a_squash(
+    repository: git.Git, promotion: Promotion, target: Environment, commit: str | None
+) -> None:
+    """Warn where `commit` was squashed or rebased onto the target's branch: its content is right."""
+    before = promotion.before(target)
+    source = _tip(repository, before.branch) if before else None
+    if commit and source and (found := _squash(repository, promotion, target, commit, source)):
+        runner.warning(_warning(*found))
+
+
+def _squash(
+    repository: git.Git, promotion: Promotion, target: Environment, commit: str, source: str
+) -> tuple[str, str] | None:
+    """Return what is wrong with the target's `commit` and the fix; None where both can be joined."""
+    before, first = promotion.before(target), promotion.environments[0].branch
+    found = merges.find_squash(repository, commit, source) if before else None
+    if before is None or found is None:
+        return None
+    if before.branch != first and (tip := _tip(repository, first)):
+        # What only the environment between has would be taken from it, too.
+        found = replace(found, own=(*found.own, *merges.own(repository, source, tip)))
+    said = (
+        f"{target.branch} has {found.source[:12]} of {before.branch} as another commit,"
+        f" {found.commit[:12]}: it was merged by a squash or a rebase. A promotion into"
+        f" {target.branch} needs a merge commit"
+    )
+    return said, squash.repair(found, before.branch, target.branch, first)
+
+
+def _warning(said: str, fix: str) -> str:
+    return f"{said}: the next change of the same lines will conflict. To join both: {fix}"
+
+
+def _tip(repository: git.Git, branch: str) -> str | None:
+    """Return the server's tip of `branch`, fetched where it must be; None where it can't be had."""
+    if not repository.has_remote():
+        return None
+    name = f"refs/heads/{branch}"
+    try:
+        tip = repository.remote_refs("origin", name).get(name)
+        return repository.find_commit(tip) if tip else None
+    except ExternalError as error:
+        runner.notice(f"whether {branch} can be merged again is not known: {error.message}")
+        return None

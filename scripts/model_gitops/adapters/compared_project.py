@@ -1,0 +1,90 @@
+"""The DVC project of a folder, compared with its base and its incumbent, for a report."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from model_gitops import runner
+from model_gitops.adapters import dvc_report, git, paths, project_files
+from model_gitops.adapters import plots as plot_pictures
+from model_gitops.adapters.baseline import Baseline
+from model_gitops.core.flow import directions
+from model_gitops.core.flow.promotion import Promotion
+from model_gitops.core.report import comparison
+from model_gitops.core.report.comparison import Column, Comparison, Place
+from model_gitops.core.report.pictures import Picture
+from model_gitops.errors import InputError
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What the project holds, compared. `compared` is False where nobody looked."""
+
+    metrics: Comparison
+    params: Comparison
+    pictures: Sequence[Picture]
+    problems: Sequence[str]
+    compared: bool = True
+
+
+def read(
+    repository: git.Git,
+    folder: Path,
+    baseline: Baseline,
+    metrics: Sequence[str],
+    params: Sequence[str],
+    assets: Path | None,
+) -> Compared:
+    """Read and compare what DVC knows of `folder`; draw the plots into `assets`, if given."""
+    names = baseline.names
+    problems = list(baseline.problems)
+    pictures: Sequence[Picture] = ()
+
+    def content(revision: str, file: Path) -> str | None:
+        path = os.path.relpath(file, repository.directory.resolve())
+        commit = None if revision == dvc_report.WORKSPACE else revision
+        return None if path.startswith("..") else project_files.read_file(repository, path, commit)
+
+    with dvc_report.open_project(folder) as opened:
+        values = opened.metrics(names, _inside("metrics", metrics), content=content)
+        changes = opened.params(names, _inside("params", params))
+        if assets:
+            shown = {dvc_report.WORKSPACE: "candidate"}
+            if commit := baseline.base_commit or baseline.incumbent_commit:
+                shown[commit] = names[commit]
+            pictures, missing = plot_pictures.draw(
+                opened.plots(shown), assets, candidate=shown[dvc_report.WORKSPACE]
+            )
+            problems += missing
+    problems += [*values.problems, *changes.problems]
+    compared = comparison.compare_metrics(
+        [Column(name, values.of[one], values.unread[one]) for one, name in names.items()],
+        lambda place: _better(baseline.promotion, place),
+        reference=-2 if len(names) > 1 else -1,
+    )
+    changed = comparison.compare_params(
+        [Column(name, changes.of[one]) for one, name in names.items()]
+    )
+    for problem in problems:
+        runner.say(problem)
+    return Compared(compared, changed, pictures, list(dict.fromkeys(problems)))
+
+
+def _better(promotion: Promotion | None, place: Place) -> directions.Better | None:
+    """Return which direction of a metric is better, by the rules that judge, else by its name."""
+    file, key = place
+    if promotion is None:
+        return directions.of(file, key, {})
+    return promotion.better(posixpath.normpath(posixpath.join(promotion.folder, file)), key)
+
+
+def _inside(name: str, files: Sequence[str]) -> list[Path]:
+    top = Path.cwd().resolve()
+    for file in files:
+        if not paths.is_inside(top / file, top):
+            raise InputError.of(name, file, "the file must be inside the project")
+    return [top / file for file in files]
