@@ -25,10 +25,11 @@ def settled(repository: Git, rules: Rules, commit: str | None) -> Promotion:
     base's rules name.
     """
     promotion = rules.promotion
-    files = project_files.at(repository, commit) if commit else {}
+    if commit is None:
+        return promotion
+    files = project_files.at(repository, commit)
     there = artifacts.names(files)
-    tracked = any(path.endswith((".dvc", "dvc.lock")) for path in files)
-    if promotion.model in there or not (there or tracked):
+    if promotion.model in there or artifacts.is_empty(files):
         return promotion
     if rules.commit and rules.own_model in there and rules.own_model != promotion.model:
         at_base = artifacts.names(project_files.at(repository, rules.commit))

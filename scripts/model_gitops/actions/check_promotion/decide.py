@@ -271,6 +271,8 @@ def _model_hash(repository: git.Git, model: str, commit: str | None, before: Seq
     if commit is None:
         return ""
     files = project_files.at(repository, commit)
+    if artifacts.is_empty(files):
+        return ""
     path = artifacts.awaited(model, files)
     if path and not repository.contents_at(commit, path) and not _had(repository, model, before):
         runner.notice(f"no dvc.lock and no .dvc file has a hash of {model}: there is no model yet")
@@ -282,7 +284,8 @@ def _had(repository: git.Git, model: str, commits: Sequence[str]) -> bool:
     """Whether one of the commits has the model."""
     found = (repository.find_commit(one) for one in commits if one.strip("0"))
     return any(
-        one and not artifacts.awaited(model, project_files.at(repository, one)) for one in found
+        model in artifacts.names(files) and not artifacts.awaited(model, files)
+        for files in (project_files.at(repository, one) for one in found if one)
     )
 
 

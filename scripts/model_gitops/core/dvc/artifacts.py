@@ -116,6 +116,11 @@ def names(files: Mapping[str, str]) -> list[str]:
     return sorted(one.name for one in _declared(Project(files)))
 
 
+def is_empty(files: Mapping[str, str]) -> bool:
+    """Whether there is no artifact yet, and nothing that DVC tracks."""
+    return not (any(path.endswith((".dvc", "dvc.lock")) for path in files) or names(files))
+
+
 def awaited(model: str, files: Mapping[str, str]) -> str:
     """Return the path of the artifact `model` where DVC tracks nothing of it; else an empty string.
 
@@ -123,11 +128,9 @@ def awaited(model: str, files: Mapping[str, str]) -> str:
     """
     project = Project(files)
     found = next((one for one in _declared(project) if one.name == model), None)
-    if found is None:
-        return "" if any(path.endswith((".dvc", "dvc.lock")) for path in files) else model
-    path = found.path
-    if found.problem or "://" in path:
+    if found is None or found.problem or "://" in found.path:
         return ""
+    path = found.path
     while path and not _tracked(path, project):
         path = posixpath.dirname(path)
     return "" if path else found.path
