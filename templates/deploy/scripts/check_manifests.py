@@ -19,18 +19,44 @@ import yaml
 
 PINNED = re.compile(r".+@sha256:[0-9a-f]{64}")
 NOT_DEPLOYED = re.compile(r".+:not-deployed-yet")
+CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
+# Whose fields called `image` are anybody's: settings, and the schema of another kind.
+NO_CONTAINERS = ("ConfigMap", "Secret", "CustomResourceDefinition")
 
 
 def images(node: Any) -> Iterator[Any]:
-    """Yield the image of every container, wherever a kind keeps its pods."""
-    if isinstance(node, dict):
-        for key, value in node.items():
-            if key in ("containers", "initContainers") and isinstance(value, list):
-                yield from (one.get("image") for one in value if isinstance(one, dict))
-            yield from images(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from images(value)
+    """Yield each image: of every container, wherever a kind keeps it, and of every image volume.
+
+    A field is an image's where it is called `image`, or by a name that ends so (`modelImage`); KServe
+    also takes a model from one (`storageUri: oci://…`). What a workflow fills in itself (`{{…}}`) is not
+    known yet.
+    """
+    waiting = [node]
+    while waiting:
+        now = waiting.pop()
+        if isinstance(now, list):
+            waiting += now[::-1]
+        if not isinstance(now, dict):
+            continue
+        for key, value in now.items():
+            if key in CONTAINERS and isinstance(value, list):
+                yield from (one.get("image") for one in value if is_without_image(one))
+            name = str(key)
+            reference = value.get("reference") if isinstance(value, dict) else value
+            if not isinstance(reference, str) or "{{" in reference:
+                continue
+            if (
+                name == "image"
+                or (name.endswith("Image") and isinstance(value, str))
+                or (name == "storageUri" and reference.startswith("oci://"))
+            ):
+                yield reference
+        waiting += list(now.values())[::-1]
+
+
+def is_without_image(container: Any) -> bool:
+    """Whether an item of `containers` names no image at all."""
+    return isinstance(container, dict) and not container.get("image")
 
 
 def problems(manifest: dict[str, Any], version: str) -> Iterator[tuple[str, str]]:
@@ -46,6 +72,8 @@ def problems(manifest: dict[str, Any], version: str) -> Iterator[tuple[str, str]
         custom = "." in manifest["apiVersion"].rpartition("/")[0]
         text = f"{name}: Kubernetes {version} has no {manifest['apiVersion']} {manifest['kind']}"
         yield ("warning", f"{text}: not validated") if custom else ("error", text)
+    if manifest["kind"] in NO_CONTAINERS:
+        return
     for image in images(manifest):
         if not PINNED.fullmatch(str(image)) and not NOT_DEPLOYED.fullmatch(str(image)):
             yield "error", f"{name}: the image {image!r} has no digest"
