@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Annotated
 
 from model_gitops import runner
-from model_gitops.adapters import dvc, dvc_remote, git, model_files, paths, project_files
+from model_gitops.adapters import (
+    dvc,
+    dvc_remote,
+    git,
+    git_outputs,
+    model_files,
+    paths,
+    project_files,
+)
 from model_gitops.core.dvc import artifacts, checksums
 from model_gitops.core.gto import records, tags
 from model_gitops.core.gto import revision as gto_revision
@@ -74,15 +82,19 @@ def command(
         records.check(expected, subject, artifact.hash, found)
 
     with runner.group(f"Pulling {artifact.path}"):
-        pulled = dvc.pull(
-            artifact,
-            place,
-            root=dvc.project_root(place.parent if paths.is_folder(place.parent) else folder, top),
-            remote=remote,
-            settings=settings,
-            jobs=at_once,
-            accept=accept,
-        )
+        if artifact.cached:
+            pulled = dvc.pull(
+                artifact,
+                place,
+                root=dvc.project_root(place.parent, top),
+                remote=remote,
+                settings=settings,
+                jobs=at_once,
+                accept=accept,
+            )
+        else:
+            head = commit or _commit(repository, "HEAD")
+            pulled = git_outputs.take(repository, head, artifact, place, accept)
         runner.say("pulled" if pulled.changed else "it is there already")
     size = model_files.size_of(place)
     path = Path(os.path.relpath(place, Path.cwd())).as_posix()

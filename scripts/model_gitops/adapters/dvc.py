@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import random
 import re
 import shlex
@@ -109,8 +108,13 @@ def pull(
     """
     if there := model_files.sha256_of(artifact, place):
         accept(f"what is at {artifact.path!r}", there)
+        if artifact.executable:
+            model_files.make_executable(place)
         return Pulled(False, there)
-    with _errors(artifact), _repository(root, remote or artifact.remote, settings) as (repo, name):
+    with (
+        _errors(artifact),
+        _repository(root, remote or artifact.remote, settings, artifact) as (repo, name),
+    ):
         from dvc_data.hashfile.hash_info import HashInfo
 
         modern = artifact.hash_name == "md5"
@@ -122,7 +126,7 @@ def pull(
             pass
         except _CorruptError as error:
             runner.say(f"DVC's cache holds a damaged {error}: pulling it again")
-        _check_remote(repo, name)
+        _check_remote(repo, name, artifact)
         source = repo.cloud.get_remote_odb(name, "pull", hash_name=artifact.hash_name)
 
         fetched: set[str] = set()
@@ -153,10 +157,17 @@ def pull(
                         fix="look whether this runner can reach it, and whether the credentials"
                         " (`remote-config`, or the cloud's own variables) may read there",
                     ) from error
+                if artifact.imported:
+                    raise _imported(artifact) from error
+                push = f"dvc push --remote {name} {shlex.quote(artifact.path)}"
                 raise ExternalError(
-                    f"{where} does not have {artifact.path!r}: no object {error}",
-                    fix=f"where the model was trained: dvc push --remote {name}"
-                    f" {shlex.quote(artifact.path)}",
+                    f"{where} does not have {artifact.path!r}: no object {error}"
+                    + (
+                        "" if artifact.pushed else "; by `push: false` it is left out of every push"
+                    ),
+                    fix=f"where the model was trained: {push}"
+                    if artifact.pushed
+                    else f"take `push: false` of it out of {_definition(artifact)}, then: {push}",
                 ) from error
 
         where = f"the DVC remote {name!r} ({_url(repo, name)})"
@@ -173,6 +184,24 @@ def pull(
                 fix=f"delete object {artifact.hash} in the remote, then, where the model was"
                 f" trained: dvc push --remote {name} {shlex.quote(artifact.path)}",
             ) from error
+
+
+def _imported(artifact: artifacts.Artifact) -> ExternalError:
+    return ExternalError(
+        f"{artifact.path!r} is imported from {_without_password(artifact.imported)!r}, and `dvc push` leaves out what is"
+        " imported: no remote of this project has it",
+        fix=f"in a step before this one: dvc pull {shlex.quote(artifact.source)} (it asks that"
+        " repository). This action then verifies what is there",
+    )
+
+
+def _definition(artifact: artifacts.Artifact) -> str:
+    """Return the file that says how an output is kept."""
+    return (
+        f"{artifact.source.removesuffix('dvc.lock')}dvc.yaml"
+        if artifact.source.endswith("dvc.lock")
+        else artifact.source
+    )
 
 
 def _again(attempt: Callable[[], T]) -> T:
@@ -214,7 +243,7 @@ def _heard() -> Iterator[list[str]]:
 
 @contextmanager
 def _repository(
-    root: Path, remote: str, settings: Mapping[str, str] | None
+    root: Path, remote: str, settings: Mapping[str, str] | None, artifact: artifacts.Artifact
 ) -> Iterator[tuple[Any, str]]:
     """Open the DVC project, and name the remote to use; its package is installed if missing."""
     from dvc.config import Config
@@ -224,6 +253,8 @@ def _repository(
     name = remote or str(config["core"].get("remote") or "")
     known = sorted(config["remote"])
     if not name:
+        if artifact.imported:
+            raise _imported(artifact)
         raise InputError(
             "the DVC project has no default remote, and the input `remote` names none; "
             f"the remotes that there are: {', '.join(known) or 'none'}",
@@ -275,7 +306,7 @@ def _reading_error(source: Any, md5: str) -> str:
         return "" if getattr(reason, "status", 0) == 404 else f"{type(reason).__name__}: {reason}"
 
 
-def _check_remote(repo: Any, name: str) -> None:
+def _check_remote(repo: Any, name: str, artifact: artifacts.Artifact) -> None:
     remote = repo.cloud.get_remote(name)
     if remote.worktree or getattr(remote.fs, "version_aware", False):
         raise InputError.of(
@@ -283,7 +314,8 @@ def _check_remote(repo: Any, name: str) -> None:
             name,
             "it is a cloud-versioned remote (`version_aware` or `worktree`), which has no objects"
             " named by their hash",
-            fix=f"use `dvc pull --remote {name}` for this one",
+            fix=f"in a step before this one: dvc pull --remote {name} {shlex.quote(artifact.path)}."
+            " This action then verifies what is there",
         )
 
 
@@ -314,7 +346,10 @@ def _errors(artifact: artifacts.Artifact) -> Iterator[None]:
 
 def _url(repo: Any, name: str) -> str:
     """Return the remote's URL without a password in it."""
-    url = _resolved_url(repo.config, name)
+    return _without_password(_resolved_url(repo.config, name))
+
+
+def _without_password(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}" if separator else url
@@ -350,9 +385,7 @@ def _place(
         else:
             sha256 = _copy(cache, listed.get(part, artifact.hash), fresh, artifact.hash_name)
         accept(sha256)
-        if place.is_dir() and not place.is_symlink():
-            place.rename(folder / "old")
-        os.replace(fresh, place)  # noqa: PTH105 - one system call, for a file and for a folder
+        model_files.put(fresh, place, folder, executable=artifact.executable)
     return sha256
 
 

@@ -69,7 +69,6 @@ class MetricsFiles:
 
         python_packages.ensure_extra("dvc-pull-model", module="dvc", package="dvc")
         top = self.git.directory
-        folder = next(one for one in (top / file).parents if paths.is_folder(one))
         with (
             runner.group(f"Pulling {file} of {self.commit[:12]}"),
             scratch.folder("model-gitops-metrics-", runner.temporary_folder()) as made,
@@ -78,7 +77,7 @@ class MetricsFiles:
             dvc.pull(
                 artifacts.Artifact.of(kept),
                 place,
-                root=dvc.project_root(folder, top),
+                root=dvc.project_root((top / file).parent, top),
                 remote=self.remote,
                 settings=self.settings,
                 part=part,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 from model_gitops.adapters import paths
@@ -28,6 +29,22 @@ def sha256_of(artifact: artifacts.Artifact, place: Path) -> str:
     if hashes.manifest_hash({path: md5 for path, (md5, _) in found.items()}) != artifact.hash:
         return ""
     return checksums.of_folder({path: sha256 for path, (_, sha256) in found.items()})
+
+
+def put(fresh: Path, place: Path, folder: Path, *, executable: bool) -> None:
+    """Put `fresh` at `place` with one rename; a folder that was there is moved into `folder`."""
+    if executable:
+        make_executable(fresh)
+    if place.is_dir() and not place.is_symlink():
+        place.rename(folder / "old")
+    os.replace(fresh, place)  # noqa: PTH105 - one system call, for a file and for a folder
+
+
+def make_executable(file: Path) -> None:
+    """Let those who may read a file run it, as DVC does for `isexec`."""
+    mode = file.stat().st_mode
+    if (wanted := mode | (mode & 0o444) >> 2) != mode:
+        file.chmod(wanted)
 
 
 def size_of(place: Path) -> int:

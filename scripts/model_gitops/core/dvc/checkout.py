@@ -42,27 +42,47 @@ def as_kept(found: Mapping[str, bytes], tracked: Tracked, more: Mapping[str, str
     A checkout may have had other line endings than Git keeps, and in a folder what DVC tracks: `more`,
     relative path → MD5.
     """
-    unix = {name: _to_unix(data) for name, data in found.items()}
-    variants = [dict(found), unix]
-    if tracked.hash_name != hashes.LEGACY_HASH:
-        variants.append({name: data.replace(b"\n", b"\r\n") for name, data in unix.items()})
-    return [one for files in variants for one in _hashes(files, more)]
+    return [one for files in _kept(found, tracked.hash_name) for one in _hashes(files, more)]
 
 
 def as_checked_out(
     found: Mapping[str, bytes], attributes: Attributes, tracked: Tracked, more: Mapping[str, str]
 ) -> Iterator[str]:
     """Yield the hashes of what checkouts on Unix and on Windows write, by the files' attributes."""
+    is_old = tracked.hash_name == hashes.LEGACY_HASH
+    for files in _checked_out(found, attributes):
+        read = {
+            name: _to_unix(data) if is_old and _is_text(data) else data
+            for name, data in files.items()
+        }
+        yield from _hashes(read, more)
+
+
+def with_hash(
+    found: Mapping[str, bytes], attributes: Attributes, tracked: Tracked
+) -> Mapping[str, bytes] | None:
+    """Return the files as they were when DVC hashed them; None where no checkout writes such ones."""
+    for files in (*_kept(found, tracked.hash_name), *_checked_out(found, attributes)):
+        if tracked.hash in as_kept(files, tracked, {}):
+            return files
+    return None
+
+
+def _kept(found: Mapping[str, bytes], kind: str) -> list[Mapping[str, bytes]]:
+    unix = {name: _to_unix(data) for name, data in found.items()}
+    if kind == hashes.LEGACY_HASH:
+        return [found, unix]
+    return [found, unix, {name: data.replace(b"\n", b"\r\n") for name, data in unix.items()}]
+
+
+def _checked_out(
+    found: Mapping[str, bytes], attributes: Attributes
+) -> Iterator[Mapping[str, bytes]]:
     for is_windows, second_order in product((False, True), (False, True)):
-        files = {
+        yield {
             name: _written(data, attributes.get(name, {}), is_windows, second_order)
             for name, data in found.items()
         }
-        if tracked.hash_name == hashes.LEGACY_HASH:
-            files = {
-                name: _to_unix(data) if _is_text(data) else data for name, data in files.items()
-            }
-        yield from _hashes(files, more)
 
 
 def filters(attributes: Attributes) -> list[str]:
