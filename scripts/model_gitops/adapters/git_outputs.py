@@ -46,6 +46,8 @@ def take(
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(data)
         sha256 = model_files.sha256_of(artifact, fresh)
+        if not sha256:
+            raise _problem(artifact, commit, found)
         accept(f"what Git has of {artifact.path!r} at {commit[:12]}", sha256)
         model_files.put(fresh, place, folder, executable=artifact.executable)
     return Pulled(True, sha256)

@@ -49,13 +49,8 @@ def as_checked_out(
     found: Mapping[str, bytes], attributes: Attributes, tracked: Tracked, more: Mapping[str, str]
 ) -> Iterator[str]:
     """Yield the hashes of what checkouts on Unix and on Windows write, by the files' attributes."""
-    is_old = tracked.hash_name == hashes.LEGACY_HASH
     for files in _checked_out(found, attributes):
-        read = {
-            name: _to_unix(data) if is_old and _is_text(data) else data
-            for name, data in files.items()
-        }
-        yield from _hashes(read, more)
+        yield from _hashes(_read(files, tracked.hash_name), more)
 
 
 def with_hash(
@@ -63,9 +58,16 @@ def with_hash(
 ) -> Mapping[str, bytes] | None:
     """Return the files as they were when DVC hashed them; None where no checkout writes such ones."""
     for files in (*_kept(found, tracked.hash_name), *_checked_out(found, attributes)):
-        if tracked.hash in as_kept(files, tracked, {}):
+        if tracked.hash in _hashes(_read(files, tracked.hash_name), {}):
             return files
     return None
+
+
+def _read(files: Mapping[str, bytes], kind: str) -> Mapping[str, bytes]:
+    """Return what DVC hashes of the files: DVC 2 made the line endings of a text Unix ones."""
+    if kind != hashes.LEGACY_HASH:
+        return files
+    return {name: _to_unix(data) if _is_text(data) else data for name, data in files.items()}
 
 
 def _kept(found: Mapping[str, bytes], kind: str) -> list[Mapping[str, bytes]]:
