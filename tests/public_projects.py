@@ -33,8 +33,7 @@ def dvc(folder: Path, *words: str) -> None:
 class Shape:
     """A project: its files, how its data came into DVC, and one experiment.
 
-    `folder` is where promotion.yaml and the DVC project's own `dvc.yaml` are, `root` where `dvc init`
-    was run. `data` are files; `added` is what is `dvc add`ed, `imported` what is `dvc import`ed.
+    `rules` is where promotion.yaml is, `root` where `dvc init` was run. `data` are files; `added` is what is `dvc add`ed, `imported` what is `dvc import`ed.
     `scores` are the metric before and after the experiment and the change, as the gate shows them,
     `report` rows that the report must have, and `data_of` and `code_of` what the model is made of.
     `era` is the version of DVC that wrote it first.
@@ -52,7 +51,7 @@ class Shape:
     report: tuple[str, ...] = ()
     data_of: tuple[str, ...] = ()
     code_of: tuple[str, ...] = ()
-    folder: str = ""
+    rules: str = "promotion.yaml"
     root: str = ""
     era: int = 3
 
@@ -64,17 +63,8 @@ class Project(Flow):
     jobs: int = 0
 
     @property
-    def config(self) -> str:
-        return "/".join(filter(None, (self.shape.folder, "promotion.yaml")))
-
-    @property
     def image(self) -> str:
         return f"{self.registry}/{self.top.name.lower()}/model"
-
-    @property
-    def here(self) -> Path:
-        """The folder of the developer's checkout that has dvc.yaml."""
-        return self.work.directory / self.shape.folder
 
     def found(self, shape: Shape) -> None:
         """Make the repository: `dvc init`, data, the pipeline, the first training, and push all."""
@@ -94,7 +84,7 @@ class Project(Flow):
         self.write(shape.data)
         if shape.imported:
             self.make_registry(shape.imported)
-        self.write({self.config: json.dumps(self.promotion())})
+        self.write({self.shape.rules: json.dumps(self.promotion())})
         self.train("main")
         if shape.era == 2:
             self.age()
@@ -166,8 +156,7 @@ class Project(Flow):
         """Track what changed, reproduce, push data, and commit and push the rest."""
         for path in self.shape.added:
             dvc((self.work.directory / path).parent, "add", Path(path).name)
-        if (self.here / "dvc.yaml").exists():
-            dvc(self.here, "repro")
+        dvc(self.work.directory / self.shape.root, "repro", "--all-pipelines")
         dvc(self.work.directory / self.shape.root, "push")
         return self.commit(self.work, {}, branch)
 
@@ -210,7 +199,7 @@ class Project(Flow):
         return outputs
 
     def check_promotion(self, job: Path) -> dict[str, str]:
-        return self.well("check-promotion", job, config=self.config, token=READER)
+        return self.well("check-promotion", job, config=self.shape.rules, token=READER)
 
     def deploy(self) -> Path:
         """What deploy.yml does for a push to main; return the job's checkout."""
@@ -248,5 +237,5 @@ class Project(Flow):
     def looked_at(self, action: str, job: Path, **inputs: str) -> Any:
         """Run status or trace-model, which end well; return what they put out as JSON."""
         tokens = {"token": READER, "source_token": READER}
-        found = self.well(action, job, json="true", config=self.config, **tokens, **inputs)
+        found = self.well(action, job, json="true", config=self.shape.rules, **tokens, **inputs)
         return json.loads(found["json"])

@@ -383,3 +383,53 @@ pathlib.Path("reports/best.yaml").write_text(f"ndcg: {1 - 1 / int(text.split()[2
     code_of=("choose.py", "fit.py"),
     experiment={"settings.py": "DEPTH = 5\nclass Train:\n    seed = 1\n"},
 )
+
+_CLF = """\
+stages:
+  train:
+    cmd: python3 ../../lib/train.py
+    deps: [../../data/raw.csv, ../../lib/train.py]
+    params: [depth]
+    outs: [model.bin]
+  evaluate:
+    cmd: python3 ../../lib/evaluate.py
+    deps: [model.bin, ../../lib/evaluate.py]
+    metrics:
+    - metrics.json:
+        cache: false
+artifacts:
+  clf: {path: model.bin, type: model}
+"""
+_TRAIN = """\
+import pathlib, re
+depth = re.search(r"depth: (\\d+)", pathlib.Path("params.yaml").read_text())[1]
+pathlib.Path("model.bin").write_text(f"{pathlib.Path.cwd().name} {depth}\\n")
+"""
+_EVALUATE = """\
+import json, pathlib, re
+depth = int(re.search(r"(\\d+)$", pathlib.Path("model.bin").read_text())[1])
+pathlib.Path("metrics.json").write_text(json.dumps({"f1": 1 - 1 / depth}) + "\\n")
+"""
+MONOREPO = Shape(
+    name="a monorepo",
+    rules="promotion-churn.yaml",
+    model="services/churn:clf",
+    metric="services/churn/metrics.json:f1",
+    scores=("0.66667", "0.8", "+0.13333 ▲"),
+    report=("| services/churn/params.yaml:depth | 3 | 5 |",),
+    data_of=("data/raw.csv",),
+    code_of=("lib/train.py",),
+    files={
+        "lib/train.py": _TRAIN,
+        "lib/evaluate.py": _EVALUATE,
+        "services/churn/dvc.yaml": _CLF,
+        "services/churn/params.yaml": "depth: 3\n",
+        "services/fraud/dvc.yaml": _CLF,
+        "services/fraud/params.yaml": "depth: 9\n",
+        # The root's file of the same name is another's.
+        "metrics.json": '{"f1": 0.99}\n',
+    },
+    data={"data/raw.csv": "a,b\n1,2\n"},
+    added=("data/raw.csv",),
+    experiment={"services/churn/params.yaml": "depth: 5\n"},
+)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from promotion_world import served
 from public_projects import Project, Shape, dvc
-from public_shapes import DVC_2, DVCLIVE, MATRIX, NOTEBOOK, TUTORIAL
+from public_shapes import DVC_2, DVCLIVE, MATRIX, MONOREPO, NOTEBOOK, TUTORIAL
 from world import MODEL, READER, TOKEN, merge
 
 from model_gitops_local import toolchain
@@ -46,7 +46,7 @@ def found(
 
 
 @pytest.mark.parametrize(
-    "shape", [TUTORIAL, DVCLIVE, DVC_2, NOTEBOOK, MATRIX], ids=lambda shape: shape.name
+    "shape", [TUTORIAL, DVCLIVE, DVC_2, NOTEBOOK, MATRIX, MONOREPO], ids=lambda shape: shape.name
 )
 def test_a_model_is_deployed_changed_and_deployed_again(
     found: Callable[[Shape], Project], shape: Shape
@@ -59,7 +59,7 @@ def test_a_model_is_deployed_changed_and_deployed_again(
     assert checked["incumbent"] == "v0.0.1"
     pulled = project.well("dvc-pull-model", job, model=shape.model)
     assert pulled["hash"] == checked["model-hash"]
-    gate = project.well("gate-metrics", job, config=project.config, token=TOKEN)
+    gate = project.well("gate-metrics", job, config=shape.rules, token=TOKEN)
     assert gate["passed"] == "true"
     metric = shape.metric.replace("_", "\\_")
     before, after, change = shape.scores
@@ -67,7 +67,7 @@ def test_a_model_is_deployed_changed_and_deployed_again(
     made = project.well("cml-report", job, token=TOKEN, plots="false", target="commit")
     report = Path(made["report"]).read_text("utf-8")
     key = metric.partition(":")[2]
-    assert f"{key} | {before} | {after} | {change} |" in report
+    assert f"{key} | {before} | {after} | {change.removesuffix(' ▲')}" in report
     assert [row for row in shape.report if row not in report] == []
 
     merge(project, MODEL, "experiment/a", "main", approve=True)
