@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -103,6 +103,12 @@ def opened(git: Git) -> Iterator[Any]:
         yield repo
 
 
+@contextlib.contextmanager
+def in_project(git: Git) -> Iterator[dvc_report.Project]:
+    with contextlib.chdir(git.directory), dvc_report.open_project(git.directory) as ours:
+        yield ours
+
+
 def lock(git: Git) -> Any:
     return document.load_yaml((git.directory / "dvc.lock").read_text("utf-8"), source="dvc.lock")
 
@@ -129,22 +135,33 @@ def test_dvc_fetches_what_gto_took_back_and_we_do_not(
     assert run("dvc-pull-model", project.directory, inputs) == 0  # as the message says
 
 
-def test_odd_metrics_are_read_as_dvc_reads_them(project: Git) -> None:
+def test_odd_metrics_are_read_and_lists_too(project: Git) -> None:
     """Without a pull: DVC reads a file that is in the remote only from there."""
     revision = project.run("rev-parse", "HEAD").strip()
     shutil.rmtree(project.directory / "folder")
-    with dvc_report.open_project(project.directory) as ours:
-        found = ours.metrics({revision: "main"})
-    values = found.of[revision]
-    assert math.isnan(values.pop(("nan.json", "a")))
-    assert values == {
+
+    def of_git(_: str, file: Path) -> str | None:
+        return project_files.read_file(project, file.name, revision)
+
+    def read(content: Callable[[str, Path], str | None]) -> dict[tuple[str, str], Any]:
+        with in_project(project) as ours:
+            found = ours.metrics({revision: "main"}, content=content)
+        assert [one.partition(":")[0] for one in found.problems] == [
+            "bad.json can't be read in main"
+        ]
+        assert math.isnan(found.of[revision].pop(("nan.json", "a")))
+        return found.of[revision]
+
+    dvcs = {
         ("nan.json", "b"): math.inf,
         ("nan.json", "c"): 1,
         ("list.json", "one"): 1,
         ("single.json", ""): 3.5,
         ("folder/kept.json", "r2"): 0.5,
     }
-    assert [one.partition(":")[0] for one in found.problems] == ["bad.json can't be read in main"]
+    assert read(lambda _, __: None) == dvcs
+    lists = {("list.json", "values.0"): 1, ("list.json", "values.1"): 2.5}
+    assert read(of_git) == dvcs | lists
 
 
 def test_a_date_among_the_params_can_be_compared(project: Git) -> None:
@@ -153,7 +170,7 @@ def test_a_date_among_the_params_can_be_compared(project: Git) -> None:
     params.write_text(params.read_text("utf-8").replace("2026-01-02", "2026-01-03"), "utf-8")
     with opened(project) as repo, pytest.raises(TypeError, match="not JSON serializable"):
         json.dumps(repo.params.diff(a_rev=revision))
-    with dvc_report.open_project(project.directory) as ours:
+    with in_project(project) as ours:
         found = ours.params({WORKSPACE: "candidate", revision: "main"})
     assert found.of[WORKSPACE]["days.yaml", "day"] == date(2026, 1, 3)
     assert found.of[revision]["days.yaml", "day"] == date(2026, 1, 2)
