@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Annotated
 
 from model_gitops import runner
@@ -14,6 +13,7 @@ from model_gitops.adapters.deploy_history import Pulls
 from model_gitops.adapters.deploy_manifests import layer_of
 from model_gitops.adapters.deploy_repository import DeployRepository, check_secrets, connected
 from model_gitops.adapters.deploy_store import KustomizationFile
+from model_gitops.adapters.tracing.pull_requests import PullRequests
 from model_gitops.core.deploy import deployment, kustomization, kustomization_edit, manifests
 from model_gitops.core.deploy.guard import Change, overtaken_by
 from model_gitops.core.deploy.kustomization import Image
@@ -261,7 +261,7 @@ def _propose(
         return _Result("superseded", tip, state, open_one.url)
     if state.is_same:
         return _Result("none", state.tip, state)
-    pulls = partial(_merged_pulls, api)
+    pulls = PullRequests(api).merged_with
     if newer := _newer(deploy, base, state, wanted, pulls):
         return _Result("superseded", newer, state)
     wanted = _taking_back(deploy, base, state, wanted, pulls)
@@ -359,14 +359,6 @@ def _taking_back(
             if latest is None or is_ancestor(latest.reached, origin.reached, wanted.source):
                 latest = origin
     return replace(wanted, trailers=with_rollback(wanted.trailers, latest))
-
-
-def _merged_pulls(api: github.GitHub, commit: str) -> list[int]:
-    """Return the numbers of the merged pull requests of the deploy repository that `commit` is in."""
-    try:
-        return [one.number for one in api.pull_requests_of_commit(commit) if one.merged]
-    except github.ApiError:
-        return []  # the guard has more to go by
 
 
 def _pasts(

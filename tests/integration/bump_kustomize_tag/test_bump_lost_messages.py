@@ -7,9 +7,13 @@ from typing import Any
 import pytest
 from bump_step import BOT, DEPLOY, OVERLAY, PROPOSE, SOURCE, A, B, C, Step, Work
 
+from model_gitops.adapters.deploy_repository import opened
 from model_gitops.adapters.git import Git
+from model_gitops.adapters.git_credentials import ANONYMOUS
 from model_gitops.adapters.github import GitHub
-from model_gitops.core.deploy.trailers import origin_of, read_trailers
+from model_gitops.adapters.tracing.pull_requests import PullRequests
+from model_gitops.core.deploy import kustomization
+from model_gitops.core.deploy.trailers import Origin, origin_of, read_trailers
 from model_gitops_local.forge import Forge
 
 # How a server and a person may merge the pull request, and whether its message keeps the trailers.
@@ -56,6 +60,18 @@ def test_however_the_deploy_pull_request_was_merged_a_rerun_of_an_older_one_is_n
     message = merge(forge, deploy, proposed["pull-request"], words)
     origin = origin_of(read_trailers(message))
     assert (origin.commit if origin else "") == (new if keeps else "")
+    # Who reads history hears where it comes from, and that it is on the branch by this very commit.
+    api = PullRequests(GitHub(DEPLOY, BOT, api_url=forge.api_url))
+    with opened(deploy.remote.as_uri(), ANONYMOUS) as history:
+        tip = history.fetch("main")
+        file = history.read_kustomization(tip, OVERLAY)
+        (image, _) = kustomization.read(file.text, source=file.path)
+        found = history.last_change("main", file, image, pulls=api.merged_with)
+        again = history.find_deployment("main", file.path, "diabetes", B, pulls=api.merged_with)
+    assert found is not None
+    assert found == again
+    assert found.origin == Origin(SOURCE, new)
+    assert found.image == image
     # The very deployment before it, one that ended late, and both by push: over the API and without.
     for late in (
         step.run(f"diabetes=:old@{A}", sha=old, **PROPOSE),

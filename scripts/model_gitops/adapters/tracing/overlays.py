@@ -89,7 +89,9 @@ class Overlays:
         """Return the deployment by which an overlay had `digest`; None for none."""
         if one.image.digest == digest and digest in one.trailers.get("image-digest", ()):
             return Change(one.commit, one.image, one.trailers, one.commit)  # it still has
-        return self.repository.find_deployment(self.branch, one.path, one.image.name, digest)
+        return self.repository.find_deployment(
+            self.branch, one.path, one.image.name, digest, pulls=self.pulls.merged_with
+        )
 
     def _read_overlay(self, environment: Environment) -> Deployed:
         promotion, repository = self.promotion, self.repository
@@ -101,7 +103,9 @@ class Overlays:
         overruled = kustomization.overruling(entries, entry) or kustomization.forestalling(
             entries, entry
         )
-        found = repository.last_change(self.branch, file, entry, depths=DEEPER)
+        found = repository.last_change(
+            self.branch, file, entry, depths=DEEPER, pulls=self.pulls.merged_with
+        )
         waiting = self._waiting(file, folder, entry)
         proposed = waiting.get("source-commit")
         if found and proposed and proposed == found.trailers.get("source-commit"):

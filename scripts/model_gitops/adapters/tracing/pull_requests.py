@@ -28,6 +28,15 @@ class PullRequests:
                 return self._with_approvals(self.api, pull)
         return None
 
+    def merged_with(self, commit: str) -> list[int]:
+        """Return the numbers of the merged pull requests that brought `commit`; none where nobody tells."""
+        if self.api is None:
+            return []
+        try:
+            return [one.number for one in self.api.pull_requests_of_commit(commit) if one.merged]
+        except github.ApiError:
+            return []
+
     def _with_approvals(self, api: github.GitHub, pull: github.PullRequest) -> Pull:
         head = pull.head_sha
         approved = approvals(api.reviews(pull.number), author=pull.author, head=head)
