@@ -1,6 +1,7 @@
 """`make demo`: two experiments; the better one reaches production, the worse one is refused.
 
-On the way somebody who may push to the registry plants an image there, and it is deployed nowhere.
+On the way somebody who may push to the registry plants an image there, and it is deployed nowhere. The
+deploy pull request is squash merged, and a change of the code is rolled back.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ BETTER = "experiment/more-epochs"
 WORSE = "experiment/too-few-epochs"
 # What each experiment sets in params.yaml: `train.epochs`.
 EPOCHS = {BETTER: 60, WORSE: 5}
+SLOWER = "experiment/slower"
+REASON = "Answers take too long."
 # The step that builds, in promote.yml and in deploy.yml.
 IMAGE = "Build, smoke-test and push the image"
 
@@ -60,10 +63,13 @@ class Demo:
             self._promote(number, base, environment)
         for pull in self.flow.open_pulls(DEPLOY):
             self.flow.approve(pull, DEPLOY)
-            self.flow.merge(pull, DEPLOY)
-            _say(f"grace approved pull request {pull} of {DEPLOY}, ada merged it")
+            # Nothing of the message is left, as in repositories that keep the title alone.
+            self.flow.merge(pull, DEPLOY, squash=f"Deploy diabetes to production (#{pull})")
+            _say(f"grace approved pull request {pull} of {DEPLOY}, ada squash merged it")
         _say("stages.yml, as each hour: production's stage says what runs now")
         self._expect_success(self.flow.scheduled("stages.yml"))
+        self._expect_in_sync("the squash merge")
+        self._roll_back()
 
         number = self._experiment(WORSE, "a worse one")
         self._refuse(number, WORSE)
@@ -89,8 +95,7 @@ class Demo:
         )
         self.result["answer"] = answer
         (self.folder / "result.json").write_text(json.dumps(self.result, indent=2) + "\n", "utf-8")
-        seconds = time.monotonic() - self.started
-        _say(f"\ndone in {seconds // 60:.0f} min {seconds % 60:.0f} s")
+        _say(f"\n[{clock(time.monotonic() - self.started)}] done")
         _say(f"  reports       {page}")
         _say(f"  repositories  {self.folder / 'git'}")
         _say(f"  result        {self.folder / 'result.json'}, trace.json, status.json")
@@ -112,6 +117,35 @@ class Demo:
         _say(f"experiment.yml, for the push to {branch}")
         self._expect_success(self.flow.pushed(branch, "experiment.yml"))
         return self.flow.open_pull_request(branch, "main", f"Try {branch.partition('/')[2]}")
+
+    def _roll_back(self) -> None:
+        """Deploy a change of the code to dev, and take that deployment back by `git revert`."""
+        self._title(f"A rollback of dev ({SLOWER})")
+
+        def change(folder: Path) -> None:
+            with (folder / "serving" / "uwsgi.ini").open("a", encoding="utf-8") as file:
+                file.write("; a line that makes it slower\n")
+
+        self.flow.commit(SLOWER, change, "Change how the model is served")
+        number = self.flow.open_pull_request(SLOWER, "main", "Change how the model is served")
+        self.flow.approve(number)
+        self.flow.merge(number)
+        _say(f"deploy.yml, for the merge of pull request {number} into main")
+        self._expect_success(self.flow.pushed("main", "deploy.yml"))
+        deployed = self.flow.bare(DEPLOY).run("rev-parse", "main").strip()
+        made = self.flow.revert(deployed, REASON)
+        _say(f"ada reverts {deployed[:12]} in {DEPLOY}: {REASON}")
+        self.result["rolled_back"] = {"deployed": deployed, "by": made, "pull_request": number}
+        self._expect_in_sync("the rollback")
+
+    def _expect_in_sync(self, after: str) -> None:
+        """Ask what runs, and hold that it is what should; the answers are kept."""
+        view = json.loads(self.flow.ask("status", "--json"))
+        self.result.setdefault("views", {})[after] = view
+        rows = [f"{one['name']} {one['version']}" for one in view["environments"]]
+        if not view["in_sync"]:
+            raise ExternalError(f"after {after} status says: {json.dumps(view)}")
+        _say(f"✓ status, after {after}: {', '.join(rows)}")
 
     def _promote(self, number: int, base: str, environment: str, *, planted: bool = False) -> None:
         _say(f"promote.yml, for pull request {number} into {base}")
@@ -223,7 +257,11 @@ class Demo:
         overlay = f"overlays/{name}/kustomization.yaml"
         text = deploy.file_at("main", overlay) or ""
         entry = document.load_yaml(text, source=overlay)["images"][0]
-        commit = deploy.run("log", "-1", "--format=%H", "main", "--", overlay).strip()
+        commits = deploy.run("log", "--format=%H", "main", "--", overlay).split()
+        taken_back = self.result["rolled_back"]
+        commit = next(
+            one for one in commits if one not in (taken_back["deployed"], taken_back["by"])
+        )
         version = tags.Registry.read(model.tags()).stage("diabetes", name)
         if version is None:
             raise ExternalError(f"no version holds the stage {name}")
@@ -237,8 +275,13 @@ class Demo:
         }
 
     def _title(self, text: str) -> None:
-        seconds = time.monotonic() - self.started
-        _say(f"\n[{seconds // 60:02.0f}:{seconds % 60:02.0f}] {text}")
+        _say(f"\n[{clock(time.monotonic() - self.started)}] {text}")
+
+
+def clock(seconds: float) -> str:
+    """Write how long something took as minutes and whole seconds: `09:59`, then `10:00`."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes:02}:{rest:02}"
 
 
 def run(folder: Path, *, keep: bool) -> None:
@@ -253,7 +296,7 @@ def run(folder: Path, *, keep: bool) -> None:
     flow: Flow | None = None
     kept = False
     try:
-        _say("[00:00] Tools, Docker engine, registry, base image")
+        _say(f"[{clock(0)}] Tools, Docker engine, registry, base image")
         here = machine.start(folder / "machine")
         parts = Parts(
             act=here.tools["act"],

@@ -246,12 +246,30 @@ class Flow:
         """Approve a pull request, as another person than the one who opened it."""
         self._repository(repository, "grace").get_pull(number).create_review(event="APPROVE")
 
-    def merge(self, number: int, repository: str = MODEL) -> str:
-        """Merge a pull request as a person does, with a merge commit; return that commit."""
-        done = self._repository(repository).get_pull(number).merge(merge_method="merge")
+    def merge(self, number: int, repository: str = MODEL, *, squash: str = "") -> str:
+        """Merge a pull request as a person does, with a merge commit; return that commit.
+
+        With `squash` it becomes one commit, whose whole message this is.
+        """
+        pull = self._repository(repository).get_pull(number)
+        if squash:
+            done = pull.merge(merge_method="squash", commit_title=squash, commit_message="")
+        else:
+            done = pull.merge(merge_method="merge")
         if not done.merged:
             raise ExternalError(f"pull request {number} of {repository} was not merged")
         return str(done.sha)
+
+    def revert(self, commit: str, reason: str) -> str:
+        """Let a person take a commit of the deploy repository back; return the commit that does."""
+        git = self.clone(DEPLOY, "main", self.root / "new" / "revert")
+        git.run("revert", "--no-edit", commit, env=PERSON)
+        message = git.run("log", "-1", "--format=%B").strip()
+        git.run("commit", "--quiet", "--amend", "-m", f"{message}\n\n{reason}", env=PERSON)
+        git.run("push", "--quiet", "origin", "HEAD:refs/heads/main")
+        made = git.run("rev-parse", "HEAD").strip()
+        shutil.rmtree(git.directory)
+        return made
 
     def open_pulls(self, repository: str) -> list[int]:
         """Return the numbers of the open pull requests."""

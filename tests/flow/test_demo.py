@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from model_gitops_local import toolchain
-from model_gitops_local.demo import WORSE, Demo
+from model_gitops_local.demo import REASON, WORSE, Demo
 from model_gitops_local.flow import DEPLOY, MODEL
 
 ENVIRONMENTS = ("dev", "staging", "production")
@@ -113,8 +113,36 @@ def test_the_status_of_all_environments_is_one_image_in_sync(demo: Demo, result:
         )
         assert one["metrics"]["eval/metrics.json:r2"] == expected["metrics"]["r2"]
         assert one["problems"] == []
+    back = result["rolled_back"]
+    code = git(demo.folder / "git" / "model.git", "rev-parse", "main")[:12]
+    said = f"rolled back from v0.0.1 with the code of {code} by ada: {REASON}"
     waiting = [one["waiting"] for one in status["environments"]]
-    assert waiting == [[f"pull request #4 ({WORSE} → main)"], [], []]
+    assert waiting == [
+        [f"pull request #5 ({WORSE} → main)", f"{said} (commit {back['by'][:12]})"], [], [],
+    ]  # fmt: skip
+
+
+def test_status_stays_right_after_a_squash_merge_and_after_a_rollback(
+    demo: Demo, deploy: Path, result: Any
+) -> None:
+    squashed, rolled_back = result["views"]["the squash merge"], result["views"]["the rollback"]
+    for view in (squashed, rolled_back):
+        assert view["in_sync"] is True
+        versions = [(one["version"], one["stage_version"]) for one in view["environments"]]
+        assert versions == [("v0.0.1", "v0.0.1")] * 3
+    production = squashed["environments"][2]
+    # The commit says nothing, and is one commit: what it deployed is in its pull request.
+    assert git(deploy, "log", "-1", "--format=%B", production["deploy_commit"]) == (
+        "Deploy diabetes to production (#1)"
+    )
+    assert production["source_commit"] == git(demo.folder / "git" / "model.git", "rev-parse", "production")  # fmt: skip
+    # Dev runs what it ran before the change of the code.
+    dev, before = rolled_back["environments"][0], squashed["environments"][0]
+    for key in ("image", "digest", "source_commit", "deploy_commit"):
+        assert dev[key] == before[key], key
+    assert git(deploy, "show", "--format=", "--name-only", result["rolled_back"]["by"]) == (
+        "overlays/dev/kustomization.yaml"
+    )
 
 
 def test_the_lineage_of_production_ends_with_its_data_every_link_verified(
@@ -176,7 +204,7 @@ def test_devs_image_is_built_once_in_the_protected_run(demo: Demo, result: Any) 
     # The workflows' own logs: one that builds shows buildx's command, the others none.
     logs = sorted((demo.folder / "runs").glob("*.log"))
     built = [path.stem for path in logs if "docker buildx build: " in path.read_text("utf-8")]
-    assert built == ["02-promote", "03-deploy"]
+    assert built == ["02-promote", "03-deploy", "09-deploy"]
     # Nor do later environments pull the model.
     pulled = [path.stem for path in logs if "Run Main Pull the" in path.read_text("utf-8")]
     assert not {"05-deploy", "07-deploy"} & set(pulled)
@@ -189,21 +217,22 @@ def test_each_environment_has_the_image_of_the_first_merge(demo: Demo, result: A
         result["environments"][name]["image"].split("@")[0].rpartition(":")[2]
         for name in ENVIRONMENTS
     }
-    # `main` has not moved since, as the worse experiment was refused.
-    assert tags == {git(model, "rev-parse", "main")}
+    # What was merged into `main` since was taken back.
+    assert tags == {git(model, "rev-parse", "main^1")}
 
 
 def test_the_planted_image_is_deployed_nowhere(demo: Demo, result: Any) -> None:
     planted = result["planted"]
     fingerprint_tag, rehearsal, branch = planted["tags"]
     assert (re.sub(r"[0-9a-f]{40}", "…", fingerprint_tag), branch) == ("fp-…", "main")
-    assert rehearsal == git(demo.folder / "git" / "model.git", "rev-parse", "main^2")
+    assert rehearsal == git(demo.folder / "git" / "model.git", "rev-parse", "main^1^2")
     # It is there, with the fingerprint that dev's image has, and all its other labels.
     for tag in planted["tags"]:
         assert digest_of(result["registry"], MODEL, tag) == planted["digest"]
     deploy = demo.folder / "git" / "deploy.git"
     trailers = git(deploy, "log", "--format=%(trailers:key=Image-Fingerprint,valueonly)", "main")
-    assert set(trailers.split()) == {fingerprint_tag.removeprefix("fp-")}
+    ours = git(deploy, "log", "--format=%(trailers:key=Image-Fingerprint,valueonly)", "-1", result["rolled_back"]["deployed"])  # fmt: skip
+    assert set(trailers.split()) - {ours} == {fingerprint_tag.removeprefix("fp-")}
     assert planted["digest"] not in git(deploy, "log", "--all", "--patch", "--format=%B")
     assert planted["digest"] not in {one["digest"] for one in result["images"]}
 
@@ -229,25 +258,17 @@ def test_the_worse_experiment_reached_nothing(demo: Demo, result: Any) -> None:
     assert head not in git(demo.folder / "git" / "deploy.git", "log", "--all", "--format=%B")
 
 
-def test_the_deploy_history_says_where_each_image_came_from(
-    demo: Demo, deploy: Path, result: Any
-) -> None:
+def test_the_deploy_history_says_where_each_image_came_from(demo: Demo, result: Any) -> None:
     for name in ENVIRONMENTS:
         environment = result["environments"][name]
-        trailers = dict(
-            line.split(": ", 1)
-            for line in git(
-                deploy,
-                "log",
-                "-1",
-                "--format=%(trailers:only,unfold)",
-                environment["deploy_commit"],
-            ).splitlines()
-        )
+        # Production's was squash merged: its pull request has what the commit lost.
+        at = "refs/pull/1/head" if name == "production" else environment["deploy_commit"]
+        said = git(demo.folder / "git" / "deploy.git", "log", "-1", "--format=%(trailers:only,unfold)", at)  # fmt: skip
+        trailers = dict(line.split(": ", 1) for line in said.splitlines())
         assert trailers["Model"] == f"diabetes@{environment['version']}"
         assert trailers["Image-Digest"] == environment["digest"]
         assert trailers["Source-Repository"] == MODEL
-        branch = {"dev": "main"}.get(name, name)
+        branch = {"dev": "main^1"}.get(name, name)
         model = demo.folder / "git" / "model.git"
         assert trailers["Source-Commit"] == git(model, "rev-parse", branch)
         assert trailers["Model-Hash"] == result["answer"]["model"]["hash"]
@@ -263,9 +284,8 @@ def test_a_bump_changes_two_lines(deploy: Path, result: Any) -> None:
 
 
 def test_production_changed_by_a_merged_pull_request_only(demo: Demo, deploy: Path) -> None:
-    direct = git(deploy, "log", "--first-parent", "--no-merges", "--format=%H", "--", "overlays")
-    paths = [git(deploy, "show", "--format=", "--name-only", one) for one in direct.split()]
-    assert not any("production" in path for path in paths[:-1])  # the last one is the template
+    subjects = git(deploy, "log", "--format=%s", "--", "overlays/production")
+    assert subjects.splitlines()[:-1] == ["Deploy diabetes to production (#1)"]  # then the template
     repository = demo.flow.forge.state.find(DEPLOY)
     assert repository is not None
     (pull,) = repository.issues
@@ -274,7 +294,7 @@ def test_production_changed_by_a_merged_pull_request_only(demo: Demo, deploy: Pa
     assert pull.author == "acme-deployer[bot]"
 
 
-@pytest.mark.parametrize("number", [1, 2, 3, 4])
+@pytest.mark.parametrize("number", [1, 2, 3, 5])
 def test_each_pull_request_has_one_report_with_pictures_that_show(demo: Demo, number: int) -> None:
     repository = demo.flow.forge.state.find(MODEL)
     assert repository is not None
@@ -282,16 +302,16 @@ def test_each_pull_request_has_one_report_with_pictures_that_show(demo: Demo, nu
     reports = [one for one in comments if "The gate of" in one.body]
     (report,) = reports
     assert report.author == "github-actions[bot]"
-    assert ("refuses" in report.body) == (number == 4)
+    assert ("refuses" in report.body) == (number == 5)
     assert len(report.body) < 65536
     assert "The project's own checks and tests passed." in report.body
     assert "This change rewrites" not in report.body
     assert ("It is a rehearsal, and is never deployed" in report.body) == (number == 1)
     assert ("Nothing is built for" in report.body) == (number in (2, 3))
     # The incumbent beside the candidate, also where the gate refuses.
-    environment = {1: "dev", 2: "staging", 3: "production", 4: "dev"}[number]
+    environment = {1: "dev", 2: "staging", 3: "production", 5: "dev"}[number]
     assert f"| | {environment} now | candidate |" in report.body
-    version = "| version | v0.0.1 | v0.0.2 |" if number == 4 else "| version | – | v0.0.1 |"
+    version = "| version | v0.0.1 | v0.0.2 |" if number == 5 else "| version | – | v0.0.1 |"
     assert version in report.body
     pictures = re.findall(rf"{re.escape(demo.flow.forge.url)}/[^\s\")]+\.png", report.body)
     assert pictures
@@ -331,13 +351,17 @@ def test_running_a_deployment_again_changes_nothing(demo: Demo) -> None:
     assert "Build, smoke-test and push the image" not in run.outputs
 
 
-def test_a_second_merge_of_the_same_content_builds_nothing(demo: Demo, result: Any) -> None:
+def test_a_late_run_of_what_was_rolled_back_builds_and_deploys_nothing(
+    demo: Demo, result: Any
+) -> None:
     before = refs(demo)
     run = demo.flow.pushed("main", "deploy.yml")
     assert run.status == 0, run.errors
     image = run.outputs["Build, smoke-test and push the image"]
     assert image["operation"] == "reused"
-    assert image["digest"] == result["environments"]["dev"]["digest"]
+    assert image["digest"] != result["environments"]["dev"]["digest"]
+    assert run.outputs["Bump the image in the deploy repository"]["operation"] == "superseded"
+    assert "Assign the stage" not in run.outputs
     assert refs(demo) == before
 
 

@@ -20,7 +20,9 @@ from chain import (
     TIP,
 )
 
+from model_gitops.core.deploy.history import Standing
 from model_gitops.core.deploy.kustomization import Image
+from model_gitops.core.deploy.trailers import Origin
 from model_gitops.core.lineage import facts, hop, reviews
 from model_gitops.core.lineage.facts import Stored
 from model_gitops.core.lineage.reviews import Approvals, Review
@@ -61,7 +63,7 @@ def test_what_a_deploy_commit_says_of_several_models() -> None:
         DEPLOYED,
         trailers={"model": ["a@v1", "m@v2", "m"], "model-hash": ["1", "2", "3"], "x": ["4", "5"]},
     )
-    assert [two.says("model-hash", name) for name in ("a", "m", "b", "")] == ["1", "3", "3", "3"]
+    assert [two.says("model-hash", name) for name in ("a", "m", "b")] == ["1", "3", ""]
     assert (two.says("x", "a"), two.says("y", "a")) == ("5", "")
     assert replace(two, trailers={"model-hash": ["1", "2"]}).says("model-hash", "m") == "2"
 
@@ -78,11 +80,42 @@ def test_what_a_pull_request_proposes() -> None:
     assert replace(DEPLOYED, image=Image("m")).name == "m"
 
 
-@pytest.mark.parametrize("tag", ["", "none", "not-deployed-yet"])
-def test_a_placeholder_sets_nothing(tag: str) -> None:
-    assert replace(DEPLOYED, image=Image("m", tag=tag)).is_placeholder
-    assert not replace(DEPLOYED, image=Image("m", tag=tag, digest=DIGEST)).is_placeholder
-    assert not replace(DEPLOYED, image=Image("m", tag="v1")).is_placeholder
+@pytest.mark.parametrize(
+    ("image", "nothing"),
+    [
+        (Image("m"), True),
+        (Image("m", "r/other", "none"), True),
+        (Image("m", "", "v1"), True),
+        (Image("m", "", "", "sha256:" + "0" * 64), True),
+        (Image("m", "", "", "sha256:none"), True),
+        (Image("m", "", "", "sha256:b" + "a" * 63), False),
+    ],
+)
+def test_nothing_runs_where_nothing_was_deployed_and_no_image_is_pinned(
+    image: Image, nothing: bool
+) -> None:
+    assert replace(DEPLOYED, image=image, is_new=True).runs_nothing is nothing
+    assert not replace(DEPLOYED, image=image).runs_nothing
+
+
+def test_what_was_taken_back_is_said_in_a_sentence() -> None:
+    taken = Image("m", "r/m", COMMIT, DIGEST)
+    back = facts.WentBack(taken, "v2", Origin("acme/m", TIP), "Ada", "too slow", "e" * 40)
+    assert back.sentence == "rolled back from v2 by Ada: too slow"
+    assert replace(back, version="", reason="").sentence == (
+        f"rolled back from {taken.reference} by Ada"
+    )
+    assert replace(back, is_same=True).sentence == (
+        f"rolled back from v2 with the code of {TIP[:12]} by Ada: too slow"
+    )
+    assert replace(DEPLOYED, back=back).origin == Origin("acme/m", COMMIT, TIP)
+    # A tag may be the commit, where nobody says more.
+    unsaid = replace(back, origin=None, image=replace(taken, tag=HEAD))
+    assert replace(DEPLOYED, back=unsaid).origin == Origin("acme/m", COMMIT, HEAD)
+    assert replace(DEPLOYED, back=replace(unsaid, image=IMAGE)).origin == Origin(
+        "acme/m", COMMIT, COMMIT
+    )
+    assert facts.WentBack.of(Standing(), "m") is None
 
 
 def test_what_the_registry_has() -> None:
@@ -110,8 +143,8 @@ def test_no_one_entry_is_refused_in_words() -> None:
 
 
 def test_nothing_is_deployed_yet() -> None:
-    nothing = facts.NothingDeployed("m", fix="f", waiting="w")
-    assert (nothing.message, nothing.fix, nothing.waiting) == ("m", "f", "w")
+    nothing = facts.NothingDeployed("m", fix="f", waiting="w", said=["s"])
+    assert (nothing.message, nothing.fix, nothing.waiting, nothing.said) == ("m", "f", "w", ("s",))
     assert facts.NothingDeployed("m").waiting == ""
 
 
@@ -153,7 +186,7 @@ BY_HAND = "undo the edit of overlays/staging/kustomization.yaml, or deploy to de
 
 
 def test_what_was_not_deployed_is_not_taken() -> None:
-    assert refused(image=Image("m", tag="none")) == (
+    assert refused(image=Image("m", tag="none"), is_new=True) == (
         f"dev runs nothing yet, so there is nothing to promote: {WHERE} sets m:none",
         "deploy to dev first; if its deployment is on its way, run this job again after it",
     )

@@ -104,7 +104,7 @@ def command(
         if environment in ("", one.environment)
     ]
     said = [*(one.trace.unasked for one in statuses if one.trace), gatherer.unasked]
-    notes = list(dict.fromkeys(f"{end}: {why}" for one in said for end, why in one.items()))
+    notes = view.notes(said)
     document = json.dumps(view.document(promotion.model, statuses), indent=2)
     table = (
         view.comparison(statuses[0], proposed, promotion, notes)
@@ -137,7 +137,7 @@ def _status(gatherer: Gatherer, environment: Environment) -> Status:
         trace = gatherer.environment(environment)
     except lineage.NothingDeployed as nothing:
         pulls = [*gatherer.open_pulls(environment), *filter(None, [nothing.waiting])]
-        return Status(environment.name, environment.branch, waiting=tuple(pulls))
+        return Status(environment.name, environment.branch, waiting=tuple(pulls), said=nothing.said)
     except InputError as error:
         # One overlay that can't be read must not hide the others.
         return Status(environment.name, environment.branch, problem=error.message, fix=error.fix)

@@ -54,12 +54,12 @@ def find(
             promotion, repository, token, ssh_key, deploy_branch, known_hosts
         ) as overlays,
     ):
-        deployed = overlays.running(environment)
+        deployed = overlays.deployed(environment)
     return _known(deployed, environment.name, promotion.model, repository)
 
 
 def _known(deployed: Deployed, name: str, model: str, repository: Git) -> Champion | None:
-    if deployed.is_placeholder:
+    if deployed.runs_nothing:
         return None
     where = f"{deployed.path} of {deployed.repository}"
     if deployed.origin is None or deployed.recorded != deployed.image:

@@ -12,8 +12,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from model_gitops.adapters.deploy_store import DeployStore, KustomizationFile
+from model_gitops.adapters.deploy_store import KustomizationFile
 from model_gitops.adapters.git import Git
+from model_gitops.adapters.overlay_history import OverlayHistory
 from model_gitops.core.deploy import kustomization
 from model_gitops.core.deploy.deployment import OUR_BRANCHES
 from model_gitops.core.deploy.guard import Change
@@ -24,8 +25,6 @@ from model_gitops.errors import InputError
 # How much history is looked at: the last commit tells as a rule, and all of it (git's own number for
 # that) where production waits for months in a busy repository. Files' bytes are never among it.
 _DEPTHS = (2, 50, 500, 2**31 - 1)
-# The same for who also asks how a commit got onto the branch.
-DEEPER = _DEPTHS[1:]
 # Of so many commits the file itself is read; of all others the trailers only.
 _MOST_COMPARED = 50
 # So many files are fetched in one request.
@@ -50,7 +49,7 @@ class _Commit:
         return read_trailers(self.message)
 
 
-class DeployHistory(DeployStore):
+class DeployHistory(OverlayHistory):
     """A remote repository whose commits say what was deployed.
 
     A `Change` is one of an entry of `images`: the commit that made it on the branch, what it set, by
@@ -64,54 +63,6 @@ class DeployHistory(DeployStore):
         self._read: dict[str, tuple[Image, ...]] = {}
         self._asked: dict[tuple[str, str, bool], Change] = {}
         self._by_number: set[str] = set()
-
-    def last_change(
-        self,
-        branch: str,
-        file: KustomizationFile,
-        image: Image,
-        *,
-        depths: Sequence[int] = _DEPTHS,
-        pulls: Pulls | None = None,
-    ) -> Change | None:
-        """Return the change that gave `image` its present state on `branch`.
-
-        None means that it was always so.
-        """
-        for depth in depths:
-            tip = self.fetch(branch, depth=depth)
-            commits, is_whole = self._log_to_the_cut(tip, file.path)
-            for found in self._changes(commits, file.path, image):
-                return self._told(found, tip, file.path, pulls)
-            if is_whole:
-                return None
-        return None
-
-    def find_deployment(
-        self, branch: str, path: str, name: str, digest: str, *, pulls: Pulls | None = None
-    ) -> Change | None:
-        """Return the last change that gave the entry `name` of the file `path` this digest.
-
-        None where there is none, by all of the branch's history, or where nothing says that it was a
-        deployment: neither the commit nor its pull request.
-        """
-        for depth in DEEPER:
-            tip = self.fetch(branch, depth=depth)
-            commits, _ = self._log_to_the_cut(tip, path)
-            for found in self._changes(commits, path, Image(name, digest=digest)):
-                if found.image.digest != digest:
-                    continue
-                told = self._told(found, tip, path, pulls)
-                if digest in told.trailers.get("image-digest", ()):
-                    return told
-            if not self._cut_off():
-                break
-        return None
-
-    def was_deployed(self, branch: str, path: str) -> bool:
-        """Whether a deployment ever changed the file `path`: some commit of it says a digest."""
-        tip = self.fetch(branch, depth=_DEPTHS[-1])
-        return any(one.trailers.get("image-digest") for one in self._log(tip, path))
 
     def past(
         self,
@@ -135,7 +86,7 @@ class DeployHistory(DeployStore):
             for one in self._changes(commits, file.path, image):
                 told = one
                 if len(found) < _MOST_SQUASHED:
-                    told = self._told(one, tip, file.path, pulls, branches=True)
+                    told = self.told(one, tip, file.path, pulls, branches=True)
                 found.append(told)
                 # One of our branches that was left behind says less than the branch itself.
                 if told.origin and (told is one or told.told_by in self._by_number):
@@ -227,7 +178,7 @@ class DeployHistory(DeployStore):
 
     # --- where a message was lost -----------------------------------------------------------------------
 
-    def _told(
+    def told(
         self, change: Change, tip: str, path: str, pulls: Pulls | None, *, branches: bool = False
     ) -> Change:
         """Return `change` with the trailers of its pull request, where its own message lost them.

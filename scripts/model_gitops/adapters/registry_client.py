@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 
 from model_gitops import runner
 from model_gitops.adapters import docker, docker_config, scratch
 from model_gitops.core.image.names import registry_host
+from model_gitops.errors import ExternalError
+
+
+def unanswered(error: ExternalError) -> str:
+    """Return why a registry can't be asked, and what to do, as one sentence."""
+    todo = f". To do: {error.fix}" if error.fix else ""
+    return f"the registry can't be asked: {error.message}{todo}"
 
 
 @contextmanager
-def opened(image: str, username: str, password: str) -> Iterator[docker.Docker]:
+def opened(
+    image: str, username: str, password: str, *, refused: MutableMapping[str, str] | None = None
+) -> Iterator[docker.Docker]:
     """Give docker for the registry of `image`, logged in where there is a password.
 
-    Its configuration is removed at the end. Raises ExternalError where the registry refuses the login.
+    Its configuration is removed at the end. Raises ExternalError where the registry refuses the login;
+    with `refused` that is no error: host → what it said and what to do is put there.
     """
     runner.mask(password)
     host = registry_host(image)
@@ -22,5 +32,10 @@ def opened(image: str, username: str, password: str) -> Iterator[docker.Docker]:
         env = docker_config.private_config(made, host if password else None)
         client = docker.Docker(env, say=runner.say)
         if password:
-            client.login(host, username or runner.context().sender, password)
+            try:
+                client.login(host, username or runner.context().sender, password)
+            except ExternalError as error:
+                if refused is None:
+                    raise
+                refused[host] = unanswered(error)
         yield client

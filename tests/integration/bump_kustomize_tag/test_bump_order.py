@@ -22,7 +22,7 @@ from model_gitops.adapters.git import Git
 from model_gitops.adapters.git_credentials import ANONYMOUS
 from model_gitops.adapters.github import GitHub
 from model_gitops.core import retry
-from model_gitops.core.deploy import kustomization
+from model_gitops.core.deploy.history import standing
 from model_gitops_local.forge import Forge
 
 
@@ -120,7 +120,7 @@ def test_a_deployment_is_found_however_much_went_on_since(
     deploy: Work, source: Work, step: Step, digest: str
 ) -> None:
     """A production that is deployed once a quarter, in a repository that many use."""
-    from model_gitops.adapters import deploy_history, deploy_repository
+    from model_gitops.adapters import deploy_repository
 
     old = source.pull()
     newer = step.run(f"diabetes=:new{digest}", sha=source.commit({"model.py": "2\n"}))
@@ -138,14 +138,12 @@ def test_a_deployment_is_found_however_much_went_on_since(
     late = step.run("diabetes=:old", sha=old)
     assert (late["operation"], late["commit"]) == ("superseded", newer["commit"])
     with deploy_repository.opened(deploy.remote.as_uri(), ANONYMOUS) as opened:
-        file = opened.read_kustomization(opened.fetch("main"), OVERLAY)
-        image = kustomization.find(
-            kustomization.read(file.text, source=file.path), "diabetes", source=file.path
-        )
-        depths = deploy_history.DEEPER
-        found = opened.last_change("main", file, image, depths=depths)
-    assert found is not None
-    assert found.commit == newer["commit"]
+        path = f"{OVERLAY}/kustomization.yaml"
+        changes = opened.changes("main", path, lambda entries: entries[0] if entries else None)
+        found = standing(changes, "diabetes")
+    told = found.deployment or found.arrival
+    assert told is not None
+    assert told.commit == newer["commit"]
 
 
 def test_other_histories_are_no_order(deploy: Work, source: Work, step: Step) -> None:

@@ -165,7 +165,7 @@ class _Overlays:
                 self._known_hosts,
             ) as overlays,
         ):
-            deployed = overlays.running(environment)
+            deployed = overlays.deployed(environment)
         return hop.running(deployed, environment.name, model=promotion.model, image=promotion.image)
 
 

@@ -51,18 +51,7 @@ class Gatherer:
         promotion, repository, unasked = self.promotion, self.repository, dict(self.unasked)
         deployed = self.overlays.deployed(environment)
         held, held_problem = repository.held(environment.name)
-        comes = deployed.waiting or promotion.stage_on == "pull_request"
-        is_first = deployed.is_new and deployed.name == promotion.image
-        if is_first and (comes or not (held or held_problem)):
-            waits = ": its first deployment waits in a pull request" if deployed.waiting else ""
-            raise NothingDeployed(
-                f"{environment.name} runs nothing yet{waits}: {deployed.path} of {deployed.repository}"
-                f" sets {deployed.image.reference}",
-                fix=f"merge the pull request into {deployed.repository}"
-                if waits
-                else f"merge a pull request into {environment.branch!r}: deploy.yml sets the image",
-                waiting=deployed.proposal,
-            )
+        self._refuse_nothing(environment, deployed, held, held_problem)
         by_pull = environment.deploy == "pull-request"
         if by_pull and self.overlays.pulls.api is None:
             unasked["deploy pull request"] = (
@@ -106,6 +95,55 @@ class Gatherer:
             ),
         )
         return self._complete(trace, unasked)
+
+    def _refuse_nothing(
+        self, environment: Environment, deployed: Deployed, held: Registered | None, problem: str
+    ) -> None:
+        """Raise NothingDeployed where the environment runs nothing, by its history.
+
+        Raises InputError where its stage says all the same that something runs.
+        """
+        pinned = deployed.is_new and not deployed.runs_nothing
+        if not deployed.runs_nothing and not (pinned and self._is_nowhere(deployed)):
+            return
+        name, model = environment.name, self.promotion.model
+        where = f"{deployed.path} of {deployed.repository}"
+        sets = "has no entry for it" if deployed.missing else f"sets {deployed.image.reference}"
+        back = deployed.back
+        comes = deployed.waiting or self.promotion.stage_on == "pull_request"
+        holds = problem or (f"the stage {model}#{name} holds {held.version}" if held else "")
+        if holds and not (comes or back):
+            raise InputError(
+                f"nothing was deployed to {name} yet ({where} {sets}), and {holds}",
+                fix=f"run deploy.yml of {environment.branch!r} again: gh run list --workflow deploy.yml"
+                f" --branch {environment.branch}",
+            )
+        said = [deployed.missing] if deployed.missing else []
+        if deployed.name != self.promotion.image:
+            said.append(f"{where} {sets}, and promotion.yaml says image: {self.promotion.image}")
+        elif deployed.image.digest:
+            said.append(f"{where} {sets}, which no deployment did")
+        if back:
+            said.append(f"{back.sentence}; nothing was deployed before that, so nothing runs")
+        if back and held:
+            said.append(
+                f"the stage {model}#{name} still holds {held.version}; to take that back: gto deprecate"
+                f" {model} {held.version} {name}, then git push --tags"
+            )
+        waits = ": its first deployment waits in a pull request" if deployed.waiting else ""
+        raise NothingDeployed(
+            f"{name} runs nothing yet{waits}: {where} {sets}",
+            fix=f"merge the pull request into {deployed.repository}"
+            if waits
+            else f"merge a pull request into {environment.branch!r}: deploy.yml sets the image",
+            waiting=deployed.proposal,
+            said=said,
+        )
+
+    def _is_nowhere(self, deployed: Deployed) -> bool:
+        """Whether the registry has no image with the digest that somebody wrote into a new overlay."""
+        stored = self._deployed_image(deployed, {})
+        return stored is not None and not stored.digest
 
     def image(self, name: str, tag: str, digest: str) -> Trace:
         """Walk from an image to the data, by the environment that runs it, if one does.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from model_gitops.adapters import docker
+from model_gitops.adapters.registry_client import unanswered
 from model_gitops.core.deploy.kustomization import Image
 from model_gitops.core.image.names import is_reference_of_image, registry_host
 from model_gitops.core.image.published import Published
@@ -16,12 +17,14 @@ from model_gitops.errors import ExternalError
 
 @dataclass(frozen=True)
 class ImageRegistry:
-    """Asks registries by `client`. A `tolerant` one leaves out what can't be asked, and says why."""
+    """Asks registries by `client`. A `tolerant` one leaves out what can't be asked, and says why.
+
+    `silent` says by host why it can't be asked: it is not asked again for each environment.
+    """
 
     client: docker.Docker
     tolerant: bool = False
-    # Why a host can't be asked: it is not asked again for each environment.
-    _silent: dict[str, str] = field(default_factory=dict)
+    silent: dict[str, str] = field(default_factory=dict)
 
     def stored(self, wanted: Image, unasked: dict[str, str]) -> Stored | None:
         """Return what the registry has of an image: its digest and its tag are asked for at once.
@@ -31,7 +34,7 @@ class ImageRegistry:
         """
         name = wanted.new_name or wanted.name
         host = registry_host(name)
-        if said := self._silent.get(host):
+        if said := self.silent.get(host):
             unasked["registry"] = said
             return None
         references = [
@@ -47,8 +50,7 @@ class ImageRegistry:
         except ExternalError as error:
             if not self.tolerant:
                 raise
-            self._silent[host] = f"the registry can't be asked: {error.message}"
-            unasked["registry"] = self._silent[host]
+            unasked["registry"] = self.silent[host] = unanswered(error)
             return None
         pinned = answers.get(f"{name}@{wanted.digest}")
         tagged = answers.get(f"{name}:{wanted.tag}")

@@ -85,7 +85,10 @@ class ModelRepository:
         # Where history is cut off, "not an ancestor" may be wrong.
         if not self.checkout.is_shallow():
             return False
-        return self.api.is_ancestor(commit, tip) if self.api else None
+        try:
+            return self.api.is_ancestor(commit, tip) if self.api else None
+        except github.ApiError:
+            return None  # its pull requests say why nobody answers
 
     def _edited(self, commit: str) -> tuple[str, ...]:
         """Return DVC's files that this checkout, if it is at `commit`, has otherwise."""

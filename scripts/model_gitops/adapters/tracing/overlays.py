@@ -7,17 +7,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from model_gitops.adapters.deploy_history import DEEPER
+from model_gitops.adapters import github
 from model_gitops.adapters.deploy_repository import DeployRepository
 from model_gitops.adapters.deploy_store import KustomizationFile, Refs
 from model_gitops.adapters.tracing.pull_requests import PullRequests
-from model_gitops.core.deploy import deployment, kustomization
-from model_gitops.core.deploy.guard import Change
+from model_gitops.core.deploy import deployment, guard, kustomization
+from model_gitops.core.deploy.history import Change, standing
 from model_gitops.core.deploy.location import check_path
 from model_gitops.core.deploy.trailers import read_trailers
 from model_gitops.core.flow.promotion import Environment, Promotion
-from model_gitops.core.lineage.facts import Before, Deployed, pick
+from model_gitops.core.lineage.facts import Before, Deployed, WentBack, pick
 from model_gitops.errors import InputError
+
+# How much history is fetched at once: it tells as a rule.
+_DEPTH = 50
 
 
 @dataclass
@@ -61,17 +64,6 @@ class Overlays:
         folders = [check_path(one.overlay) for one in self.promotion.environments]
         return self.repository.image_of(self.branch, fingerprint, self.promotion.image, folders)
 
-    def running(self, environment: Environment) -> Deployed:
-        """Return what the overlay sets, with the deployment that first did where a revert set it again.
-
-        Raises InputError for no such overlay.
-        """
-        one = self.deployed(environment)
-        found = self._deployment(one, one.image.digest) if one.image.digest else None
-        if found is None or found.commit == one.commit:
-            return one
-        return replace(one, commit=found.commit, recorded=found.image, trailers=found.trailers)
-
     def before(self, environment: Environment, digest: str) -> Before | None:
         """Return how the environment before ran `digest`, if it did; None for the first one."""
         earlier = self.promotion.before(environment)
@@ -81,50 +73,96 @@ class Overlays:
             one = self.deployed(earlier)
         except InputError as error:
             return Before(earlier.name, problem=error.message)
-        found = self._deployment(one, digest)
-        commit, image = (found.commit, found.image) if found else ("", None)
-        return Before(earlier.name, one.path, commit, image=image)
-
-    def _deployment(self, one: Deployed, digest: str) -> Change | None:
-        """Return the deployment by which an overlay had `digest`; None for none."""
         if one.image.digest == digest and digest in one.trailers.get("image-digest", ()):
-            return Change(one.commit, one.image, one.trailers, one.commit)  # it still has
-        return self.repository.find_deployment(
-            self.branch, one.path, one.image.name, digest, pulls=self.pulls.merged_with
-        )
+            return Before(earlier.name, one.path, one.commit, image=one.image)  # it still has
+        changes = self.repository.changes(self.branch, one.path, self._pick, digest=digest)
+        found = next((change for change in changes if _has(change.image, digest)), None)
+        if found is None:
+            # A squash merge may have lost what it said.
+            changes = self.repository.changes(self.branch, one.path, self._pick)
+            had = [change for change in changes if _has(change.image, digest)]
+            if had:
+                told = replace(had[-1], trailers=self._squashed(had[-1], one.path))
+                found = told if told.says_its_digest else None
+        if found is None:
+            return Before(earlier.name, one.path)
+        return Before(earlier.name, one.path, found.commit, image=found.image)
+
+    def _squashed(self, change: Change, path: str) -> Mapping[str, Sequence[str]]:
+        """Return the trailers that a squash merge lost: of the pull request's commit, or in its text."""
+        try:
+            pulls = self.pulls.merged_into(change.commit, self.branch)
+        except github.ApiError:
+            pulls = []
+        asked = guard.Change(change.commit, change.image or kustomization.Image(""), {}, "")
+        tip = f"refs/remotes/origin/{self.branch}"
+        told = self.repository.told(asked, tip, path, lambda _: [pull.number for pull in pulls])
+        if told.trailers:
+            return told.trailers
+        # A title or a body may be written anew after the merge: it tells where nothing else does.
+        texts = [f"{pull.title}\n\n{pull.body}" for pull in pulls]
+        said = (read_trailers(text) for text in texts)
+        return next((one for one in said if one.get("image-digest")), {})
+
+    def _pick(self, entries: Sequence[kustomization.Image]) -> kustomization.Image | None:
+        """Return the entry of our model, None where there is not one."""
+        try:
+            return pick(entries, self.promotion.name, self.promotion.image, source="")
+        except InputError:
+            return None
 
     def _read_overlay(self, environment: Environment) -> Deployed:
         promotion, repository = self.promotion, self.repository
         folder = check_path(environment.overlay)
-        tip = repository.fetch(self.branch, depth=DEEPER[0])
+        tip = repository.fetch(self.branch, depth=_DEPTH)
         file = repository.read_kustomization(tip, folder)
         entries = kustomization.read(file.text, source=file.path)
-        entry = pick(entries, promotion.name, promotion.image, source=file.path)
+        changes = repository.changes(self.branch, file.path, self._pick, tip=tip)
+        found = standing(changes, promotion.model, lambda change: self._squashed(change, file.path))
+        try:
+            entry = pick(entries, promotion.name, promotion.image, source=file.path)
+        except InputError as error:
+            if not found.is_new:
+                raise
+            entry = kustomization.Image(promotion.name)
+            return Deployed(
+                self.name, self.branch, file.path, entry, is_new=True, missing=error.message
+            )
         overruled = kustomization.overruling(entries, entry) or kustomization.forestalling(
             entries, entry
         )
-        found = repository.last_change(
-            self.branch, file, entry, depths=DEEPER, pulls=self.pulls.merged_with
-        )
-        waiting = self._waiting(file, folder, entry)
-        proposed = waiting.get("source-commit")
-        if found and proposed and proposed == found.trailers.get("source-commit"):
-            waiting = {}  # merged as another commit, and the branch was left behind
         deployed = Deployed(
-            self.name, self.branch, file.path, entry, waiting=waiting, overruled=overruled
+            self.name,
+            self.branch,
+            file.path,
+            entry,
+            waiting=self._waiting(file, folder, entry),
+            overruled=overruled,
+            is_new=found.is_new,
+            back=WentBack.of(found, promotion.model),
         )
-        if found is None:
-            return replace(deployed, is_new=deployed.is_placeholder)
-        since = repository.landed(tip, found.commit)[1]
-        return replace(
+        arrival, told = found.arrival, found.deployment or found.arrival
+        if arrival is None or told is None:
+            return deployed
+        since = repository.landed(tip, arrival.commit)[1]
+        deployed = replace(
             deployed,
-            commit=found.commit,
-            recorded=found.image,
-            trailers=found.trailers,
+            commit=told.commit,
+            recorded=told.image,
+            trailers=told.trailers,
             since=since,
             age=time.time() - since,
-            is_new=deployed.is_placeholder and not repository.was_deployed(self.branch, file.path),
         )
+        return replace(deployed, waiting={}) if self._was_merged(deployed) else deployed
+
+    def _was_merged(self, deployed: Deployed) -> bool:
+        """Whether what seems to wait was merged as another commit, and its branch was left behind."""
+        waits, origin = deployed.waiting.get("source-commit"), deployed.origin
+        if not waits or origin is None:
+            return False
+        # What was taken back may be proposed again: only the server can say.
+        gone = [origin.rolled_back] if self.pulls.api is None else []
+        return waits[-1] in (origin.commit, *gone)
 
     def _waiting(
         self, file: KustomizationFile, folder: str, entry: kustomization.Image
@@ -142,3 +180,7 @@ class Overlays:
             if self.pulls.may_be_open(branch, self.branch):
                 return read_trailers(self.repository.message(tip))
         return {}
+
+
+def _has(image: kustomization.Image | None, digest: str) -> bool:
+    return image is not None and image.digest == digest

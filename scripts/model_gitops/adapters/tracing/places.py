@@ -57,12 +57,16 @@ def opened(
     registry, branches = _server_says(checkout, promotion)
     place = _Place.of(checkout)
     location = _deploy_location(promotion, place.server_url, credentials.token, credentials.ssh_key)
+    silent: dict[str, str] = {}
     with (
         connected(
             location, credentials.token, credentials.ssh_key, credentials.known_hosts
         ) as deploy,
         registry_client.opened(
-            promotion.image, credentials.username, credentials.password
+            promotion.image,
+            credentials.username,
+            credentials.password,
+            refused=silent if tolerant else None,
         ) as client,
     ):
         unasked = {}
@@ -77,17 +81,19 @@ def opened(
         if credentials.token and here and is_slug(location.slug):
             deploy_api = github.GitHub(location.slug, credentials.token, api_url=place.api_url)
         name = location.slug or location.url
-        overlays = Overlays(promotion, deploy, name, PullRequests(deploy_api), deploy_branch)
+        overlays = Overlays(
+            promotion, deploy, name, PullRequests(deploy_api, "token"), deploy_branch
+        )
         _ = overlays.branch  # a wrong `deploy-branch` ends here, not as every overlay's fault
         yield Gatherer(
             promotion=promotion,
             overlays=overlays,
-            images=ImageRegistry(client, tolerant=tolerant),
+            images=ImageRegistry(client, tolerant=tolerant, silent=silent),
             repository=ModelRepository(
                 promotion, checkout, registry, branches, place.repository, source_api
             ),
             pulls=PullRequests(source_api),
-            signatures=Signatures(promotion, client, tolerant=tolerant),
+            signatures=Signatures(promotion, client, tolerant=tolerant, silent=silent),
             unasked=unasked,
         )
 

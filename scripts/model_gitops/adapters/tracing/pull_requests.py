@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from model_gitops.adapters import github
 from model_gitops.core.lineage.facts import Pull
@@ -12,9 +13,15 @@ from model_gitops.core.lineage.reviews import approvals
 
 @dataclass(frozen=True)
 class PullRequests:
-    """A repository's pull requests. Without `api` nobody can be asked."""
+    """A repository's pull requests. Without `api` nobody can be asked.
+
+    `given_by` is the input that `api` has its token from. A server that refuses or fails is not asked
+    again: each question raises the ApiError that the first one got.
+    """
 
     api: github.GitHub | None = None
+    given_by: str = "source-token"
+    _failed: list[github.ApiError] = field(default_factory=list)
 
     def find_merged(self, commit: str, bases: Sequence[str]) -> Pull | None:
         """Return the merged pull request that brought `commit` onto one of `bases`, with approvals.
@@ -23,9 +30,10 @@ class PullRequests:
         """
         if self.api is None or not commit:
             return None
-        for pull in self.api.pull_requests_of_commit(commit):
-            if pull.merged and pull.base_ref in bases:
-                return self._with_approvals(self.api, pull)
+        with self._asking(self.api.repository):
+            for pull in self.api.pull_requests_of_commit(commit):
+                if pull.merged and pull.base_ref in bases:
+                    return self._with_approvals(self.api, pull)
         return None
 
     def merged_with(self, commit: str) -> list[int]:
@@ -36,6 +44,14 @@ class PullRequests:
             return [one.number for one in self.api.pull_requests_of_commit(commit) if one.merged]
         except github.ApiError:
             return []
+
+    def merged_into(self, commit: str, base: str) -> list[github.PullRequest]:
+        """Return the merged pull requests that `commit` came onto `base` by. Raises ApiError."""
+        if self.api is None:
+            return []
+        with self._asking(self.api.repository):
+            found = self.api.pull_requests_of_commit(commit)
+        return [pull for pull in found if pull.merged and pull.base_ref == base]
 
     def _with_approvals(self, api: github.GitHub, pull: github.PullRequest) -> Pull:
         head = pull.head_sha
@@ -54,13 +70,35 @@ class PullRequests:
 
     def open_into(self, base: str) -> list[github.PullRequest]:
         """Return the open pull requests into branch `base`. Raises ApiError."""
-        return self.api.open_pull_requests(base) if self.api else []
+        if self.api is None:
+            return []
+        with self._asking(self.api.repository):
+            return self.api.open_pull_requests(base)
 
     def may_be_open(self, head: str, base: str) -> bool:
         """Whether `head` has an open pull request into `base`; also where nobody can be asked."""
         if self.api is None:
             return True
         try:
-            return self.api.find_pull_request(head, base) is not None
+            with self._asking(self.api.repository):
+                return self.api.find_pull_request(head, base) is not None
         except github.ApiError:
             return True
+
+    @contextmanager
+    def _asking(self, repository: str) -> Iterator[None]:
+        """Remember a server that does not answer, and say what to do about it."""
+        if self._failed:
+            raise self._failed[0]
+        try:
+            yield
+        except github.ApiError as error:
+            if error.status == 422:
+                raise  # it knows no such commit, and may well know others
+            if error.status in (401, 403, 404) and isinstance(error, github.ForbiddenError):
+                fix = f"give `{self.given_by}` that may read {repository} (`pull-requests: read`)"
+            else:
+                fix = "look at the server's status page, then run this again"
+            said = f"the pull requests of {repository} can't be asked for: {error.message}"
+            self._failed.append(github.ApiError(f"{said}. To do: {fix}", status=error.status))
+            raise self._failed[0] from error

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from model_gitops.adapters import docker
 from model_gitops.adapters.cosign import Cosign
 from model_gitops.core.flow.promotion import Promotion
 from model_gitops.core.image import signature
+from model_gitops.core.image.names import registry_host
 from model_gitops.core.lineage.facts import Deployed, Signed
 from model_gitops.errors import ExternalError, InputError
 
 
 @dataclass(frozen=True)
 class Signatures:
-    """Asks cosign, with docker's login. A `tolerant` one leaves out what can't be asked, and says why."""
+    """Asks cosign, with docker's login. A `tolerant` one leaves out what can't be asked, and says why.
+
+    `silent` says by host why it can't be asked.
+    """
 
     promotion: Promotion
     client: docker.Docker
     tolerant: bool = False
+    silent: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, deployed: Deployed, unasked: dict[str, str]) -> Signed | None:
         """Return what the signature of the deployed image says; None where promotion.yaml demands none.
@@ -42,6 +48,9 @@ class Signatures:
             )
         except InputError as error:
             return Signed(signer.name, problem=error.message)
+        if why := self.silent.get(registry_host(deployed.name)):
+            unasked["signature"] = why
+            return None
         said = signature.shown(facts)
         if not deployed.image.digest:
             return Signed(signer.name, said, problem="a tag alone has no signature")
@@ -51,6 +60,7 @@ class Signatures:
         except ExternalError as error:
             if not self.tolerant:
                 raise
-            unasked["signature"] = f"it can't be asked for: {error.message}"
+            todo = f". To do: {error.fix}" if error.fix else ""
+            unasked["signature"] = f"it can't be asked for: {error.message}{todo}"
             return None
         return Signed(signer.name, said, problem)

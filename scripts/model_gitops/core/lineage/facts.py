@@ -3,14 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from model_gitops.core.deploy.history import Change, Standing, reason, said
 from model_gitops.core.deploy.kustomization import Image
 from model_gitops.core.deploy.trailers import Origin, origin_of
 from model_gitops.core.dvc.pipeline import Recipe
 from model_gitops.core.flow.promotion import Promotion
 from model_gitops.core.image.labels import FINGERPRINT_LABEL, MODEL_LABELS, REVISION_LABEL
+from model_gitops.core.image.names import commit_of_tag, is_digest
 from model_gitops.errors import InputError
+
+
+@dataclass(frozen=True)
+class WentBack:
+    """What a person took back: an `image`, the `version` of it, and the `origin` it came from.
+
+    `version` is empty and `origin` None where no deployment says them; `is_same` says that what runs
+    instead is of the same version. `by` is who did it, `reason` what that person wrote, if anything,
+    and `commit` the one that did it.
+    """
+
+    image: Image
+    version: str = ""
+    origin: Origin | None = None
+    by: str = ""
+    reason: str = ""
+    commit: str = ""
+    is_same: bool = False
+
+    @classmethod
+    def of(cls, standing: Standing, model: str) -> WentBack | None:
+        """Return what was taken back, by the history of an overlay's entry; None for nothing."""
+        taken, arrival = standing.taken_back, standing.arrival
+        if taken is None or taken.image is None or arrival is None:
+            return None
+        version = _version(taken, model)
+        return cls(
+            taken.image,
+            version,
+            origin_of(taken.trailers),
+            arrival.by,
+            reason(arrival.message),
+            arrival.commit,
+            standing.deployment is not None and version == _version(standing.deployment, model),
+        )
+
+    @property
+    def sentence(self) -> str:
+        """What happened, as people say it."""
+        what = self.version or self.image.reference
+        if self.version and self.is_same and self.origin:
+            what += f" with the code of {self.origin.commit[:12]}"
+        return f"rolled back from {what} by {self.by}{f': {self.reason}' if self.reason else ''}"
+
+
+def _version(change: Change, model: str) -> str:
+    digest = change.image.digest if change.image else ""
+    name, _, version = said(change.trailers, "model", model=model, digest=digest).partition("@")
+    return version if name == model else ""
 
 
 @dataclass(frozen=True)
@@ -18,10 +69,11 @@ class Deployed:
     """What an overlay sets, and the deploy commit that set it.
 
     `recorded` is the image as that commit has it, None where no such commit is found. `since` is
-    when it landed on the branch, in Unix seconds, and `age` the seconds since then. `waiting` are
+    when the overlay came to set it, in Unix seconds, and `age` the seconds since then. `waiting` are
     the trailers of our own pull request that is not merged yet, empty where none is open.
-    `overruled` is another entry of the overlay that changes this image too. `is_new` says that no
-    deployment ever changed this file.
+    `overruled` is another entry of the overlay that changes this image too. `is_new` says that the
+    entry has what it had before its first deployment, and `missing` why there is none. `back` is what
+    a rollback took back: the deploy commit is then the older one.
     """
 
     repository: str
@@ -36,6 +88,8 @@ class Deployed:
     waiting: Mapping[str, Sequence[str]] = field(default_factory=dict)
     overruled: Image | None = None
     is_new: bool = False
+    missing: str = ""
+    back: WentBack | None = None
 
     @property
     def name(self) -> str:
@@ -43,19 +97,18 @@ class Deployed:
         return self.image.new_name or self.image.name
 
     @property
-    def is_placeholder(self) -> bool:
-        """Whether the overlay sets no image that could be pulled, as a new one does."""
-        return self.image.is_placeholder
+    def runs_nothing(self) -> bool:
+        """Whether nothing was deployed here, and no image is pinned all the same.
+
+        A digest of one digit repeated is none: nobody has an image with it.
+        """
+        return self.is_new and not (
+            is_digest(self.image.digest) and len(set(self.image.digest.partition(":")[2])) > 1
+        )
 
     def says(self, key: str, model: str = "") -> str:
-        """Return the last value of a trailer of the deploy commit, or an empty string.
-
-        A commit may set the images of several models: with `model` the value is that of its place.
-        """
-        values = self.trailers.get(key) or [""]
-        models = self.trailers.get("model") or ()
-        ours = [place for place, one in enumerate(models) if one.partition("@")[0] == model]
-        return values[ours[-1]] if ours and len(models) == len(values) else values[-1]
+        """Return what the deploy commit says by a trailer of this image and `model`; else empty."""
+        return said(self.trailers, key, model=model, digest=self.image.digest)
 
     def proposes(self, key: str) -> str:
         """Return the last value of a trailer of the pull request that waits, or an empty string."""
@@ -71,8 +124,13 @@ class Deployed:
 
     @property
     def origin(self) -> Origin | None:
-        """Where the deploy commit says that the image comes from."""
-        return origin_of(self.trailers)
+        """Where the deploy commit says that the image comes from, and what was taken back."""
+        found = origin_of(self.trailers)
+        if found is None or self.back is None:
+            return found
+        later = self.back.origin
+        reached = later.reached if later else commit_of_tag(self.back.image.tag)
+        return replace(found, rolled_back=reached or found.rolled_back)
 
 
 @dataclass(frozen=True)
@@ -249,11 +307,17 @@ class Trace:
 
 
 class NothingDeployed(InputError):
-    """An environment runs nothing yet. `waiting` says what its first deployment would be."""
+    """An environment runs nothing.
 
-    def __init__(self, message: str, *, fix: str = "", waiting: str = "") -> None:
+    `waiting` says what its first deployment would be, and `said` what else people should know.
+    """
+
+    def __init__(
+        self, message: str, *, fix: str = "", waiting: str = "", said: Sequence[str] = ()
+    ) -> None:
         super().__init__(message, fix=fix)
         self.waiting = waiting
+        self.said = tuple(said)
 
 
 def pick(images: Sequence[Image], model: str, name: str, *, source: str) -> Image:

@@ -31,7 +31,7 @@ def running(before: Deployed, environment: str, *, model: str, image: str) -> Pr
     commit's trailers are believed, an edit by hand has none.
     """
     name, where = environment, f"{before.path} of {before.repository}"
-    if before.is_placeholder:
+    if before.runs_nothing:
         raise RefusedError(
             f"{name} runs nothing yet, so there is nothing to promote: {where} sets"
             f" {before.image.reference}",

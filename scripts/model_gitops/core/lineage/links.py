@@ -24,6 +24,7 @@ def _links(trace: Trace) -> Iterator[Link]:
     deployed, source, version = trace.deployed, trace.source, trace.version
     if deployed is not None:
         yield _overlay(deployed)
+        yield from _went_back(deployed)
         yield from _rendered(trace, deployed)
         yield from _before(trace, deployed)
     yield from _image(trace)
@@ -61,8 +62,13 @@ def _overlay(deployed: Deployed) -> Link:
     ends = ("overlay", "deploy commit")
     left = f"{deployed.path} sets {deployed.image.reference}"
     fix = (
-        "bump the image with bump-kustomize-tag (run the newest deploy workflow again), or revert"
-        f" the edit of {deployed.path}"
+        "bump the image with bump-kustomize-tag"
+        + (
+            ", with the trailer `Rollback: true`"
+            if deployed.back
+            else " (run the newest deploy workflow again)"
+        )
+        + f", or revert the edit of {deployed.path}"
     )
     if deployed.recorded is None:
         return made(ends, left, "no deploy commit is found that set it", False, fix=fix)
@@ -74,6 +80,17 @@ def _overlay(deployed: Deployed) -> Link:
         and deployed.image.digest in deployed.trailers.get("image-digest", ())
     )
     return made(ends, left, right, holds, fix=fix)
+
+
+def _went_back(deployed: Deployed) -> Iterator[Link]:
+    """Yield what a rollback took back, and who did it: it is meant so."""
+    if back := deployed.back:
+        yield made(
+            ("overlay", "rollback"),
+            f"{deployed.path} sets {deployed.image.reference}",
+            f"commit {back.commit[:12]} says so: {back.sentence}",
+            True,
+        )
 
 
 def _rendered(trace: Trace, deployed: Deployed) -> Iterator[Link]:

@@ -44,6 +44,7 @@ def facts(trace: Trace) -> list[tuple[str, str]]:
         found += [
             ("overlay", f"{one.path} of {one.repository}, branch {one.branch}"),
             ("image", one.image.reference),
+            ("rollback", f"{one.back.sentence}, commit {one.back.commit}" if one.back else "–"),
             ("deploy commit", one.commit or "–"),
             ("since", moment(one.since)),
             ("deploy pull request", _pull(trace.deploy_pull)),
@@ -282,6 +283,7 @@ def _detail(trace: Trace, end: str) -> str:
     details = {
         "overlay": deployed.path if deployed else "",
         "deploy commit": deployed.commit[:12] if deployed else "",
+        "rollback": deployed.back.commit[:12] if deployed and deployed.back else "",
         "registry": f"{stored.name}:{stored.tag}" if stored else "",
         "image": (stored.digest or stored.tag_digest)[:19] if stored else "",
         "build commit": trace.built.commit[:12] if trace.built else "",

@@ -25,7 +25,7 @@ def due(trace: Trace) -> str:
     """Return the version that the deploy commit says, where the stage still says an older state.
 
     A stage's tag that is newer than the deployment was meant so, and one that names no version is
-    none of ours: both are for people to look at.
+    none of ours: both are for people to look at. What was taken back is not meant, however new its tag.
     """
     deployed, source, version = trace.deployed, trace.source, trace.version
     if (
@@ -40,7 +40,8 @@ def due(trace: Trace) -> str:
     was_ours = tags.is_version(trace.held or "") or not (trace.held or trace.held_since)
     proposed = deployed.proposes("model") == f"{trace.model}@{trace.held}"
     early = trace.moves_early or "open pull requests" in trace.unasked
-    newer = trace.held_since > deployed.since
+    is_taken_back = deployed.back is not None and deployed.back.version == trace.held
+    newer = trace.held_since > deployed.since and not is_taken_back
     if not (is_ours and was_ours) or proposed or early or newer or trace.held_problem:
         return ""
     return version.version
@@ -66,6 +67,14 @@ def link_of(trace: Trace, patience: float) -> Link:
     right = f"{version.name} is deployed"
     if trace.held == version.version and trace.model == version.model:
         return made(ends, left, right, True)
+    assign = (
+        f"model-gitops gto-register-stage --model {trace.model} --version {version.version}"
+        f" --stage {trace.environment}"
+    )
+    if deployed and deployed.back and due(trace):
+        text = f"{right} again, {deployed.back.sentence}"
+        fix = f"{assign}; or wait for stages.yml, which does the same at its next run"
+        return Link(ends, left, text, "pending", fix=fix)
     if deployed and trace.by_pull and deployed.age < patience and due(trace):
         return Link(
             ends, left, f"{right}, since its pull request was merged", "pending", fix=_STAGES
@@ -82,8 +91,9 @@ def link_of(trace: Trace, patience: float) -> Link:
         left,
         right,
         False,
-        fix=f"model-gitops gto-register-stage --model {trace.model} --version {version.version}"
-        f" --stage {trace.environment}, if what is deployed is right; else deploy the stage's version",
+        fix=assign
+        if deployed and deployed.back
+        else f"{assign}, if what is deployed is right; else deploy the stage's version",
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +25,7 @@ _NOTHING = "–"
 class Status:
     """One environment. `trace` is None where nothing runs, or where `problem` says why it is not known.
 
-    `waiting` says in short sentences what may come next.
+    `waiting` says in short sentences what may come next, and `said` what else people should know.
     """
 
     environment: str
@@ -36,6 +36,7 @@ class Status:
     waiting: tuple[str, ...] = ()
     problem: str = ""
     fix: str = ""
+    said: tuple[str, ...] = ()
 
     @property
     def in_sync(self) -> bool:
@@ -71,6 +72,17 @@ class Status:
         found = [(self.problem, self.fix)] if self.problem else []
         return found + [(link.sentence, link.fix) for link in broken(self.links)]
 
+    @property
+    def notable(self) -> list[tuple[str, str]]:
+        """What is right and should be known, each with what ends it, if anything does."""
+        found = [(one, "") for one in self.said]
+        back = self.trace.deployed.back if self.trace and self.trace.deployed else None
+        if back is None:
+            return found
+        found.append((f"{back.sentence} (commit {back.commit[:12]})", ""))
+        stage = [one for one in self.links if one.ends == ("stage", "version")]
+        return found + [(one.sentence, one.fix) for one in stage if one.state == "pending"]
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -99,7 +111,9 @@ def waiting(promotion: Promotion, statuses: Sequence[Status]) -> list[tuple[str,
 
 def _next(before: Status, status: Status) -> str:
     """Return what `before` runs that `status` could run next; empty where that is nothing newer."""
-    if not before.version or before.digest == status.digest:
+    running = status.trace.deployed if status.trace else None
+    taken_back = running.back.image.digest if running and running.back else ""
+    if not before.version or before.digest in (status.digest, taken_back):
         return ""
     if before.version != status.version:
         older = status.version and precedence(before.version) < precedence(status.version)
@@ -116,6 +130,16 @@ def unassigned(model: str, statuses: Sequence[Status]) -> list[dict[str, str]]:
         for one, version in found
         if version
     ]
+
+
+def notes(unasked: Iterable[Mapping[str, str]]) -> list[str]:
+    """Return what could not be asked, each reason once: `unasked` are a link's end → why, a trace each."""
+    ends: dict[str, list[str]] = {}
+    for one in unasked:
+        for end, why in one.items():
+            known = ends.setdefault(why, [])
+            known += [end] if end not in known else []
+    return [f"{', '.join(found)}: {why}" for why, found in ends.items()]
 
 
 def text(model: str, statuses: Sequence[Status], notes: Sequence[str] = ()) -> str:
@@ -143,6 +167,9 @@ def text(model: str, statuses: Sequence[Status], notes: Sequence[str] = ()) -> s
         for problem, fix in one.problems:
             lines += ["", f"✗ {plain(one.environment)}: {plain(problem)}"]
             lines += [f"  Fix: {plain(fix)}"] if fix else []
+        for text_of_it, what in one.notable:
+            lines += ["", f"ℹ {plain(one.environment)}: {plain(text_of_it)}"]
+            lines += [f"  To do: {plain(what)}"] if what else []
     lines += [*([""] if notes else []), *(f"? {plain(note)}" for note in notes)]
     return "\n".join([plain(model), "", *lines]) + "\n"
 
@@ -234,7 +261,7 @@ def document(model: str, statuses: Sequence[Status]) -> dict[str, Any]:
                 "pull_request": pull_data(one.trace.pull if one.trace else None),
                 "deploy_pull_request": pull_data(one.trace.deploy_pull if one.trace else None),
                 "metrics": dict(one.metrics),
-                "waiting": list(one.waiting),
+                "waiting": [*one.waiting, *(said for said, _ in one.notable)],
                 "problems": [
                     {"problem": problem, "fix": fix or None} for problem, fix in one.problems
                 ],
@@ -250,6 +277,9 @@ def _to_do(statuses: Sequence[Status]) -> list[str]:
         for problem, fix in one.problems:
             lines.append(f"- ❌ **{escape(one.environment)}**: {escape(problem, longest=500)}")
             lines += [f"  What to run: {code(fix, longest=500)}"] if fix else []
+        for said, what in one.notable:
+            lines.append(f"- ℹ️ **{escape(one.environment)}**: {escape(said, longest=500)}")
+            lines += [f"  What to run: {code(what, longest=500)}"] if what else []
     return [*lines, ""] if lines else []
 
 

@@ -1,0 +1,92 @@
+"""The history of one overlay's file: each commit that changed it, and the entry as it left it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from model_gitops.adapters.deploy_store import DeployStore
+from model_gitops.core.deploy import kustomization
+from model_gitops.core.deploy.history import Change
+from model_gitops.core.deploy.kustomization import Image
+from model_gitops.core.deploy.trailers import read_trailers
+from model_gitops.errors import InputError
+
+# How much history is looked at: a few commits tell as a rule, and all of it (git's own number for
+# that) where production waits for months in a busy repository. Files' bytes are never among it.
+_DEPTHS = (50, 500, 2**31 - 1)
+# Of so many commits the file itself is read; of all others the trailers only.
+_MOST_COMPARED = 50
+# How a moved kustomization may have been called.
+_NAMES = tuple(f":(top,glob)**/{name}" for name in kustomization.FILE_NAMES)
+
+# Which entry of a kustomization is meant, None where it has no such one.
+Pick = Callable[[Sequence[Image]], Image | None]
+
+
+class OverlayHistory(DeployStore):
+    """A remote repository whose overlays are read with their history."""
+
+    def changes(
+        self, branch: str, path: str, pick: Pick, *, tip: str = "", digest: str = ""
+    ) -> Iterator[Change]:
+        """Yield the commits of `branch` that changed the file `path`, newest first, also as it was moved.
+
+        Each is fetched and read when it is asked for, from `tip` on, where that is here already. With `digest` only those whose trailers name it;
+        without, the newest ones, and of the others those that name the digest of the newest.
+        """
+        known: set[str] = set()
+        wanted = digest
+        for depth in _DEPTHS:
+            fetched = self.fetch(branch, depth=depth) if depth > _DEPTHS[0] or not tip else tip
+            start, place = tip or fetched, path
+            cut, last = self._cut_off() if depth < _DEPTHS[-1] else set(), ""
+            while place:
+                for commit, by, message in self._written(start, place):
+                    if commit in cut:
+                        place = ""  # what was before it is not here
+                        break
+                    last = commit
+                    if commit in known:
+                        continue
+                    known.add(commit)
+                    says = read_trailers(message).get("image-digest", ())
+                    if wanted not in says and (digest or len(known) > _MOST_COMPARED):
+                        continue
+                    image = pick(self.entries_at(commit, place))
+                    wanted = wanted or (image.digest if image else "")
+                    yield Change.of(commit, image, message, by)
+                if place:
+                    start, place = f"{last}~1", self._moved_from(last, place) if last else ""
+                    if not place:
+                        return
+
+    def _written(self, tip: str, path: str) -> Iterator[tuple[str, str, str]]:
+        """Yield the commits that changed a file, newest first: (commit, its author's name, message)."""
+        log = self._git.run("log", "-z", "--format=%H%n%an%n%B", tip, "--", f":(top,literal){path}")
+        for record in log.split("\0"):
+            commit, _, rest = record.partition("\n")
+            by, _, message = rest.partition("\n")
+            if commit:
+                yield commit, by, message
+
+    def _moved_from(self, commit: str, path: str) -> str:
+        """Return what the file that `commit` added was called before it; empty for a new file."""
+        done = self._git.completed(
+            "diff-tree", "-r", "-z", "--find-renames", "--diff-filter=R", "--name-status",
+            f"{commit}~1", commit, "--", *_NAMES,
+            check=False,
+        )  # fmt: skip
+        fields = done.stdout.split("\0")
+        moves = zip(fields[1::3], fields[2::3], strict=False)
+        return next((before for before, after in moves if after == path), "")
+
+    def entries_at(self, commit: str, path: str) -> tuple[Image, ...]:
+        """Return the entries of the kustomization `path` at `commit`; none where it can't be read."""
+        found = self._git.completed(
+            "rev-parse", "--verify", "--quiet", f"{commit}:{path}", check=False
+        )
+        try:
+            text = self._blob(found.stdout.strip()).decode("utf-8") if found.stdout else ""
+            return kustomization.read(text, source=path) if text else ()
+        except (InputError, UnicodeDecodeError):
+            return ()
