@@ -86,7 +86,7 @@ class OverlayHistory(DeployStore):
             "rev-parse", "--verify", "--quiet", f"{commit}:{path}", check=False
         )
         try:
-            text = self._blob(found.stdout.strip()).decode("utf-8") if found.stdout else ""
+            text = self.blob(found.stdout.strip()).decode("utf-8") if found.stdout else ""
             return kustomization.read(text, source=path) if text else ()
         except (InputError, UnicodeDecodeError):
             return ()

@@ -123,7 +123,7 @@ def by_hand(bad: Bad) -> None:
         images=f"diabetes={world.image}:{bad.older}@{bad.older_digest}",
         trailers="Rollback: true", message=f"Go back to v0.0.1\n\n{REASON}",
     )  # fmt: skip
-    assert "operation: pushed" in told.log, told.log
+    assert "operation=pushed" in told.answer, told.log
 
 
 WAYS: dict[str, Callable[[Bad], None]] = {
@@ -201,7 +201,7 @@ def test_a_late_run_of_what_was_taken_back_changes_nothing(bad: Bad) -> None:
     by_revert(bad)
     before = Git(bad.world.top / "deploy.git").run("rev-parse", "main")
     told = bad.deploy()
-    assert "operation: superseded" in told.log, told.log
+    assert "operation=superseded" in told.answer, told.log
     assert Git(bad.world.top / "deploy.git").run("rev-parse", "main") == before
     assert bad.world.waiting() == []
 

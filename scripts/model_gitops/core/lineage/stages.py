@@ -72,7 +72,7 @@ def link_of(trace: Trace, patience: float) -> Link:
         f" --stage {trace.environment}"
     )
     if deployed and deployed.back and due(trace):
-        text = f"{right} again, {deployed.back.sentence}"
+        text = f"{right} again, by a rollback"
         fix = f"{assign}; or wait for stages.yml, which does the same at its next run"
         return Link(ends, left, text, "pending", fix=fix)
     if deployed and trace.by_pull and deployed.age < patience and due(trace):
