@@ -75,7 +75,13 @@ GOOD: dict[str, dict[str, str]] = {
         # Not the version that trace-model asks for: what a bump leaves is no whole lineage.
         "trailers": "Model: m@v9.9.9",
     },
-    "cml-report": {"base": "HEAD", "body": "body.md", "plots": "false", "title": "T"},
+    "cml-report": {
+        "config": "promotion.yaml",
+        "base": "HEAD",
+        "body": "body.md",
+        "plots": "false",
+        "title": "T",
+    },
     "trace-model": {"subject": "m@v0.0.1"},
     "status": {"environment": "dev", "candidate": "HEAD"},
 }

@@ -185,12 +185,12 @@ def command(
         image=image,
         promote_image=promote_image,
     ).checked()
-    place = _config(config)
+    repository = git.open_repository(Path.cwd())
+    place = _config(config, repository.directory)
     text, text_folder = _read_body(body)
     title = " ".join(title.split())[:120] or reports.DEFAULT_TITLE
     file = _report_file(title)
     assets = file.with_suffix(".assets")
-    repository = git.open_repository(Path.cwd())
     writer = Publisher(context, repository, token, wanted)
     # A wrong target ends here; other refusals and faults count once the report is written.
     with contextlib.suppress(NotAllowed, ExternalError):
@@ -285,9 +285,13 @@ def _nothing_found() -> Compared:
     return Compared(Comparison(), Comparison(), (), (), compared=False)
 
 
-def _config(config: str) -> Path:
-    """Return where promotion.yaml is: the project is its folder. Raises InputError for another name."""
+def _config(config: str, top: Path) -> Path:
+    """Return where promotion.yaml is: the project is its folder. Raises InputError."""
     place = Path(config or CONFIG)
+    if not paths.is_inside(place, top):
+        raise InputError.of(
+            "config", config, "it is outside of the repository", fix="config: proj/promotion.yaml"
+        )
     if config not in ("", CONFIG) and not paths.is_file(place):
         raise InputError.of("config", config, "no such file", fix="config: proj/promotion.yaml")
     return place

@@ -31,7 +31,8 @@ def settled(repository: Git, rules: Rules, commit: str | None) -> Promotion:
     there = artifacts.names(files)
     if promotion.model in there or artifacts.is_empty(files):
         return promotion
-    if rules.commit and rules.own_model in there and rules.own_model != promotion.model:
+    own = rules.own.model if rules.own else ""
+    if own in there and own != promotion.model:
         at_base = artifacts.names(project_files.at(repository, rules.commit))
         if promotion.model in at_base:
             name = spelling.shown_name(promotion.model, promotion.folder)
@@ -43,9 +44,9 @@ def settled(repository: Git, rules: Rules, commit: str | None) -> Promotion:
             )
         runner.notice(
             f"the target branch's own dvc.yaml has no model {promotion.model}: this change names its"
-            f" model, {rules.own_model}"
+            f" model, {own}"
         )
-        return replace(promotion, model=rules.own_model)
+        return replace(promotion, model=own)
     raise _unknown(promotion, there)
 
 

@@ -19,6 +19,7 @@ from model_gitops.adapters import paths
 from model_gitops.adapters.git import Git
 from model_gitops.core import document
 from model_gitops.core.flow import promotion, rules, spelling
+from model_gitops.core.flow.promotion import Promotion
 from model_gitops.errors import ExternalError, InputError
 
 
@@ -26,17 +27,17 @@ from model_gitops.errors import ExternalError, InputError
 class Rules:
     """The rules that judge a change, and what the change does to them once it is merged.
 
-    `commit` is the base's commit that they were read at; empty for the checkout's own file. `own_model`
-    is the model that the change's own file names, empty where that file can't be used.
+    `commit` is the base's commit that they were read at; empty for the checkout's own file. `own` are
+    the change's own rules then, which count after its merge.
     """
 
-    promotion: promotion.Promotion
+    promotion: Promotion
     commit: str = ""
     changes: tuple[rules.Change, ...] = ()
-    own_model: str = ""
+    own: Promotion | None = None
 
 
-def read_promotion(path: Path, repository: Git) -> promotion.Promotion:
+def read_promotion(path: Path, repository: Git) -> Promotion:
     """Read and check the promotion.yaml at `path`. Raises InputError."""
     folder = _folder(path, repository)
     data = _load(path)
@@ -81,10 +82,10 @@ def read_rules(path: Path, repository: Git, *, base: str, is_change: bool) -> Ru
         _refuse_paths_from_the_top(path, own, wrong, folder)
         runner.notice(f"{source} has paths from the repository's top: {', '.join(old)}")
         meant = spelling.rewritten(known, old)
-    return Rules(_checked(meant, source, folder), commit, rules.changes(known, own), judging.model)
+    return Rules(_checked(meant, source, folder), commit, rules.changes(known, own), judging)
 
 
-def read_previous(path: Path, repository: Git, before: str) -> promotion.Promotion | None:
+def read_previous(path: Path, repository: Git, before: str) -> Promotion | None:
     """Return the rules that a branch had at `before`, the commit that a push replaced.
 
     None for a new branch, or where it had none. Raises InputError, and ExternalError where that commit
@@ -188,7 +189,7 @@ def _load(path: Path) -> Any:
     return document.load_yaml(text, source=path.name)
 
 
-def _checked(data: Any, source: str, folder: str) -> promotion.Promotion:
+def _checked(data: Any, source: str, folder: str) -> Promotion:
     document.validate(data, promotion_schema(), source=source)
     return promotion.parse(data, source=source, folder=folder)
 

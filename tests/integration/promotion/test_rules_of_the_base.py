@@ -87,3 +87,31 @@ def test_the_early_stage_is_said_by_the_rules_of_the_base(flow: Flow) -> None:
     flow.pull_request("experiment/a", "main")
     found = flow.outputs("check-promotion")
     assert (found["assign-stage"], found["push-candidates"]) == ("true", "false")
+
+
+def test_a_new_environment_between_two_others_is_told_the_way(flow: Flow) -> None:
+    more = [*PROMOTION["environments"]]
+    more.insert(2, {"name": "qa", "branch": "qa"})
+    new = rules(environments=more)
+    flow.change("qa", new, "staging")
+    flow.pull_request("qa", "production")
+    told = flow.run("check-promotion", token=READER)
+    assert told.code == 3
+    assert "would allow it, and counts once it is on production" in told.log
+    assert (
+        "reach 'production' first, by a pull request from 'staging' into 'production'" in told.log
+    )
+    # That one is allowed, as it says, and then the first is.
+    flow.change("staging", new, "staging")
+    flow.pull_request("staging", "production")
+    assert flow.run("check-promotion", token=READER).code == 0
+    flow.change("production", new, "production")
+    flow.pull_request("qa", "production")
+    assert flow.run("check-promotion", token=READER).code == 0
+    # A branch that was made before its environment was.
+    flow.change("qa", {"x": "1"}, "main")
+    flow.pull_request("staging", "qa")
+    told = flow.run("check-promotion", token=READER)
+    assert told.code == 3
+    assert "The promotion.yaml of this change has 'qa', and qa's own does not" in told.log
+    assert "create 'qa' from a commit whose promotion.yaml has it" in told.log

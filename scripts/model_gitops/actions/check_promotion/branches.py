@@ -6,9 +6,51 @@ from dataclasses import replace
 
 from model_gitops import runner
 from model_gitops.adapters import git, merges
+from model_gitops.adapters.promotion_file import Rules
 from model_gitops.core.flow import squash
 from model_gitops.core.flow.promotion import Environment, Promotion
 from model_gitops.errors import ExternalError, RefusedError
+
+
+def target_of(rules: Rules, base: str, head: str) -> Environment:
+    """Return the environment that the hop promotes to. Raises RefusedError.
+
+    Where only the change's own promotion.yaml allows the hop, the error says how that file gets there.
+    """
+    try:
+        return rules.promotion.target(base, head)
+    except RefusedError as error:
+        if rules.own is None or not _allows(rules.own, base, head):
+            raise
+        raise _allowed_later(rules.promotion, error, base) from error
+
+
+def _allows(rules: Promotion, base: str, head: str) -> bool:
+    try:
+        rules.target(base, head)
+    except RefusedError:
+        return False
+    return True
+
+
+def _allowed_later(known: Promotion, error: RefusedError, base: str) -> RefusedError:
+    """Return the error of a hop that promotion.yaml of the change allows, and that of `base` does not."""
+    target = known.of_branch(base)
+    if target is None:
+        return RefusedError(
+            f"{error.message}. The promotion.yaml of this change has {base!r}, and {base}'s own does not:"
+            " the rules of the target branch count",
+            fix=f"create {base!r} from a commit whose promotion.yaml has it: the branch of the environment"
+            " before it, once that file is there",
+        )
+    before = known.before(target)
+    source = before.branch if before else "a branch of your own"
+    return RefusedError(
+        f"{error.message}. The promotion.yaml of this change would allow it, and counts once it is on"
+        f" {base}",
+        fix=f"let that promotion.yaml reach {base!r} first, by a pull request from {source!r} into {base!r};"
+        " a new environment before it must run the same model by then, or nothing is deployed",
+    )
 
 
 def nothing_deployed(promotion: Promotion, target: Environment) -> str:

@@ -51,7 +51,7 @@ def run(
     found = promotion_file.read_rules(
         Path(config), repository, base=asked.base, is_change=asked.is_change
     )
-    target = found.promotion.target(asked.base, head)
+    target = branches.target_of(found, asked.base, head)
     here = repository.commit_of("HEAD")
     promotion = named_model.settled(repository, found, here)
 
