@@ -93,7 +93,7 @@ def command(
                 accept=accept,
             )
         else:
-            head = commit or _commit(repository, "HEAD")
+            head = commit or _commit(repository, "HEAD", inner)
             pulled = git_outputs.take(repository, head, artifact, place, accept)
         runner.say("pulled" if pulled.changed else "it is there already")
     size = model_files.size_of(place)
