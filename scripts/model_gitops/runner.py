@@ -25,9 +25,15 @@ _CONTROL = re.compile(
 )
 
 
+_GITHUB = "https://github.com"
+
+
 @dataclass(frozen=True)
 class Context:
-    """What the runner says of the event that started this job. Empty strings outside a workflow."""
+    """What the runner says of the event that started this job. Empty strings outside a workflow.
+
+    `api_url` is empty for a server that is not GitHub's, and whose API nobody told.
+    """
 
     event_name: str
     event: Mapping[str, Any]
@@ -97,14 +103,16 @@ def context() -> Context:
     get = os.environ.get
     name, repository = get("GITHUB_EVENT_NAME", ""), get("GITHUB_REPOSITORY", "")
     event = _event(get("GITHUB_EVENT_PATH", ""), name)
-    server = get("GITHUB_SERVER_URL") or "https://github.com"
+    server = (get("GITHUB_SERVER_URL") or _GITHUB).rstrip("/")
+    # A token for another server must not go to GitHub's own.
+    api = get("GITHUB_API_URL") or ("https://api.github.com" if server == _GITHUB else "")
     sha = get("GITHUB_SHA", "")
     return Context(
         event_name=name,
         event=event,
         repository=repository,
-        server_url=server.rstrip("/"),
-        api_url=(get("GITHUB_API_URL") or "https://api.github.com").rstrip("/"),
+        server_url=server,
+        api_url=api.rstrip("/"),
         sha=sha,
         run_url=f"{server}/{repository}/actions/runs/{get('GITHUB_RUN_ID', '')}",
         workspace=Path(get("GITHUB_WORKSPACE") or Path.cwd()),
@@ -208,7 +216,13 @@ def answer(outputs: Mapping[str, str], text: str) -> None:
 
 
 def write_summary(markdown: str) -> None:
-    """Append `markdown` to the step's summary; outside a workflow do nothing."""
+    """Append `markdown` to the step's summary; outside a workflow do nothing.
+
+    Gitea and Forgejo show no summary: there it is printed to the log.
+    """
+    if on_gitea():
+        with group("Summary"):
+            say(markdown.rstrip("\n"))
     path = os.environ.get("GITHUB_STEP_SUMMARY")
     if not path:
         return
@@ -222,6 +236,11 @@ def write_summary(markdown: str) -> None:
     except OSError as problem:
         # What the step did stands: a page that nobody can show is no reason to call it failed.
         warning(f"the summary is left out: GITHUB_STEP_SUMMARY={path}: {problem.strerror}")
+
+
+def summary_place() -> str:
+    """Say where `write_summary` is read."""
+    return "in the log of this step" if on_gitea() else "in the step's summary"
 
 
 def say(text: str) -> None:

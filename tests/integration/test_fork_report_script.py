@@ -16,6 +16,7 @@ import pytest
 from model_gitops.adapters.git import Git
 from model_gitops.adapters.github import GitHub
 from model_gitops_local.forge import Forge
+from model_gitops_local.forge.gitea import strict_gitea
 from model_gitops_local.forge.openapi import strict_forge
 
 SCRIPT = Path(__file__).parents[2] / "templates/model/.github/scripts/fork_report.py"
@@ -154,3 +155,34 @@ def test_the_files_that_decide_what_runs_are_named_before_the_forks_words(fork: 
     text = Path(outputs.partition("body=")[2].strip()).read_text("utf-8")
     assert "touches files that decide what runs, and with which rules: `promotion.yaml`." in text
     assert text.index("promotion.yaml") < text.index("> all fine")
+
+
+@pytest.mark.parametrize("base", ["", "/git"])
+def test_on_gitea_the_pull_request_is_known_by_the_runs_ref(fork: Fork, base: str) -> None:
+    top = fork.git.directory.parent
+    first = Git(top / "first")
+    first.run("commit", "--quiet", "--allow-empty", "--message", "mine")
+    first.run("push", "--quiet", "origin", "HEAD:refs/heads/mine")
+    with strict_gitea(top / f"gitea{len(base)}", base=base) as forge:
+        forge.add_repository(NAME, top / "model.git")
+        forge.add_repository("eve/diabetes", top / "fork.git", fork_of=NAME)
+        forge.add_token("ada-secret", "ada")
+        forge.add_token(TOKEN, "gitea-actions")
+        api = GitHub(NAME, "ada-secret", api_url=forge.api_url)
+        api.open_pull_request(head="eve:patch", base="main", title="Patch", body="")
+        api.open_pull_request(head="mine", base="main", title="Mine", body="")
+        there = Fork(forge, fork.git, fork.temporary)
+        run = there.left()
+        event = forge.event("workflow_run", NAME, run)["workflow_run"]
+        assert (event["head_branch"], "head_repository" in event) == ("", False)
+        status, said, outputs = there.check(run)
+        assert (status, said) == (0, "")
+        assert outputs.startswith("pull-request=1\n")
+        text = (fork.temporary / "fork-report.md").read_text("utf-8")
+        assert f"{forge.url}/{NAME}/actions/runs/{run})" in text
+        # Another pull request than the run was for.
+        assert there.check(there.left(number="2\n"))[0] == 3
+        there.push("patch")
+        status, said, outputs = there.check(run)
+        assert (status, outputs) == (0, "")
+        assert "newer commits" in said

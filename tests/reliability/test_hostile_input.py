@@ -212,7 +212,7 @@ class TestAPullRequestOfABump:
                 ],
             )
             assert ended.outputs["operation"] == "opened", ended.log
-            pull = GitHub("acme/deploy", "token", api_url=forge.api_url)._repository.get_pull(
+            pull = GitHub("acme/deploy", "token", api_url=forge.api_url).pull_request(
                 int(ended.outputs["pull-request"].rpartition("/")[2])
             )
             assert pull.title == pull.title.splitlines()[0]
@@ -220,7 +220,7 @@ class TestAPullRequestOfABump:
             check_markdown(pull.body)
             check_rendered(pull.body)
         shutil.rmtree(arena.top / "runner-forge")
-        Git(arena.top / "deploy.git").run("update-ref", "-d", f"refs/heads/{pull.head.ref}")
+        Git(arena.top / "deploy.git").run("update-ref", "-d", f"refs/heads/{pull.head_ref}")
 
 
 LEAVES = st.one_of(

@@ -162,7 +162,7 @@ def test_neither_user_nor_password_in_a_url(value: str, shown: str) -> None:
     ("value", "expected"),
     [
         ("a/b.git", Location("https://g.example:8443/a/b.git", "https", "g.example:8443", "a/b")),
-        ("https://h/x/a/b/", Location("https://h/x/a/b/", "https", "h", "a/b")),
+        ("https://h/x/a/b/", Location("https://h/x/a/b/", "https", "h", "a/b", "/x")),
         ("https://h/b", Location("https://h/b", "https", "h", "")),
         ("ssh://git@h:22/a/b.git", Location("ssh://git@h:22/a/b.git", "ssh", "h:22", "a/b")),
         ("git@h:/a", None),
@@ -184,22 +184,6 @@ def test_where_a_repository_is(value: str, expected: Location | None) -> None:
 def test_over_ssh_the_servers_port_is_not_the_webs() -> None:
     found = locate("a/b.git", server_url="https://g.example:8443", ssh=True)
     assert found == Location("ssh://git@g.example/a/b.git", "ssh", "g.example", "a/b")
-
-
-@pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        ("/srv/d", ("https://github.com", "https://api.github.com")),
-        ("https://GitHub.com/a/b", ("https://github.com", "https://api.github.com")),
-        ("https://ghe:8443/a/b", ("https://ghe:8443", "https://ghe:8443/api/v3")),
-        ("http://127.0.0.1:3/a/b", ("http://127.0.0.1:3", "http://127.0.0.1:3/api/v3")),
-        ("ssh://git@ghe:22/a/b", ("https://ghe", "https://ghe/api/v3")),
-    ],
-)
-def test_the_api_is_below_the_server(url: str, expected: tuple[str, str]) -> None:
-    origin = locate(url, server_url="https://x")
-    given = {"server_url": "https://github.com", "api_url": "https://api.github.com"}
-    assert location.server_of(origin, **given) == expected
 
 
 @pytest.mark.parametrize(

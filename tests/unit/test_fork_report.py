@@ -224,7 +224,7 @@ def test_sensitive_files_are_named_in_our_own_voice() -> None:
     assert "`a?b/dvc.yaml`" in said
     assert "Read these first" in said
     assert fork_report.warning([], all_seen=True) == ""
-    assert "more files than GitHub lists" in fork_report.warning([], all_seen=False)
+    assert "more files than the server lists" in fork_report.warning([], all_seen=False)
     many = fork_report.warning([f".github/{n}" for n in range(40)], all_seen=True)
     assert "and 10 more" in many
     run = {"conclusion": "success", "id": 1}

@@ -27,7 +27,7 @@ def test_a_mark_finds_its_own_title_only(title: str, other: str) -> None:
     assert comment.mark(title).count("-->") == 1
 
 
-def test_own_comments_are_ours_with_the_mark_oldest_first() -> None:
+def test_own_comments_are_those_of_our_logins() -> None:
     mark = comment.mark("T")
     comments = [
         Posted(2, "Bot", f"1\n{mark}"),
@@ -36,8 +36,10 @@ def test_own_comments_are_ours_with_the_mark_oldest_first() -> None:
         Posted(4, "bot", f"{mark}\nquoted"),
         Posted(5, "bot", f"4\n{comment.mark('U')}"),
     ]
-    assert comment.find_own(comments, ["bot"], "T") == [comments[1], comments[0]]
-    assert comment.find_own(comments, ["nobody"], "T") == []
+    marked = [one for one in comments if comment.has_mark(one.body, "T")]
+    assert marked == comments[:3]
+    assert comment.find_own(marked, ["", "bot"]) == comments[:2]
+    assert comment.find_own([*marked, Posted(6, "", mark)], ["nobody", ""]) == []
 
 
 def test_another_run_of_the_same_is_the_same() -> None:

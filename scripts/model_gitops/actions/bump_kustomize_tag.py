@@ -17,7 +17,7 @@ from model_gitops.adapters.tracing.pull_requests import PullRequests
 from model_gitops.core.deploy import deployment, kustomization, kustomization_edit, manifests
 from model_gitops.core.deploy.guard import Change, overtaken_by
 from model_gitops.core.deploy.kustomization import Image
-from model_gitops.core.deploy.location import Location, check_path, is_slug, locate, same_server
+from model_gitops.core.deploy.location import Location, check_path, is_on, is_slug, locate
 from model_gitops.core.deploy.manifests import Unused, told
 from model_gitops.core.deploy.trailers import (
     Origin,
@@ -225,7 +225,7 @@ def _source(
 ) -> github.GitHub | None:
     """Return the API of the model repository. The token goes to no other server than its own."""
     origin = _origin_of(trailers)
-    if not token or origin is None or not same_server(location, context.server_url):
+    if not token or origin is None or not is_on(location, context.server_url):
         return None
     if not is_slug(origin.repository):
         return None
@@ -405,12 +405,12 @@ def _check_secrets(
     check_secrets(location, token, ssh_key, server_url)
     if mode != _PULL_REQUEST:
         return
-    if not location.slug or not same_server(location, server_url):
+    if not location.slug or not is_on(location, server_url):
         problem = f"a pull request needs a repository on {server_url}"
         raise InputError.of("repository", location.url, problem, fix="mode: push")
     if not token:
         raise InputError(
-            "input `token` is empty: a pull request is opened through GitHub's API, which needs one",
+            "input `token` is empty: a pull request is opened through the server's API, which needs one",
             fix="token: ${{ secrets.DEPLOY_TOKEN }} (of a GitHub App: GITHUB_TOKEN can't write"
             " another repository)",
         )

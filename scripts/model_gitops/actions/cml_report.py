@@ -264,7 +264,7 @@ def _post(
             )
     except NotAllowed as error:
         refused = f"No comment was written: {error}."
-        runner.notice(f"{refused} The report is in the step's summary.")
+        runner.notice(f"{refused} The report is {runner.summary_place()}.")
     finally:
         summarise(refused)
     return operation, url

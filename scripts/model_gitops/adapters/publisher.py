@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -14,9 +14,6 @@ from model_gitops.core.report import comment
 from model_gitops.core.report.comment import Target
 from model_gitops.errors import InputError
 from model_gitops.events import Kind
-
-# Who a job's token is on Gitea and Forgejo, which can't be asked.
-_GITEA_BOTS = ("gitea-actions", "forgejo-actions")
 
 
 class NotAllowed(Exception):
@@ -31,6 +28,8 @@ class Publisher:
     checkout: git.Git
     token: str
     target: Target
+    # Who we are, learned from what we wrote.
+    _learned: set[str] = field(default_factory=set)
 
     def look(self) -> None:
         """Find the target, before anything is written. Raises as `publish` does."""
@@ -64,6 +63,8 @@ class Publisher:
             own = self._own(title)
             if not own:
                 created = api.create_comment(place, text)
+                # Whoever the server says wrote it is who we are.
+                self._learned.add(created.author)
                 # Another job may have been looking for it at the same moment, and a request that is
                 # sent again after a cut may be done twice. All agree on the oldest.
                 own = self._own(title) or [created]
@@ -86,9 +87,7 @@ class Publisher:
             place = self._place
             watermark = comment.cml_watermark(title)
             marked = [one for one in api.list_comments(place) if watermark in one.body]
-            ours = bool(marked) and marked[-1].author.lower() in {
-                login.lower() for login in self._logins
-            }
+            ours = bool(marked) and bool(self._ours(marked[-1:]))
         text = file.read_text(encoding="utf-8")
         if ours and comment.same(comment.without_cml_watermark(marked[-1].body), text):
             return "none", marked[-1].url
@@ -109,8 +108,18 @@ class Publisher:
         """Return our comments of `title`, oldest first."""
         listed = self._api.list_comments(self._place)
         marked = [one for one in listed if comment.has_mark(one.body, title)]
-        # Who we are takes a request, and is of interest only then.
-        return comment.find_own(marked, self._logins, title) if marked else []
+        return sorted(self._ours(marked), key=lambda one: one.id)
+
+    def _ours(self, marked: list[github.Comment]) -> list[github.Comment]:
+        """Return those of `marked` that we wrote: a mark in another's is a copy, or a trap.
+
+        May the token edit a comment, that says nothing: on Gitea whoever may write may edit any.
+        """
+        if not marked:
+            return []  # who we are takes a request, and is of interest only then
+        if not self._login and not self._learned:
+            self._learned.add(self._api.login_by_reaction(marked[-1]))
+        return comment.find_own(marked, {self._login, *self._learned})
 
     def _remove(self, comments: list[github.Comment]) -> None:
         """Remove our doubles of a comment; what another job has removed is gone."""
@@ -119,8 +128,9 @@ class Publisher:
                 self._api.delete_comment(one)
 
     @cached_property
-    def _logins(self) -> tuple[str, ...]:
-        return _logins(self._api)
+    def _login(self) -> str:
+        """Who the token is, as far as the server tells."""
+        return self._api.login()
 
     @cached_property
     def _api(self) -> github.GitHub:
@@ -173,7 +183,7 @@ class Publisher:
             yield
         except github.ApiError as error:
             missing = error.status in (404, 422) and self.target.id
-            if missing and not (runner.on_gitea() and self.target.kind == "commit"):
+            if missing and not (self._api.dialect.is_gitea and self.target.kind == "commit"):
                 raise InputError.of(
                     "target",
                     f"{self.target.kind}/{self.target.id}",
@@ -182,16 +192,13 @@ class Publisher:
                 ) from error
             if not isinstance(error, github.ForbiddenError):
                 raise
+            if self._api.dialect.is_gitea and isinstance(self.__dict__.get("_place"), str):
+                raise NotAllowed("this server has no comments on commits") from error
+            needed = self._api.dialect.permission("comments: write")
             raise NotAllowed(
-                f"{error.message}. The token needs `pull-requests: write`; in a pull request from a "
-                "fork it may only read"
+                f"{error.message}. The token needs `{needed}`; in a pull request from a fork it may"
+                " only read"
             ) from error
-
-
-def _logins(api: github.GitHub) -> tuple[str, ...]:
-    login = api.login()
-    known = runner.on_gitea() and login == github.WORKFLOW_BOT
-    return (login, *_GITEA_BOTS) if known else (login,)
 
 
 def _open_pull_request(api: github.GitHub, branch: str, commit: str) -> int | None:

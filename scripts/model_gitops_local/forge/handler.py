@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from model_gitops_local.forge import git_http, pages, pulls
 from model_gitops_local.forge.api.answers import Answer, ApiError
 from model_gitops_local.forge.faults import Fault
-from model_gitops_local.forge.instance import API, Instance
+from model_gitops_local.forge.instance import Instance
 from model_gitops_local.forge.state import Token
 
 _GIT = re.compile(r"/([^/]+)/([^/]+?)(?:\.git)?(/(?:info/refs|git-upload-pack|git-receive-pack))")
@@ -53,6 +53,8 @@ class Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         parts = urlsplit(self.path)
         path = unquote(parts.path)
+        # What is not below the server's path is not found.
+        path = path.removeprefix(self.forge.base) if path.startswith(self.forge.base) else "/-"
         self.actor = ""
         self.fault: Fault | None = None
         self.sent = 0
@@ -90,8 +92,9 @@ class Handler(BaseHTTPRequestHandler):
         body.seek(0)
 
     def _dispatch(self, path: str, query: dict[str, str], raw_query: str, body: IO[bytes]) -> None:
-        if path.startswith(f"{API}/"):
-            self._api(path.removeprefix(API).rstrip("/"), query, body.read())
+        prefix = self.forge.api_prefix
+        if path.startswith(f"{prefix}/"):
+            self._api(path.removeprefix(prefix).rstrip("/"), query, body.read())
         elif found := _ARTIFACT.fullmatch(path):
             self._artifact(int(found[1]))
         elif path == "/_forge/event":
@@ -258,7 +261,8 @@ class Handler(BaseHTTPRequestHandler):
             return None
         kind, rest = found[3], found[4]
         if kind in ("raw", "blob"):
-            return pages.raw(repository, rest)
+            # Gitea says of which kind the name after it is.
+            return pages.raw(repository, rest.removeprefix("commit/"))
         pulls.follow(repository, self.forge.state.find)
         makers: dict[str | None, Callable[[], bytes | None]] = {
             None: lambda: pages.repository(repository),

@@ -39,6 +39,9 @@ class Instance(Faults):
 
     # Made when the server starts: its answers tell addresses, which hold the port.
     api: Api
+    # Everything is below `base`, the API in it below `api_prefix`.
+    base = ""
+    api_prefix = API
 
     def __init__(self, root: Path, *, port: int = 0, validator: Validator | None = None) -> None:
         super().__init__()
@@ -57,12 +60,12 @@ class Instance(Faults):
     @property
     def url(self) -> str:
         """The web address, `http://127.0.0.1:PORT`: GITHUB_SERVER_URL."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://127.0.0.1:{self.port}{self.base}"
 
     @property
     def api_url(self) -> str:
         """The address of the REST API: GITHUB_API_URL."""
-        return self.url + API
+        return self.url + self.api_prefix
 
     def add_repository(
         self, full_name: str, path: Path, *, private: bool = True, fork_of: str | None = None

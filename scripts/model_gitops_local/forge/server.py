@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from http.server import ThreadingHTTPServer
 from pathlib import Path
+from typing import Self
 
 from model_gitops_local.forge.api.dispatch import Api
 from model_gitops_local.forge.handler import Handler
@@ -37,7 +38,7 @@ class Forge(Instance):
 
         self._server = _Server(("127.0.0.1", self.port), Connection)
         self.port = self._server.server_address[1]
-        self.api = Api(self.state, Shapes(self.url))
+        self.api = Api(self.state, Shapes(self.url, self.api_url))
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
         return self.url
 
@@ -48,7 +49,7 @@ class Forge(Instance):
             self._server.server_close()
             self._server = None
 
-    def __enter__(self) -> Forge:
+    def __enter__(self) -> Self:
         """Start serving."""
         self.start()
         return self

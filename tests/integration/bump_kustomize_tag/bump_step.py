@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from github import Auth, Github
+from github.Repository import Repository
 
 from model_gitops.__main__ import main
 from model_gitops.adapters import process
 from model_gitops.adapters.git import Git
 from model_gitops.options import variable
+from model_gitops_local.forge import Forge
 
 A, B, C = (f"sha256:{letter * 64}" for letter in "abc")
 BOT, READER, CANARY = "bot-secret-token", "reader-secret-token", "canary-secret-token"
@@ -84,6 +87,11 @@ def repository(folder: Path, name: str) -> Work:
     git.run("config", "core.autocrlf", "false")
     git.run("switch", "--quiet", "--orphan", "main")
     return Work(git, bare)
+
+
+def as_person(forge: Forge) -> Repository:
+    """The deploy repository for PyGithub: to merge and close, which our actions never do."""
+    return Github(base_url=forge.api_url, auth=Auth.Token(BOT)).get_repo(DEPLOY)
 
 
 class Step:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from bump_step import BOT, DEPLOY, OVERLAY, PROPOSE, SOURCE, A, B, C, Step, Work
+from bump_step import BOT, DEPLOY, OVERLAY, PROPOSE, SOURCE, A, B, C, Step, Work, as_person
 
 from model_gitops.adapters.deploy_repository import opened
 from model_gitops.adapters.git import Git
@@ -38,9 +38,7 @@ MERGES: dict[str, tuple[dict[str, str], bool]] = {
 
 def merge(forge: Forge, deploy: Work, url: str, how: dict[str, str]) -> str:
     """Merge the pull request at `url`, remove its branch, and return the new tip's message."""
-    pull = GitHub(DEPLOY, BOT, api_url=forge.api_url)._repository.get_pull(
-        int(url.rpartition("/")[2])
-    )
+    pull = as_person(forge).get_pull(int(url.rpartition("/")[2]))
     words: dict[str, Any] = {key: value.replace("{body}", pull.body) for key, value in how.items()}
     pull.merge(**words)
     Git(deploy.remote).run("update-ref", "-d", f"refs/heads/{pull.head.ref}")

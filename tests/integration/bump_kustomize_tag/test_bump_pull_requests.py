@@ -18,6 +18,7 @@ from bump_step import (
     C,
     Step,
     Work,
+    as_person,
 )
 
 from model_gitops.adapters.git import Git
@@ -75,8 +76,7 @@ def test_after_a_merge_there_is_a_new_pull_request(
     sha = source.pull()
     first = step.run(f"diabetes=:v2@{A}", sha=sha, **PROPOSE)
     number = int(first["pull-request"].rpartition("/")[2])
-    api = GitHub(DEPLOY, BOT, api_url=forge.api_url)
-    api._repository.get_pull(number).merge(merge_method="squash")
+    as_person(forge).get_pull(number).merge(merge_method="squash")
     merged = deploy.pull()
     assert f"digest: {A}" in deploy.text()
 
@@ -87,12 +87,12 @@ def test_after_a_merge_there_is_a_new_pull_request(
     assert second["operation"] == "opened"
     assert second["pull-request"] != first["pull-request"]
     # Closed without a merge, and asked for again.
-    api._repository.get_pull(int(second["pull-request"].rpartition("/")[2])).edit(state="closed")
+    as_person(forge).get_pull(int(second["pull-request"].rpartition("/")[2])).edit(state="closed")
     third = step.run(f"diabetes=:v3@{B}", sha=new, **PROPOSE)
     assert third["operation"] == "opened"
     assert third["commit"] == second["commit"]
     # What a squash merge brought in guards too.
-    api._repository.get_pull(int(third["pull-request"].rpartition("/")[2])).merge(
+    as_person(forge).get_pull(int(third["pull-request"].rpartition("/")[2])).merge(
         merge_method="merge"
     )
     assert step.run(f"diabetes=:old@{C}", sha=sha, **PROPOSE)["operation"] == "superseded"
@@ -115,8 +115,7 @@ def test_a_rerun_of_what_runs_sees_that_a_newer_one_waits(
     # A rollback to what runs is no change, and a proposal that was closed is none.
     back = step.run(f"diabetes=:old@{A}", sha=old, trailers="Rollback: true", **PROPOSE)
     assert back["operation"] == "none"
-    api = GitHub(DEPLOY, BOT, api_url=forge.api_url)
-    api._repository.get_pull(int(waiting["pull-request"].rpartition("/")[2])).edit(state="closed")
+    as_person(forge).get_pull(int(waiting["pull-request"].rpartition("/")[2])).edit(state="closed")
     assert step.run(f"diabetes=:old@{A}", sha=old, **PROPOSE)["operation"] == "none"
 
 

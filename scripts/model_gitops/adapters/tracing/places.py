@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from model_gitops import runner
@@ -16,7 +17,7 @@ from model_gitops.adapters.tracing.model_repository import ModelRepository
 from model_gitops.adapters.tracing.overlays import Overlays
 from model_gitops.adapters.tracing.pull_requests import PullRequests
 from model_gitops.adapters.tracing.signatures import Signatures
-from model_gitops.core.deploy.location import Location, is_slug, locate, same_server, server_of
+from model_gitops.core.deploy.location import Location, is_on, is_slug, locate, server_of
 from model_gitops.core.flow.promotion import Promotion
 from model_gitops.core.gto import tags
 from model_gitops.errors import InputError
@@ -77,8 +78,7 @@ def opened(
             )
         else:
             unasked["pull request"] = "without `source-token` nobody was asked who approved"
-        here = same_server(location, place.server_url)
-        if credentials.token and here and is_slug(location.slug):
+        if credentials.token and is_on(location, place.server_url) and is_slug(location.slug):
             deploy_api = github.GitHub(location.slug, credentials.token, api_url=place.api_url)
         name = location.slug or location.url
         overlays = Overlays(
@@ -142,18 +142,23 @@ class _Place:
 
     repository: str
     server_url: str
-    api_url: str
+
+    @cached_property
+    def api_url(self) -> str:
+        """The API of the server; a server that is not the runner's is asked where it is."""
+        context = runner.context()
+        same = self.server_url == context.server_url
+        return (context.api_url if same else "") or github.find_api(self.server_url)
 
     @classmethod
     def of(cls, checkout: git.Git) -> _Place:
         context = runner.context()
         if context.repository:
-            return cls(context.repository, context.server_url, context.api_url)
+            return cls(context.repository, context.server_url)
         origin = event_checkout.origin_of(checkout, context.server_url)
         if origin is None:
-            return cls("", context.server_url, context.api_url)
-        server, api = server_of(origin, server_url=context.server_url, api_url=context.api_url)
-        return cls(origin.slug, server, api)
+            return cls("", context.server_url)
+        return cls(origin.slug, server_of(origin, server_url=context.server_url))
 
 
 def _deploy_location(promotion: Promotion, server_url: str, token: str, ssh_key: str) -> Location:

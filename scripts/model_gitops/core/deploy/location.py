@@ -17,12 +17,16 @@ _SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9_.-]+")
 
 @dataclass(frozen=True)
 class Location:
-    """Where the deploy repository is. `slug` is `owner/name` on `host`, or empty for a folder."""
+    """Where the deploy repository is. `slug` is `owner/name` on `host`, or empty for a folder.
+
+    `base` is the path that a web server has everything below, such as `/git`; mostly empty.
+    """
 
     url: str
     scheme: str
     host: str
     slug: str
+    base: str = ""
 
 
 def locate(repository: str, *, server_url: str, ssh: bool = False) -> Location:
@@ -41,7 +45,8 @@ def locate(repository: str, *, server_url: str, ssh: bool = False) -> Location:
             return Location(
                 f"ssh://git@{server.hostname}/{slug}.git", "ssh", server.hostname or "", slug
             )
-        return Location(f"{server_url}/{slug}.git", server.scheme, server.netloc, slug)
+        base = server.path.rstrip("/")
+        return Location(f"{server_url}/{slug}.git", server.scheme, server.netloc, slug, base)
     if repository.startswith("/"):
         return Location(repository, "file", "", "")
     if scp := _SCP.fullmatch(repository):
@@ -65,19 +70,25 @@ def locate(repository: str, *, server_url: str, ssh: bool = False) -> Location:
         raise InputError.of("repository", repository, "it names no repository", fix=fix)
     if parts.scheme == "file":
         return Location(repository, "file", "", "")
-    return Location(repository, parts.scheme, host, _slug_of(parts.path))
+    base = parts.path.rstrip("/").rpartition("/")[0].rpartition("/")[0]
+    base = base if parts.scheme in ("http", "https") else ""
+    return Location(repository, parts.scheme, host, _slug_of(parts.path), base)
 
 
-def server_of(origin: Location, *, server_url: str, api_url: str) -> tuple[str, str]:
-    """Return the server and its API, for a person at a clone of `origin`; else the defaults given.
+def server_of(origin: Location, *, server_url: str) -> str:
+    """Return the server's web address, for a person at a clone of `origin`; else the one given."""
+    if not origin.host or is_on(origin, server_url):
+        return server_url
+    if origin.scheme in ("http", "https"):
+        return f"{origin.scheme}://{origin.host}{origin.base}"
+    return f"https://{origin.host.partition(':')[0]}"
 
-    GitHub Enterprise Server, and what speaks its API, has it below the server's own address.
-    """
-    if not origin.host or same_server(origin, server_url):
-        return server_url, api_url
-    host = origin.host if origin.scheme in ("http", "https") else origin.host.partition(":")[0]
-    scheme = origin.scheme if origin.scheme in ("http", "https") else "https"
-    return f"{scheme}://{host}", f"{scheme}://{host}/api/v3"
+
+def is_on(location: Location, server_url: str) -> bool:
+    """Whether `server_url` serves the repository: `same_server`, and below the same path of it."""
+    below = urlsplit(server_url).path.rstrip("/")
+    over_web = location.scheme in ("http", "https")
+    return same_server(location, server_url) and (not over_web or location.base == below)
 
 
 def is_loopback(host: str) -> bool:

@@ -18,9 +18,9 @@ def node_id(kind: str, number: int) -> str:
 class Addresses:
     """The addresses of one forge, whose web address is `web`."""
 
-    def __init__(self, web: str) -> None:
+    def __init__(self, web: str, api: str = "") -> None:
         self.web = web
-        self.api = f"{web}/api/v3"
+        self.api = api or f"{web}/api/v3"
 
     def repo_url(self, repository: Repository) -> str:
         """Return the API address of a repository."""

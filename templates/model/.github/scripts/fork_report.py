@@ -3,7 +3,7 @@
 Called by report-fork.yml, which has a token that may comment, from the default branch's own files.
 The fork's author can put anything into the artifact, so it is only data: size, names and encoding
 are limited, nothing is written to disk under a name from it, the pull request that it names must be
-the one that GitHub says this run was for, and its Markdown is quoted without links, mentions or
+the one that the server says this run was for, and its Markdown is quoted without links, mentions or
 HTML. Before that it says, in our own voice, which files of the change decide what runs. It needs
 Python's standard library only.
 """
@@ -40,7 +40,7 @@ SENSITIVE = (
     "Makefile", "requirements/", "tests/smoke.yaml", "tests/smoke-request.json", ".gitattributes",
     "CODEOWNERS",
 )  # fmt: skip
-MOST_PAGES = 30  # of 100 files: GitHub lists no more
+MOST_FILES = 3000  # GitHub lists no more
 MOST_NAMES = 30  # sensitive files that are named
 # Invisible, and enough to keep `@name`, `#1`, `](` and `https://` from being a mention or a link.
 JOINER = "\u2060"
@@ -56,7 +56,7 @@ class NothingToPostError(Exception):
 
 
 class Api:
-    """GitHub's REST API for one repository. Raises OSError where it can't be asked."""
+    """One repository's REST API, of GitHub or Gitea. Raises OSError where it can't be asked."""
 
     def __init__(self, url: str, repository: str, token: str) -> None:
         if urlsplit(url).scheme not in ("https", "http"):
@@ -75,7 +75,7 @@ class Api:
     def download(self, path: str, limit: int) -> bytes:
         """Return at most `limit` + 1 bytes of what `path` sends on to.
 
-        The token stays here: the address that GitHub answers with carries its own signature.
+        The token stays here: the address that the server answers with carries its own signature.
         """
         return patiently(lambda: self._download(path, limit))
 
@@ -146,7 +146,7 @@ def _member(files: zipfile.ZipFile, name: str) -> bytes:
 
 
 def check_pull_request(pull: Any, run: Any, repository: str) -> None:
-    """Hold the pull request that the artifact names to the run that GitHub tells us of.
+    """Hold the pull request that the artifact names to the run that the server tells us of.
 
     Raises RefusedError where it is of another branch or fork, NothingToPostError where it has
     moved on.
@@ -154,16 +154,25 @@ def check_pull_request(pull: Any, run: Any, repository: str) -> None:
     head, base = pull["head"], pull["base"]
     # The repository of a deleted fork is null.
     home = (head["repo"] or {}).get("full_name", "")
-    into = base["repo"]["full_name"]
-    came_from = (run["head_repository"] or {}).get("full_name", "")
-    if into != repository or not home or home != came_from or head["ref"] != run["head_branch"]:
+    if base["repo"]["full_name"] != repository or not home or not _is_of(pull, run, home):
         raise RefusedError(f"pull request {pull['number']} is not the one that this run was for")
+    if home == repository:
+        raise NothingToPostError(f"pull request {pull['number']} is not from a fork")
     if pull["state"] != "open":
         raise NothingToPostError(f"pull request {pull['number']} is closed")
     if head["sha"] != run["head_sha"]:
         raise NothingToPostError(
             f"pull request {pull['number']} has newer commits: their run reports"
         )
+
+
+def _is_of(pull: Any, run: Any, home: str) -> bool:
+    """Whether `run` was for `pull`, whose head is in `home`, by what the server says of the run."""
+    if "head_repository" in run:
+        came_from = (run["head_repository"] or {}).get("full_name", "")
+        return bool(home == came_from and pull["head"]["ref"] == run["head_branch"])
+    # Gitea says it by the ref alone, after the workflow's file.
+    return str(run["path"]).endswith(f"@refs/pull/{int(pull['number'])}/head")
 
 
 def neutralise(markdown: str) -> str:
@@ -222,7 +231,7 @@ def warning(names: Sequence[str], *, all_seen: bool) -> str:
             f" {', '.join(shown)}. Read these first.\n\n"
         )
     if not all_seen:
-        said += "⚠️ The change has more files than GitHub lists: look at all of it.\n\n"
+        said += "⚠️ The change has more files than the server lists: look at all of it.\n\n"
     return said
 
 
@@ -234,17 +243,20 @@ def _in_code(name: str) -> str:
 def changed_files(api: Api, number: int) -> tuple[list[str], bool]:
     """Return a pull request's files, old names of moved ones too, and whether these are all."""
     names: list[str] = []
-    for page in range(1, MOST_PAGES + 1):
-        found = api.get(f"/pulls/{number}/files?per_page=100&page={page}")
+    files, page = 0, 1
+    size = "limit=50" if "/api/v1/" in api.url else "per_page=100"  # Gitea, GitHub
+    while files < MOST_FILES:
+        found = api.get(f"/pulls/{number}/files?{size}&page={page}")
+        if not found:
+            return names, True
         for one in found:
             names += [str(one[key]) for key in ("filename", "previous_filename") if one.get(key)]
-        if len(found) < 100:
-            return names, True
+        files, page = files + len(found), page + 1
     return names, False
 
 
 def compose(report: str, run: Any, server: str, repository: str, said: str = "") -> str:
-    """Return the comment's text: what GitHub says of the run, then what the fork's run says.
+    """Return the comment's text: what the server says of the run, then what the fork's run says.
 
     `said` is what we say of the change, as whole paragraphs.
     """

@@ -1,0 +1,155 @@
+"""What the forge knows, as Gitea 1.26 tells it: made from the shapes of GitHub's API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from model_gitops_local.forge.gitea.description import SHAPES
+from model_gitops_local.forge.shapes import Json
+from model_gitops_local.forge.state import account_id
+
+
+def _only(shape: str, values: Json) -> Json:
+    """Return the fields that Gitea has of `values`."""
+    return {name: values[name] for name in SHAPES[shape] if name in values}
+
+
+def user(login: str, web: str) -> Json:
+    """Return an account."""
+    return {
+        "id": account_id(login),
+        "login": login,
+        "full_name": "",
+        "email": f"{login}@noreply.localhost",
+        "avatar_url": f"{web}/avatars/{account_id(login)}",
+        "html_url": f"{web}/{login}",
+        "is_admin": False,
+        "created": "2020-01-01T00:00:00Z",
+    }
+
+
+def repository(github: Json, web: str) -> Json:
+    """Return a repository."""
+    owner = user(github["owner"]["login"], web)
+    return _only("Repository", {**github, "owner": owner})
+
+
+def pull(github: Json, web: str, merge_base: str) -> Json:
+    """Return a pull request. Its `merge_commit_sha` is null until it is merged."""
+    page = f"{web}/{github['base']['repo']['full_name']}/pulls/{github['number']}"
+    merged = github["merged_at"] is not None
+    return _only(
+        "PullRequest",
+        {
+            **github,
+            "url": page,
+            "html_url": page,
+            "user": user(github["user"]["login"], web),
+            "body": github["body"] or "",
+            "mergeable": github["state"] == "open",
+            "merged": merged,
+            "merge_commit_sha": github["merge_commit_sha"] if merged else None,
+            "merge_base": merge_base,
+            "base": _end(github["base"], web),
+            "head": _end(github["head"], web),
+        },
+    )
+
+
+def _end(github: Json, web: str) -> Json:
+    home = github["repo"]
+    return {
+        "label": github["ref"],
+        "ref": github["ref"],
+        "sha": github["sha"],
+        "repo_id": home["id"] if home else -1,
+        "repo": repository(home, web) if home else None,
+    }
+
+
+def review(github: Json, web: str, *, dismissed: bool) -> Json:
+    """Return a review: a dismissed one keeps its state."""
+    state = {"CHANGES_REQUESTED": "REQUEST_CHANGES", "COMMENTED": "COMMENT"}
+    return _only(
+        "PullReview",
+        {
+            **github,
+            "user": user(github["user"]["login"], web),
+            "state": state.get(github["state"], github["state"]),
+            "stale": False,
+            "official": not dismissed,
+            "dismissed": dismissed,
+        },
+    )
+
+
+def issue(github: Json, web: str, api: str, name: str) -> Json:
+    """Return an issue, or a pull request as one."""
+    kind = "pulls" if "pull_request" in github else "issues"
+    number = github["number"]
+    return _only(
+        "Issue",
+        {
+            **github,
+            "url": f"{api}/repos/{name}/issues/{number}",
+            "html_url": f"{web}/{name}/{kind}/{number}",
+            "user": user(github["user"]["login"], web),
+            "body": github["body"] or "",
+        },
+    )
+
+
+def comment(github: Json, web: str, name: str, number: int) -> Json:
+    """Return a comment on a pull request."""
+    page = f"{web}/{name}/pulls/{number}"
+    return _only(
+        "Comment",
+        {
+            **github,
+            "html_url": f"{page}#issuecomment-{github['id']}",
+            "pull_request_url": page,
+            "issue_url": "",
+            "user": user(github["user"]["login"], web),
+        },
+    )
+
+
+def commit(github: Json) -> Json:
+    """Return a commit."""
+    return _only("Commit", github)
+
+
+def changed_file(github: Json) -> Json:
+    """Return a file that a pull request changes."""
+    values = _only("ChangedFile", {**github, "html_url": github["blob_url"]})
+    return {**values, "status": "changed" if github["status"] == "modified" else github["status"]}
+
+
+def artifact(github: Json) -> Json:
+    """Return an artifact."""
+    return _only("ActionArtifact", github)
+
+
+def workflow_run(github: Json, web: str, number: int) -> Json:
+    """Return a run as the event of its end has it: of a pull request only by its path."""
+    home = repository(github["repository"], web)
+    login = github["actor"]["login"]
+    return _only(
+        "ActionWorkflowRun",
+        {
+            **github,
+            "path": f"{github['name']}.yml@refs/pull/{number}/head",
+            "display_title": "",
+            "head_branch": "",
+            "html_url": f"{home['html_url']}/actions/runs/{github['id']}",
+            "repository": home,
+            "actor": user(login, web),
+            "trigger_actor": user(login, web),
+        },
+    )
+
+
+def refusal(github: Any, api: str) -> Json:
+    """Return a refusal; the messages of single fields are one text."""
+    said = str(github.get("message", "")) if isinstance(github, dict) else str(github)
+    return {"message": said, "url": f"{api}/swagger"}
