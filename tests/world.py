@@ -133,7 +133,7 @@ class World:
         process.run(["git", "init", "--quiet", "--initial-branch=main", folder])
         git = Git(folder)
         git.run("remote", "add", "origin", url)
-        header = token_credentials(url, TOKEN).env["GIT_CONFIG_VALUE_1"]
+        header = token_credentials(url, TOKEN).settings[1][1]
         git.run("config", f"http.{self.forge.url}/.extraheader", header)
         git.run("config", "user.name", "Ada")
         git.run("config", "user.email", "ada@example.com")

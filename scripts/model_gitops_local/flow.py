@@ -152,7 +152,7 @@ class Flow:
         git = Git(folder)
         git.run("init", "--quiet", "--initial-branch", "main")
         git.run("remote", "add", "origin", url)
-        header = token_credentials(url, self.tokens[actor]).env["GIT_CONFIG_VALUE_1"]
+        header = token_credentials(url, self.tokens[actor]).settings[1][1]
         with (folder / ".git" / "config").open("a", encoding="utf-8") as config:
             config.write(f'[http "{self.forge.url}/"]\n\textraheader = {header}\n')
         git.run("fetch", "--quiet", "--tags", "origin", "+refs/heads/*:refs/remotes/origin/*")

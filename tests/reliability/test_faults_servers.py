@@ -57,8 +57,8 @@ def test_a_registration_survives_its_server(
 ) -> None:
     """The answer to a push may be lost: the tags are there, and are not made twice."""
     git = Git(tmp_path / "model")
-    credentials = token_credentials(forge.url, TOKEN).env
-    git.run("config", credentials["GIT_CONFIG_KEY_1"], credentials["GIT_CONFIG_VALUE_1"])
+    credentials = token_credentials(forge.url, TOKEN).settings
+    git.run("config", *credentials[1])
     git.run("remote", "set-url", "origin", f"{forge.url}/{MODEL}")
     for method, path in (("GET", "info/refs"), ("POST", "upload-pack"), ("POST", "receive-pack")):
         SERVER_FAULTS[kind](forge, method, path, 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from model_gitops.adapters import git, git_credentials, process, scratch
 from model_gitops.adapters.deploy_history import DeployHistory
@@ -84,10 +85,6 @@ def opened(url: str, credentials: git_credentials.Credentials) -> Iterator[Deplo
     """Make the temporary store for the repository at `url`; removed after."""
     with scratch.folder("model-gitops-deploy-") as folder:
         limits = {"GIT_ALLOW_PROTOCOL": _PROTOCOLS}
-        store = git.Git(folder, git_credentials.Credentials({**credentials.env, **limits}))
-        store.run("init", "--quiet", "--bare", "--template=", ".")
-        store.run("config", "remote.origin.url", url)
-        store.run("config", "gc.auto", "0")
-        # The account's own hooks are not for us.
-        store.run("config", "core.hooksPath", "/dev/null")
+        store = git.Git(folder, replace(credentials, env={**credentials.env, **limits}))
+        store.make_store(url)
         yield DeployRepository(store, url)

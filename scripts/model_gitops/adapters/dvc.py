@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn, TypeVar
 
 from model_gitops import runner
-from model_gitops.adapters import model_files, python_packages, scratch
+from model_gitops.adapters import dvc_git, model_files, python_packages, scratch
 from model_gitops.core import retry
 from model_gitops.core.dvc import artifacts, checksums, hashes
 from model_gitops.errors import ActionError, ExternalError, InputError, RefusedError
@@ -277,6 +277,7 @@ def _repository(
 
     from dvc.repo import Repo
 
+    dvc_git.trust_as_git_does()
     with Repo(str(root), remote=name, remote_config=dict(settings or {})) as repo:
         yield repo, name
 

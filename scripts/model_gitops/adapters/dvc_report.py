@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
 
+from model_gitops.adapters import dvc_git
 from model_gitops.core.flow import metrics
 from model_gitops.core.report.comparison import Place
 from model_gitops.errors import InputError
@@ -151,6 +152,7 @@ def open_project(folder: Path) -> Iterator[Project]:
 
     # DVC tells of each revision that it can't read; the report says so once, in its own words.
     logging.getLogger("dvc").setLevel(logging.ERROR)
+    dvc_git.trust_as_git_does()
     try:
         repo = Repo(str(folder), uninitialized=True)
     except DvcException as error:

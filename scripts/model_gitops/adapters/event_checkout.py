@@ -130,9 +130,12 @@ def _require_a_branch(name: str, checkout: git.Git) -> None:
 
 
 def around_us() -> git.Git | None:
-    """Return the checkout around us, or None where there is none."""
+    """Return the checkout around us, or None where there is none, with a warning if git opens it not."""
     try:
         return git.open_repository(Path.cwd())
+    except git.UntrustedError as error:
+        runner.warning(f"what is checked out is not asked: {error}")
+        return None
     except InputError:
         return None
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import random
+import re
+import shlex
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from model_gitops import runner
-from model_gitops.adapters import paths, process
+from model_gitops.adapters import git_settings, paths, process
 from model_gitops.adapters.git_credentials import ANONYMOUS, STALLED_SECONDS, Credentials
 from model_gitops.core import retry
 from model_gitops.core.gto.places import places
@@ -68,17 +70,29 @@ class Git:
     ) -> process.Completed:
         """Run `git ARGS` and return the ended process, its status included."""
         talking: Mapping[str, str] = {}
+        known = ANONYMOUS
         if args[0] in _TALKING:
             stalled = str(_STALLED_SECONDS)
-            limits = {"GIT_HTTP_LOW_SPEED_LIMIT": "1", "GIT_HTTP_LOW_SPEED_TIME": stalled}
-            talking = {**limits, **self.credentials.env}
+            talking = {"GIT_HTTP_LOW_SPEED_LIMIT": "1", "GIT_HTTP_LOW_SPEED_TIME": stalled}
+            known = self.credentials
+        settings = git_settings.environment(known.settings)
         return process.run(
             ["git", *args],
             cwd=self.directory,
-            env={**talking, **(env or {})},
+            env={**settings, **talking, **known.env, **(env or {})},
             input=input,
             check=check,
         )
+
+    def make_store(self, url: str) -> None:
+        """Make the directory a bare repository for a while, which leaves out files that nobody asks for.
+
+        Its remote `origin` is `url`. A git before 2.28 wants to know that before its first fetch.
+        """
+        self.run("init", "--quiet", "--bare", "--template=", ".")
+        self.run("config", "core.repositoryFormatVersion", "1")
+        self.run("config", "extensions.partialClone", "origin")
+        self.run("config", "remote.origin.url", url)
 
     def remote(self, *args: str) -> str:
         """Run a git command that talks to a remote, again after faults that may pass.
@@ -91,7 +105,7 @@ class Git:
         said = done.stderr + done.stdout
         if args[0] == "push" and retry.is_lost_race(said):
             raise LostRace(said)
-        raise process.ProcessError(done, fix=_fix_for(said))
+        raise process.ProcessError(done, fix=retry.advice(said))
 
     def _again(self, *args: str) -> process.Completed:
         """Run a git command that talks to a remote until it works, or it makes no sense to go on."""
@@ -131,10 +145,10 @@ class Git:
         """Return the full commit hash that `revision` names, or None."""
         if revision.startswith("-") or "\0" in revision:
             return None
+        # Without `--end-of-options`, which rev-parse has since 2.30: it is not needed after this.
         found = self.completed(
-            "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}",
-            check=False,
-        )  # fmt: skip
+            "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}", check=False
+        )
         return found.stdout.strip() or None if found.returncode == 0 else None
 
     def find_commit(self, revision: str, *, server_first: bool | None = None) -> str | None:
@@ -177,7 +191,7 @@ class Git:
         """
         try:
             self.remote(
-                "fetch", "--quiet", "--no-tags", "--no-recurse-submodules", *depth,
+                "fetch", "--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules", *depth,
                 "--", "origin", refspec,
             )  # fmt: skip
         except process.ProcessError as error:
@@ -197,7 +211,7 @@ class Git:
             return found.stdout
         if "promisor remote" in found.stderr or retry.is_transient(found.stderr):
             # It is there, but left out of a partial clone, and its server does not give it.
-            raise process.ProcessError(found, fix=_fix_for(found.stderr))
+            raise process.ProcessError(found, fix=retry.advice(found.stderr))
         return None
 
     def contents_at(self, commit: str, path: str) -> dict[str, bytes]:
@@ -228,7 +242,8 @@ class Git:
             wanted.write("".join(f"{one}\n" for one in objects).encode())
             wanted.seek(0)
             words: list[str | Path] = ["git", "-C", self.directory, "cat-file", "--batch"]
-            if process.pipe(words, stdin=wanted, stdout=answer, env=self.credentials.env):
+            env = {**git_settings.environment(self.credentials.settings), **self.credentials.env}
+            if process.pipe(words, stdin=wanted, stdout=answer, env=env):
                 raise ExternalError(f"git can't read the files of {self.directory}")
             answer.seek(0)
             found = []
@@ -358,7 +373,7 @@ class Git:
         depth = self.flat_depth()
         try:
             self.remote(
-                "fetch", "--quiet", "--no-recurse-submodules", "--no-tags", "--force", *depth,
+                "fetch", "--quiet", "--no-recurse-submodules", "--no-tags", "--no-prune", "--force", *depth,
                 "--", remote, "+refs/tags/*:refs/tags/*",
             )  # fmt: skip
         except process.ProcessError as error:
@@ -403,38 +418,32 @@ def until_won(attempt: Callable[[], T], what: str) -> T:
     )
 
 
-def open_repository(directory: Path, *, input_name: str = "working-directory") -> Git:
+class UntrustedError(InputError):
+    """A checkout of another account, which git does not open."""
+
+
+def open_repository(directory: Path) -> Git:
     """Return the Git repository that `directory` is in.
 
-    Raises InputError where it is in none, or where git does not trust its owner.
+    Raises InputError where it is in none, UntrustedError where git does not trust its owner.
     """
-    done = process.run(["git", "rev-parse", "--show-toplevel"], cwd=directory, check=False)
-    if done.returncode != 0:
-        fix = "run actions/checkout before this step"
-        if "dubious ownership" in done.stderr:
-            fix = f"git config --global --add safe.directory '{directory}'"
-        raise InputError.of(
-            input_name, str(directory), "it is not in a Git checkout that git trusts", fix=fix
+    done = Git(directory).completed("rev-parse", "--show-toplevel", check=False)
+    if done.returncode == 0:
+        return Git(Path(done.stdout.rstrip("\n")))
+    where = f"the folder {str(directory.absolute())!r}"
+    owned = re.search(r"(?:dubious ownership in|unsafe) repository (?:at )?\(?'(.+?)'", done.stderr)
+    if owned:
+        raise UntrustedError(
+            f"{where} is in a checkout of another account, {owned[1]}, which git does not trust",
+            fix=f"git config --global --add safe.directory {shlex.quote(owned[1])}",
         )
-    return Git(Path(done.stdout.rstrip("\n")))
-
-
-def _fix_for(said: str) -> str:
-    lowered = said.lower()
-    if "exists; cannot create" in lowered or "refname conflict" in lowered:
-        return "a ref stands where a folder of refs must be: give another name, or remove that ref"
-    # A file of this machine, or the server's: no token's matter.
-    if "unable to create" in lowered:
-        return "look at that file's folder: who may write it, and whether its disk has room"
-    if any(text in lowered for text in ("403", "permission", "denied", "protected branch")):
-        return (
-            "the token or key may read but not write there: give one with `contents: write` on that"
-            " repository (GITHUB_TOKEN can't write another repository: use a GitHub App token or a"
-            " deploy key with write access)"
+    broken = next(
+        (one for one in (directory, *directory.absolute().parents) if (one / ".git").exists()), None
+    )
+    if broken:
+        raise InputError(
+            f"{where} is in a checkout that is damaged: git can't read {broken.absolute() / '.git'}:"
+            f" {done.said}",
+            fix="run actions/checkout again, or clone the repository anew",
         )
-    if any(
-        text in lowered
-        for text in ("401", "authentication", "could not read username", "404", "not found")
-    ):
-        return "check that the repository exists, and that the token or key is right, not expired, and may read it"
-    return ""
+    raise InputError(f"{where} is in no Git checkout", fix="run actions/checkout before this step")

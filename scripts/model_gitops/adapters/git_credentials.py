@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -17,9 +17,13 @@ STALLED_SECONDS = 60
 
 @dataclass(frozen=True)
 class Credentials:
-    """How git proves who we are: variables for its environment, never arguments or files of it."""
+    """How git proves who we are: by its environment, never by arguments or files of it.
+
+    `env` are variables, `settings` what git's configuration would have, handed on by variables too.
+    """
 
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    settings: Sequence[tuple[str, str]] = field(default=(), repr=False)
 
 
 ANONYMOUS = Credentials()
@@ -36,17 +40,10 @@ def token_credentials(url: str, token: str) -> Credentials:
     if not token or parts.scheme not in ("http", "https"):
         return ANONYMOUS
     basic = base64.b64encode(f"x-access-token:{token}".encode()).decode()
-    return Credentials(
-        {
-            "GIT_CONFIG_COUNT": "2",
-            # An empty value first drops the header that actions/checkout may have left in the
-            # local configuration: two Authorization headers are refused by the server.
-            "GIT_CONFIG_KEY_0": f"http.{parts.scheme}://{parts.netloc}/.extraheader",
-            "GIT_CONFIG_VALUE_0": "",
-            "GIT_CONFIG_KEY_1": f"http.{parts.scheme}://{parts.netloc}/.extraheader",
-            "GIT_CONFIG_VALUE_1": f"Authorization: Basic {basic}",
-        }
-    )
+    key = f"http.{parts.scheme}://{parts.netloc}/.extraheader"
+    # An empty value first drops the header that actions/checkout may have left in the local
+    # configuration: two Authorization headers are refused by the server.
+    return Credentials(settings=((key, ""), (key, f"Authorization: Basic {basic}")))
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from model_gitops.adapters import git, git_credentials, process, scratch
+from model_gitops.adapters import git, git_credentials, scratch
 
 BRANCH = "model-gitops/reports"
 _REF = f"refs/heads/{BRANCH}"
@@ -24,22 +24,20 @@ def publish(url: str, token: str, files: Sequence[Path]) -> str:
     ExternalError where the server refuses, RaceError where other writers always were first.
     """
     with scratch.folder("model-gitops-reports-") as folder:
-        process.run(["git", "init", "--quiet", "--bare", folder])
         repository = git.Git(folder, git_credentials.token_credentials(url, token))
-        # The account's own hooks are not for us.
-        repository.run("config", "core.hooksPath", "/dev/null")
-        return git.until_won(lambda: _attempt(repository, url, files), f"the branch {BRANCH}")
+        repository.make_store(url)
+        return git.until_won(lambda: _attempt(repository, files), f"the branch {BRANCH}")
 
 
-def _attempt(repository: git.Git, url: str, files: Sequence[Path]) -> str:
+def _attempt(repository: git.Git, files: Sequence[Path]) -> str:
     tip = ""
-    for line in repository.remote("ls-remote", "--", url, _REF).splitlines():
+    for line in repository.remote("ls-remote", "--", "origin", _REF).splitlines():
         tip = line.split("\t")[0]
     entries: dict[str, str] = {}
     if tip:
         # Only names are needed. A server that can't filter sends the pictures too.
         repository.remote(
-            "fetch", "--quiet", "--depth=1", "--filter=blob:none", "--no-tags", "--", url, _REF
+            "fetch", "--quiet", "--depth=1", "--filter=blob:none", "--no-tags", "--", "origin", _REF
         )
         tip = repository.run("rev-parse", "FETCH_HEAD").strip()
         for entry in repository.run("ls-tree", "-z", tip).split("\0"):
@@ -64,5 +62,5 @@ def _attempt(repository: git.Git, url: str, files: Sequence[Path]) -> str:
         env=repository.identity(),
     ).strip()  # fmt: skip
     # Without force: a tip that moved since it was read is refused, a branch made meanwhile too.
-    repository.remote("push", "--quiet", "--no-verify", "--", url, f"{commit}:{_REF}")
+    repository.remote("push", "--quiet", "--no-verify", "--", "origin", f"{commit}:{_REF}")
     return commit

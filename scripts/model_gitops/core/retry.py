@@ -1,4 +1,4 @@
-"""When to try again, and after how long."""
+"""When to try again, and after how long, and what to do where that does not help."""
 
 from __future__ import annotations
 
@@ -77,3 +77,25 @@ def pause(attempt: int, jitter: float) -> float:
     """
     longest = float(min(_LONGEST_SECONDS, _FIRST_SECONDS * 2.0**attempt))
     return longest * (0.1 + 0.9 * jitter)
+
+
+def advice(said: str) -> str:
+    """Return what mends the fault that git's message names, or an empty string."""
+    lowered = said.lower()
+    if "exists; cannot create" in lowered or "refname conflict" in lowered:
+        return "a ref stands where a folder of refs must be: give another name, or remove that ref"
+    # A file of this machine, or the server's: no token's matter.
+    if "unable to create" in lowered:
+        return "look at that file's folder: who may write it, and whether its disk has room"
+    if any(text in lowered for text in ("403", "permission", "denied", "protected branch")):
+        return (
+            "the token or key may read but not write there: give one with `contents: write` on that"
+            " repository (GITHUB_TOKEN can't write another repository: use a GitHub App token or a"
+            " deploy key with write access)"
+        )
+    if any(
+        text in lowered
+        for text in ("401", "authentication", "could not read username", "404", "not found")
+    ):
+        return "check that the repository exists, and that the token or key is right, not expired, and may read it"
+    return ""

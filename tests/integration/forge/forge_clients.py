@@ -10,7 +10,7 @@ from typing import Any
 
 import github
 
-from model_gitops.adapters import process
+from model_gitops.adapters import git_settings, process
 from model_gitops.adapters.git import Git
 from model_gitops.adapters.git_credentials import token_credentials
 from model_gitops_local.forge import Forge
@@ -83,5 +83,5 @@ def open_pull(forge: Forge, head: str = "lr", base: str = "main", secret: str = 
 
 
 def git(forge: Forge, secret: str, *args: str, cwd: Path) -> process.Completed:
-    env = {**token_credentials(forge.url, secret).env, **IDENTITY}
+    env = {**git_settings.environment(token_credentials(forge.url, secret).settings), **IDENTITY}
     return process.run(["git", *args], cwd=cwd, env=env, check=False)

@@ -109,11 +109,11 @@ def test_text_is_for_people_and_json_alone_for_programs(whole: World) -> None:
 def test_a_shallow_checkout_without_tags_is_enough(whole: World, tmp_path: Path) -> None:
     """As actions/checkout leaves it: one commit of another branch, no tags."""
     url = f"{whole.forge.url}/{MODEL}.git"
-    credentials = token_credentials(url, TOKEN).env
+    credentials = token_credentials(url, TOKEN).settings
     words = ["clone", "--quiet", "--depth=1", "--no-tags", "--branch=staging", url, "shallow"]
     process.run(["git", *words], cwd=tmp_path, env=credentials)
     git = Git(tmp_path / "shallow")
-    git.run("config", credentials["GIT_CONFIG_KEY_1"], credentials["GIT_CONFIG_VALUE_1"])
+    git.run("config", *credentials[1])
     asked = whole.run(
         "trace-model", git.directory, subject="production", json="true", token=READER,
         source_token=READER,
