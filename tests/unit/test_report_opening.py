@@ -242,3 +242,17 @@ def test_another_word_is_no_outcome(name: str) -> None:
         f"input `{name}` is 'passed': it is no outcome: success, failure, skipped or cancelled"
     )
     assert refused.value.fix == "${{ steps.ID.outcome }}, or of a job ${{ needs.ID.result }}"
+
+
+@pytest.mark.parametrize(
+    ("gate", "table", "verdict"),
+    [
+        ("success", "|", "the gate passes"),
+        ("failure", "|", "the gate refuses"),
+        ("failure", "", "no verdict of the gate"),
+        ("skipped", "", ""),
+        ("", "", ""),
+    ],
+)
+def test_the_gates_verdict_for_the_title(gate: str, table: str, verdict: str) -> None:
+    assert Opening(environment="dev", gate=gate, gate_table=table).verdict == verdict

@@ -57,7 +57,7 @@ class Opening:
     def verdict(self) -> str:
         """The gate's verdict in some words; empty where it was not asked."""
         if self.gate == "failure":
-            return "the gate refuses" if self.gate_table else "the gate could not judge"
+            return "the gate refuses" if self.gate_table else "no verdict of the gate"
         return "the gate passes" if self.gate == "success" else ""
 
     def text(self) -> str:
