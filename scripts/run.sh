@@ -6,13 +6,30 @@
 # It needs Python 3.11 or newer, uv or pip, and a package index.
 set -euo pipefail
 
-name=${1:?usage: run.sh NAME [ARGUMENTS]}
+name=${1:-}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+known=$(cd "${here}/../actions" && echo *)
+
+usage() { # what there is to run, which needs no environment
+  local one
+  echo "usage: run.sh NAME [ARGUMENTS], and run.sh NAME --help for the inputs of one"
+  echo
+  for one in ${known}; do
+    printf '  %-20s %s\n' "${one}" "$(sed -n 's/^description: *//p' "${here}/../actions/${one}/action.yml")"
+  done
+  printf '  %-20s %s\n' merge-lock "Merge dvc.lock by stages, as a merge driver of Git." \
+    local "Run the whole flow on this machine, without GitHub." \
+    dev "Run a development tool (pytest, ruff, mypy) in the locked environment."
+}
+case "${name}" in
+  -h | --help | help) usage && exit ;;
+  "") usage >&2 && exit 2 ;;
+esac
 
 # The name becomes a part of paths: it is one of ours, or nothing is done.
-known=$(cd "${here}/../actions" && echo *)
 if [[ " dev local extra merge-lock ${known} " != *" ${name} "* || "${name}" == *[!a-z-]* ]]; then
-  echo "error: there is no such action; there are: ${known}, merge-lock, and local" >&2
+  printf 'error: %q is no action of model-gitops\n\n' "${name}" >&2
+  usage >&2
   exit 2
 fi
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import time
 from collections.abc import Iterator
@@ -11,7 +12,11 @@ from pathlib import Path
 import pytest
 from small_release import AWAY, Release, environments, site_packages, small_release
 
+from model_gitops.actions import ACTIONS
+from model_gitops.adapters import process
+
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+SCRIPT = Path(__file__).parents[2] / "scripts" / "run.sh"
 OTHER = 12345  # an account that is neither ours nor root's
 
 
@@ -289,3 +294,35 @@ class TestAnInstallThatFails:
     ) -> None:
         done = release.run("extra", *arguments)
         assert (done.code, done.err) == (2, "error: usage: run.sh extra remote-… FOLDER\n")
+
+
+class TestWhatThereIs:
+    """F20: who does not know a name yet hears all of them, and nothing is installed for that."""
+
+    def run(self, *words: str) -> process.Completed:
+        # Neither Python nor uv nor an index is asked.
+        env = {"PATH": os.defpath, "UV_DEFAULT_INDEX": AWAY, "PIP_INDEX_URL": AWAY}
+        return process.run([SCRIPT, *words], env=env, inherit=False, check=False)
+
+    @pytest.mark.parametrize("word", ["--help", "-h", "help"])
+    def test_help_lists_what_can_be_run(self, word: str) -> None:
+        done = self.run(word)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith("usage: run.sh NAME [ARGUMENTS], and run.sh NAME --help")
+        for name, text in ACTIONS.items():
+            assert re.search(rf"(?m)^  {name} +{re.escape(text)}$", done.stdout)
+        assert re.search(r"(?m)^  local +Run the whole flow", done.stdout)
+
+    def test_without_a_name_the_same_is_said_as_an_error(self) -> None:
+        done, told = self.run(), self.run("--help")
+        assert (done.returncode, done.stdout, done.stderr) == (2, "", told.stdout)
+
+    @pytest.mark.parametrize(
+        "name", ["nosuch", "--version", "../x", "check promotion", "a;b", "*", "dev local"]
+    )
+    def test_another_name_is_no_action(self, name: str) -> None:
+        done = self.run(name)
+        assert (done.returncode, done.stdout) == (2, "")
+        first, _, rest = done.stderr.partition("\n\n")
+        assert re.fullmatch(r"error: \S.* is no action of model-gitops", first)
+        assert rest == self.run("--help").stdout
