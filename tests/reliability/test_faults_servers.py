@@ -26,7 +26,7 @@ from faults import (
 from kills import FULL, Step
 
 from model_gitops.adapters import git as git_adapter
-from model_gitops.adapters import github
+from model_gitops.adapters import github_client
 from model_gitops.adapters.git import Git
 from model_gitops.adapters.git_credentials import token_credentials
 from model_gitops.core import retry
@@ -182,7 +182,7 @@ def test_an_api_that_stays_away_is_exit_4(
 def test_an_api_that_hangs_is_asked_again(
     tmp_path: Path, forge: Forge, monkeypatch: pytest.MonkeyPatch, asked: list[str]
 ) -> None:
-    monkeypatch.setattr(github, "_TIMEOUT_SECONDS", 1)
+    monkeypatch.setattr(github_client, "_TIMEOUT_SECONDS", 1)
     forge.delay_next("GET", "/pulls", 120)
     step = bump(tmp_path, repository=DEPLOY, mode="pull-request", token=TOKEN)
     start = time.monotonic()
@@ -225,8 +225,8 @@ def test_an_api_that_hangs_for_ever_is_exit_4(
     capfd: pytest.CaptureFixture[str],
     survived: Counter[str],
 ) -> None:
-    monkeypatch.setattr(github, "_TIMEOUT_SECONDS", 1)
-    monkeypatch.setattr(github, "_ATTEMPTS", 2)
+    monkeypatch.setattr(github_client, "_TIMEOUT_SECONDS", 1)
+    monkeypatch.setattr(github_client, "_ATTEMPTS", 2)
     forge.delay_next("*", "/pulls", 60, times=10_000)
     step = bump(tmp_path, repository=DEPLOY, mode="pull-request", token=TOKEN)
     start = time.monotonic()
