@@ -20,7 +20,8 @@ from model_gitops.options import variable
 ROOT = Path(__file__).parents[2]
 # The programs that have a use for a credential, by what it is for.
 TALKING = {
-    "git": ("fetch", "push", "ls-remote", "cat-file", "remote-http", "remote-https"),
+    # A partial clone fetches the files that `diff-tree` compares.
+    "git": ("fetch", "push", "ls-remote", "cat-file", "diff-tree", "remote-http", "remote-https"),
     "docker": ("buildx build",),
 }
 
