@@ -25,7 +25,7 @@ CONTRACT: dict[str, tuple[str, str]] = {
         "assign-stage rules-changed rules",
     ),
     "dvc-pull-model": (
-        "model revision remote remote-config working-directory jobs sha256",
+        "model revision remote remote-config working-directory jobs sha256 check-remote",
         "path hash size type sha256",
     ),
     "compare-models": (

@@ -11,6 +11,7 @@ from typing import Annotated
 from model_gitops import runner
 from model_gitops.adapters import (
     dvc,
+    dvc_check,
     dvc_remote,
     git,
     git_outputs,
@@ -23,7 +24,7 @@ from model_gitops.core.gto import records, tags
 from model_gitops.core.gto import revision as gto_revision
 from model_gitops.core.markdown import code
 from model_gitops.errors import InputError
-from model_gitops.options import DvcRemote, DvcRemoteConfig, existing_folder, lines, option
+from model_gitops.options import DvcRemote, DvcRemoteConfig, existing_folder, flag, lines, option
 
 OUTPUTS = ("path", "hash", "size", "type", "sha256")
 
@@ -52,6 +53,13 @@ def command(
             "SHA-256 that the model must have. Default: what version tags here recorded for its hash.",
         ),
     ] = "",
+    check_remote: Annotated[
+        bool,
+        flag(
+            "check-remote",
+            "Refuse (code 3) where an output that the project's DVC files name is not in the remote.",
+        ),
+    ] = False,
 ) -> None:
     """Find the model's hash in Git, and put the file or folder of that hash where it belongs."""
     settings = dvc_remote.settings(lines(remote_config))
@@ -81,12 +89,16 @@ def command(
     def accept(subject: str, found: str) -> None:
         records.check(expected, subject, artifact.hash, found)
 
+    root = dvc.project_root(place.parent, top) if artifact.cached or check_remote else top
+    if check_remote:
+        with runner.group("Checking the DVC remote"):
+            dvc_check.check(files, top, root, remote, settings, at_once)
     with runner.group(f"Pulling {artifact.path}"):
         if artifact.cached:
             pulled = dvc.pull(
                 artifact,
                 place,
-                root=dvc.project_root(place.parent, top),
+                root=root,
                 remote=remote,
                 settings=settings,
                 jobs=at_once,

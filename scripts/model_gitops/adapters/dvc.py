@@ -112,8 +112,8 @@ def pull(
             model_files.make_executable(place)
         return Pulled(False, there)
     with (
-        _errors(artifact),
-        _repository(root, remote or artifact.remote, settings, artifact) as (repo, name),
+        errors(artifact),
+        opened(root, remote or artifact.remote, settings, artifact) as (repo, name),
     ):
         from dvc_data.hashfile.hash_info import HashInfo
 
@@ -151,7 +151,7 @@ def pull(
                 return _place(cache, artifact, place, partial(accept, of_remote), part)
             except _MissingError as error:
                 # DVC takes a server that can't be reached for one that has nothing: ask once more.
-                if problem := _reading_error(source, str(error)):
+                if problem := reading_error(source, str(error)):
                     raise _UnreadableError(
                         f"{where} can't be read: {problem}",
                         fix="look whether this runner can reach it, and whether the credentials"
@@ -170,7 +170,7 @@ def pull(
                     else f"take `push: false` of it out of {_definition(artifact)}, then: {push}",
                 ) from error
 
-        where = f"the DVC remote {name!r} ({_url(repo, name)})"
+        where = f"the DVC remote {name!r} ({shown_url(repo, name)})"
         of_remote = f"what {where} has of {artifact.path!r}"
         try:
             return Pulled(True, _again(attempt))
@@ -242,7 +242,7 @@ def _heard() -> Iterator[list[str]]:
 
 
 @contextmanager
-def _repository(
+def opened(
     root: Path, remote: str, settings: Mapping[str, str] | None, artifact: artifacts.Artifact
 ) -> Iterator[tuple[Any, str]]:
     """Open the DVC project, and name the remote to use; its package is installed if missing."""
@@ -293,7 +293,7 @@ def _resolved_url(config: Any, name: str) -> str:
     return url
 
 
-def _reading_error(source: Any, md5: str) -> str:
+def reading_error(source: Any, md5: str) -> str:
     """Return what the remote's own library says of reading an object; "" if it is just missing."""
     try:
         with source.fs.open(source.oid_to_path(md5), "rb") as stream:
@@ -307,9 +307,14 @@ def _reading_error(source: Any, md5: str) -> str:
         return "" if getattr(reason, "status", 0) == 404 else f"{type(reason).__name__}: {reason}"
 
 
-def _check_remote(repo: Any, name: str, artifact: artifacts.Artifact) -> None:
+def keeps_versions(repo: Any, name: str) -> bool:
+    """Whether a remote has files by their names and versions, and not by their hash."""
     remote = repo.cloud.get_remote(name)
-    if remote.worktree or getattr(remote.fs, "version_aware", False):
+    return bool(remote.worktree or getattr(remote.fs, "version_aware", False))
+
+
+def _check_remote(repo: Any, name: str, artifact: artifacts.Artifact) -> None:
+    if keeps_versions(repo, name):
         raise InputError.of(
             "remote",
             name,
@@ -321,7 +326,7 @@ def _check_remote(repo: Any, name: str, artifact: artifacts.Artifact) -> None:
 
 
 @contextmanager
-def _errors(artifact: artifacts.Artifact) -> Iterator[None]:
+def errors(artifact: artifacts.Artifact) -> Iterator[None]:
     """Say in our words what DVC, and the many libraries of its remotes, raise."""
     from dvc.config import ConfigError
     from dvc.exceptions import DvcException
@@ -345,7 +350,7 @@ def _errors(artifact: artifacts.Artifact) -> Iterator[None]:
         ) from error
 
 
-def _url(repo: Any, name: str) -> str:
+def shown_url(repo: Any, name: str) -> str:
     """Return the remote's URL without a password in it."""
     return _without_password(_resolved_url(repo.config, name))
 

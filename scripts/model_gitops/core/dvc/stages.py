@@ -202,3 +202,22 @@ def _run(source: str, name: str, entry: Mapping[str, Any], found: _Defined) -> L
         command=entry.get("cmd"),
         folder=found.folder,
     )
+
+
+def pushed(project: Project) -> Iterator[tuple[Tracked, str]]:
+    """Go through what `dvc push` sends to a remote by its hash, each with the file that names it.
+
+    Not what Git keeps (`cache: false`), what is never pushed (`push: false`), what is imported, nor what
+    is on a remote that keeps versions.
+    """
+    outs = [(out, stage.source) for stage in locked(project) for out in stage.outs]
+    outs += [
+        (out, source)
+        for source in project.files
+        if source.endswith(".dvc")
+        for out in dvc_files.outs_of(project, source)
+    ]
+    for out, source in outs:
+        elsewhere = out.imported or out.versioned or "://" in out.path
+        if out.md5 and out.cached and out.pushed and not elsewhere:
+            yield out, source

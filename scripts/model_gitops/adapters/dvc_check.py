@@ -1,0 +1,82 @@
+"""Whether a project's DVC remotes have all that its files name. No object is downloaded for it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from model_gitops import runner
+from model_gitops.adapters import dvc
+from model_gitops.core.dvc import stages
+from model_gitops.core.dvc.artifacts import Artifact
+from model_gitops.core.dvc.files import Project, Tracked
+from model_gitops.errors import ExternalError, InputError, RefusedError
+
+_MOST_SHOWN = 20
+
+
+def check(
+    files: Mapping[str, str],
+    top: Path,
+    root: Path,
+    remote: str,
+    settings: Mapping[str, str],
+    jobs: int | None,
+) -> None:
+    """Refuse a project of which an output was never pushed.
+
+    `files` are DVC's, path from `top` → text; those of other DVC projects than `root` do not count.
+    Of a folder its list is asked for: DVC pushes that last. Raises RefusedError with what is missing,
+    ExternalError where a remote can't be read.
+    """
+    groups: dict[tuple[str, str], list[Tracked]] = {}
+    for out, _ in stages.pushed(Project(files)):
+        if _root_of(out, top) == root:
+            groups.setdefault((remote or out.remote, out.hash_name), []).append(out)
+    checked = 0
+    for (name, kind), outs in groups.items():
+        checked += _check(name, kind, outs, root, settings, jobs)
+    runner.say(f"{checked} outputs are in the DVC remote")
+
+
+def _check(
+    wanted: str,
+    kind: str,
+    outs: Sequence[Tracked],
+    root: Path,
+    settings: Mapping[str, str],
+    jobs: int | None,
+) -> int:
+    any_out = Artifact.of(outs[0])
+    with dvc.errors(any_out), dvc.opened(root, wanted, settings, any_out) as (repo, name):
+        if dvc.keeps_versions(repo, name):
+            runner.notice(f"the DVC remote {name!r} keeps versions: what it has is not checked")
+            return 0
+        source = repo.cloud.get_remote_odb(name, "check", hash_name=kind)
+        there = set(source.oids_exist({out.hash for out in outs}, jobs=jobs))
+        missing = [out for out in outs if out.hash not in there]
+        where = f"{name!r} ({dvc.shown_url(repo, name)})"
+        # DVC takes a server that can't be reached for one that has nothing.
+        if missing and (problem := dvc.reading_error(source, missing[0].hash)):
+            raise ExternalError(
+                f"the DVC remote {where} can't be read: {problem}",
+                fix="look whether this runner can reach it, and whether the credentials"
+                " (`remote-config`, or the cloud's own variables) may read there",
+            )
+    if missing:
+        paths = sorted({out.path for out in missing})
+        more = f", and {len(paths) - _MOST_SHOWN} more" if len(paths) > _MOST_SHOWN else ""
+        raise RefusedError(
+            f"the DVC remote {where} lacks {len(paths)} outputs that dvc.lock and .dvc files name:"
+            f" {', '.join(map(repr, paths[:_MOST_SHOWN]))}{more}",
+            fix=f"where they were made: dvc push --remote {shlex.quote(name)}",
+        )
+    return len(outs)
+
+
+def _root_of(out: Tracked, top: Path) -> Path | None:
+    try:
+        return dvc.project_root((top / out.path).parent, top)
+    except InputError:
+        return None
