@@ -76,6 +76,8 @@ class Project(Flow):
         }
         self.commit(self.clone(DEPLOY, "deploy"), overlays, "main")
         work = self.clone(MODEL, "work")
+        # The push that creates an environment's branch deploys nothing.
+        self.commit(work, {"README.md": f"{shape.name}\n"}, "main")
         self.write(shape.files)
         root = work.directory / shape.root
         root.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,8 @@ import json
 
 from public_projects import Shape
 
+_SETTINGS = "prepare: {{split: 0.20, seed: 7}}\nfeaturize: {{ngrams: 1}}\ntrain:\n  n_est: {}\n"
+
 TUTORIAL = Shape(
     name="the tutorial's pipeline",
     model="text-classification",
@@ -50,7 +52,7 @@ plots:
       y: {eval/plots/roc/train.json: tpr, eval/plots/roc/test.json: tpr}
   - eval/plots/images/importance.svg
 """,
-        "params.yaml": "prepare:\n  split: 0.20\n  seed: 7\nfeaturize: {ngrams: 1}\ntrain:\n  n_est: 10\n",
+        "params.yaml": _SETTINGS.format(10),
         "src/prepare.py": """\
 import pathlib, sys
 out = pathlib.Path("data/prepared"); out.mkdir(parents=True, exist_ok=True)
@@ -86,11 +88,21 @@ for part in ("train", "test"):
     report=("| train.n\\_est | 10 | 50 |", "| avg\\_prec.train | 1 | 1 | = |"),
     data_of=("data/features", "data/posts.xml", "data/prepared"),
     code_of=("src/featurize.py", "src/prepare.py", "src/train.py"),
-    experiment={
-        "params.yaml": "prepare:\n  split: 0.20\n  seed: 7\nfeaturize: {ngrams: 1}\ntrain:\n  n_est: 50\n"
-    },
+    experiment={"params.yaml": _SETTINGS.format(50)},
 )
 
+
+_LIVE_SETTINGS = """\
+base: {{random_seed: 42}}
+data_split:
+  test_regions:
+    - REGION_1
+train:
+  arch: net_x2
+  valid_pct: 0.1
+  fine_tune_args: {{epochs: {}, base_lr: 1e-2}}
+evaluate: {{n_samples_to_save: 2}}
+"""
 
 DVCLIVE = Shape(
     name="dvclive's layout",
@@ -136,17 +148,7 @@ stages:
     deps: [models/model.pth]
     outs: [model.tar.gz]
 """,
-        "params.yaml": """\
-base: {random_seed: 42}
-data_split:
-  test_regions:
-    - REGION_1
-train:
-  arch: net_x2
-  valid_pct: 0.1
-  fine_tune_args: {epochs: 8, base_lr: 1e-2}
-evaluate: {n_samples_to_save: 2}
-""",
+        "params.yaml": _LIVE_SETTINGS.format(8),
         "src/data_split.py": """\
 import pathlib, shutil
 for part, region in (("test", "REGION_1"), ("train", "REGION_2")):
@@ -180,25 +182,13 @@ for region in ("REGION_1-a", "REGION_1-b"):
     added=("data/pool_data",),
     scores=("0.875", "0.9375", "+0.0625 ▲"),
     report=(
-        "| results/train/metrics.json:train.loss | 0.125 | 0.0625 | -0.0625 |",
+        "| results/train/metrics.json:train.loss | 0.125 | 0.0625 | -0.0625 ▲ |",
         "| params.yaml:train.fine\\_tune\\_args.epochs | 8 | 16 |",
         "| results/train/params.yaml:n\\_epoch | 8 | 16 |",
     ),
     data_of=("data/pool_data", "data/train_data"),
     code_of=("src/data_split.py", "src/train.py"),
-    experiment={
-        "params.yaml": """\
-base: {random_seed: 42}
-data_split:
-  test_regions:
-    - REGION_1
-train:
-  arch: net_x2
-  valid_pct: 0.1
-  fine_tune_args: {epochs: 16, base_lr: 1e-2}
-evaluate: {n_samples_to_save: 2}
-"""
-    },
+    experiment={"params.yaml": _LIVE_SETTINGS.format(16)},
 )
 
 DVC_2 = Shape(
@@ -432,4 +422,28 @@ MONOREPO = Shape(
     data={"data/raw.csv": "a,b\n1,2\n"},
     added=("data/raw.csv",),
     experiment={"services/churn/params.yaml": "depth: 5\n"},
+)
+
+
+SUBDIR = Shape(
+    name="projects of dvc init --subdir",
+    rules="teams/vision/promotion.yaml",
+    root="teams/vision",
+    model="teams/vision:clf",
+    metric="metrics.json:f1",
+    scores=("0.66667", "0.8", "+0.13333 ▲"),
+    report=("| depth | 3 | 5 |",),
+    data_of=("teams/vision/data/raw.csv",),
+    code_of=("teams/vision/lib/train.py",),
+    files={
+        "teams/vision/lib/train.py": _TRAIN,
+        "teams/vision/lib/evaluate.py": _EVALUATE,
+        "teams/vision/dvc.yaml": _CLF.replace("../../", ""),
+        "teams/vision/params.yaml": "depth: 3\n",
+        # The top's file of the same name is another's.
+        "metrics.json": '{"f1": 0.99}\n',
+    },
+    data={"teams/vision/data/raw.csv": "a,b\n1,2\n"},
+    added=("teams/vision/data/raw.csv",),
+    experiment={"teams/vision/params.yaml": "depth: 5\n"},
 )

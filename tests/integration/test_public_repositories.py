@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from promotion_world import served
 from public_projects import Project, Shape, dvc
-from public_shapes import DVC_2, DVCLIVE, MATRIX, MONOREPO, NOTEBOOK, TUTORIAL
+from public_shapes import DVC_2, DVCLIVE, MATRIX, MONOREPO, NOTEBOOK, SUBDIR, TUTORIAL
 from world import MODEL, READER, TOKEN, merge
 
 from model_gitops_local import toolchain
@@ -46,7 +46,9 @@ def found(
 
 
 @pytest.mark.parametrize(
-    "shape", [TUTORIAL, DVCLIVE, DVC_2, NOTEBOOK, MATRIX, MONOREPO], ids=lambda shape: shape.name
+    "shape",
+    [TUTORIAL, DVCLIVE, DVC_2, NOTEBOOK, MATRIX, MONOREPO, SUBDIR],
+    ids=lambda shape: shape.name,
 )
 def test_a_model_is_deployed_changed_and_deployed_again(
     found: Callable[[Shape], Project], shape: Shape
@@ -64,7 +66,9 @@ def test_a_model_is_deployed_changed_and_deployed_again(
     metric = shape.metric.replace("_", "\\_")
     before, after, change = shape.scores
     assert f"| ✅ | {metric} | {before} | {after} | {change} | higher is better |" in gate["table"]
-    made = project.well("cml-report", job, token=TOKEN, plots="false", target="commit")
+    made = project.well(
+        "cml-report", job, config=shape.rules, token=TOKEN, plots="false", target="commit"
+    )
     report = Path(made["report"]).read_text("utf-8")
     key = metric.partition(":")[2]
     assert f"{key} | {before} | {after} | {change.removesuffix(' ▲')}" in report

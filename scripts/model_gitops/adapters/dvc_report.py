@@ -96,9 +96,13 @@ class Project:
     def _is_own(self, path: str) -> bool:
         return not self._name(path).startswith("../")
 
+    def _place(self, path: str) -> Path:
+        """Return where a file is that DVC names: from the project's root, wherever we are."""
+        return self.root / path
+
     def _name(self, path: str) -> str:
-        """Return how a file is called from the folder, of a path from the working directory."""
-        return PurePath(os.path.relpath(Path.cwd() / path, self._folder)).as_posix()
+        """Return how a file that DVC names is called from the folder."""
+        return PurePath(os.path.relpath(self._place(path), self._folder)).as_posix()
 
     def _read(
         self,
@@ -127,7 +131,7 @@ class Project:
                     values.unread[revision].add(name)
                     continue
                 try:
-                    text = content_of(revision, Path.cwd() / file)
+                    text = content_of(revision, self._place(file))
                     flat = (
                         metrics.flatten(content.get("data"))
                         if text is None

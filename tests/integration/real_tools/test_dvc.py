@@ -297,3 +297,22 @@ def test_a_folder_on_a_remote_with_versions_is_a_list_in_the_lock(project: Git) 
     found = artifacts.find("folder", project_files.at(project, None))
     assert (found.hash, found.versioned) == (before.hash, True)
     assert not before.versioned
+
+
+@pytest.mark.parametrize("root", [".", "teams/vision"])
+def test_files_are_named_from_the_root_of_the_project(repository: Git, root: str) -> None:
+    top, inner = repository.directory, repository.directory / "teams/vision"
+    (inner / "eval").mkdir(parents=True)
+    dvc(top / root, "init", *(["--subdir"] if root != "." else []))
+    (inner / "dvc.yaml").write_text("metrics: [eval/metrics.json]\n", encoding="utf-8")
+    (inner / "eval/metrics.json").write_text('{"f1": 0.5}', encoding="utf-8")
+    revision = commit(repository)
+    from dvc.repo import Repo
+
+    name = (inner / "eval/metrics.json").relative_to(top / root).as_posix()
+    for here in (top, inner, inner / "eval"):
+        with contextlib.chdir(here), Repo(str(inner)) as repo:
+            assert list(repo.metrics.show(revs=[revision])[revision]["data"]) == [name]
+        with contextlib.chdir(here), dvc_report.open_project(inner) as ours:
+            found = ours.metrics({revision: "main"}, content=lambda _, __: None)
+        assert found.of[revision] == {("eval/metrics.json", "f1"): 0.5}
