@@ -118,7 +118,7 @@ def test_each_change_is_counted_once_and_only_a_number_is_better() -> None:
         "**▲ 1 better ▼ 3 worse** of 11 metrics, 2 changed, not judged, 1 new, 1 gone,"
         " compared with main."
     )
-    assert comparison.headline(compared) == "▲ 1 better ▼ 3 worse"
+    assert comparison.headline(compared) == "▲ 1 better ▼ 3 worse, 1 gone"
 
 
 def test_what_can_not_be_read_on_one_side_is_neither_new_nor_gone() -> None:
@@ -246,7 +246,9 @@ def test_verdict(compared: Comparison, reference: str, told: str) -> None:
         (Comparison(total=1, missing=True), " — no metrics"),
         (Comparison(total=3, better=2, worse=1, changed=3), " — ▲ 2 better ▼ 1 worse"),
         (Comparison(total=2, changed=2), " — 2 changed, not judged"),
-        (Comparison(total=3, changed=2, better=1, gone=1), " — ▲ 1 better"),
+        (Comparison(total=3, changed=2, better=1, gone=1), " — ▲ 1 better, 1 gone"),
+        (Comparison(total=2, changed=2, new=1, gone=1), " — 1 new, 1 gone"),
+        (Comparison(total=1, changed=1, gone=1), " — 1 gone"),
         (Comparison(total=2), " — no change"),
         (Comparison(total=2, alone=True), ""),
     ],

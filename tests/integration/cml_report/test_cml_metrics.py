@@ -46,7 +46,7 @@ def test_rows_types_and_flags_that_change_are_counted(flow: Flow) -> None:
         '{"size": 3, "ok": true, "kind": 3, "old": 1, "score": null}',
         '{"size": 3, "ok": false, "kind": "3", "fresh": 1, "score": null}',
     )
-    assert body.startswith("## Model report: diabetes → dev — 2 changed, not judged\n\n")
+    assert body.startswith("## Model report: diabetes → dev — 2 changed, not judged, 1 gone\n\n")
     assert "**2 changed, not judged** of 6 metrics, 1 new, 1 gone, compared with main." in body
     for row in (
         "| ok | True | False | changed |",

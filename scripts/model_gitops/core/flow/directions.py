@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Literal
 
@@ -22,6 +23,11 @@ _LOWER = frozenset(
         "mape",
         "smape",
         "wape",
+        "wmape",
+        "mdape",
+        "mase",
+        "nrmse",
+        "rmspe",
         "rmsle",
         "msle",
         "medae",
@@ -111,6 +117,13 @@ _OTHER = frozenset(
         "change",
         "coefficient",
         "scale",
+        "gap",
+        "disparity",
+        "degradation",
+        "spread",
+        "range",
+        "width",
+        "rank",
     ]
 )
 _PAIRS: dict[str, Better] = {
@@ -118,7 +131,10 @@ _PAIRS: dict[str, Better] = {
     "cross entropy": "lower",
     "r squared": "higher",
     "r 2": "higher",
+    "log likelihood": "higher",
 }
+# scikit-learn turns errors around, so that higher is better: `neg_root_mean_squared_error`.
+_TURNED = re.compile(r"\bneg (mean|median|root|max|log loss|brier|rmse|mse|mae|mape|rmsle|msle)\b")
 
 
 def of(file: str, key: str, named: Mapping[str, Better | None]) -> Better | None:
@@ -139,22 +155,41 @@ def of(file: str, key: str, named: Mapping[str, Better | None]) -> Better | None
     if _HIGHER & set(words):
         found.add("higher")
     # Two that contradict one another (`accuracy_loss`) say nothing.
-    return found.pop() if len(found) == 1 and not _OTHER & set(words) else None
+    if len(found) != 1 or _OTHER & set(words):
+        return None
+    better = found.pop()
+    if {"neg", "negative"} & set(words):
+        return _negated(text, better)
+    return better
+
+
+def _negated(text: str, better: Better) -> Better | None:
+    """Return the direction of what is called negative: turned around, or the score of a class."""
+    if "log likelihood" in text:
+        return "lower"
+    if better == "higher":
+        return better  # `neg_f1`: the negative class's own
+    return "higher" if _TURNED.search(text) else None
 
 
 def _last(key: str) -> str:
-    """Return the last part of a dotted key; a place in a list is none."""
-    parts = [part for part in key.split(".") if part and not part.isdecimal()]
+    """Return the last part of a dotted key; a number (a place in a list, `mAP_0.5:0.95`) is none."""
+    parts = [part for part in key.split(".") if re.search(r"[^\W\d_]", part)]
     return parts[-1] if parts else key
 
 
 def _words(name: str) -> list[str]:
     """Return the words of a name in lowercase: `valLoss`, `val_loss` and `val/loss` have the same."""
     known = _LOWER | _HIGHER
-    if name.lower().rstrip("0123456789") in known:
-        return [name.lower().rstrip("0123456789")]  # mAP, mIoU
-    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)
-    found = [one.lower() for one in re.split(r"[^A-Za-z0-9]+", apart) if one]
+    plain = unicodedata.normalize("NFKC", name)  # R²
+    found = []
+    for piece in re.split(r"[^A-Za-z0-9]+", plain):
+        whole = piece.lower().rstrip("0123456789")
+        if whole in known:  # mAP, mIoU, nDCG
+            found.append(whole)
+            continue
+        apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", piece)
+        found += apart.lower().split()
     words = []
     for one in found:
         # `f1score`, `accuracy5`: the score's own name is in it.

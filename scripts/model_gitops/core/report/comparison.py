@@ -165,7 +165,13 @@ def headline(compared: Comparison) -> str:
     if compared.alone or not compared.total:
         return ""
     told = _told(compared)
-    return " ".join([*told[0], *([] if told[0] else told[1][:1])]) if told else "no change"
+    if not told:
+        return "no change"
+    judged, others = told
+    said = " ".join(judged) or others[0]
+    # What vanished is no good news, however well the rest did.
+    gone = f"{compared.gone} gone"
+    return f"{said}, {gone}" if compared.gone and said != gone else said
 
 
 def _told(compared: Comparison) -> tuple[list[str], list[str]] | None:
