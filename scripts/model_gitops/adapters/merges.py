@@ -14,8 +14,19 @@ def find_squash(repository: Git, target: str, source: str) -> Squash | None:
     """Return the squash or rebase that keeps commit `source` from merging into `target`, or None.
 
     Both histories are looked at from where they were last joined: a merge after a squash mends it. In a
-    shallow checkout that is not known, and only what is there is compared.
+    shallow checkout only what is there is compared first: the rest is fetched for a suspicion alone.
     """
+    found = _found(repository, target, source)
+    if found and repository.is_shallow():
+        # Where they were joined may be cut off: an empty commit has the content of its own parent.
+        for tip in (source, target):
+            if repository.is_shallow():
+                repository.try_fetch(tip, "--unshallow")
+        return None if repository.is_shallow() else _found(repository, target, source)
+    return found
+
+
+def _found(repository: Git, target: str, source: str) -> Squash | None:
     joined = repository.run("merge-base", target, source, check=False).split()
     trees = {tree: commit for commit, tree in reversed(_commits(repository, source, joined))}
     alone = [

@@ -22,6 +22,8 @@ from model_gitops.core.flow import promotion, rules, spelling
 from model_gitops.core.flow.promotion import Promotion
 from model_gitops.errors import ExternalError, InputError
 
+_NAME = "promotion.yaml"
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -119,14 +121,18 @@ def _from_the_top(repository: Git, commit: str, data: Any, folder: str) -> dict[
     """Return the paths that name the folder of promotion.yaml once more: as written → as meant.
 
     They were written where the paths started at the repository's top. In a folder that has one of its
-    own name inside they may be right. `commit` is empty for the checkout.
+    own name inside they may be right: of a `commit` in that alone, as a change would else say what the
+    base's rules mean. `commit` is empty for the checkout.
     """
+    if not folder:
+        return {}
     inner = f"{folder}/{folder}"
-    if not folder or (repository.directory / inner).exists():
-        return {}
-    if commit and repository.run("ls-tree", "--full-tree", commit, "--", inner):
-        return {}
-    return spelling.from_the_top(data, folder)
+    there = (
+        repository.run("ls-tree", "--full-tree", commit, "--", inner) != ""
+        if commit
+        else (repository.directory / inner).exists()
+    )
+    return {} if there else spelling.from_the_top(data, folder)
 
 
 def _refuse_paths_from_the_top(
@@ -177,16 +183,23 @@ def _load(path: Path) -> Any:
         content = paths.read_bounded(path, document.LARGEST_YAML)
         text = content.decode("utf-8")
     except FileNotFoundError as error:
-        raise InputError.of(
-            "config", str(path), "no such file", fix="add a promotion.yaml: see templates/model"
-        ) from error
+        raise InputError.of("config", str(path), "no such file", fix=_meant(path)) from error
     except (OSError, UnicodeDecodeError) as error:
         said = error.strerror if isinstance(error, OSError) else error
-        raise InputError.of("config", str(path), f"it can't be read: {said}") from error
+        fix = f"config: {(path / _NAME).as_posix()}" if paths.is_folder(path) else ""
+        raise InputError.of("config", str(path), f"it can't be read: {said}", fix=fix) from error
     if len(content) > document.LARGEST_YAML:
         problem = f"the file has more than {document.LARGEST_YAML} bytes"
         raise InputError.of("config", str(path), problem)
     return document.load_yaml(text, source=path.name)
+
+
+def _meant(path: Path) -> str:
+    """Return what to give for a `config` that is not there: written as on Windows, or not at all."""
+    other = Path(str(path).replace("\\", "/"))
+    if other != path and paths.is_file(other):
+        return f"config: {other.as_posix()}"
+    return "add a promotion.yaml: see templates/model"
 
 
 def _checked(data: Any, source: str, folder: str) -> Promotion:

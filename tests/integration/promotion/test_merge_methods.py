@@ -38,8 +38,9 @@ def follow(flow: Flow, log: str) -> str:
     """Type what the message says, in a fresh clone; return the branch that was pushed."""
     commands = re.search(r"(?:Fix|To join both): (git .*?)(?: \(solve|;)", log)
     assert commands, log
-    clone = flow.clone("acme/diabetes", "by-hand")
-    clone.run("fetch", "--quiet", "origin")
+    clone = Git(flow.top / "by-hand")
+    if not clone.directory.exists():
+        flow.clone("acme/diabetes", "by-hand")
     done = subprocess.run(
         ["bash", "-ec", commands[1]],
         cwd=clone.directory,
@@ -89,6 +90,14 @@ def test_a_squashed_promotion_is_found_and_mended_by_its_fix(
     assert (code, "squash" in log) == (0, False)
     merge(flow, "main", "staging", "merge")
     assert tree(flow, "staging") == tree(flow, "main")
+    # Done again, it is mended again, where the branch of the first time is still there.
+    flow.change("main", flow.files("better", 60))
+    merge(flow, "main", "staging", method)
+    flow.change("main", flow.files("worse", 5))
+    code, log = check(flow, "main", "staging")
+    assert code == 3, log
+    merge(flow, follow(flow, log), "main", "merge")
+    assert check(flow, "main", "staging")[0] == 0
 
 
 @pytest.mark.parametrize("depth", [[], ["--depth=1"]])
@@ -122,6 +131,27 @@ def test_the_push_of_a_squash_warns_and_that_of_a_merge_does_not(
     assert "git merge -s ours --no-edit origin/staging" in log
 
 
+@pytest.mark.parametrize("depth", [1, 2])
+def test_an_empty_commit_is_no_squash_in_a_shallow_checkout_either(
+    flow_with_main: Flow, depth: int
+) -> None:
+    flow = flow_with_main
+    start = flow.sha("main")
+    flow.work.run("push", "--quiet", "--force", "origin", f"{start}:refs/heads/staging")
+    flow.work.run("checkout", "--quiet", "--detach", start)
+    for _ in range(depth):
+        flow.work.run("commit", "--quiet", "--allow-empty", "-m", "The first promotion")
+    flow.work.run("push", "--quiet", "origin", "HEAD:refs/heads/main")
+    flow.pull_request("main", "staging")
+    shallow = Git(flow.top / "shallow")
+    flow.clone("acme/diabetes", "shallow")
+    shallow.run("fetch", "--quiet", f"--depth={depth}", "origin", "main")
+    shallow.run("checkout", "--quiet", "--detach", "FETCH_HEAD")
+    told = flow.run("check-promotion", shallow.directory, token=READER)
+    assert told.code == 0, told.log
+    assert "squash" not in told.log
+
+
 def test_where_nothing_conflicts_a_squash_is_only_told(flow_with_main: Flow) -> None:
     flow = flow_with_main
     merge(flow, "main", "staging", "squash")
@@ -134,6 +164,28 @@ def test_where_nothing_conflicts_a_squash_is_only_told(flow_with_main: Flow) -> 
     flow.change("main", flow.files("better", 60))
     code, log = check(flow, "main", "staging")
     assert (code, "squash" in log) == (0, False)
+
+
+@pytest.mark.parametrize("depth", [[], ["--depth=1"]])
+def test_a_squash_is_told_where_the_merge_of_the_pull_request_is_checked_out(
+    flow_with_main: Flow, depth: list[str]
+) -> None:
+    flow = flow_with_main
+    merge(flow, "main", "staging", "squash")
+    flow.change("main", {"other.txt": "x\n"})
+    flow.work.run("checkout", "--quiet", "--detach", flow.sha("staging"))
+    flow.work.run("merge", "--quiet", "--no-ff", "-m", "Merge", flow.sha("main"))
+    # As actions/checkout finds it under refs/pull/1/merge, which this server does not take.
+    flow.work.run("push", "--quiet", "origin", "HEAD:refs/heads/pull-1-merge")
+    flow.pull_request("main", "staging")
+    clone = Git(flow.top / "merge")
+    flow.clone("acme/diabetes", "merge")
+    clone.run("fetch", "--quiet", *depth, "origin", "pull-1-merge")
+    clone.run("checkout", "--quiet", "--detach", "FETCH_HEAD")
+    flow.env["GITHUB_SHA"] = clone.commit_of("HEAD") or ""
+    told = flow.run("check-promotion", clone.directory, token=READER)
+    # With one commit there is no history to compare: the push told it.
+    assert (told.code, "warning: staging has" in told.log) == (0, not depth)
 
 
 def test_what_only_the_later_branch_has_is_not_thrown_away(flow_with_main: Flow) -> None:

@@ -163,6 +163,36 @@ def test_a_project_inside_of_one_of_the_same_name_is_meant_where_it_is_there(flo
     assert "proj/metrics.json:r2: 0.8 is worse than 0.9" in told.log
 
 
+def test_a_change_can_not_say_what_the_rules_of_the_base_mean(flow: Flow) -> None:
+    # Nothing runs yet, so the rule's own bound alone judges.
+    bound = [OLD[0] | {"minimum": 0.3}]
+    flow.change("main", inside(flow.files("better", 60)) | inside(rules(gate=bound)))
+    nice = {"proj/proj/metrics.json": '{"r2": 0.9}'}
+    told = judge(flow, inside(flow.files("worse", 5)) | nice)
+    assert told.code == 3, told.log
+    assert "metrics.json:r2: 0.111 is below the minimum 0.3" in told.log
+
+
+@pytest.mark.parametrize("config", ["proj", "./proj", "proj\\promotion.yaml", "proj/"])
+def test_another_spelling_of_the_file_is_told_the_right_one(monorepo: Flow, config: str) -> None:
+    flow = monorepo
+    flow.push("main")
+    for action in ("check-promotion", "gate-metrics", "status"):
+        told = flow.run(action, config=config, token=READER)
+        assert (told.code, told.log[told.log.index("Fix:") :]) == (2, f"Fix: config: {CONFIG}\n")
+    for same in (f"./{CONFIG}", "proj/../proj/./promotion.yaml"):
+        assert flow.outputs("check-promotion", config=same)["model"] == "proj:diabetes"
+
+
+@pytest.mark.parametrize("path", ["Metrics.json", "eval\\metrics.json"])
+def test_a_file_that_is_not_there_is_named_from_the_top(monorepo: Flow, path: str) -> None:
+    flow = monorepo
+    flow.change("main", inside(rules(gate=[{"metric": f"{path}:r2", "better": "higher"}])))
+    told = judge(flow, {"notes.txt": "x"}, baseline="main")
+    assert told.code == 3
+    assert f"no such number: there is no file proj/{path}, or it holds none" in told.log
+
+
 def test_status_and_lineage_find_the_projects_version_and_metrics(monorepo: Flow) -> None:
     flow = monorepo
     commit = flow.sha("main")

@@ -62,7 +62,10 @@ def run(
         model_hash, said = "", branches.nothing_deployed(promotion, target)
         runner.notice(said)
     elif asked.stage is _Stage.PROPOSED:
-        branches.require_mergeable(repository, promotion, target, found.commit, here)
+        # The merge that a runner checks out by itself has both sides, and nothing is torn in it.
+        own = "" if base_ref else event_checkout.of_files(context, repository)
+        proposed = (repository.find_commit(own) if own else None) or here
+        branches.require_mergeable(repository, promotion, target, found.commit, proposed)
     elif before:
         branches.warn_of_a_squash(repository, promotion, target, here)
     promoted = None

@@ -39,14 +39,14 @@ def judge(
     candidate: float | None,
     *,
     must_compare: bool = False,
-    keys: Collection[str] = (),
+    keys: Collection[str] | None = None,
 ) -> Verdict:
     """Decide one rule by the numbers of two commits.
 
     The candidate passes when `candidate >= champion - tolerated` for `better: higher`, mirrored for
     `lower`, and when it is within the rule's own bounds. No number of the candidate is refused; no
     number of the champion only where `must_compare` says that something runs. `keys` are the numbers
-    that the candidate's file has, for the message.
+    that the candidate's file has, for the message: none where there is no such file either.
     """
     return Verdict(
         rule, champion, candidate, _reason(rule, champion, candidate, must_compare, keys)
@@ -65,7 +65,7 @@ def judge_measured(rule: Rule, difference: Difference | None) -> Verdict:
         )
         return Verdict(rule, None, None, reason)
     champion, candidate = difference.champion, difference.candidate
-    reason = _reason(rule, champion, candidate, True, ())
+    reason = _reason(rule, champion, candidate, True, None)
     if not reason and rule.significant and champion is not None:
         reason = _insignificance(rule, champion, difference.interval)
     return Verdict(rule, champion, candidate, reason, difference)
@@ -76,7 +76,7 @@ def _reason(
     champion: float | None,
     candidate: float | None,
     must_compare: bool,
-    keys: Collection[str],
+    keys: Collection[str] | None,
 ) -> str:
     number = metrics.format_number
     if candidate is None:
@@ -129,9 +129,11 @@ def _share(rule: Rule) -> str:
     return f"{rule.tolerance * 100:.5g} %"
 
 
-def _known(rule: Rule, keys: Collection[str]) -> str:
-    if not keys:
+def _known(rule: Rule, keys: Collection[str] | None) -> str:
+    if keys is None:
         return ""
+    if not keys:
+        return f": there is no file {rule.file}, or it holds none"
     shown = ", ".join(sorted(keys)[:_MOST_KEYS]) + (", …" if len(keys) > _MOST_KEYS else "")
     return f": {rule.file} has {shown}"
 

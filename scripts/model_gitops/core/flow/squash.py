@@ -40,7 +40,7 @@ def repair(squash: Squash, source: str, target: str, first: str) -> str:
     branch = shlex.quote(f"join-{target.replace('/', '-')}")
     merge = "git merge -s ours --no-edit" if not squash.own else "git merge --no-edit"
     joined = (
-        f"git fetch origin && git switch --no-track -c {branch} {shlex.quote(f'origin/{first}')} &&"
+        f"git fetch origin && git switch --no-track -C {branch} {shlex.quote(f'origin/{first}')} &&"
         f" {merge} {shlex.quote(f'origin/{target}')} && git push origin {branch}"
     )
     own = (
