@@ -153,7 +153,7 @@ def test_the_project_allows_what_is_built_and_what_a_team_adds(built: dict[str, 
     assert [one for one in denied if is_allowed(*one)] == []
 
 
-@pytest.mark.parametrize(("name", "replicas"), zip(ENVIRONMENTS, (1, 2, 3), strict=True))
+@pytest.mark.parametrize(("name", "replicas"), [("dev", 1), ("staging", 2), ("production", 3)])
 @pytest.mark.parametrize("tag", ["4" * 40, "v1.2.3", "0123"])
 def test_nothing_runs_before_the_first_deployment_and_all_does_after_it(
     built: dict[str, str], tmp_path: Path, name: str, replicas: int, tag: str
@@ -182,6 +182,50 @@ def test_nothing_runs_before_the_first_deployment_and_all_does_after_it(
     container = after["spec"]["template"]["spec"]["containers"][0]
     container["image"] = before["spec"]["template"]["spec"]["containers"][0]["image"]
     assert after == before
+
+
+# What a team makes of the template, as what is replaced in which file, and the pods it has then.
+TEAMS = {
+    "a registry with a port": (
+        {"overlays/dev/kustomization.yaml": ("ghcr.io/acme/", "waiting.example:5000/not-deployed-yet/")}, 1,
+    ),
+    "pods that a HorizontalPodAutoscaler counts": ({"base/deployment.yaml": ("  replicas: 1\n", "")}, None),
+    "a patch of its own": (
+        {"overlays/dev/kustomization.yaml": (
+            "images:\n", "patches:\n- target: {kind: Deployment}\n  patch: '[{\"op\": \"replace\", \"path\": \"/spec/replicas\", \"value\": 7}]'\nimages:\n",
+        )}, 7,
+    ),
+    "another container before": (
+        {"base/deployment.yaml": (
+            "      containers:\n", f"      containers:\n        - {{name: proxy, image: proxy@sha256:{'c' * 64}}}\n",
+        )}, 1,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("team", TEAMS)
+def test_nothing_runs_before_the_first_deployment_whatever_a_team_changed(
+    tmp_path: Path, team: str
+) -> None:
+    changes, replicas = TEAMS[team]
+    shutil.copytree(TEMPLATE, tmp_path / "deploy")
+    for name, (old, new) in changes.items():
+        file = tmp_path / "deploy" / name
+        assert file.read_text("utf-8").count(old) == 1
+        file.write_text(file.read_text("utf-8").replace(old, new), "utf-8")
+    overlay = tmp_path / "deploy" / "overlays" / "dev"
+    assert manifests(build(overlay))["Deployment"]["spec"]["replicas"] == 0
+    file = overlay / "kustomization.yaml"
+    waiting = file.read_text("utf-8")
+    for tag in ("v1", "v2"):
+        wanted = [Image("diabetes", "", tag, "sha256:" + "a" * 64)]
+        file.write_text(
+            kustomization_edit.edit(file.read_text("utf-8"), wanted, source="k"), "utf-8"
+        )
+        assert manifests(build(overlay))["Deployment"]["spec"].get("replicas") == replicas
+    # The first deployment is taken back.
+    file.write_text(waiting, "utf-8")
+    assert manifests(build(overlay))["Deployment"]["spec"]["replicas"] == 0
 
 
 @pytest.mark.parametrize(
