@@ -96,6 +96,10 @@ RENDERED = {
     "an earlier expression that sets a tag": Case(
         "- name: app.*\n  newTag: v3\n- name: app", "app=:v9", {"app:v0": "app:v9", "app2": "app2:v3"}
     ),
+    "an earlier class of letters that sets a tag": Case(
+        "- name: '[[:lower:]]+'\n  newTag: v9\n- name: app", "app=:v2", {"app:v0": "app:v2", "side": "side:v9"}
+    ),
+    "a class of letters": Case("- name: '[[:lower:]]+'", "[[:lower:]]+=:v2", {"app:v0": "app:v2"}),
     # The forms of `kustomize edit set image`.
     "name:tag": Case("- name: app\n  newName: x/m", "app:v2", {"app:v0": "x/m:v2"}),
     "name@digest": Case("- name: app\n  newTag: v1", f"app@{B}", {"app:v0": f"app:v1@{B}"}),
@@ -120,6 +124,23 @@ REFUSED = {
     ),
     "an earlier entry that sets the tag": (
         "- name: app\n  newTag: v0\n- name: app:v1", "app:v1=:v2", "is named app, and makes app:v0 of this",
+    ),
+    # What Go reads otherwise than Python, or Python does not at all.
+    "a later class of letters": (
+        "- name: app\n- name: '[[:lower:]]+'\n  newTag: v3", "app=:v2", "is named [[:lower:]]+, and changes",
+    ),
+    "an earlier class of letters": (
+        "- name: '[[:lower:]]+'\n  newName: other\n- name: app", "app=:v2",
+        "is named [[:lower:]]+, and makes other of this image first",
+    ),
+    "an earlier expression of Go": (
+        "- name: '\\pL+'\n  newName: other\n- name: app", "app=:v2", "is named \\pL+, and makes other of",
+    ),
+    "an earlier group that is repeated": (
+        "- name: (a|p)+\n  newName: other\n- name: app", "app=:v2", "is named (a|p)+, and makes other of",
+    ),
+    "an earlier expression before a name with a tag": (
+        "- name: '[[:lower:]]+'\n  newTag: v9\n- name: app:v1", "app:v1=:v2", "makes another tag of this",
     ),
     "a suffix alone": ("- name: app\n  tagSuffix: -gpu", "app=x/app", "`tagSuffix` without `newTag`"),
     "a name in capitals that stays": ("- name: app\n  newName: X/App", "app=:v2", "`newName: X/App`, which no registry takes"),

@@ -199,6 +199,7 @@ def test_the_overlay_is_read_with_all_that_it_is_built_on(
         "resources: [pod.yaml, broken.yaml]",
         "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nresources: [pod.yaml]",
         "namePrefix: x-",
+        "resources: [pod.yaml, ../common]",
     ],
 )
 def test_what_can_not_be_known_is_not_told(
@@ -209,6 +210,11 @@ def test_what_can_not_be_known_is_not_told(
             f"{FOLDER}/kustomization.yaml": f"{text}\nimages: [{{name: app}}]\n",
             f"{FOLDER}/pod.yaml": POD.replace("app:v0", "other"),
             f"{FOLDER}/broken.yaml": "image: [\n",
+            # An expression that only Go reads: it makes our image of another one.
+            "overlays/common/kustomization.yaml": "resources: [pod.yaml]\nimages: [{name: '[[:lower:]]+', newName: app}]\n",
+            "overlays/common/pod.yaml": POD.replace("app:v0", "other").replace(
+                "name: p", "name: q"
+            ),
         }
     )
     assert bump(step, capsys) == ""

@@ -20,6 +20,9 @@ _LARGEST = 512 * 1024
 _PLACEHOLDERS = ("", "none", "not-deployed-yet")
 # The order in which kustomize itself writes these.
 KEYS = ("name", "newName", "newTag", "digest")
+# Expressions that Go, which kustomize is written in, reads otherwise than Python, or only one of them
+# takes (`[[:lower:]]`, `\pL`, `(?i)`, `a{,5}`, `a*+`), and repeated groups, for which Python could take years.
+_NOT_READ = re.compile(r"\)[*+{]|\[[^\]]*\[|\\(?![dDwWsSbB])[A-Za-z0-9]|\(\?(?!:)|\{,|[*+?}]\+")
 # Tabs after a colon, before a comment or at the end of a line are YAML, but not to ruamel.yaml.
 _TABS = re.compile(r"(?<=\S)[ \t]*\t[ \t]*(?=#|\r?$)|(?<=\w:)[ \t]*\t[ \t]*(?=\S)", re.MULTILINE)
 
@@ -109,8 +112,8 @@ class Image:
         The name is an expression, and a tag and a digest may follow: see `IsImageMatched` in
         sigs.k8s.io/kustomize/api/internal/image.
         """
-        if re.search(r"\)[*+{]", self.name):
-            return None  # Python could take years
+        if _NOT_READ.search(self.name):
+            return None
         tail = "(:[a-zA-Z0-9_.{}-]*)?(@sha256:[a-zA-Z0-9_.{}-]*)?"
         try:
             return re.search(f"^{self.name}{tail}\\Z", reference) is not None

@@ -287,8 +287,13 @@ def _check_rendered(
     wanted = entries[place]
     found, blamed = wanted.name, ""
     for one in entries[:place] if names.is_reference_of_image(wanted.name) else ():
-        if (made := one.applied_to(found)) not in (None, found):
-            found, blamed = made or "", one.name
+        made = one.applied_to(found)
+        # Of a name that nobody can read, what it sets tells whether it may keep this one from matching.
+        if made is None and (one.new_name or not names.is_name(wanted.name)):
+            found, blamed = one.new_name or "another tag", one.name
+            break
+        if made not in (None, found):
+            found, blamed = str(made), one.name
     if blamed and not wanted.matches(found):
         raise InputError.of(
             "images", wanted.name,

@@ -188,7 +188,8 @@ def told(one: Unused, kustomization: str) -> tuple[str, str]:
 
 
 def _all_known(layer: Layer) -> bool:
-    return layer.is_known and all(map(_all_known, (*layer.bases, *layer.components)))
+    is_read = all(one.matches("") is not None for one in layer.images)
+    return layer.is_known and is_read and all(map(_all_known, (*layer.bases, *layer.components)))
 
 
 def _build(layer: Layer, built: _Built) -> _Built:
