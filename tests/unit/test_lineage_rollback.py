@@ -66,8 +66,8 @@ def test_a_rollback_to_what_no_deployment_set_is_advised_to_deploy_it_as_one() -
     deployed = replace(DEPLOYED, back=BACK, trailers={})
     fix = link_of(replace(TRACED, deployed=deployed), "overlay", "deploy commit").fix
     assert fix == (
-        "bump the image with bump-kustomize-tag, with the trailer `Rollback: true`, or revert the edit"
-        " of overlays/staging/kustomization.yaml"
+        "revert the edit of overlays/staging/kustomization.yaml, or bump the image with"
+        " bump-kustomize-tag and the trailer `Rollback: true`"
     )
 
 

@@ -62,13 +62,8 @@ def _overlay(deployed: Deployed) -> Link:
     ends = ("overlay", "deploy commit")
     left = f"{deployed.path} sets {deployed.image.reference}"
     fix = (
-        "bump the image with bump-kustomize-tag"
-        + (
-            ", with the trailer `Rollback: true`"
-            if deployed.back
-            else " (run the newest deploy workflow again)"
-        )
-        + f", or revert the edit of {deployed.path}"
+        f"revert the edit of {deployed.path}, or bump the image with bump-kustomize-tag and the trailer"
+        " `Rollback: true`"
     )
     if deployed.recorded is None:
         return made(ends, left, "no deploy commit is found that set it", False, fix=fix)
