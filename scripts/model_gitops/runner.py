@@ -179,8 +179,11 @@ def check_outputs() -> None:
     if not path:
         return
     try:
-        with Path(path).open("a", encoding="utf-8"):
-            pass
+        # Nothing is created: a step that is refused leaves no file.
+        if Path(path).exists():
+            os.close(os.open(path, os.O_WRONLY | os.O_APPEND))
+        else:
+            _try_to_write(Path(path).parent)
     except OSError as error:
         raise ExternalError(
             f"the runner's file for outputs, GITHUB_OUTPUT={path}, can't be written: {error.strerror}",

@@ -270,7 +270,9 @@ def is_odd(value: str) -> bool:
 
 def check_markdown(text: str) -> None:
     """No markup, picture, mention or reference of a stranger's outside of code."""
-    bare = re.sub(r"`[^`\n]*`", "", text)
+    # A block ends at the first line of its fence: what a stranger closes is outside, and checked.
+    outside = re.sub(r"^```text\n.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    bare = re.sub(r"`[^`\n]*`", "", outside)
     for markup in ("<script", "<img", "](https://evil", "@octocat"):
         assert markup not in bare, text[:2000]
 

@@ -34,6 +34,18 @@ def test_any_value_comes_back_as_it_was(
     assert parse_outputs(file.read_text("utf-8")) == {"path": value, "after": "x"}
 
 
+def test_asking_whether_outputs_can_be_written_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "output"
+    monkeypatch.setenv("GITHUB_OUTPUT", str(file))
+    runner.check_outputs()
+    assert list(tmp_path.iterdir()) == []
+    file.write_text("before=kept\n")
+    runner.check_outputs()
+    assert file.read_text() == "before=kept\n"
+
+
 def test_annotations_escape_what_would_end_them(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
