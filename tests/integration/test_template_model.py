@@ -201,14 +201,56 @@ def test_a_fresh_clone_trains_nothing_again_and_has_the_data_that_dvc_add_tracks
     assert clone.model_hash() == project.model_hash()
 
 
-def test_a_clone_that_lost_its_lock_takes_what_an_earlier_run_made(project: Project) -> None:
-    """`prepare` has only outputs that DVC keeps: it is in the run cache, which is pushed."""
+def test_what_a_branch_planted_in_the_remotes_run_cache_is_not_taken(project: Project) -> None:
+    """It can say of any inputs what they give: of those that another branch is about to run too."""
     project.make("reproduce", "push")
-    clone = project.clone("lockless")
-    (clone.folder / "dvc.lock").unlink()
-    said = clone.make("reproduce")
+    remote = project.folder.parent / "remote"
+    assert (project.folder / ".dvc" / "cache" / "runs").is_dir()
+    assert [one.name for one in remote.iterdir()] == ["files"]
+
+    def outlook(name: str) -> Project:
+        clone = project.clone(name)
+        params = clone.folder / "params.yaml"
+        text, count = re.subn(r"(?m)^(  seed:) \S+", r"\1 77", params.read_text(), count=1)
+        assert count == 1
+        params.write_text(text)
+        return clone
+
+    eve = outlook("eve")
+    eve.make("reproduce")
+    honest = (eve.folder / "data" / "train.csv").read_bytes()
+    planted = b"".join(honest.splitlines(keepends=True)[:99])
+    shutil.rmtree(eve.folder / ".dvc" / "cache" / "runs")
+    (eve.folder / "data" / "train.csv").unlink()
+    (eve.folder / "data" / "train.csv").write_bytes(planted)
+    eve.run("dvc", "commit", "--force", "prepare")
+    eve.run("dvc", "push", "--run-cache")
+
+    ada = outlook("ada")
+    said = ada.make("reproduce")
+    assert "Running stage 'prepare'" in said, said
+    assert (ada.folder / "data" / "train.csv").read_bytes() == honest
+
+    # The plant is one: who asks for the remote's run cache is given it.
+    bob = outlook("bob")
+    said = bob.make("reproduce", "PULL=--pull")
     assert "Stage 'prepare' is cached - skipping run" in said, said
-    assert "Running stage 'prepare'" not in said
+    assert (bob.folder / "data" / "train.csv").read_bytes() == planted
+    shutil.rmtree(remote / "runs")
+
+
+def test_a_run_cache_that_outlives_the_job_is_not_taken(project: Project) -> None:
+    """A cache folder on the runner, which all its jobs share; and the project has no remote."""
+    shared = project.folder.parent / "shared"
+    said = []
+    for name in ("before", "after"):
+        clone = project.clone(name)
+        clone.run("dvc", "remote", "remove", "storage")
+        clone.run("dvc", "config", "cache.dir", str(shared))
+        (clone.folder / "dvc.lock").unlink(missing_ok=True)
+        said.append(clone.make("reproduce"))
+    assert list((shared / "runs").iterdir())
+    assert ["Running stage 'prepare'" in one for one in said] == [True, True]
 
 
 def test_the_pipeline_runs_without_any_remote(project: Project) -> None:
