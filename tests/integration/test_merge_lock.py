@@ -180,6 +180,22 @@ def test_a_stage_that_both_changed_is_refused_and_the_advice_works(clone: Clone,
     up_to_date(clone)
 
 
+def test_a_stage_that_one_side_removed_and_the_other_changed(clone: Clone) -> None:
+    """dvc.yaml is merged without it, so no stage of that name can be run."""
+    clone.run("git", "checkout", "--quiet", "-B", "gone", "main")
+    clone.run("dvc", "remove", "--quiet", "report")
+    clone.commit("gone")
+    status, said = clone.try_run("git", "merge", "--no-edit", "origin/train")
+    assert (status, clone.unmerged()) == (1, ["dvc.lock"]), said
+    assert "both sides changed report in dvc.lock (one side removed report): left out there" in said
+    fix = re.findall(r"(?m)^Fix: solve the conflicts of other files first; then (.+)$", said)[0]
+    assert fix == "dvc repro && git add dvc.lock"
+    clone.run("bash", "-euc", fix)
+    clone.run("git", "merge", "--continue")
+    assert re.findall(r"(?m)^  (\w+):$", clone.lock) == ["clean", "train"]
+    up_to_date(clone)
+
+
 def test_a_lock_in_a_subfolder_is_named_by_its_path(clone: Clone) -> None:
     def start(folder: str) -> None:
         clone.run("git", "checkout", "--quiet", "main")

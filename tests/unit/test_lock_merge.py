@@ -56,7 +56,7 @@ BASE = lock(prepare="0", train="0", evaluate="0")
     ],
 )  # fmt: skip
 def test_what_one_side_changed_is_taken(ours: str, theirs: str, merged: str) -> None:
-    assert merge(BASE, ours, theirs) == Merged(merged, [])
+    assert merge(BASE, ours, theirs) == Merged(merged, [], [])
 
 
 @pytest.mark.parametrize(
@@ -78,16 +78,20 @@ def test_what_one_side_changed_is_taken(ours: str, theirs: str, merged: str) -> 
 def test_what_both_sides_changed_is_a_conflict(
     ours: str, theirs: str, text: str, conflicts: list[str]
 ) -> None:
-    assert merge(BASE, ours, theirs) == Merged(text, conflicts)
-    assert merge(BASE, theirs, ours).conflicts == conflicts
+    gone = [
+        name for name in conflicts if f"\n  {name}:" not in ours or f"\n  {name}:" not in theirs
+    ]
+    assert merge(BASE, ours, theirs) == Merged(text, conflicts, gone)
+    other = merge(BASE, theirs, ours)
+    assert (other.conflicts, other.gone) == (conflicts, gone)
 
 
 def test_without_a_common_file_each_side_is_all_new() -> None:
     both = lock(a="1", b="2")
-    assert merge("", both, both) == Merged(both, [])
-    assert merge("", lock(a="1"), lock(b="2")) == Merged(lock(a="1", b="2"), [])
-    assert merge("", lock(a="1"), lock(a="2")) == Merged(lock(), ["a"])
-    assert merge("", "", both) == Merged(both, [])
+    assert merge("", both, both) == Merged(both, [], [])
+    assert merge("", lock(a="1"), lock(b="2")) == Merged(lock(a="1", b="2"), [], [])
+    assert merge("", lock(a="1"), lock(a="2")) == Merged(lock(), ["a"], [])
+    assert merge("", "", both) == Merged(both, [], [])
 
 
 def test_the_lines_stay_as_they_are_written() -> None:
@@ -111,7 +115,7 @@ def test_datasets_are_merged_by_their_name() -> None:
         return f"schema: '2.0'\ndatasets:\n{body}"
 
     base, ours, theirs = listed("a0", "b0"), listed("a1", "b0"), listed("a0", "b2", "c1")
-    assert merge(base, ours, theirs) == Merged(listed("a1", "b2", "c1"), [])
+    assert merge(base, ours, theirs) == Merged(listed("a1", "b2", "c1"), [], [])
     with pytest.raises(InputError, match="both sides changed `a` of `datasets`"):
         merge(base, ours, listed("a2", "b0"))
 

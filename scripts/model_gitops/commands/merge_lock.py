@@ -35,12 +35,17 @@ def command(base: str, ours: str, theirs: str, path: str) -> None:
     paths.write_whole(files[1], merged.text)
     if merged.conflicts:
         folder = posixpath.dirname(path)
-        names = [f"{folder}/dvc.yaml:{one}" if folder else one for one in merged.conflicts]
+        pipeline = f"{folder}/dvc.yaml" if folder else ""
+        names = [f"{pipeline}:{one}" if folder else one for one in merged.conflicts]
+        problem = f"both sides changed {', '.join(merged.conflicts)} in {path}"
+        if merged.gone:
+            # dvc.yaml may name them no more: then DVC finds no such stage.
+            names = [pipeline] if folder else []
+            problem += f" (one side removed {', '.join(merged.gone)})"
         raise RefusedError(
-            f"both sides changed {', '.join(merged.conflicts)} in {path}: left out there, as neither result is of"
-            " the merged files",
+            f"{problem}: left out there, as neither result is of the merged files",
             fix="solve the conflicts of other files first; then"
-            f" dvc repro {shlex.join(names)} && git add {shlex.quote(path)}",
+            f" {shlex.join(['dvc', 'repro', *names])} && git add {shlex.quote(path)}",
         )
 
 

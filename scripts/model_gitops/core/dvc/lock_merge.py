@@ -21,11 +21,13 @@ _BY_HAND = "merge it by hand, then `dvc repro`"
 class Merged:
     """The merged file, and the stages that changed on both sides.
 
-    Those are left out of the text: neither side's entry is of what the merge makes.
+    Those are left out of the text: neither side's entry is of what the merge makes. `gone` are those of
+    them that one side has no more.
     """
 
     text: str
     conflicts: Sequence[str]
+    gone: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ def merge(base: str, ours: str, theirs: str) -> Merged:
         _read(theirs, "their dvc.lock"),
     ]
     conflicts: list[str] = []
+    gone: list[str] = []
     texts: list[str] = []
     expected: dict[str, Any] = {}
     for key, head in _three([lock.heads for lock in locks]).items():
@@ -65,12 +68,14 @@ def merge(base: str, ours: str, theirs: str) -> Merged:
             texts.append(head.text)
             expected[key] = head.value
             continue
-        merged = _three([lock.parts.get(key, {}) for lock in locks])
+        sides = [lock.parts.get(key, {}) for lock in locks]
+        merged = _three(sides)
         kept = {name: part for name, part in merged.items() if part is not None}
         both = [name for name, part in merged.items() if part is None]
         if both and key != "stages":
             raise InputError(f"both sides changed `{both[0]}` of `{key}` in dvc.lock", fix=_BY_HAND)
         conflicts += both
+        gone += [name for name in both if any(name not in side for side in sides[1:])]
         values = {name: part.value for name, part in kept.items()}
         expected[key] = values if _PARTED[key] is dict else list(values.values())
         opens = head.text if head.text.rstrip().endswith(":") else f"{key}:\n"
@@ -79,7 +84,7 @@ def merge(base: str, ours: str, theirs: str) -> Merged:
     text = "".join(texts)
     if (document.load_yaml(text, source="the merged dvc.lock") or {}) != expected:
         raise InputError("dvc.lock is not as DVC writes it", fix=_BY_HAND)
-    return Merged(text, conflicts)
+    return Merged(text, conflicts, gone)
 
 
 def _three(sides: Sequence[Mapping[str, _Part]]) -> dict[str, _Part | None]:
