@@ -20,8 +20,7 @@ from model_gitops.options import variable
 ROOT = Path(__file__).parents[2]
 # The programs that have a use for a credential, by what it is for.
 TALKING = {
-    # A partial clone fetches the files that `diff-tree` compares.
-    "git": ("fetch", "push", "ls-remote", "cat-file", "diff-tree", "remote-http", "remote-https"),
+    "git": ("fetch", "push", "ls-remote", "cat-file", "remote-http", "remote-https"),
     "docker": ("buildx build",),
 }
 

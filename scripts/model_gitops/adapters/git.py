@@ -27,7 +27,7 @@ BOT_EMAIL = "model-gitops[bot]@users.noreply.github.com"
 
 # The commands that ask a server, and get credentials: `cat-file` does so for a file that a partial
 # clone left out.
-_TALKING = ("fetch", "push", "ls-remote", "cat-file", "diff-tree")
+_TALKING = ("fetch", "push", "ls-remote", "cat-file")
 
 # A server that sends nothing for so long has hung: the request is made again.
 _STALLED_SECONDS = STALLED_SECONDS

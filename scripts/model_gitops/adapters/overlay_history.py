@@ -71,13 +71,24 @@ class OverlayHistory(DeployStore):
 
     def _moved_from(self, commit: str, path: str) -> str:
         """Return what the file that `commit` added was called before it; empty for a new file."""
-        done = self._git.completed(
-            "diff-tree", "-r", "-z", "--find-renames", "--diff-filter=R", "--name-status",
-            f"{commit}~1", commit, "--", *_NAMES,
+        words = ("-r", "-z", f"{commit}~1", commit, "--", *_NAMES)
+        added_or_gone = self._git.completed(
+            "diff-tree", "--raw", "--no-abbrev", "--no-renames", "--diff-filter=AD", *words,
             check=False,
         )  # fmt: skip
-        fields = done.stdout.split("\0")
-        moves = zip(fields[1::3], fields[2::3], strict=False)
+        fields = added_or_gone.stdout.split("\0")[:-1:2]
+        if not any(field.endswith(" D") for field in fields):
+            return ""
+        # What is compared is fetched before: diff-tree asks no server, and is given no credentials.
+        compared = {sha for field in fields for sha in field.split(" ")[2:4] if sha.strip("0")}
+        self.bring(sorted(compared))
+        for sha in compared:
+            self.blob(sha)
+        done = self._git.run(
+            "diff-tree", "--find-renames", "--diff-filter=R", "--name-status", *words
+        )
+        moved = done.split("\0")
+        moves = zip(moved[1::3], moved[2::3], strict=False)
         return next((before for before, after in moves if after == path), "")
 
     def entries_at(self, commit: str, path: str) -> tuple[Image, ...]:
