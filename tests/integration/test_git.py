@@ -56,7 +56,9 @@ def test_a_branch_that_only_the_remote_has_is_found(
     assert repository.find_commit("--upload-pack=touch pwned") is None
 
 
-@pytest.mark.parametrize("kind", ["shallow", "complete", "empty", "empty, with a commit here"])
+@pytest.mark.parametrize(
+    "kind", ["shallow", "shallow, and warns", "complete", "empty", "empty, with a commit here"]
+)
 def test_a_remote_without_any_tag_is_no_failure(
     tmp_path: Path, kind: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -68,9 +70,15 @@ def test_a_remote_without_any_tag_is_no_failure(
         first = git.Git(tmp_path / "first")
         first.run("commit", "--quiet", "--allow-empty", "-m", "1", env=_who())
         first.run("push", "--quiet", "origin", "HEAD:main")
-    depth = ["--depth=1"] if kind == "shallow" else []
+    depth = ["--depth=1"] if kind.startswith("shallow") else []
     process.run(["git", "clone", "--quiet", *depth, server.as_uri(), checkout])
     repository = git.Git(checkout)
+    if "warns" in kind:
+        # As ssh does of a key that it sees for the first time.
+        noisy = tmp_path / "upload-pack"
+        noisy.write_text('#!/bin/sh\necho Warning: added >&2\nexec git upload-pack "$@"\n', "utf-8")
+        noisy.chmod(0o755)
+        repository.run("config", "remote.origin.uploadpack", str(noisy))
     if "here" in kind:
         repository.run("commit", "--quiet", "--allow-empty", "-m", "1", env=_who())
     repository.refresh_tags()

@@ -91,6 +91,8 @@ ODD = {
     "advice.detachedHead": "true",
     "gc.auto": "1",
     "user.useConfigOnly": "true",
+    "safe.bareRepository": "explicit",
+    "init.defaultObjectFormat": "sha256",
 }
 
 
@@ -167,13 +169,44 @@ def test_git_answers_the_same_whatever_is_configured(
             tip, kept.__class__(kept.path, kept.mode, "images: [] # ä\n"), "größer\n"
         )
         deploy.push(commit, "main")
-    raw = git.Git(tmp_path / "server.git").run("cat-file", "commit", "main")
+    server = {"GIT_DIR": str(tmp_path / "server.git")}
+    raw = work.run("cat-file", "commit", "main", env=server)
     assert raw.endswith("\n\ngrößer\n")
     assert "encoding" not in raw
     assert "gpgsig" not in raw
     # German is here, and stays out: messages are read by programs.
     with pytest.raises(process.ProcessError, match=r"ambiguous argument|unknown revision"):
         work.run("log", "nowhere")
+
+
+@pytest.mark.parametrize("kind", ["sha1", "sha256"])
+@pytest.mark.parametrize("accounts", ["sha1", "sha256"])
+def test_a_deploy_repository_has_its_own_kind_of_hash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, accounts: str
+) -> None:
+    (tmp_path / "gitconfig").write_text(f"[init]\n defaultObjectFormat = {accounts}\n", "utf-8")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+    for name, value in WHO.items():
+        monkeypatch.setenv(name, value)
+    for name in ("server.git", "work"):
+        words = ["init", "--quiet", f"--object-format={kind}", "-b", "main", tmp_path / name]
+        process.run(["git", *words, *(["--bare"] if name == "server.git" else [])])
+    work = git.Git(tmp_path / "work")
+    (work.directory / "kustomization.yaml").write_text("images: []\n", "utf-8")
+    work.run("add", "--all")
+    work.run("commit", "--quiet", "-m", "first")
+    url = (tmp_path / "server.git").as_uri()
+    work.run("push", "--quiet", url, "HEAD:refs/heads/main")
+    with deploy_repository.opened(url, ANONYMOUS) as deploy:
+        assert deploy.refs().default == "main"
+        tip = deploy.fetch("main")
+        kept = deploy.read_kustomization(tip, ".")
+        changed = kept.__class__(kept.path, kept.mode, "images: [] # changed\n")
+        commit = deploy.commit(tip, changed, "second\n")
+        deploy.push(commit, "main")
+    assert len(commit) == {"sha1": 40, "sha256": 64}[kind]
+    tips = work.run("ls-remote", url, "refs/heads/main")
+    assert tips == f"{commit}\trefs/heads/main\n"
 
 
 def test_what_the_job_tells_git_by_variables_is_kept(

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from model_gitops.adapters import git, git_credentials, process, scratch
+from model_gitops.adapters import git_credentials, process, scratch
 from model_gitops.adapters.deploy_history import DeployHistory
+from model_gitops.adapters.git_store import Store
 from model_gitops.core.deploy.location import Location, check_token
 from model_gitops.errors import InputError
 
@@ -85,6 +86,5 @@ def opened(url: str, credentials: git_credentials.Credentials) -> Iterator[Deplo
     """Make the temporary store for the repository at `url`; removed after."""
     with scratch.folder("model-gitops-deploy-") as folder:
         limits = {"GIT_ALLOW_PROTOCOL": _PROTOCOLS}
-        store = git.Git(folder, replace(credentials, env={**credentials.env, **limits}))
-        store.make_store(url)
-        yield DeployRepository(store, url)
+        known = replace(credentials, env={**credentials.env, **limits})
+        yield DeployRepository(Store(folder, url, known), url)

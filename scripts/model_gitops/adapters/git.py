@@ -47,6 +47,8 @@ class Git:
     def __init__(self, directory: Path, credentials: Credentials = ANONYMOUS) -> None:
         self.directory = directory
         self.credentials = credentials
+        # Where git's own files are, if git must be told.
+        self.place: Mapping[str, str] = {}
 
     def run(
         self,
@@ -79,20 +81,10 @@ class Git:
         return process.run(
             ["git", *args],
             cwd=self.directory,
-            env={**settings, **talking, **known.env, **(env or {})},
+            env={**settings, **self.place, **talking, **known.env, **(env or {})},
             input=input,
             check=check,
         )
-
-    def make_store(self, url: str) -> None:
-        """Make the directory a bare repository for a while, which leaves out files that nobody asks for.
-
-        Its remote `origin` is `url`. A git before 2.28 wants to know that before its first fetch.
-        """
-        self.run("init", "--quiet", "--bare", "--template=", ".")
-        self.run("config", "core.repositoryFormatVersion", "1")
-        self.run("config", "extensions.partialClone", "origin")
-        self.run("config", "remote.origin.url", url)
 
     def remote(self, *args: str) -> str:
         """Run a git command that talks to a remote, again after faults that may pass.
@@ -242,7 +234,8 @@ class Git:
             wanted.write("".join(f"{one}\n" for one in objects).encode())
             wanted.seek(0)
             words: list[str | Path] = ["git", "-C", self.directory, "cat-file", "--batch"]
-            env = {**git_settings.environment(self.credentials.settings), **self.credentials.env}
+            settings = git_settings.environment(self.credentials.settings)
+            env = {**settings, **self.place, **self.credentials.env}
             if process.pipe(words, stdin=wanted, stdout=answer, env=env):
                 raise ExternalError(f"git can't read the files of {self.directory}")
             answer.seek(0)
@@ -377,9 +370,12 @@ class Git:
                 "--", remote, "+refs/tags/*:refs/tags/*",
             )  # fmt: skip
         except process.ProcessError as error:
-            # With `--depth`, git fails without a word where the remote has no tag at all.
-            if not error.completed.said and not self.remote_refs(remote, "refs/tags/*"):
-                return
+            # With `--depth`, git fails where the remote has no tag at all, and does not say why: what it
+            # said may be a warning of ssh.
+            if not retry.is_transient(error.completed.said):
+                with suppress(ExternalError):
+                    if not self.remote_refs(remote, "refs/tags/*"):
+                        return
             if self.is_shallow():
                 raise ExternalError(
                     f"the tags of {remote!r} can't be fetched: {error.message}",

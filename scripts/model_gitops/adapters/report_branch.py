@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from model_gitops.adapters import git, git_credentials, scratch
+from model_gitops.adapters.git_store import Store
 
 BRANCH = "model-gitops/reports"
 _REF = f"refs/heads/{BRANCH}"
@@ -24,8 +25,7 @@ def publish(url: str, token: str, files: Sequence[Path]) -> str:
     ExternalError where the server refuses, RaceError where other writers always were first.
     """
     with scratch.folder("model-gitops-reports-") as folder:
-        repository = git.Git(folder, git_credentials.token_credentials(url, token))
-        repository.make_store(url)
+        repository = Store(folder, url, git_credentials.token_credentials(url, token))
         return git.until_won(lambda: _attempt(repository, files), f"the branch {BRANCH}")
 
 
