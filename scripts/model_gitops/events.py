@@ -101,16 +101,18 @@ EVENTS = (
         " server for the branches. Others need `base-ref` and `head-ref`, or refuse.",
     ),
     Source(
-        ("workflow_run",), "workflow_run.head_sha", f"{_RUN}.base.ref", f"{_RUN}.head.ref",
-        f"{_RUN}.number", when=(f"{_RUN}.number",), kind=Kind.PROPOSED, checkout=Checkout.ANOTHER,
-        ref="${{ github.event.workflow_run.head_sha }}",
-    ),
-    Source(
         ("workflow_run",), "workflow_run.head_sha", "workflow_run.head_branch",
         when=("workflow_run.event", "push", "schedule", "workflow_dispatch"),
         checkout=Checkout.ANOTHER, ref="${{ github.event.workflow_run.head_sha }}",
-        note="That run's branch and commit. Refused where a tag has the branch's name: nobody can tell"
-        " which of them ran.",
+        note="That run's branch and commit, whatever is proposed from it. Refused where a tag has the"
+        " branch's name, or the branch has not what is checked out: nobody can tell what ran. Judged"
+        " only where the default branch's promotion.yaml has it as an environment's.",
+    ),
+    Source(
+        ("workflow_run",), "workflow_run.head_sha", f"{_RUN}.base.ref", f"{_RUN}.head.ref",
+        f"{_RUN}.number", when=(f"{_RUN}.number",), kind=Kind.PROPOSED, checkout=Checkout.ANOTHER,
+        ref="${{ github.event.workflow_run.head_sha }}",
+        note="Where it has one base. Of two nobody knows whose rules judge it.",
     ),
     Source(
         ("workflow_run",), "workflow_run.head_sha", "", kind=Kind.PROPOSED,
@@ -196,7 +198,7 @@ def read(
 ) -> Subject:
     """Return what the event `name` is about; `sha`, `ref` and `repository` are the runner's words."""
     source = next((one for one in EVENTS if _fits(one, name, event)), OTHER)
-    if source is OTHER and name not in _NAMES and _at(event, _HEAD):
+    if source is OTHER and name not in _NAMES and _at(event, _BASE):
         # Gitea and act have names of their own for what happens to a pull request.
         return read("pull_request", event, sha=sha, ref=ref, repository=repository)
 
@@ -243,10 +245,15 @@ def _fits(source: Source, name: str, event: Mapping[str, Any]) -> bool:
     found = _at(event, source.when[0])
     if len(source.when) > 1:
         return bool(found in source.when[1:])
-    # A run's list may have pull requests of other repositories that have the same commit.
-    target = _at(event, source.when[0].removesuffix("number") + "base.repo.id")
+    listed = _at(event, source.when[0].removesuffix(".0.number"))
+    if not isinstance(listed, list):
+        return bool(found)
+    # A run's list may have pull requests of other repositories that have the same commit, and several of
+    # this one: whoever makes a second one could choose the base.
     here = _at(event, "repository.id")
-    return bool(found) and (target is None or here is None or target == here)
+    ours = [one for one in listed if here in (None, _at(one, "base.repo.id") or here)]
+    bases = {str(_at(one, "base.ref")) for one in ours}
+    return bool(found) and len(bases) == 1 and listed[0] in ours
 
 
 def _at(event: Any, path: str) -> Any:

@@ -128,6 +128,26 @@ CASES: list[tuple[str, str, dict[str, Any], tuple[str, str, str, int, Kind]]] = 
         {"repository": OURS, "workflow_run": {"event": "push", "head_sha": HEAD, "head_branch": "staging", "pull_requests": [of_run(8)]}},
         (HEAD, "staging", "", 0, Kind.THERE),
     ),
+    # What was pushed is the branch, whatever is proposed from it.
+    (
+        "workflow_run",
+        "refs/heads/main",
+        {"repository": OURS, "workflow_run": {"event": "push", "head_sha": HEAD, "head_branch": "main", "pull_requests": [of_run()]}},
+        (HEAD, "main", "", 0, Kind.THERE),
+    ),
+    # Two pull requests of one branch, of which somebody may have made the second for its lax base.
+    (
+        "workflow_run",
+        "refs/heads/main",
+        {"repository": OURS, "workflow_run": {"event": "pull_request", "head_sha": HEAD, "head_branch": "x", "pull_requests": [of_run(), of_run() | {"base": {"ref": "lax", "repo": {"id": 7}}}]}},
+        (HEAD, "", "", 0, Kind.PROPOSED),
+    ),
+    (
+        "check_suite",
+        "refs/heads/main",
+        {"repository": OURS, "check_suite": {"head_sha": HEAD, "pull_requests": [of_run() | {"base": {"ref": "lax", "repo": {"id": 8}}}, of_run()]}},
+        (HEAD, "", "", 0, Kind.PROPOSED),
+    ),
     # Gitea's has no list.
     (
         "workflow_run",

@@ -17,8 +17,8 @@ from model_gitops.adapters import (
     evaluation,
     event_checkout,
     git,
+    judging,
     project_files,
-    promotion_file,
 )
 from model_gitops.core.dvc import artifacts
 from model_gitops.core.dvc import evaluation as plans
@@ -103,8 +103,8 @@ def command(
         raise InputError.of(
             "base-ref", base_ref, "the event has no branch", fix="give `base-ref`, for example main"
         )
-    is_change = context.subject.is_change or bool(base_ref)
-    found = promotion_file.read_rules(Path(config), repository, base=base, is_change=is_change)
+    is_change = bool(base_ref) or event_checkout.is_change(context, repository, base)
+    found = judging.rules(Path(config), repository, context, base, is_change=is_change)
     promotion = found.promotion
     base_commit = found.commit if is_change else repository.commit_of("HEAD")
     if not base_commit:

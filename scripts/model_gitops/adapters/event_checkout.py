@@ -19,15 +19,51 @@ def base_of(context: runner.Context, checkout: git.Git) -> str:
     """
     subject = context.subject
     if subject.is_change and not subject.base:
+        by_itself = context.event_name.startswith("pull_request")
         raise InputError(
             f"the event `{context.event_name}` does not say into which branch its pull request goes,"
             " so nobody knows whose rules judge it",
-            fix="run this step on the event `pull_request`",
+            fix="give the payload of a pull request: act pull_request --eventpath event.json"
+            if by_itself
+            else "run this step on the event `pull_request`",
         )
     require_its_own(context, checkout)
-    if subject.source.base.endswith("head_branch"):
+    if is_of_run(context):
         _require_a_branch(subject.base, checkout)
     return subject.base
+
+
+def is_of_run(context: runner.Context) -> bool:
+    """Whether it is about a branch that another workflow ran for, in a job of the default branch."""
+    subject = context.subject
+    return subject.source.checkout is Checkout.ANOTHER and not subject.is_change
+
+
+def is_change(context: runner.Context, checkout: git.Git, base: str) -> bool:
+    """Whether the rules of the branch `base` judge what is checked out, and not its own.
+
+    So it is for a change, and for what was checked out on purpose and is not on the branch.
+    Raises ExternalError where the server could not be asked.
+    """
+    if context.subject.is_change:
+        return True
+    head = checkout.commit_of("HEAD") or ""
+    if not base or not context.sha or (head == context.sha and base == context.base_ref):
+        return False
+    return not is_on(checkout, head, base)
+
+
+def is_on(checkout: git.Git, commit: str, branch: str) -> bool:
+    """Whether the branch of the server has `commit`. Raises ExternalError where it could not be asked."""
+    ref = f"refs/heads/{branch}"
+    tips = checkout.remote_refs("origin", ref) if checkout.has_remote() else {}
+    tip = tips.get(ref) or checkout.commit_of(ref)
+    if not tip or tip == commit:
+        return tip == commit
+    shallow = checkout.is_shallow()
+    if shallow or not checkout.commit_of(tip):
+        checkout.try_fetch(ref, *(["--unshallow"] if shallow else []))
+    return checkout.commit_of(tip) is not None and checkout.is_ancestor(commit, tip)
 
 
 def require_its_own(context: runner.Context, checkout: git.Git) -> None:
@@ -126,6 +162,13 @@ def _require_a_branch(name: str, checkout: git.Git) -> None:
         raise InputError(
             f"{name!r} is a tag too, and the event does not say which of them its run was for",
             fix=f"git push origin --delete refs/tags/{name}, or run this step on `push`",
+        )
+    head = checkout.commit_of("HEAD") or ""
+    if not is_on(checkout, head, name):
+        raise InputError(
+            f"{head[:12]} is not on the branch {name!r}, which the event says its run was for: that was a"
+            " tag of this name, or the branch was rewritten",
+            fix="run this step on `push`",
         )
 
 

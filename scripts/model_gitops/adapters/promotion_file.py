@@ -47,6 +47,22 @@ def read_promotion(path: Path, repository: Git) -> Promotion:
     return _checked(data, path.name, folder)
 
 
+def require_environment(path: Path, repository: Git, branch: str, commit: str) -> None:
+    """Refuse a branch that `path` at `commit` does not name as an environment's. Raises InputError."""
+    found = repository.find_commit(commit)
+    name = _in_repository(path, repository)
+    text = repository.file_at(found, name) if found and name else None
+    known = document.load_yaml(text, source=name) if text else None
+    listed = known.get("environments") if isinstance(known, Mapping) else None
+    names = [one.get("branch") for one in listed or () if isinstance(one, Mapping)]
+    if branch not in names:
+        raise InputError(
+            f"{branch!r} is no environment's branch in {path.name} of the default branch, in whose name"
+            " this job runs: its own rules are not believed here",
+            fix="run this step on `push` or `pull_request`, or merge the environment into the default branch",
+        )
+
+
 def read_rules(path: Path, repository: Git, *, base: str, is_change: bool) -> Rules:
     """Return the rules for a change into branch `base`, or for what that branch has already.
 

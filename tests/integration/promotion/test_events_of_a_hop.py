@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from promotion_world import PROMOTION, Flow
-from world import READER
+from world import MODEL, READER
 
 DIGEST = "sha256:" + "1" * 64
 
@@ -131,9 +131,9 @@ def test_a_change_whose_base_nobody_names_is_not_judged_by_its_own_rules(
     assert found["rules-changed"] == "true"
 
 
-def run_of(flow: Flow, branch: str) -> None:
-    run = {"event": "push", "head_sha": flow.sha(branch), "head_branch": branch}
-    flow.event("workflow_run", workflow_run=run)
+def run_of(flow: Flow, branch: str, commit: str = "", **more: Any) -> None:
+    run = {"event": "push", "head_sha": commit or flow.sha(branch), "head_branch": branch}
+    flow.event("workflow_run", workflow_run=run | more)
     flow.env |= {"GITHUB_SHA": flow.sha("main"), "GITHUB_REF": "refs/heads/main"}
 
 
@@ -152,6 +152,93 @@ def test_after_a_run_on_staging_it_is_staging_that_is_meant(deployed: Flow) -> N
     told = flow.run("check-promotion", token=READER)
     assert told.code == 2, told.log
     assert "'staging' is a tag too" in told.log
+
+
+def lax(branch: str) -> dict[str, str]:
+    """A promotion.yaml that lets anything of `branch` into production."""
+    environments = [{"name": "production", "branch": branch}]
+    return {"promotion.yaml": json.dumps(PROMOTION | {"gate": [], "environments": environments})}
+
+
+@pytest.mark.parametrize("called", ["idea", "production"])
+def test_what_anybody_pushed_is_not_judged_by_its_own_rules_after_its_run(
+    deployed: Flow, called: str
+) -> None:
+    """A job after another workflow has what the default branch may have: its own word is not enough.
+
+    A run of a tag that is gone by now has its name in the place of a branch's.
+    """
+    flow = deployed
+    head = flow.change("idea", flow.files("worse", 5) | lax(called))
+    run_of(flow, called, head)
+    for action in ("check-promotion", "gate-metrics", "compare-models"):
+        told = flow.run(action, token=READER)
+        assert told.code == 2, (action, told.log)
+        if called == "idea":
+            assert "'idea' is no environment's branch in promotion.yaml of the default" in told.log
+        else:
+            assert f"{head[:12]} is not on the branch 'production'" in told.log
+    told = flow.run("check-promotion", token=READER, base_ref=called)
+    assert told.code == 2, told.log
+
+
+def test_an_older_commit_of_the_branch_that_ran_is_on_it(deployed: Flow) -> None:
+    flow = deployed
+    head = flow.change("staging", flow.files("better", 60), "staging")
+    flow.change("staging", {"README.md": "newer"}, "staging")
+    run_of(flow, "staging", head)
+    clone = flow.clone(MODEL, "shallow")
+    clone.run("fetch", "--quiet", "--depth=1", "origin", head)
+    clone.run("checkout", "--quiet", "--detach", head)
+    told = flow.run("check-promotion", cwd=clone.directory, token=READER)
+    assert told.code == 0, told.log
+
+
+def test_a_run_on_main_is_of_main_also_while_its_promotion_is_proposed(deployed: Flow) -> None:
+    """The server lists each open pull request from the branch that was pushed."""
+    flow = deployed
+    side = {"repo": {"id": 7}}
+    pull = {"number": 5, "head": {"ref": "main"} | side, "base": {"ref": "staging"} | side}
+    run_of(flow, "main", pull_requests=[pull])
+    flow.work.run("checkout", "--quiet", "--detach", flow.sha("main"))
+    assert flow.outputs("check-promotion")["deploy-path"] == "overlays/dev"
+
+
+@pytest.mark.parametrize("name", ["repository_dispatch", "workflow_dispatch"])
+def test_what_was_checked_out_on_purpose_is_judged_by_the_branch_of_the_run(
+    deployed: Flow, name: str
+) -> None:
+    """A command in a comment, handed on: its head has a promotion.yaml of its own."""
+    flow = deployed
+    flow.change("idea", flow.files("worse", 5) | lax("main"))
+    flow.event(name, client_payload={"ref": "idea"})
+    flow.env |= {"GITHUB_SHA": flow.sha("main"), "GITHUB_REF": "refs/heads/main"}
+    flow.work.run("checkout", "--quiet", "--detach", flow.sha("idea"))
+    told = flow.run("gate-metrics", token=READER)
+    assert told.code == 3, told.log
+    assert "0.111 is worse than 0.455" in told.log
+    assert flow.outputs("check-promotion")["environment"] == "dev"
+    # What the branch had once has the rules that it had.
+    flow.work.run("checkout", "--quiet", "--detach", f"{flow.sha('main')}~1")
+    told = flow.run("check-promotion", token=READER)
+    assert "judges the change" not in told.log
+    assert told.code == 0, told.log
+
+
+def test_the_base_that_an_input_names_has_the_rules_for_a_change(deployed: Flow) -> None:
+    """`base-ref: ${{ github.base_ref }}` says what the event says, and no more."""
+    flow = deployed
+    flow.change("idea", flow.files("worse", 5) | lax("main"))
+    flow.pull_request("idea", "main")
+    found = flow.outputs("check-promotion", base_ref="main")
+    assert (found["environment"], found["rules-changed"]) == ("dev", "true")
+    assert found["assign-stage"] == "false"
+    # Of another branch that it may not come from.
+    told = flow.run("check-promotion", token=READER, base_ref="production")
+    assert told.code == 3, told.log
+    # A comment on it names no base.
+    flow.event("issue_comment", issue={"number": 1, "pull_request": {"url": "x"}})
+    assert flow.outputs("check-promotion", base_ref="main")["environment"] == "dev"
 
 
 @pytest.mark.parametrize(

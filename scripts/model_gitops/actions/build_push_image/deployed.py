@@ -6,7 +6,7 @@ from pathlib import Path
 
 from model_gitops import runner
 from model_gitops.actions.build_push_image.inputs import Inputs
-from model_gitops.adapters import event_checkout, git, paths, promotion_file
+from model_gitops.adapters import event_checkout, git, judging, paths
 from model_gitops.adapters.tracing.places import opened_overlays
 from model_gitops.errors import ActionError
 
@@ -24,12 +24,8 @@ def deployed_digest(given: Inputs, fingerprint: str) -> str:
     context = runner.context()
     try:
         repository = git.open_repository(Path.cwd())
-        promotion = promotion_file.read_rules(
-            config,
-            repository,
-            base=event_checkout.base_of(context, repository),
-            is_change=context.subject.is_change,
-        ).promotion
+        base = event_checkout.base_of(context, repository)
+        promotion = judging.rules(config, repository, context, base).promotion
         if not promotion.deploy_repository:
             runner.say(f"no image is reused: {config} names no deploy repository")
             return ""

@@ -12,6 +12,7 @@ from model_gitops.actions.check_promotion import branches
 from model_gitops.adapters import (
     event_checkout,
     git,
+    judging,
     named_model,
     project_files,
     promotion_file,
@@ -48,9 +49,7 @@ def run(
     repository = git.open_repository(Path.cwd())
     asked = _hop(context, repository, base_ref, head_ref)
     head = asked.head
-    found = promotion_file.read_rules(
-        Path(config), repository, base=asked.base, is_change=asked.is_change
-    )
+    found = judging.rules(Path(config), repository, context, asked.base, is_change=asked.is_change)
     target = branches.target_of(found, asked.base, head)
     here = repository.commit_of("HEAD")
     promotion = named_model.settled(repository, found, here)
@@ -342,6 +341,8 @@ def _hop(context: runner.Context, repository: git.Git, base_ref: str, head_ref: 
     """Return the hop that the inputs name, else the event's. Raises InputError where neither does."""
     subject = context.subject
     base_ref, head_ref = (one.removeprefix("refs/heads/") for one in (base_ref, head_ref))
+    if base_ref == subject.base and not head_ref:
+        base_ref = ""  # it says what the event says
     head = _head(subject, base_ref, head_ref)
     if base_ref:
         # The event's commit and what came before it may be of another change.

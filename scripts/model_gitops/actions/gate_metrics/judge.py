@@ -11,9 +11,9 @@ from model_gitops.adapters import (
     dvc_remote,
     event_checkout,
     git,
+    judging,
     named_model,
     project_files,
-    promotion_file,
 )
 from model_gitops.adapters.champion import Champion
 from model_gitops.adapters.metrics_files import MetricsFiles
@@ -44,12 +44,8 @@ def run(
     settings = dvc_remote.settings(lines(remote_config))
     context = runner.context()
     repository = git.open_repository(Path.cwd())
-    found = promotion_file.read_rules(
-        Path(config),
-        repository,
-        base=event_checkout.base_of(context, repository),
-        is_change=context.subject.is_change,
-    )
+    base = event_checkout.base_of(context, repository)
+    found = judging.rules(Path(config), repository, context, base)
     repository.refresh_tags()
     proposed = _commit(repository, found.promotion.model, candidate or "HEAD", "candidate")
     promotion = named_model.settled(repository, found, proposed)
@@ -76,8 +72,8 @@ def run(
     if not verdicts:
         runner.notice(f"{config} has no `gate:`, so every candidate passes")
     refused = [verdict for verdict in verdicts if not verdict.passed]
-    base = MetricsFiles(repository, found.commit, model) if found.commit else None
-    broken = _contradictions(promotion.gate, judged, [one for one in (base, compared) if one])
+    before = MetricsFiles(repository, found.commit, model) if found.commit else None
+    broken = _contradictions(promotion.gate, judged, [one for one in (before, compared) if one])
     table = gate.verdict_table(verdicts, against.name if against else "nothing runs yet")
     passed = not refused and not broken
     said = _words(against, broken)
