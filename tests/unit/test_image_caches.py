@@ -9,8 +9,12 @@ from model_gitops.core.image import caches
 GIVEN = [
     "type=gha,scope=refs/heads/main",
     "mode=max, type=gha",
+    '"type=gha","scope=a,b"',
+    "TYPE=gha",
     "type=registry,ref=r.example/cache",
     "type=local,src=type=ghastly",
+    'type=local,"src=a,type=gha"',
+    "",
 ]
 NO_TOKEN = (
     "this step has no ACTIONS_RUNTIME_TOKEN, with ACTIONS_RESULTS_URL or ACTIONS_CACHE_URL, which GitHub gives"
@@ -22,7 +26,7 @@ ENGINES_OWN = "the engine's own builder writes none; make one: docker buildx cre
 
 
 def test_only_githubs_cache_is_left_out() -> None:
-    assert caches.usable(GIVEN, "no token") == GIVEN[2:]
+    assert caches.usable(GIVEN, "no token") == GIVEN[4:]
     assert caches.usable(GIVEN, "") == GIVEN
 
 

@@ -244,6 +244,9 @@ def test_a_tag_may_be_a_whole_reference(value: str, name: str, tag: str) -> None
     [
         ("r.io/b:v1", "input `tag` is 'r.io/b:v1': it is of another image than r.io/a\n"
          "Fix: tag: r.io/a:v1, and another step for r.io/b"),
+        ("https://r.io/a:v1", "input `tag` is 'https://r.io/a:v1': 'https://r.io/a' is no image's name\n"
+         "Fix: tag: r.io/a:v1"),
+        (":v1", "input `tag` is ':v1': '' is no image's name\nFix: tag: r.io/a:v1"),
         ("r.io/a", "input `tag` is 'r.io/a': it names no tag\nFix: tag: r.io/a:v1"),
         ("r.io/a@sha256:0", "input `tag` is 'r.io/a@sha256:0': it names a digest\nFix: tag: r.io/a:v1"),
         ("r.io/a:v2@sha256:0", "input `tag` is 'r.io/a:v2@sha256:0': it names a digest\nFix: tag: r.io/a:v2"),

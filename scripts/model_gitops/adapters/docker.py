@@ -16,6 +16,7 @@ from model_gitops.adapters.docker_config import PLUGINS
 from model_gitops.core import retry
 from model_gitops.core.image import faults
 from model_gitops.core.image.build import Builder, parse_builder
+from model_gitops.core.image.caches import is_actions_cache
 from model_gitops.core.image.names import is_reference_of_image
 from model_gitops.core.image.progress import Progress
 from model_gitops.core.image.published import Published, digest_said, manifests_of, published
@@ -381,7 +382,8 @@ def _actions_cache(arguments: Sequence[str]) -> dict[str, str]:
 
     The addresses, and which kind of service it is, are no secrets: every child has them.
     """
-    if not any("type=gha" in word for word in arguments if word.startswith("--cache-")):
+    asked = (word.partition("=")[2] for word in arguments if word.startswith("--cache-"))
+    if not any(map(is_actions_cache, asked)):
         return {}
     token = os.environ.get("ACTIONS_RUNTIME_TOKEN", "")
     return {"ACTIONS_RUNTIME_TOKEN": token} if token else {}

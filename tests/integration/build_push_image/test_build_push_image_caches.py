@@ -46,5 +46,18 @@ def test_where_a_step_has_no_cache_one_notice_says_what_to_do(
     assert "importing cache manifest" not in result.log
 
 
+@pytest.mark.parametrize("asked", ['"type=gha","scope=a"', "Type=gha", "scope=a,type=gha"])
+def test_it_is_known_however_it_is_written(project: Project, buildkit: str, asked: str) -> None:
+    """As buildx reads it: what is not known is neither left out nor given the token."""
+    result = project.run(tag="t", push="false", cache_from=asked)
+    assert result.log.count(LEFT_OUT) == 1, result.log
+    with ActionsCache().serving() as cache:
+        given = token(SCOPE)
+        project.env |= {"ACTIONS_CACHE_URL": cache.address, "ACTIONS_RUNTIME_TOKEN": given}
+        result = project.run(tag="t", push="false", cache_from=asked)
+    assert result.status == 0, result.log
+    assert cache.tokens - {""} == {given}
+
+
 def test_no_notice_where_no_such_cache_is_asked_for(project: Project, buildkit: str) -> None:
     assert LEFT_OUT not in project.run(tag="t", push="false").log

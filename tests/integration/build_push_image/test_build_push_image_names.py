@@ -133,6 +133,18 @@ def test_an_extra_tag_of_another_image_is_refused(
     assert project.tags() == []
 
 
+@pytest.mark.parametrize("between", ["\n", ",", ",\n"])
+def test_a_list_of_tags_is_no_tag(project: Project, between: str) -> None:
+    """The output `tags` of docker/metadata-action, given to the input of that name here."""
+    result = project.run(tag=between.join((f"{project.image}:v1", f"{project.image}:latest")))
+    assert result.status == 2
+    assert result.log.splitlines()[-2:] == [
+        f"error: input `tag` is {between.join((f'{project.image}:v1', f'{project.image}:latest'))!r}:"
+        " it holds more than one tag",
+        f"Fix: tag: {project.image}:v1, and the others in `extra-tags`",
+    ]
+
+
 def test_what_onbuild_names_is_no_base_of_this_build(
     project: Project, buildkit: str, base_image: str
 ) -> None:

@@ -43,6 +43,12 @@ def test_an_unknown_target_is_bad_input(project: Project, buildkit: str, push: s
          'line 5 (`COPY promotion.yaml /x`): "/promotion.yaml" is not there', THERE),
         (TWO + "COPY --from=a /nope /b\n", 'line 4 (`COPY --from=a /nope /b`): "/nope" is not there',
          "Fix: copy a file that the stage or the named context has, by its path there"),
+        (DOCKERFILE.replace("}\n", "} AS a\n", 1).replace("COPY server.py /server.py\n", "") +
+         "FROM scratch\nCOPY --from=a /nope /b\n", 'line 5 (`COPY --from=a /nope /b`): "/nope" is not there',
+         "Fix: copy a file that the stage or the named context has, by its path there"),
+        ("FROM scratch AS a\nCOPY --from=b /x /x\nFROM a AS b\n",
+         'line 2 (`COPY --from=b /x /x`): cannot copy from stage "b", it needs to be defined before current'
+         ' stage "a"', CORRECT),
         (DOCKERFILE + "FOO bar\n",
          "line 5 (`FOO bar`): unknown instruction: FOO (did you mean FROM?)", CORRECT),
         (DOCKERFILE + "RUN <<EOF\ntrue\n", "line 5 (`RUN <<EOF true`): unterminated heredoc", CORRECT),
@@ -56,7 +62,7 @@ def test_an_unknown_target_is_bad_input(project: Project, buildkit: str, push: s
         ("", "the Dockerfile cannot be empty",
          "Fix: correct the Dockerfile, or the input that the message names"),
     ],
-    ids=["copy", "ignored", "from-a-stage", "instruction", "heredoc", "secret", "blank", "platform", "empty"],
+    ids=["copy", "ignored", "from-a-stage", "from-an-image", "later", "instruction", "heredoc", "secret", "blank", "platform", "empty"],
 )  # fmt: skip
 def test_what_a_dockerfile_says_wrong_is_bad_input(
     project: Project, buildkit: str, text: str, problem: str, fix: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -72,6 +73,12 @@ def check_tags(tag: str, more: Sequence[str], name: str) -> tuple[str, ...]:
         raise InputError.of(
             "tag", tag, "no commit is known here to take it from", fix="tag: v1.2.3"
         )
+    one, *others = (part.strip() for part in re.split(r"[,\n]", tag) if part.strip())
+    if others:
+        raise InputError.of(
+            "tag", tag, "it holds more than one tag",
+            fix=f"tag: {one}, and the others in `extra-tags`",
+        )  # fmt: skip
     first = names.tag_of(tag, name)
     parts = [part.strip() for line in more for part in line.split(",") if part.strip()]
     checked = [names.tag_of(one, name, input_name="extra-tags") for one in parts]

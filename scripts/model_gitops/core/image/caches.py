@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 
 _HOW = "https://github.com/model-gitops/model-gitops/blob/main/docs/images.md#a-cache-that-no-branch-can-poison"
@@ -9,7 +10,10 @@ _HOW = "https://github.com/model-gitops/model-gitops/blob/main/docs/images.md#a-
 
 def is_actions_cache(value: str) -> bool:
     """Whether a `cache-from` or `cache-to` of buildx is GitHub's cache, `type=gha`."""
-    return "type=gha" in (part.strip() for part in value.split(","))
+    # A line of CSV, keys in any case: as buildx reads it.
+    fields = next(csv.reader([value.strip()]), [])
+    pairs = (field.strip().partition("=") for field in fields)
+    return any((key.lower(), kind) == ("type", "gha") for key, _, kind in pairs)
 
 
 def usable(values: Sequence[str], unusable: str) -> list[str]:

@@ -106,10 +106,13 @@ def tag_of(value: str, name: str, *, input_name: str = "tag") -> str:
         problem = "it names a digest" if digest else "it names no tag"
         raise InputError.of(input_name, value, problem, fix=f"{input_name}: {name}:{tag or 'v1'}")
     if familiar(repository) != familiar(name):
-        raise InputError.of(
-            input_name, value, f"it is of another image than {name}",
-            fix=f"{input_name}: {name}:{tag}, and another step for {repository}",
-        )  # fmt: skip
+        problem = f"it is of another image than {name}"
+        fix = f"{input_name}: {name}:{tag}"
+        if is_name(repository):
+            fix += f", and another step for {repository}"
+        else:
+            problem = f"{repository!r} is no image's name"
+        raise InputError.of(input_name, value, problem, fix=fix)
     return check_tag(tag, input_name=input_name)
 
 

@@ -13,11 +13,13 @@ _OF_THE_USER = re.compile(
     r"dockerfile parse error|target stage .* could not be found|no build stage in current context"
     r"|the Dockerfile cannot be empty|file with no instructions|unterminated heredoc|circular dependency"
     r"|base name \(.*\) should not be blank|failed to parse (?:platform|stage name)|failed to process \""
-    r"|failed to find target|unsupported mount type|checksum requires|secret .+: not found"
+    r"|cannot copy from stage|failed to find target|unsupported mount type|checksum requires|secret .+: not found"
     r"|invalid (?!argument\b)|.*\bexporter requires\b|.*invalid includepatterns"
     r"|.*failed to calculate checksum of ref \S+ \".*\": not found"
     r"|.*: no match for platform in manifest"
 )
+# What a COPY from a stage says that is an image as it is: the builder looks into it, not into the context.
+_NOT_THERE = re.compile(r"lstat (.+): no such file or directory")
 _UNKNOWN_IMAGE = re.compile(r"(?:.+: )?failed to resolve source metadata for (\S+): (.*)")
 _PLACE = re.compile(
     r"^\S.*:(\d+)\n-{20}\n(?:.*\n)*?[ \d]+\| >>> (.*(?:\n[ \d]+\| >>> .*)*)", re.MULTILINE
@@ -45,7 +47,8 @@ def input_error(said: str, target: str = "", sources: Collection[str] = ()) -> I
             f"the image can't be built: {line}the registry has no image {found[1]}",
             fix="correct the name, or its tag; a tag may have been removed from the registry",
         )
-    if found or not _OF_THE_USER.match(reason):
+    is_missing = "from=" in line and _NOT_THERE.match(reason) is not None
+    if found or not (is_missing or _OF_THE_USER.match(reason)):
         return None
     if target and reason.startswith("target stage"):
         return InputError.of(
@@ -87,12 +90,14 @@ def _shown(reason: str) -> str:
     missing = re.match(r'.*failed to calculate checksum of ref \S+ ("/?.*"): not found', reason)
     if missing:
         return f"{missing[1]} is not there"
+    if missing := _NOT_THERE.fullmatch(reason):
+        return f'"{missing[1]}" is not there'
     return re.sub(r"^rpc error: code = \w+ desc = ", "", reason)
 
 
 def _fix(reason: str, line: str) -> str:
-    if "failed to calculate checksum" in reason:
-        if "--from=" in line or "from=" in line:
+    if "failed to calculate checksum" in reason or _NOT_THERE.match(reason):
+        if "from=" in line:
             return "copy a file that the stage or the named context has, by its path there"
         return (
             "COPY and ADD take paths from the top of the `context`: is the file there, does a step before"
