@@ -21,6 +21,7 @@ from model_gitops.adapters import (
     event_checkout,
     git,
     paths,
+    promotion_file,
     report_branch,
 )
 from model_gitops.adapters.compared_project import Compared
@@ -293,7 +294,8 @@ def _config(config: str, top: Path) -> Path:
             "config", config, "it is outside of the repository", fix="config: proj/promotion.yaml"
         )
     if config not in ("", CONFIG) and not paths.is_file(place):
-        raise InputError.of("config", config, "no such file", fix="config: proj/promotion.yaml")
+        fix = promotion_file.meant(place) or "config: proj/promotion.yaml"
+        raise InputError.of("config", config, "no such file", fix=fix)
     return place
 
 

@@ -199,23 +199,24 @@ def _load(path: Path) -> Any:
         content = paths.read_bounded(path, document.LARGEST_YAML)
         text = content.decode("utf-8")
     except FileNotFoundError as error:
-        raise InputError.of("config", str(path), "no such file", fix=_meant(path)) from error
+        fix = meant(path) or f"add a {_NAME}: see templates/model"
+        raise InputError.of("config", str(path), "no such file", fix=fix) from error
     except (OSError, UnicodeDecodeError) as error:
         said = error.strerror if isinstance(error, OSError) else error
-        fix = f"config: {(path / _NAME).as_posix()}" if paths.is_folder(path) else ""
-        raise InputError.of("config", str(path), f"it can't be read: {said}", fix=fix) from error
+        problem = f"it can't be read: {said}"
+        raise InputError.of("config", str(path), problem, fix=meant(path)) from error
     if len(content) > document.LARGEST_YAML:
         problem = f"the file has more than {document.LARGEST_YAML} bytes"
         raise InputError.of("config", str(path), problem)
     return document.load_yaml(text, source=path.name)
 
 
-def _meant(path: Path) -> str:
-    """Return what to give for a `config` that is not there: written as on Windows, or not at all."""
+def meant(path: Path) -> str:
+    """Return the fix for a `config` that is a folder, or written as on Windows; empty for others."""
     other = Path(str(path).replace("\\", "/"))
-    if other != path and paths.is_file(other):
-        return f"config: {other.as_posix()}"
-    return "add a promotion.yaml: see templates/model"
+    if paths.is_folder(other):
+        other /= _NAME
+    return f"config: {other.as_posix()}" if other != path and paths.is_file(other) else ""
 
 
 def _checked(data: Any, source: str, folder: str) -> Promotion:

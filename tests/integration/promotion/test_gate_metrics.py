@@ -72,6 +72,11 @@ def test_a_new_metric_is_refused_unless_the_rules_allow_it(deployed: Flow) -> No
     told = judge(deployed, deployed.files("better", 60) | {"more.json": '{"rmse": 4}'})
     assert told.code == 3
     assert "the candidate has no such number: more.json has rmse" in told.log
+    for value, said in (("NaN", "nan"), ("-Infinity", "-inf"), ('"3.5"', "'3.5'"), ("null", "–")):
+        odd = {"more.json": f'{{"mae": {value}, "rmse": 4}}'}
+        told = judge(deployed, deployed.files("better", 60) | odd)
+        assert told.code == 3
+        assert f"the candidate has no such number: more.json has mae = {said}, rmse" in told.log
 
 
 def test_an_overlay_that_was_edited_by_hand_leaves_nothing_to_compare_with(deployed: Flow) -> None:

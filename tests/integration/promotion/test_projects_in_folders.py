@@ -177,7 +177,7 @@ def test_a_change_can_not_say_what_the_rules_of_the_base_mean(flow: Flow) -> Non
 def test_another_spelling_of_the_file_is_told_the_right_one(monorepo: Flow, config: str) -> None:
     flow = monorepo
     flow.push("main")
-    for action in ("check-promotion", "gate-metrics", "status"):
+    for action in ("check-promotion", "gate-metrics", "status", "cml-report"):
         told = flow.run(action, config=config, token=READER)
         assert (told.code, told.log[told.log.index("Fix:") :]) == (2, f"Fix: config: {CONFIG}\n")
     for same in (f"./{CONFIG}", "proj/../proj/./promotion.yaml"):

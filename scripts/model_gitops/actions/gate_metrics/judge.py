@@ -26,6 +26,8 @@ from model_gitops.core.gto import revision, tags
 from model_gitops.errors import InputError, RefusedError
 from model_gitops.options import lines
 
+_LONGEST = 60
+
 
 def run(
     *,
@@ -124,13 +126,18 @@ def _by_files(
     rule: Rule, judged: MetricsFiles, compared: MetricsFiles | None, *, must_compare: bool
 ) -> Verdict:
     values = judged.values(rule.file)
+    keys = [key for key, value in values.items() if metrics.number(value) is not None]
+    if rule.key in values and rule.key not in keys:  # NaN, null, a text
+        value = values[rule.key]
+        shown = repr(value) if isinstance(value, str) else metrics.format_number(value)
+        keys.append(f"{rule.key} = {shown[:_LONGEST]}")
     before = compared.values(rule.file).get(rule.key) if compared else None
     return gate.judge(
         rule,
         metrics.number(before),
         metrics.number(values.get(rule.key)),
         must_compare=must_compare,
-        keys=[key for key, value in values.items() if metrics.number(value) is not None],
+        keys=keys,
     )
 
 
