@@ -37,6 +37,14 @@ def test_permissions_have_the_servers_own_names() -> None:
 def test_a_dismissed_review_keeps_its_state_on_gitea() -> None:
     assert GITEA.verdict({"state": "APPROVED", "dismissed": True}) == "DISMISSED"
     assert GITEA.verdict({"state": "APPROVED", "dismissed": False}) == "APPROVED"
+
+
+def test_a_review_that_gitea_does_not_count_says_nothing() -> None:
+    """Whoever may read may write one; and who was asked again has not answered yet."""
+    assert GITEA.verdict({"state": "APPROVED", "official": False}) == ""
+    assert GITEA.verdict({"state": "REQUEST_CHANGES", "official": False}) == ""
+    assert GITEA.verdict({"state": "APPROVED", "official": True}) == "APPROVED"
+    assert GITHUB.verdict({"state": "APPROVED"}) == "APPROVED"
     assert GITHUB.verdict({"state": "APPROVED"}) == "APPROVED"
 
 

@@ -32,8 +32,15 @@ class Dialect:
         return self.permissions.get(name, name)
 
     def verdict(self, review: Mapping[str, Any]) -> str:
-        """Return what a review says; Gitea leaves the state of a dismissed one as it was."""
-        return "DISMISSED" if review.get("dismissed") else str(review.get("state", ""))
+        """Return what a review says; empty for one that Gitea does not count.
+
+        Gitea leaves the state of a dismissed review as it was, and calls official what who may write
+        said last, unless that person was asked again since.
+        """
+        if review.get("dismissed"):
+            return "DISMISSED"
+        counts = not self.is_gitea or review.get("official", True)
+        return str(review.get("state", "")) if counts else ""
 
 
 GITHUB = Dialect(

@@ -22,8 +22,10 @@ def gitea_world(
 ) -> Iterator[World]:
     top = tmp_path_factory.mktemp("gitea")
     with strict_gitea(top / "forge", base="/git") as forge:
-        for token, login in ((TOKEN, "ada"), ("second-token", "grace"), ("job", "gitea-actions")):
+        people = {TOKEN: "ada", "second-token": "grace", "outside": "eve", "job": "gitea-actions"}
+        for token, login in people.items():
             forge.add_token(token, login)
+        forge.readers.add("eve")
         # A personal token with read:repository alone.
         forge.add_token(READER, "reader", {"contents": "read", "pull_requests": "read"})
         for name, repository in (("model", MODEL), ("deploy", DEPLOY)):
@@ -90,6 +92,9 @@ def reviewed(world: World, *reviews: tuple[str, str], dismiss: int = -1) -> tupl
         ([("second-token", "APPROVED"), ("second-token", "COMMENT")], -1, ("grace",)),
         # The job's own token is no person, and Gitea does not say so.
         ([("job", "APPROVED")], -1, ()),
+        # Whoever may read may review; only who may write counts.
+        ([("outside", "APPROVED")], -1, ()),
+        ([("second-token", "APPROVED"), ("outside", "REQUEST_CHANGES")], -1, ("grace",)),
     ],
 )  # fmt: skip
 def test_the_last_verdict_counts_as_gitea_says_it(

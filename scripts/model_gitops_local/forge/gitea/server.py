@@ -180,7 +180,8 @@ def _dismiss(call: _Call) -> Answer:
 
 def _review(call: _Call, github: Json) -> Json:
     dismissed = github["id"] in call.forge.dismissed
-    return shapes.review(github, call.forge.url, dismissed=dismissed)
+    official = github["user"]["login"] not in call.forge.readers
+    return shapes.review(github, call.forge.url, dismissed=dismissed, official=official)
 
 
 @_route("GET", "/commits/{sha}/pull")
@@ -295,6 +296,8 @@ class GiteaForge(Forge):
         super().__init__(root, port=port)
         self.base = base
         self.dismissed: set[int] = set()
+        # Who may read and comment only: they review too, but not officially.
+        self.readers: set[str] = set()
         self.reactions: set[tuple[int, str, str]] = set()
 
     def add_token(

@@ -67,8 +67,8 @@ def _end(github: Json, web: str) -> Json:
     }
 
 
-def review(github: Json, web: str, *, dismissed: bool) -> Json:
-    """Return a review: a dismissed one keeps its state."""
+def review(github: Json, web: str, *, dismissed: bool, official: bool) -> Json:
+    """Return a review: a dismissed one keeps its state. Official is that of who may write."""
     state = {"CHANGES_REQUESTED": "REQUEST_CHANGES", "COMMENTED": "COMMENT"}
     return _only(
         "PullReview",
@@ -77,7 +77,7 @@ def review(github: Json, web: str, *, dismissed: bool) -> Json:
             "user": user(github["user"]["login"], web),
             "state": state.get(github["state"], github["state"]),
             "stale": False,
-            "official": not dismissed,
+            "official": official,
             "dismissed": dismissed,
         },
     )
