@@ -160,6 +160,32 @@ SHAPES: dict[str, tuple[dict[str, str], str, str | None]] = {
         "resources: [pod.yaml]\npatches:\n- target: {kind: Pod}\n  patch: |-\n    - op: replace\n"
         "      path: /spec/containers/0/image\n      value: app:v0", None,
     ),
+    "a JSON patch that brings it, in a file and in another order": (
+        {f"{FOLDER}/pod.yaml": POD.replace("app:v0", "other"),
+         f"{FOLDER}/patch.yaml": "# ours\n---\n- path: /spec/containers/0/image\n  value: app:v0\n  op: replace\n"},
+        "resources: [pod.yaml]\npatches: [{target: {kind: Pod}, path: patch.yaml}]", None,
+    ),
+    "a JSON patch that copies it": (
+        {f"{FOLDER}/pod.yaml": POD.replace("app:v0", "other").replace("name: p", "name: app")},
+        "resources: [pod.yaml]\npatches:\n- target: {kind: Pod}\n  patch: |-\n    - op: copy\n"
+        "      from: /metadata/name\n      path: /spec/containers/0/image", None,
+    ),
+    "a replacement of the base that brings it": (
+        {"common/kustomization.yaml": "resources: [pod.yaml]\nreplacements:\n"
+         "- source: {kind: Pod, fieldPath: metadata.name}\n"
+         "  targets: [{select: {kind: Pod}, fieldPaths: [spec.containers.0.image]}]\n",
+         "common/pod.yaml": POD.replace("app:v0", "other").replace("name: p", "name: app")},
+        "resources: [../../common]", None,
+    ),
+    "settings that are called so": (
+        {f"{FOLDER}/pod.yaml": POD.replace("{name: p}", "{name: p, annotations: {image: app, baseImage: app}}"),
+         f"{FOLDER}/settings.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: s}\ndata: {image: 'app:v0'}\n"},
+        "resources: [pod.yaml, settings.yaml]", None,
+    ),
+    "a setting alone": (
+        {f"{FOLDER}/settings.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: s}\ndata: {image: 'app:v0'}\n"},
+        "resources: [settings.yaml]", "where kustomize sets it; they have: no image",
+    ),
     "configurations of the base": (
         {"common/kustomization.yaml": "resources: [m.yaml]\nconfigurations: [c.yaml]\n",
          "common/c.yaml": "images: [{path: spec/image, kind: Model}]\n",

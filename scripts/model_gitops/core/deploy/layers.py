@@ -16,8 +16,6 @@ from model_gitops.errors import InputError
 
 # What makes or changes manifests in a way that can't be read off the files.
 _UNSEEN = ("generators", "transformers", "helmCharts", "helmChartInflationGenerator")
-# `- op: replace` tells a JSON patch from a manifest.
-_OPERATIONS = re.compile(r"(?m)^\s*(-\s*op\b|\[)")
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ def plan(text: str, path: str, *, is_top: bool) -> Plan:
     found: dict[str, list[str]] = {}
     # A component changes what is not below its folder, as do images on their own.
     is_whole = data.get("kind") != "Component" or not is_top
-    is_known = is_whole and not any(data.get(key) for key in _UNSEEN)
+    is_known = is_whole and not any(data.get(key) for key in _UNSEEN) and not _sets_images(data)
     for key in ("resources", "bases", "components", "configurations"):
         for one in _texts(data.get(key)):
             at = _inside(folder, one)
@@ -85,10 +83,13 @@ def manifests(text: str, path: str) -> tuple[Use, ...]:
 
 
 def patched(text: str, path: str, kind: str) -> tuple[Use, ...]:
-    """Return the images that a patch sets. Raises InputError for what is no YAML."""
-    if _OPERATIONS.match(text.lstrip("\ufeff")):
-        return tuple(uses_of_operations(load_yaml(text, source=path), kind, path))
-    return manifests(text, path)
+    """Return the images that a patch sets. Raises InputError for what is no YAML, or can't be read off it."""
+    found: list[Use] = []
+    for data in _documents(text.removeprefix("\ufeff"), path):
+        # A list is a JSON patch, a mapping a part of a manifest.
+        is_list = isinstance(data, list)
+        found += uses_of_operations(data, kind, path) if is_list else uses_of(data, path)
+    return tuple(found)
 
 
 def _documents(text: str, path: str) -> Iterator[Any]:
@@ -112,6 +113,15 @@ def _patches(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 yield str(one.get("path") or one.get("patch") or ""), kind
             elif isinstance(one, str):
                 yield one, ""
+
+
+def _sets_images(data: Mapping[str, Any]) -> bool:
+    """Whether a replacement writes into an image, or is in a file of its own."""
+    return any(
+        "path" in one or re.search("image|ontainers", str(one.get("targets")))
+        for one in data.get("replacements") or ()
+        if isinstance(one, Mapping)
+    )
 
 
 def _source(folder: str, patch: str) -> dict[str, str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from model_gitops.core.deploy.kustomization import Image
+from model_gitops.errors import InputError
 
 Steps: TypeAlias = tuple[str | int, ...]
 
@@ -52,6 +53,11 @@ class Use:
             else:
                 parts.append(step.replace("/", "\\/"))
         return "/".join(parts)
+
+    @property
+    def is_setting(self) -> bool:
+        """Whether it may be any setting, which is called an image by chance."""
+        return self.kind in ("ConfigMap", "Secret") or self.steps[0] == "metadata"
 
     def is_reached(self, specs: Sequence[Spec]) -> bool:
         """Whether kustomize sets an image here."""
@@ -134,7 +140,7 @@ def unused(top: Layer, names: Sequence[str]) -> tuple[Unused, ...]:
                 made = entry.applied_to(use.image) or use.image
                 renamed.setdefault(use.image, (entry, top.path, made))
                 now[place] = replace(use, image=made)
-            else:
+            elif not use.is_setting:
                 left.setdefault(entry.name, []).append(use)
     for entry in top.images:
         if entry.name not in names or (entry.name in reached and entry.name not in left):
@@ -241,8 +247,13 @@ def uses_of(data: Any, file: str) -> Iterator[Use]:
 
 
 def uses_of_operations(data: Any, kind: str, file: str) -> Iterator[Use]:
-    """Yield the images that the operations of a JSON patch on a resource of `kind` set."""
+    """Yield the images that the operations of a JSON patch on a resource of `kind` set.
+
+    Raises InputError for one that takes its value from elsewhere in the resource.
+    """
     for one in data if isinstance(data, list) else ():
+        if isinstance(one, Mapping) and one.get("op") in ("copy", "move"):
+            raise InputError(f"{file} copies a value that is in no file of its own")
         if not isinstance(one, Mapping) or one.get("op") not in ("add", "replace"):
             continue
         steps: Steps = tuple(
