@@ -316,6 +316,30 @@ def test_the_templates_check_sees_each_image(tmp_path: Path, name: str) -> None:
     assert "has no digest" not in check(tmp_path).replace("oci://'{{", "{{")
 
 
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        CUSTOM_RESOURCE.format(api="v1", kind="Pod", body="spec: {containers: []}").replace(
+            "{name: x}", "{name: x, annotations: {image: our logo}, labels: {image: logo}}"
+        ),
+        CUSTOM_RESOURCE.format(
+            api="example.com/v1", kind="Page", body="spec: {image: 'https://example.com/a.png'}"
+        ),
+    ],
+    ids=["notes", "a picture"],
+)
+def test_what_is_no_containers_image_needs_no_digest(tmp_path: Path, manifest: str) -> None:
+    (tmp_path / "dev.yaml").write_text(manifest, "utf-8")
+    assert "has no digest" not in check(tmp_path)
+
+
+def test_a_manifest_without_a_name_is_checked(tmp_path: Path) -> None:
+    job = "apiVersion: batch/v1\nkind: Job\nmetadata: {generateName: train-}\n"
+    body = "spec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: x}]}}}\n"
+    (tmp_path / "dev.yaml").write_text(job + body, "utf-8")
+    assert "Job train-: the image 'x' has no digest" in check(tmp_path)
+
+
 @pytest.mark.parametrize("kind", ["ConfigMap", "Secret"])
 def test_a_setting_called_image_is_none(tmp_path: Path, kind: str) -> None:
     text = CUSTOM_RESOURCE.format(api="v1", kind=kind, body="data: {image: aGk=}")

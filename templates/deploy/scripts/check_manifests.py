@@ -22,6 +22,7 @@ NOT_DEPLOYED = re.compile(r".+:not-deployed-yet")
 CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
 # Whose fields called `image` are anybody's: settings, and the schema of another kind.
 NO_CONTAINERS = ("ConfigMap", "Secret", "CustomResourceDefinition")
+NOTES = ("annotations", "labels")
 
 
 def images(node: Any) -> Iterator[Any]:
@@ -29,7 +30,7 @@ def images(node: Any) -> Iterator[Any]:
 
     A field is an image's where it is called `image`, or by a name that ends so (`modelImage`); KServe
     also takes a model from one (`storageUri: oci://…`). What a workflow fills in itself (`{{…}}`) is not
-    known yet.
+    known yet, and a web address is of no container.
     """
     waiting = [node]
     while waiting:
@@ -43,7 +44,7 @@ def images(node: Any) -> Iterator[Any]:
                 yield from (one.get("image") for one in value if is_without_image(one))
             name = str(key)
             reference = value.get("reference") if isinstance(value, dict) else value
-            if not isinstance(reference, str) or "{{" in reference:
+            if not isinstance(reference, str) or re.search("{{|^https?://", reference):
                 continue
             if (
                 name == "image"
@@ -51,7 +52,7 @@ def images(node: Any) -> Iterator[Any]:
                 or (name == "storageUri" and reference.startswith("oci://"))
             ):
                 yield reference
-        waiting += list(now.values())[::-1]
+        waiting += [value for key, value in now.items() if key not in NOTES][::-1]
 
 
 def is_without_image(container: Any) -> bool:
@@ -61,7 +62,8 @@ def is_without_image(container: Any) -> bool:
 
 def problems(manifest: dict[str, Any], version: str) -> Iterator[tuple[str, str]]:
     """Yield what is wrong with one manifest: `error` or `warning`, and the text."""
-    name = f"{manifest['kind']} {manifest['metadata']['name']}"
+    metadata = manifest["metadata"]
+    name = f"{manifest['kind']} {metadata.get('name') or metadata['generateName']}"
     try:
         kubernetes_validate.validate(manifest, version, strict=True)
     except kubernetes_validate.ValidationError as error:
