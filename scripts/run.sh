@@ -47,6 +47,7 @@ fail() { # STATUS MESSAGE
 
 case "${name}" in
   dev)
+    [[ $# -gt 1 ]] || fail 2 "usage: run.sh dev COMMAND…"
     extras=(--group dev --extra local)
     for action in "${here}"/../actions/*/; do extras+=(--extra "$(basename "${action}")"); done
     ;;
@@ -88,7 +89,8 @@ elif [[ "${person}" == true ]]; then
     store="" # no home to write to
   fi
 fi
-[[ -n "${store}" ]] || store=$(mktemp -d "${RUNNER_TEMP:-${TMPDIR:-/tmp}}/model-gitops-XXXXXX")
+[[ -n "${store}" ]] || store=$(mktemp -d "${RUNNER_TEMP:-${TMPDIR:-/tmp}}/model-gitops-XXXXXX" 2>/dev/null) ||
+  fail 4 "no folder can be made in ${RUNNER_TEMP:-${TMPDIR:-/tmp}}: let RUNNER_TEMP or TMPDIR name one that this account may write"
 
 # The system's Python where there is one: PATH and a store may hold what a job left.
 store_tool() {

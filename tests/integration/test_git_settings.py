@@ -415,6 +415,13 @@ def test_a_damaged_head_is_named(tmp_path: Path, text: str | None) -> None:
     assert "input `" not in told.value.message
 
 
+def test_a_bare_repository_is_named(tmp_path: Path) -> None:
+    process.run(["git", "init", "--quiet", "--bare", tmp_path])
+    with pytest.raises(InputError, match=r"the folder '.*' is in a bare repository") as caught:
+        git.open_repository(tmp_path)
+    assert caught.value.fix == "git clone it, and start this in the clone"
+
+
 def test_a_folder_that_is_in_no_checkout_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"the folder '.*' is in no Git checkout"):
         git.open_repository(tmp_path)

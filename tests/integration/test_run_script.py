@@ -326,3 +326,17 @@ class TestWhatThereIs:
         first, _, rest = done.stderr.partition("\n\n")
         assert re.fullmatch(r"error: \S.* is no action of model-gitops", first)
         assert rest == self.run("--help").stdout
+
+    def test_dev_without_a_command_is_an_error(self) -> None:
+        done = self.run("dev")
+        assert (done.returncode, done.stderr) == (2, "error: usage: run.sh dev COMMAND…\n")
+
+    def test_a_temporary_folder_that_cannot_be_made_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        env = {"PATH": os.defpath, "RUNNER_TEMP": str(tmp_path / "file")}
+        words = [SCRIPT, "bump-kustomize-tag", "--help"]
+        done = process.run(words, env=env, inherit=False, check=False)
+        assert done.returncode == 4
+        assert done.stderr.startswith(
+            f"error: no folder can be made in {tmp_path / 'file'}: let RUNNER_TEMP"
+        )

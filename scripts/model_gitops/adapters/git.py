@@ -433,6 +433,11 @@ def open_repository(directory: Path) -> Git:
             f"{where} is in a checkout of another account, {owned[1]}, which git does not trust",
             fix=f"git config --global --add safe.directory {shlex.quote(owned[1])}",
         )
+    if "must be run in a work tree" in done.stderr:
+        raise InputError(
+            f"{where} is in a bare repository, which has no files checked out",
+            fix="git clone it, and start this in the clone",
+        )
     broken = next(
         (one for one in (directory, *directory.absolute().parents) if (one / ".git").exists()), None
     )
