@@ -39,6 +39,8 @@ def test_neither_the_commit_back_nor_a_run_again_makes_a_second_version(
     assert (trained(), versions()) == (1, ["diabetes@v0.0.1"])
     made = flow.bare(MODEL).run("rev-parse", f"refs/heads/{BRANCH}").strip()
     assert flow.bare(MODEL).run("rev-parse", f"{made}^").strip() == pushed
+    # A run cache there would speak for runs that other branches have yet to do.
+    assert [one.name for one in (flow.root / "remote").iterdir()] == ["files"]
 
     # What an App's token pushed starts a run of its own.
     back = flow.pushed(BRANCH, "experiment.yml")

@@ -49,7 +49,14 @@ class ActionsCache:
 
             def body(self) -> bytes:
                 cache.tokens.add(self.headers.get("Authorization", "").removeprefix("Bearer "))
-                return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                if self.headers.get("Transfer-Encoding") != "chunked":
+                    return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                parts = []
+                while size := int(self.rfile.readline(), 16):
+                    parts.append(self.rfile.read(size))
+                    self.rfile.readline()
+                self.rfile.readline()
+                return b"".join(parts)
 
             def do_GET(self) -> None:
                 self.body()

@@ -21,6 +21,7 @@ def test_githubs_cache_is_written_and_read(project: Project, buildkit: str) -> N
         assert first.status == 0, first.log
         assert f"index-{SCOPE}" in "".join(cache.kept), list(cache.kept)
         assert (cache.tokens - {""}, cache.reads) == ({given}, 0)
+        assert [key for key, content in cache.kept.items() if not content] == []
         second = project.run(tag="two", reuse="false", **GHA)
         assert second.status == 0, second.log
         assert cache.reads > 0
