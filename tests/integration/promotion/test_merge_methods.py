@@ -188,6 +188,26 @@ def test_a_squash_is_told_where_the_merge_of_the_pull_request_is_checked_out(
     assert (told.code, "warning: staging has" in told.log) == (0, not depth)
 
 
+def test_a_revert_on_both_that_main_takes_back_is_told_and_mended(flow_with_main: Flow) -> None:
+    flow = flow_with_main
+    merge(flow, "main", "staging", "merge")
+    better = flow.change("main", flow.files("better", 60))
+    merge(flow, "main", "staging", "merge")
+    for branch, parent in (("staging", ["-m", "1"]), ("main", [])):
+        flow.work.run("checkout", "--quiet", "--detach", flow.sha(branch))
+        flow.work.run("revert", "--no-edit", *parent, flow.sha(branch))
+        flow.work.run("push", "--quiet", "origin", f"HEAD:refs/heads/{branch}")
+    flow.change("main", flow.files("better", 60))
+    # Git alone would keep what staging reverted, and see no conflict.
+    code, log = check(flow, "main", "staging")
+    assert (code, "or reverted on both" in log) == (0, True)
+    merge(flow, follow(flow, log), "main", "merge")
+    code, log = check(flow, "main", "staging")
+    assert (code, "or reverted on both" in log) == (0, False)
+    merge(flow, "main", "staging", "merge")
+    assert tree(flow, "staging") == flow.work.run("rev-parse", f"{better}^{{tree}}").strip()
+
+
 def test_what_only_the_later_branch_has_is_not_thrown_away(flow_with_main: Flow) -> None:
     flow = flow_with_main
     merge(flow, "main", "staging", "squash")

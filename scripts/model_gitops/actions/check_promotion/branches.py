@@ -107,8 +107,8 @@ def _squash(
         found = replace(found, own=(*found.own, *merges.own(repository, source, tip)))
     said = (
         f"{target.branch} has {found.source[:12]} of {before.branch} as another commit,"
-        f" {found.commit[:12]}: it was merged by a squash or a rebase. A promotion into"
-        f" {target.branch} needs a merge commit"
+        f" {found.commit[:12]}: it was merged by a squash or a rebase, or reverted on both."
+        f" A promotion into {target.branch} needs a merge commit"
     )
     return said, squash.repair(found, before.branch, target.branch, first)
 
