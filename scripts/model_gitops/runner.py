@@ -243,7 +243,11 @@ def write_summary(markdown: str) -> None:
 
 def summary_place() -> str:
     """Say where `write_summary` is read."""
-    return "in the log of this step" if on_gitea() else "in the step's summary"
+    if on_gitea():
+        return "in the log of this step"
+    if os.environ.get("GITHUB_STEP_SUMMARY"):
+        return "in the step's summary"
+    return "in the file that the output `report` names"
 
 
 def say(text: str) -> None:

@@ -126,6 +126,11 @@ class TestWhatARevisionNames:
             "rev-parse", "--verify", f"{revision}^{{commit}}"
         ).strip()  # fmt: skip
 
+    def test_a_commit_may_be_named_by_its_message(self, clone: git.Git) -> None:
+        assert clone.find_commit(":/mine 0") == clone.commit_of("HEAD~1")
+        assert clone.find_commit("HEAD^{/mine 0}") == clone.commit_of("HEAD~1")
+        assert clone.find_commit(":/nobody wrote this") is None
+
     def test_a_branch_is_the_servers_in_a_job_and_gits_by_hand(
         self, clone: git.Git, monkeypatch: pytest.MonkeyPatch
     ) -> None:

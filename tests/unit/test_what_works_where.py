@@ -70,5 +70,7 @@ def test_the_summary_is_where_the_table_says(
             assert said.out == "::group::Summary\n::endgroup::\n"
             assert said.err.startswith("### two\n\u200b::error::")
             assert runner.summary_place() == "in the log of this step"
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY")
+    assert runner.summary_place() == "in the file that the output `report` names"
     assert file.read_text("utf-8").startswith("### one\n### two\n")
     assert ROWS["summary of a step"][2] == "printed to the step's log"

@@ -137,10 +137,10 @@ class Git:
         """Return the full commit hash that `revision` names, or None."""
         if revision.startswith("-") or "\0" in revision:
             return None
+        # What follows `:/` is looked for in messages, whatever it is: it finds nothing but commits.
+        named = revision if revision.startswith(":/") else f"{revision}^{{commit}}"
         # Without `--end-of-options`, which rev-parse has since 2.30: it is not needed after this.
-        found = self.completed(
-            "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}", check=False
-        )
+        found = self.completed("rev-parse", "--verify", "--quiet", named, check=False)
         return found.stdout.strip() or None if found.returncode == 0 else None
 
     def find_commit(self, revision: str, *, server_first: bool | None = None) -> str | None:
