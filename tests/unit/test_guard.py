@@ -70,6 +70,17 @@ def test_an_overlay_that_was_emptied_is_deployed_to_again(tag: str) -> None:
     assert overtaken(2, A, change(None, "", tag), change(3, A)) is not None
 
 
+@pytest.mark.parametrize("tag", ["", "none", "not-deployed-yet"])
+def test_a_revert_of_all_deployments_brings_the_placeholder_back(tag: str) -> None:
+    new, back = change(None, "", tag), change(None, "", tag, more="This reverts commit 1.\n")
+    assert overtaken(3, A, back, change(3, A), new) == back
+    assert overtaken(4, B, back, change(3, A), new) is None  # a later commit is a deployment
+    assert overtaken(4, B, back, change(4, B), change(3, A), new) == back
+    assert overtaken(3, A, back, change(3, A, ""), new) == back  # a digest, and no tag
+    # Nothing was deployed from our commit yet.
+    assert overtaken(3, A, back, change(None, "", "tbd"), new) is None
+
+
 def test_what_runs_from_our_own_commit_is_set_again() -> None:
     assert overtaken(3, C, change(3, B), change(3, A)) is None
 

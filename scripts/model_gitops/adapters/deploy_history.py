@@ -77,7 +77,8 @@ class DeployHistory(OverlayHistory):
 
         A change by hand says nothing: what was deployed before it counts on. Where the message of the
         newest was lost, its pull request tells, else by which commit of `repository` its digest was
-        deployed first. Where the file itself came by a move, its digest tells in the same way.
+        deployed first. Where the file itself came by a move, its digest tells in the same way. Of an
+        image that is a placeholder these are all changes: a revert of all deployments looks like that.
         """
         for depth in _DEPTHS:
             tip = self.fetch(branch, depth=depth)
@@ -88,6 +89,8 @@ class DeployHistory(OverlayHistory):
                 if len(found) < _MOST_SQUASHED:
                     told = self.told(one, tip, file.path, pulls, branches=True)
                 found.append(told)
+                if image.is_placeholder:
+                    continue
                 # One of our branches that was left behind says less than the branch itself.
                 if told.origin and (told is one or told.told_by in self._by_number):
                     return self._with_digest_told(found, tip, repository)

@@ -251,6 +251,14 @@ def test_a_revert_of_the_first_deployment_leaves_nothing(world: World) -> None:
     said = " ".join(empty["waiting"])
     assert f"rolled back from v0.0.1 by Ada: {REASON}" in said
     assert "gto deprecate diabetes v0.0.1 empty" in said
+    # A late run of it is none, as of every deployment that was taken back; a revert of the revert is one.
+    told = world.deploy("empty", commit, found["image"]["digest"], merged=False)
+    assert ("operation=superseded" in told.answer, world.waiting()) == (True, []), told.log
+    by_revert(Bad(world, "empty", commit, "", "", ""))
+    _, view = world.status()
+    empty = view["environments"][-1]
+    assert (empty["version"], empty["digest"]) == ("v0.0.1", found["image"]["digest"])
+    assert "rolled back" not in " ".join(empty["waiting"])
 
 
 @pytest.mark.parametrize("bad", ["production"], indirect=True)

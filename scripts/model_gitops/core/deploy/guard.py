@@ -33,22 +33,26 @@ def overtaken_by(
 ) -> Change | None:
     """Return the change that makes `wanted`, from the commit `ours`, an older image; or None.
 
-    `past` are the changes of this image, newest first. A message may be lost (a squash merge, a revert),
-    so what the overlay had tells too: what was set here and replaced since is no deployment again.
+    `past` are the changes of this image, newest first; all of them where it is a placeholder. A message
+    may be lost (a squash merge, a revert), so what the overlay had tells too: what was set here and
+    replaced since is no deployment again.
     Raises what `is_later` raises.
     """
     for one in past:
         if one.origin and is_later(one.origin):
             return one
     present = past[0] if past else None
-    if present is None or present.image.is_placeholder or _is_of(present, ours):
+    if present is None or _is_of(present, ours):
         return None
+    empty = present.image.is_placeholder
+    if empty and all(one.image != present.image for one in past[1:]):
+        return None  # emptied by hand: a revert gives the placeholder back that was there
     for one in past[1:]:
         # Without an origin only the digest says that it is the same image.
         ran = _is_of(one, ours) or (
             one.origin is None and bool(wanted.digest) and one.image.digest == wanted.digest
         )
-        if ran and _differ(one.image, present.image):
+        if ran and (empty or _differ(one.image, present.image)):
             return present
     return None
 
