@@ -260,3 +260,21 @@ REASONS = {
 @pytest.mark.parametrize("message", REASONS)
 def test_the_reason_is_what_a_person_wrote(message: str) -> None:
     assert history.reason(message) == REASONS[message]
+
+
+def test_each_model_comes_from_its_own_repository() -> None:
+    two = {
+        **TWO_MODELS,
+        "source-repository": ["acme/a", "bob/m"],
+        "source-commit": ["a" * 40, "b" * 40],
+    }
+    assert history.origin(two, model="a", digest="sha256:a") == Origin("acme/a", "a" * 40)
+    assert history.origin(two, model="m", digest="sha256:m") == Origin("bob/m", "b" * 40)
+    one = {**two, "source-repository": ["acme/all"]}
+    assert history.origin(one, model="a", digest="sha256:a") == Origin("acme/all", "a" * 40)
+    # Where it can't be told whose a commit is, it is nobody's.
+    many = {**two, "source-commit": ["a" * 40, "b" * 40, "c" * 40]}
+    assert history.origin(many, model="m", digest="sha256:m") is None
+    # A squash of two deployments of one model.
+    again = {**two, "model": ["m@v1", "m@v2"], "image-digest": ["sha256:m", "sha256:n"]}
+    assert history.origin(again, model="m", digest="sha256:n") == Origin("bob/m", "b" * 40)

@@ -41,8 +41,11 @@ NEW: dict[str, tuple[Callable[[str], str], str]] = {
         "promotion.yaml says image:",
     ),
     "a tag alone": (lambda text: "images:\n- name: diabetes\n  newTag: none\n", "promotion.yaml says"),
-    "another placeholder": (lambda text: text.replace("not-deployed-yet", "tbd"), ""),
-    "a tag that somebody wrote": (lambda text: text.replace("not-deployed-yet", "v1"), ""),
+    "another placeholder": (lambda text: text.replace("not-deployed-yet", "tbd"), "which no deployment did"),
+    "a newName alone": (lambda text: re.sub("  newTag: .*\n", "", text), ""),
+    "a tag that somebody wrote": (
+        lambda text: text.replace("not-deployed-yet", "latest"), ":latest, which no deployment did",
+    ),
     "no entry": (lambda text: "resources: []\n", "has no one image for the model"),
     "an empty list": (lambda text: "images: []\n", "has no one image for the model"),
     "another entry": (lambda text: "images:\n- name: sidecar\n  newTag: v1\n", "its entries: sidecar"),
@@ -155,6 +158,44 @@ def test_one_commit_may_deploy_two_models(world: World) -> None:
         "overlay → deploy commit",
     ):
         assert states[link] == "verified", told.log
+
+
+@pytest.mark.parametrize("ours_is", ["first", "last"])
+@pytest.mark.parametrize("how", ["one bump", "a squash of two"])
+def test_one_commit_may_deploy_models_of_two_repositories(
+    world: World, how: str, ours_is: str
+) -> None:
+    image = add_heart(world)
+    commit = world.work.commit_of("origin/production") or ""
+    name = world.image.partition("/")[2]
+    head = world.work.commit_of("origin/experiment/better") or ""
+    digest = push_image(world.registry, name, commit, world.labels(head, "better"), salt="two")
+    heart = push_image(world.registry, image.partition("/")[2], "v7", {"x": "y"}, "both")
+    said = [
+        f"Model: diabetes@v0.0.1\nModel-Hash: {HASHES['better']}\nSource-Repository: {MODEL}\n"
+        f"Source-Commit: {commit}",
+        f"Model: heart@v7.0.0\nModel-Hash: {'d' * 32}\nSource-Repository: bob/heart\n"
+        f"Source-Commit: {'e' * 40}",
+    ]
+    sets = [f"diabetes={world.image}:{commit}@{digest}", f"heart={image}:v7@{heart}"]
+    digests = [digest, heart]
+    if ours_is == "last":
+        said, sets, digests = said[::-1], sets[::-1], digests[::-1]
+    deploy_heart(world, image, "both", images="\n".join(sets), trailers="\n".join(said))
+    if how != "one bump":
+        git = world.clone(DEPLOY, "edit")
+        git.run("pull", "--quiet", "origin", "main")
+        pairs = zip(said, digests, strict=True)
+        texts = [f"* Deploy\n\n{text}\nImage-Digest: {one}" for text, one in pairs]
+        git.run("commit", "--quiet", "--amend", "-m", "\n\n".join(["Deploy (#9)", *texts]))
+        git.run("push", "--quiet", "--force", "origin", "HEAD:refs/heads/main")
+        shutil.rmtree(git.directory)
+    told, found = world.trace("production")
+    assert found["source"]["commit"] == commit, told.log
+    states = links(found)
+    assert states["deploy commit → source commit"] == "verified", told.log
+    assert states["version → model"] == "verified"
+    assert "deploy commit → model repository" not in states
 
 
 def test_a_commit_that_names_the_other_model_alone_advises_no_downgrade(world: World) -> None:

@@ -121,7 +121,7 @@ class Gatherer:
         said = [deployed.missing] if deployed.missing else []
         if deployed.name != self.promotion.image:
             said.append(f"{where} {sets}, and promotion.yaml says image: {self.promotion.image}")
-        elif deployed.image.digest:
+        elif not deployed.image.is_placeholder:
             said.append(f"{where} {sets}, which no deployment did")
         if back:
             said.append(f"{back.sentence}; nothing was deployed before that, so nothing runs")

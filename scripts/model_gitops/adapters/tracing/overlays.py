@@ -140,6 +140,7 @@ class Overlays:
             overruled=overruled,
             is_new=found.is_new,
             back=WentBack.of(found, promotion.model),
+            model=promotion.model,
         )
         arrival, told = found.arrival, found.deployment or found.arrival
         if arrival is None or told is None:

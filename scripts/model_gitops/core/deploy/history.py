@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from model_gitops.core.deploy.kustomization import Image
-from model_gitops.core.deploy.trailers import is_rollback, read_trailers
+from model_gitops.core.deploy.trailers import Origin, is_rollback, origin_of, read_trailers
 
 # What each value of a trailer is of, where a commit may set several: the others are of the commit.
 _OF_A_MODEL = ("model", "model-version", "model-hash", "model-sha256")
 _OF_AN_IMAGE = ("image-digest", "image-fingerprint")
+# Two models may come from two repositories; of one they have this in common.
+_OF_A_SOURCE = ("source-repository", "source-commit", "rollback-from")
 
 
 @dataclass(frozen=True)
@@ -183,6 +185,10 @@ def said(trailers: Mapping[str, Sequence[str]], key: str, *, model: str, digest:
     by_digest = [place for place, one in enumerate(digests) if one == digest]
     of_model = by_model if len(models) == len(values) else []
     of_image = by_digest if len(digests) == len(values) else []
+    if key in _OF_A_SOURCE:
+        places = of_model if len(of_model) == 1 else [*of_model, *of_image][-1:]
+        common = len(values) == 1 or set(models) <= {model}
+        return values[places[0]] if places else values[-1] if values and common else ""
     if key in _OF_A_MODEL:
         if models == [model]:
             return values[-1] if values else ""  # several images of one model
@@ -193,6 +199,12 @@ def said(trailers: Mapping[str, Sequence[str]], key: str, *, model: str, digest:
         places = of_image if len(of_image) == 1 else of_model[-1:]
         return values[places[0]] if places else _of_all(values, digests)
     return values[-1] if values else ""
+
+
+def origin(trailers: Mapping[str, Sequence[str]], *, model: str, digest: str) -> Origin | None:
+    """Return where a deploy commit says that the image of one model comes from, or None."""
+    own = {key: said(trailers, key, model=model, digest=digest) for key in _OF_A_SOURCE}
+    return origin_of({**trailers, **{key: [value] for key, value in own.items()}})
 
 
 def _of_all(values: Sequence[str], named: Sequence[str]) -> str:

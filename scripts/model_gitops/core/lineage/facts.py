@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from model_gitops.core.deploy.history import Change, Standing, reason, said
+from model_gitops.core.deploy.history import Change, Standing, origin, reason, said
 from model_gitops.core.deploy.kustomization import Image
-from model_gitops.core.deploy.trailers import Origin, origin_of
+from model_gitops.core.deploy.trailers import Origin
 from model_gitops.core.dvc.pipeline import Recipe
 from model_gitops.core.flow.promotion import Promotion
 from model_gitops.core.image.labels import FINGERPRINT_LABEL, MODEL_LABELS, REVISION_LABEL
@@ -42,7 +42,7 @@ class WentBack:
         return cls(
             taken.image,
             version,
-            origin_of(taken.trailers),
+            origin(taken.trailers, model=model, digest=taken.image.digest),
             arrival.by,
             reason(arrival.message),
             arrival.commit,
@@ -73,7 +73,7 @@ class Deployed:
     the trailers of our own pull request that is not merged yet, empty where none is open.
     `overruled` is another entry of the overlay that changes this image too. `is_new` says that the
     entry has what it had before its first deployment, and `missing` why there is none. `back` is what
-    a rollback took back: the deploy commit is then the older one.
+    a rollback took back: the deploy commit is then the older one. `model` is whose entry it is.
     """
 
     repository: str
@@ -90,6 +90,7 @@ class Deployed:
     is_new: bool = False
     missing: str = ""
     back: WentBack | None = None
+    model: str = ""
 
     @property
     def name(self) -> str:
@@ -125,7 +126,7 @@ class Deployed:
     @property
     def origin(self) -> Origin | None:
         """Where the deploy commit says that the image comes from, and what was taken back."""
-        found = origin_of(self.trailers)
+        found = origin(self.trailers, model=self.model, digest=self.image.digest)
         if found is None or self.back is None:
             return found
         later = self.back.origin
