@@ -199,6 +199,8 @@ class World:
     ) -> Told:
         """What deploy.yml does for a merge: bump; production by a pull request, `merged` or not."""
         by_pull = environment in ("production", "empty")
+        model_hash = more.pop("model_hash", HASHES["better"])
+        model = next(name for name, one in HASHES.items() if one == model_hash)
         self.work.run("checkout", "--quiet", "--detach", commit)
         told = self.run(
             "bump-kustomize-tag",
@@ -209,9 +211,9 @@ class World:
             **{
                 "images": f"diabetes={self.image}:{commit}@{digest}",
                 "trailers": f"Model: diabetes@{more.pop('version', 'v0.0.1')}\n"
-                f"Model-Hash: {more.pop('model_hash', HASHES['better'])}\n"
+                f"Model-Hash: {model_hash}\n"
                 f"Source-Repository: {MODEL}\nSource-Commit: {commit}\n"
-                f"Image-Fingerprint: {fingerprint('better')}",
+                f"Image-Fingerprint: {fingerprint(model)}",
                 **more,
             },
         )

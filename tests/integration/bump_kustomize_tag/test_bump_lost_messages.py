@@ -58,16 +58,13 @@ def test_however_the_deploy_pull_request_was_merged_a_rerun_of_an_older_one_is_n
     message = merge(forge, deploy, proposed["pull-request"], words)
     origin = origin_of(read_trailers(message))
     assert (origin.commit if origin else "") == (new if keeps else "")
-    # Who reads history hears where it comes from, and that it is on the branch by this very commit.
+    # Who reads history hears where it comes from.
     api = PullRequests(GitHub(DEPLOY, BOT, api_url=forge.api_url))
     with opened(deploy.remote.as_uri(), ANONYMOUS) as history:
         tip = history.fetch("main")
         file = history.read_kustomization(tip, OVERLAY)
         (image, _) = kustomization.read(file.text, source=file.path)
-        found = history.last_change("main", file, image, pulls=api.merged_with)
-        again = history.find_deployment("main", file.path, "diabetes", B, pulls=api.merged_with)
-    assert found is not None
-    assert found == again
+        (found, *_) = history.past("main", file, image, SOURCE, pulls=api.merged_with)
     assert found.origin == Origin(SOURCE, new)
     assert found.image == image
     # The very deployment before it, one that ended late, and both by push: over the API and without.
