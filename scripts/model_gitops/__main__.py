@@ -94,7 +94,10 @@ def other_command(name: str) -> click.Command:
     return click.Command(
         name,
         params=[
-            click.Argument([word], required=default is None, default=default)
+            # For click a default of None is one, with which nothing is required.
+            click.Argument([word])
+            if default is None
+            else click.Argument([word], required=False, default=default)
             for word, default in module.ARGUMENTS.items()
         ],
         callback=module.command,
