@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from model_gitops.core.gto import places, revision
@@ -85,6 +87,45 @@ def test_what_was_taken_back_is_refused(taken: str, written: str, commit: str | 
         f"give another one, or its commit: {commit}. If the tag is a mistake:"
         f" git push --delete origin '{taken}'"
     )
+
+
+@pytest.mark.parametrize(
+    "form", ["{}", "tags/{}", "refs/tags/{}", "{}^{{commit}}", "{}^0~0", "{}^{{}}"]
+)
+@pytest.mark.parametrize(
+    ("named", "taken"),
+    [
+        ("m@v0.0.1", "m@v0.0.1!"),
+        ("m@v0.0.1!", "m@v0.0.1!"),
+        ("m#prod#1", "m@v0.0.1!"),
+        ("m#prod!#2", "m#prod!#2"),
+        ("m#prod#1", "m#prod!#2"),
+        ("m#prod#1", "m@deprecated"),
+        ("m@deprecated", "m@deprecated"),
+        # Another version came after it, or nothing speaks of it.
+        ("m#prod#1", "m#prod#2"),
+        ("m#prod#1", "n@deprecated"),
+    ],
+)
+def test_a_tag_in_whatever_spelling_is_refused_where_what_it_names_was_taken_back(
+    named: str, taken: str, form: str
+) -> None:
+    tag = Tag(taken, B if taken == "m#prod#2" else A, 5)
+    before = [Tag("m@v0.0.1", A, 1), Tag("m@v0.0.2", B, 2), Tag("m#prod#1", A, 3)]
+    registry = Registry.read([*before, tag])
+    if taken in ("m#prod#2", "n@deprecated"):
+        assert revision.current(registry, "m", form.format(named)) is None
+        return
+    with pytest.raises(RefusedError, match=f"by the tag `{re.escape(taken)}`"):
+        revision.current(registry, "m", form.format(named))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["main", "tags/v1.0.0", "refs/tags/x^{commit}", "HEAD~1", "m@v1.0.0~1", "m@v1.0.0^2", "", "~0"],
+)
+def test_what_is_no_gto_tag_stays_as_it_is_written(name: str) -> None:
+    assert revision.tag_name(name) == name
 
 
 @pytest.mark.parametrize(

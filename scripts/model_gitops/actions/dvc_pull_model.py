@@ -152,10 +152,11 @@ def _commit(repository: git.Git, revision: str, folder: str) -> str:
     A plain name is that of the model in `folder`, else of the top, as it is for `model`. Raises InputError, and
     RefusedError for what somebody took back.
     """
-    parsed = tags.parse(revision.replace(":", "="))
-    if parsed and not parsed.counter and parsed.action in ("register", "assign"):
+    name = gto_revision.tag_name(revision)
+    if parsed := tags.parse(name.replace(":", "=")):
         repository.refresh_tags()
         registry = tags.Registry.read(repository.tags())
+    if parsed and not parsed.counter and parsed.action in ("register", "assign"):
         if (full := artifacts.full_name(parsed.model, folder)) in registry.models:
             parsed = replace(parsed, model=full)
         entry = f"@{parsed.version}" if parsed.action == "register" else f"#{parsed.stage}"
@@ -175,6 +176,8 @@ def _commit(repository: git.Git, revision: str, folder: str) -> str:
             )
         commit = repository.find_commit(found.commit)
     else:
+        if parsed:
+            gto_revision.current(registry, parsed.model, name)
         commit = repository.find_commit(revision)
     if commit is None:
         raise InputError.of(

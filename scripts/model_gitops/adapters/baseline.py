@@ -68,7 +68,7 @@ def find(repository: git.Git, context: runner.Context, base: str, config: Path) 
     registry = tags.Registry.read(repository.tags())
     named = base or _default_base(repository, context, promotion)
     try:
-        version = revision.find(registry, promotion.model if promotion else "", named)
+        version = revision.current(registry, promotion.model if promotion else "", named)
         # The target branch is the server's, wherever this runs.
         first = None if base else True
         at = repository.find_commit(named, server_first=first) if named and not version else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from report_flow import DVC_YAML, PROMOTION, Flow, project
 
 METRICS = "eval/metrics.json"
@@ -108,6 +109,22 @@ def test_the_rules_of_the_base_say_what_is_better(flow: Flow) -> None:
         "| f1 | 1 | 2 | +1 ▲ |",
     ):
         assert row in body
+
+
+def test_a_base_that_was_taken_back_is_refused_in_each_spelling(
+    flow: Flow, capfd: pytest.CaptureFixture[str]
+) -> None:
+    flow.commit("main", project(0.05))
+    for name in ("diabetes@v0.0.1", "diabetes#dev#1", "diabetes@v0.0.1!"):
+        flow.git.run("tag", "--annotate", "--message", "x", name)
+        flow.git.run("push", "--quiet", "origin", f"refs/tags/{name}")
+    flow.commit("better", project(0.1))
+    flow.on_pull_request()
+    for base in ("v0.0.1", "diabetes@v0.0.1", "diabetes#dev#1", "refs/tags/diabetes@v0.0.1"):
+        flow.run(plots="false", base=base, expect=3)
+        told = capfd.readouterr()
+        assert "of 'diabetes' was taken back, by the tag `diabetes@v0.0.1!`" in told.out + told.err
+    assert flow.comments() == []
 
 
 def test_the_report_of_a_project_in_a_folder_is_of_that_project(flow: Flow) -> None:

@@ -128,7 +128,8 @@ def test_dvc_fetches_what_gto_took_back_and_we_do_not(
             )
             assert count == 1
             assert Path(where).read_bytes() == b"one\r\n"
-    for revision in ("m@v1.0.0", "m#prod"):
+    spellings = ("m@v1.0.0", "m#prod", "m#prod#1", "m@v1.0.0!", "refs/tags/m@v1.0.0", "m#prod#1^{}")
+    for revision in spellings:
         assert run("dvc-pull-model", project.directory, {"model": "m", "revision": revision}) == 3
         assert "of 'm' was taken back, by the tag `m@v1.0.0!`" in capfd.readouterr().err
     inputs = {"model": "m", "revision": project.run("rev-parse", "HEAD").strip()}

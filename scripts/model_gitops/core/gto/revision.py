@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
-from model_gitops.core.gto.tags import Registry, Version
+import re
+
+from model_gitops.core.gto.tags import Registry, Version, parse
 from model_gitops.errors import RefusedError
+
+# What Git takes around a tag's name without reading another commit.
+_AROUND = re.compile(r"(?:(?:refs/)?tags/)?(?P<name>.+?)(?:\^\{[a-z]*\}|\^0|~0)*")
+
+
+def tag_name(revision: str) -> str:
+    """Return the GTO tag that `revision` names in a longer spelling of Git's; any other revision as it is."""
+    found = _AROUND.fullmatch(revision)
+    name = found["name"] if found else revision
+    return name if parse(name.replace(":", "=")) else revision
 
 
 def find(registry: Registry, model: str, revision: str) -> Version | None:
@@ -25,18 +37,25 @@ def current(registry: Registry, model: str, revision: str) -> Version | None:
     Git and DVC would still find the tag of its name. Raises RefusedError, with the tag that took it
     back.
     """
+    revision = tag_name(revision)
+    if of_tag := registry.taken_back_of_tag(revision):
+        raise _refusal(*of_tag)
     for separator in "#@":
         name, _, rest = revision.rpartition(separator)
         name = _full(name, model) if name or separator == "#" else model
         version, stage = ("", rest) if separator == "#" else (rest, "")
         if taken := registry.taken_back(name, version=version, stage=stage):
-            what = f"the version {rest}" if version else f"the stage {rest}"
-            raise RefusedError(
-                f"{what} of {name!r} was taken back, by the tag `{taken.tag}`",
-                fix=f"give another one, or its commit: {taken.commit}. If the tag is a mistake:"
-                f" git push --delete origin '{taken.tag}'",
-            )
+            raise _refusal(stage, taken)
     return find(registry, model, revision)
+
+
+def _refusal(stage: str, taken: Version) -> RefusedError:
+    what = f"the stage {stage}" if stage else f"the version {taken.version}"
+    return RefusedError(
+        f"{what} of {taken.model!r} was taken back, by the tag `{taken.tag}`",
+        fix=f"give another one, or its commit: {taken.commit}. If the tag is a mistake:"
+        f" git push --delete origin '{taken.tag}'",
+    )
 
 
 def _full(name: str, model: str) -> str:

@@ -324,27 +324,48 @@ class Registry:
         ]
         return max(withdrawn, key=precedence, default="")
 
-    def taken_back(self, model: str, *, version: str = "", stage: str = "") -> Version | None:
+    def taken_back(
+        self, model: str, *, version: str = "", stage: str = "", commit: str = ""
+    ) -> Version | None:
         """Return a version that was taken back, or that a stage held last, with the tag that did it.
 
-        None where none did: a tag can take back the stage, the version, or the whole model.
+        None where none did: a tag can take back the stage, the version, or the whole model. `commit`, if
+        given, is where it must be.
         """
         found = self._model(model)
         known = [
             one
             for one in found.versions
-            if (stage in one.stages if stage else one.name == version and one.registered)
+            if (stage in one.stages if stage else one.registered and version in ("", one.name))
+            and commit in ("", one.commit)
         ]
         if not known:
             return None
         last = max(known, key=lambda one: max(event.tag.created for event in one.events))
         if found.deprecated:
             events = [one for one in self._events[model] if one.parsed.action == "deprecate"]
-        elif self.stage(model, stage) if stage else self.version(model, version):
+        elif self._stands(model, last, stage, commit):
             return None
         else:
             events = last.stages[stage] if stage and last.active else last.direct
         return Version(model, last.name, last.commit, _latest(events).tag.name)
+
+    def _stands(self, model: str, last: _Version, stage: str, commit: str) -> bool:
+        if not stage:
+            return self.version(model, last.name) is not None
+        if (held := self.stage(model, stage)) and commit in ("", held.commit):
+            return True
+        # Another version came after it: that takes nothing back.
+        return bool(commit) and last.active and _latest(last.stages[stage]).adds
+
+    def taken_back_of_tag(self, name: str) -> tuple[str, Version] | None:
+        """Return the stage, if any, and the version that the tag `name` names, if that was taken back."""
+        events = (e for of_model in self._events.values() for e in of_model if e.tag.name == name)
+        if (event := next(events, None)) is None:
+            return None
+        said, commit = event.parsed, event.tag.commit
+        taken = self.taken_back(said.model, version=said.version, stage=said.stage, commit=commit)
+        return (said.stage, taken) if taken else None
 
     def stages(self, model: str) -> dict[str, Version]:
         """Return which version each stage holds now; stages that hold none are left out.
