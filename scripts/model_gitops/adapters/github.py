@@ -176,6 +176,20 @@ class GitHub:
             if any(commit["sha"] == sha for commit in commits):
                 yield _pull_request(one)
 
+    def merged_head(self, pull: PullRequest) -> str:
+        """Return the newest commit of a merged pull request. Raises ApiError.
+
+        Gitea calls the head of a merged one what its branch is now, which may have moved on.
+        """
+        if not self.dialect.is_gitea:
+            return pull.head_sha
+        doing = f"list the commits of pull request {pull.number}"
+        with self._client.errors(doing, "pull-requests: read"):
+            commits = list(self._client.pages(f"/pulls/{pull.number}/commits"))
+            inner = {parent["sha"] for one in commits for parent in one["parents"]}
+            ends = [one["sha"] for one in commits if one["sha"] not in inner]
+        return ends[0] if len(ends) == 1 else pull.head_sha
+
     def reviews(self, number: int) -> list[Review]:
         """Return the reviews of pull request `number`, oldest first. Raises ApiError."""
         with self._client.errors(
@@ -285,6 +299,10 @@ def _permission(comment: Comment) -> str:
 
 def _pull_request(pull: Mapping[str, Any]) -> PullRequest:
     home = pull["head"].get("repo")  # null for a fork that was deleted
+    head = str(pull["head"]["ref"])
+    if head.startswith("refs/pull/"):
+        # Of a branch that was removed, Gitea has the name in the label alone.
+        head = str(pull["head"].get("label") or head)
     return PullRequest(
         number=int(pull["number"]),
         url=str(pull["html_url"]),
@@ -292,7 +310,7 @@ def _pull_request(pull: Mapping[str, Any]) -> PullRequest:
         body=str(pull.get("body") or ""),
         state=str(pull["state"]),
         merged=pull.get("merged_at") is not None,
-        head_ref=str(pull["head"]["ref"]),
+        head_ref=head,
         head_sha=str(pull["head"]["sha"]),
         base_ref=str(pull["base"]["ref"]),
         head_repository=str(home["full_name"]) if home else "",

@@ -105,6 +105,28 @@ def test_the_last_verdict_counts_as_gitea_says_it(
     assert reviewed(gitea_world, *reviews, dismiss=dismiss) == approved
 
 
+@pytest.mark.parametrize("then", ["moved", "removed"])
+def test_what_became_of_a_merged_branch_changes_no_approval(gitea_world: World, then: str) -> None:
+    """Gitea says of a merged pull request where its branch is now."""
+    work, name = gitea_world.work, f"experiment/{then}"
+    work.run("fetch", "--quiet", "origin")
+    work.run("checkout", "--quiet", "--detach", "origin/main")
+    head = gitea_world.commit(work, {then: "1\n"}, name)
+    api = GitHub(MODEL, TOKEN, api_url=gitea_world.forge.api_url)
+    number = api.open_pull_request(head=name, base="main", title="x", body="").number
+    address = f"/repos/{MODEL}/pulls/{number}"
+    approved = {"event": "APPROVED"}
+    gitea(gitea_world.forge, "POST", f"{address}/reviews", approved, token="second-token")
+    gitea(gitea_world.forge, "POST", f"{address}/merge", {"Do": "merge"})
+    if then == "moved":
+        gitea_world.commit(work, {then: "2\n"}, name)
+    else:
+        work.run("push", "--quiet", "origin", f":refs/heads/{name}")
+    found = PullRequests(api).find_merged(head, ["main"])
+    assert found is not None
+    assert (found.commit, found.head, found.approved_by) == (head, name, ("grace",))
+
+
 def test_pull_requests_are_found_by_merge_head_and_inner_commit(gitea_world: World) -> None:
     work, forge = gitea_world.work, gitea_world.forge
     work.run("fetch", "--quiet", "origin")

@@ -54,7 +54,7 @@ class PullRequests:
         return [pull for pull in found if pull.merged and pull.base_ref == base]
 
     def _with_approvals(self, api: github.GitHub, pull: github.PullRequest) -> Pull:
-        head = pull.head_sha
+        head = api.merged_head(pull)
         approved = approvals(api.reviews(pull.number), author=pull.author, head=head)
         home = pull.head_repository or "a repository that is gone"
         return Pull(

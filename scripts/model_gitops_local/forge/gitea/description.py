@@ -56,7 +56,10 @@ SHAPES: dict[str, dict[str, str]] = {
         "filename": "string", "status": "string", "additions": "integer", "deletions": "integer",
         "changes": "integer", "html_url": "string", "raw_url": "string",
     },
-    "Commit": {"sha": "string", "url": "string", "html_url": "string"},
+    "Commit": {
+        "sha": "string", "url": "string", "html_url": "string", "parents": "[CommitMeta]",
+    },
+    "CommitMeta": {"sha": "string", "url": "string"},
     # No `status`, and no common ancestor.
     "Compare": {"total_commits": "integer", "commits": "[Commit]"},
     "ActionArtifact": {

@@ -68,7 +68,14 @@ class _Call:
     def pull(self, github: Json) -> Json:
         bare = Bare(Path(self.repository.path))
         fork = bare.merge_base(github["base"]["sha"], github["head"]["sha"])
-        return shapes.pull(github, self.forge.url, fork or "")
+        shown = shapes.pull(github, self.forge.url, fork or "")
+        if shown["merged"]:
+            # Its head is what the branch is now; of one that was removed the ref of the pull request.
+            if tip := bare.branch(github["head"]["ref"]):
+                shown["head"]["sha"] = tip
+            else:
+                shown["head"]["ref"] = f"refs/pull/{github['number']}/head"
+        return shown
 
 
 Handler = Callable[[_Call], Answer]

@@ -116,7 +116,8 @@ def comment(github: Json, web: str, name: str, number: int) -> Json:
 
 def commit(github: Json) -> Json:
     """Return a commit."""
-    return _only("Commit", github)
+    parents = [_only("CommitMeta", one) for one in github["parents"]]
+    return _only("Commit", {**github, "parents": parents})
 
 
 def changed_file(github: Json) -> Json:
