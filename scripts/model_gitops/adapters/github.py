@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -106,14 +107,14 @@ class GitHub:
         where that is refused.
         """
         path, reaction = f"/issues/comments/{comment.id}/reactions", {"content": "eyes"}
-        try:
-            with self._client.errors("react to a comment", "comments: write"):
-                status, answer = self._client.status_of("POST", path, reaction)
-                if status == 201:  # 200: it was there before
-                    self._client.write("DELETE", path, reaction)
-                return str(answer["user"]["login"]) if status in (200, 201) else ""
-        except ApiError:
-            return ""
+        login = ""
+        # One that can't be taken back stays, and is there before the next time.
+        with suppress(ApiError), self._client.errors("react to a comment", "comments: write"):
+            status, answer = self._client.status_of("POST", path, reaction)
+            login = str(answer["user"]["login"]) if status in (200, 201) else ""
+            if status == 201:  # 200: it was there before
+                self._client.write("DELETE", path, reaction)
+        return login
 
     def pull_request(self, number: int) -> PullRequest:
         """Return pull request `number`. Raises ApiError."""

@@ -99,6 +99,19 @@ def test_a_copy_of_the_mark_in_anothers_comment_is_left_alone(flow: Flow, reacti
     assert "| 0.6 | +0.15 ▲ |" in str(found[0]["body"])
 
 
+def test_a_reaction_that_can_not_be_taken_back_makes_no_second_comment(flow: Flow) -> None:
+    flow.run(token=PERSONAL, plots="false")
+    (ours,) = comments(flow)
+    flow.forge.fail_next("DELETE", "/reactions$", 403, times=9)
+    flow.forge.fail_next("POST", "/comments$", 403, times=9)
+    flow.commit("better", project(0.2))
+    flow.on_pull_request()
+    done = flow.run(token=PERSONAL, plots="false")
+    assert done["operation"] == "updated"
+    (one,) = comments(flow)
+    assert one["author"] == ours["author"]
+
+
 def test_a_push_without_a_pull_request_reports_into_the_log(
     flow: Flow, capfd: pytest.CaptureFixture[str]
 ) -> None:
