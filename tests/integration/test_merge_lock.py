@@ -219,7 +219,14 @@ def test_a_lock_in_a_subfolder_is_named_by_its_path(clone: Clone) -> None:
     )
     assert said.count("git add 'sub one/dvc.lock'") == 1
     clone.write("sub one/params.yaml", "clean: 0\ntrain: 3\n")
-    clone.run("bash", "-euc", re.findall(r"first; then (.+)$", said, re.M)[0])
+    clone.run("git", "merge", "--abort")
+    # Typed where the merge was: in the folder.
+    _, said = clone.try_run("git", "-C", "sub one", "merge", "one")
+    clone.write("sub one/params.yaml", "clean: 0\ntrain: 3\n")
+    fix = re.findall(r"first; then (.+)$", said, re.M)[0]
+    clone.run("bash", "-euc", f"cd 'sub one'; {fix}")
+    clone.run("git", "add", "--all")
+    assert clone.unmerged() == []
 
 
 def test_both_sides_start_a_pipeline(clone: Clone) -> None:

@@ -7,6 +7,7 @@ Set up in a clone, with `dvc.lock merge=dvc-lock` in .gitattributes:
 
 from __future__ import annotations
 
+import os
 import posixpath
 import shlex
 from pathlib import Path
@@ -42,10 +43,12 @@ def command(base: str, ours: str, theirs: str, path: str) -> None:
             # dvc.yaml may name them no more: then DVC finds no such stage.
             names = [pipeline] if folder else []
             problem += f" (one side removed {', '.join(merged.gone)})"
+        # Git says so where it was started below the repository's top.
+        top = 'cd "$(git rev-parse --show-toplevel)" && ' if os.environ.get("GIT_PREFIX") else ""
         raise RefusedError(
             f"{problem}: left out there, as neither result is of the merged files",
             fix="solve the conflicts of other files first; then"
-            f" {shlex.join(['dvc', 'repro', *names])} && git add {shlex.quote(path)}",
+            f" {top}{shlex.join(['dvc', 'repro', *names])} && git add {shlex.quote(path)}",
         )
 
 
