@@ -30,6 +30,7 @@ from model_gitops.core.deploy.trailers import (
     read_trailers,
     with_rollback,
 )
+from model_gitops.core.image.names import commit_of_tag
 from model_gitops.core.markdown import code, escape
 from model_gitops.errors import InputError
 from model_gitops.options import KnownHosts, lines, option, secret
@@ -146,7 +147,7 @@ def command(
     _check_secrets(location, mode, token, ssh_key, context.server_url)
     wanted_images = deployment.parse_images(lines(images))
     given = parse_trailers(lines(trailers))
-    from_repository, from_commit = _made_from(context, given, location)
+    from_repository, from_commit = _made_from(context, given, location, wanted_images)
     all_trailers = complete_trailers(
         given, wanted_images, repository=from_repository, commit=from_commit
     )
@@ -195,10 +196,12 @@ def command(
     runner.write_summary(_summary(wanted, result, unused))
 
 
-def _made_from(context: runner.Context, given: Trailers, location: Location) -> tuple[str, str]:
-    """Return repository and commit that the image is of: the event's, and by hand the checkout's.
+def _made_from(
+    context: runner.Context, given: Trailers, location: Location, images: Sequence[Image]
+) -> tuple[str, str]:
+    """Return repository and commit that the images are of: the event's, and by hand the checkout's.
 
-    Empty where nobody knows. Raises InputError where the event is of a change and names no commit of
+    By hand a commit that the images' tags name says more than HEAD. Empty where nobody knows. Raises InputError where the event is of a change and names no commit of
     it, RefusedError where the change was given up.
     """
     checkout = event_checkout.around_us()
@@ -212,6 +215,9 @@ def _made_from(context: runner.Context, given: Trailers, location: Location) -> 
     origin = event_checkout.origin_of(checkout, context.server_url)
     if origin is None or not origin.slug or origin.slug == location.slug:
         return "", ""  # it is on no server, or we stand in the deploy repository itself
+    named = {commit_of_tag(image.tag) for image in images} - {""}
+    if commit and len(named) == 1 and (found := checkout.commit_of(*named)):
+        commit = found
     if commit and not checkout.run("branch", "--remotes", "--contains", commit).strip():
         runner.warning(
             f"the commit {commit[:12]} of this checkout is not pushed: nobody else can tell what is deployed",

@@ -174,6 +174,17 @@ class TestByHand:
         assert f"\nSource-Repository: {SOURCE}\nSource-Commit: {commit}\n" in told
         assert "not pushed" not in "".join(capfd.readouterr())
 
+    def test_the_commit_that_a_tag_names_says_more_than_head(
+        self, deploy: Work, source: Work, step: Step
+    ) -> None:
+        built = source.pull()
+        head = source.commit({"model.py": "2\n"})
+        source.git.run("remote", "set-url", "origin", f"https://github.com/{SOURCE}")
+        done = step.run(f"diabetes=:{built}@{A}")
+        assert f"\nSource-Commit: {built}\n" in message(deploy, done["commit"])
+        done = step.run(f"diabetes=:{'0' * 40}@{B}")  # no commit of this repository
+        assert f"\nSource-Commit: {head}\n" in message(deploy, done["commit"])
+
     def test_a_commit_that_is_not_pushed_is_warned_of(
         self, deploy: Work, source: Work, step: Step, capfd: pytest.CaptureFixture[str]
     ) -> None:
