@@ -28,7 +28,9 @@ esac
 
 # The name becomes a part of paths: it is one of ours, or nothing is done.
 if [[ " dev local extra merge-lock ${known} " != *" ${name} "* || "${name}" == *[!a-z-]* ]]; then
-  printf 'error: %q is no action of model-gitops\n\n' "${name}" >&2
+  # What could steer a log or hide another letter is not shown.
+  [[ "${name}" != *[!a-zA-Z0-9._-]* && ${#name} -le 60 ]] || name="what was given"
+  printf 'error: %s is no action of model-gitops\n\n' "${name}" >&2
   usage >&2
   exit 2
 fi

@@ -150,7 +150,7 @@ def test_a_look_alike_of_a_name_is_refused(
 
 
 NAMES = [
-    "", "..", "../actions/check-promotion", "check-promotion/", "check-promotion local", "*", "-h", "--help", "dev\n::error::pwned",
+    "", "..", "../actions/check-promotion", "check-promotion/", "check-promotion local", "*", "dev\n::error::pwned",
     "$(touch pwned)", "; touch pwned", "--extra=local", "\u0441heck-promotion", "a" * 10_000, "check-promotion]", "README.md",
 ]  # fmt: skip
 

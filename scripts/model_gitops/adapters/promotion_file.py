@@ -80,7 +80,7 @@ def read_rules(path: Path, repository: Git, *, base: str, is_change: bool) -> Ru
     name = _in_repository(path, repository)
     if not commit or not name:
         runner.notice(
-            f"{path} of this checkout judges the change: {base!r} is no branch of the server"
+            f"{path} of this checkout judges the change: {base!a} is no branch of the server"
             if name
             else f"{path} is no file of the repository: it judges the change as it is"
         )

@@ -38,9 +38,9 @@ def _allowed_later(known: Promotion, error: RefusedError, base: str) -> RefusedE
     target = known.of_branch(base)
     if target is None:
         return RefusedError(
-            f"{error.message}. The promotion.yaml of this change has {base!r}, and {base}'s own does not:"
+            f"{error.message}. The promotion.yaml of this change has {base!a}, and {base}'s own does not:"
             " the rules of the target branch count",
-            fix=f"create {base!r} from a commit whose promotion.yaml has it: the branch of the environment"
+            fix=f"create {base!a} from a commit whose promotion.yaml has it: the branch of the environment"
             " before it, once that file is there",
         )
     before = known.before(target)
@@ -48,7 +48,7 @@ def _allowed_later(known: Promotion, error: RefusedError, base: str) -> RefusedE
     return RefusedError(
         f"{error.message}. The promotion.yaml of this change would allow it, and counts once it is on"
         f" {base}",
-        fix=f"let that promotion.yaml reach {base!r} first, by a pull request from {source!r} into {base!r};"
+        fix=f"let that promotion.yaml reach {base!a} first, by a pull request from {source!a} into {base!a};"
         " a new environment before it must run the same model by then, or nothing is deployed",
     )
 

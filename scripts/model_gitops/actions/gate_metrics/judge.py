@@ -104,7 +104,7 @@ def _champion(
         raise InputError.of(
             "baseline",
             "",
-            f"and the event's branch {base!r} is no environment's, so nothing runs to compare with",
+            f"and the event's branch {base!a} is no environment's, so nothing runs to compare with",
             fix=f"give `baseline`, for example {promotion.model}#{promotion.environments[-1].name}",
         )
     return champions.find(

@@ -100,9 +100,7 @@ def _changed(before: Column, now: Column, place: Place, better: Better | None) -
     if place not in now.values:
         return "gone", "gone"
     old, new = before.values[place], now.values[place]
-    if type(old) is type(new) and (
-        old == new or repr(old) == repr(new)
-    ):  # NaN is not equal to itself
+    if _alike(old, new):
         return "same", "=" if metrics.is_number(new) else ""
     old_number, new_number = metrics.number(old), metrics.number(new)
     if old_number is None or new_number is None:
@@ -193,8 +191,17 @@ def _told(compared: Comparison) -> tuple[list[str], list[str]] | None:
 def _same(one: Mapping[Place, Any], other: Mapping[Place, Any], place: Place) -> bool:
     if place not in one or place not in other:
         return (place in one) == (place in other)
-    old, new = one[place], other[place]
-    return bool(old == new and type(old) is type(new)) or repr(old) == repr(new)
+    return _alike(one[place], other[place])
+
+
+def _alike(old: Any, new: Any) -> bool:
+    """Whether two values are one, and of one type. NaN, which is not equal to itself, is."""
+    if type(old) is not type(new) or old == new:
+        return type(old) is type(new)
+    try:
+        return repr(old) == repr(new)
+    except ValueError:  # an integer of more digits than Python writes
+        return False
 
 
 def _places(columns: Sequence[Column]) -> list[Place]:
