@@ -100,8 +100,8 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
         if _KEPT.fullmatch(name) or not _DROPPED.fullmatch(name)
     }
     # Messages are read by programs: they must be in English.
-    # LANGUAGE wins over LC_ALL, unless that is plain C.
-    kept.update({"LC_ALL": "C.UTF-8", "LANGUAGE": "", "GIT_TERMINAL_PROMPT": "0"})
+    kept.pop("LANGUAGE", None)  # it wins over LC_ALL, unless that is plain C
+    kept.update({"LC_ALL": "C.UTF-8", "GIT_TERMINAL_PROMPT": "0"})
     kept.update(extra or {})
     return kept
 
