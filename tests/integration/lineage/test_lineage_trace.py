@@ -20,7 +20,7 @@ from world import (
     schema,
 )
 
-from model_gitops.adapters import process
+from model_gitops.adapters import git_settings, process
 from model_gitops.adapters.git import Git
 from model_gitops.adapters.git_credentials import token_credentials
 from model_gitops.options import variable
@@ -111,7 +111,7 @@ def test_a_shallow_checkout_without_tags_is_enough(whole: World, tmp_path: Path)
     url = f"{whole.forge.url}/{MODEL}.git"
     credentials = token_credentials(url, TOKEN).settings
     words = ["clone", "--quiet", "--depth=1", "--no-tags", "--branch=staging", url, "shallow"]
-    process.run(["git", *words], cwd=tmp_path, env=credentials)
+    process.run(["git", *words], cwd=tmp_path, env=git_settings.environment(credentials))
     git = Git(tmp_path / "shallow")
     git.run("config", *credentials[1])
     asked = whole.run(
