@@ -70,7 +70,7 @@ def command(
         raise InputError.of(
             "revision",
             revision,
-            "neither this checkout nor its remote has such a revision",
+            "there is no such commit, neither in this checkout nor on its remote",
             fix="give actions/checkout `fetch-depth: 0`, or a revision that exists",
         )
 
