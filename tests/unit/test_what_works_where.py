@@ -8,7 +8,7 @@ import pytest
 
 from model_gitops import runner
 from model_gitops.adapters import github
-from model_gitops.adapters.forge_dialect import GITEA
+from model_gitops.adapters.server_dialect import GITEA
 from model_gitops_local.forge.gitea import description
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from model_gitops.adapters.forge_dialect import WORKFLOW_BOT, Dialect
 from model_gitops.adapters.github_client import (
     AlreadyExistsError,
     ApiError,
@@ -16,6 +15,7 @@ from model_gitops.adapters.github_client import (
     ForbiddenError,
     find_api,
 )
+from model_gitops.adapters.server_dialect import WORKFLOW_BOT, Dialect
 from model_gitops.core.lineage.reviews import Review
 
 __all__ = [

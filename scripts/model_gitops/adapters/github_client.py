@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from model_gitops import runner
-from model_gitops.adapters.forge_dialect import Dialect, dialect_of
+from model_gitops.adapters.server_dialect import Dialect, dialect_of
 from model_gitops.core.deploy.location import is_loopback
 from model_gitops.errors import ExternalError, InputError
 

@@ -9,8 +9,8 @@ import requests
 
 from model_gitops import runner
 from model_gitops.adapters import github_client
-from model_gitops.adapters.forge_dialect import GITEA, GITHUB, dialect_of
 from model_gitops.adapters.github import GitHub
+from model_gitops.adapters.server_dialect import GITEA, GITHUB, dialect_of
 
 
 @pytest.mark.parametrize(
