@@ -233,6 +233,18 @@ class World:
         assert told.code == 0, told.log
 
 
+def played(forge: Forge, top: Path, registry: str, settings: dict[str, str]) -> World:
+    """Return a world in the folder `top` in which a model went to production."""
+    for name, repository in (("model", MODEL), ("deploy", DEPLOY)):
+        bare = top / f"{name}.git"
+        process.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", bare])
+        forge.add_repository(repository, bare)
+    env = {**settings, "GITHUB_API_URL": forge.api_url, "GITHUB_SERVER_URL": forge.url}
+    world = World(top, registry, forge, env)
+    play(world)
+    return world
+
+
 def play(world: World) -> None:
     """Take a model from an experiment to production, by approved pull requests."""
     overlays = {

@@ -1,30 +1,16 @@
 from __future__ import annotations
 
 import pytest
+from columns import column, unknown
 from hypothesis import given
 from hypothesis import strategies as st
 
 from model_gitops.core.report import comparison
 from model_gitops.core.report import page as report
-from model_gitops.core.report.comparison import Column, Comparison
+from model_gitops.core.report.comparison import Comparison
 from model_gitops.core.report.images import Body, find
 from model_gitops.core.report.page import Facts, Report, Section
 from model_gitops.core.report.pictures import Picture
-
-FILE = "eval/metrics.json"
-
-
-def column(name: str, *, file: str = FILE, **values: object) -> Column:
-    return Column(name, {(file, key): value for key, value in values.items()})
-
-
-def unknown(_: comparison.Place) -> None:
-    """The direction of a metric of which nobody knows what is better."""
-
-
-def rows(table: str) -> list[list[str]]:
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
-
 
 # The whole.
 

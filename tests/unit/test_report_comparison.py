@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from columns import FILE, column, unknown
 
 from model_gitops.core.flow import directions
 from model_gitops.core.report import comparison
 from model_gitops.core.report import page as report
 from model_gitops.core.report.comparison import Column, Comparison
 from model_gitops.core.report.page import Facts
-
-FILE = "eval/metrics.json"
-
-
-def column(name: str, *, file: str = FILE, **values: object) -> Column:
-    return Column(name, {(file, key): value for key, value in values.items()})
-
-
-def unknown(_: comparison.Place) -> None:
-    """The direction of a metric of which nobody knows what is better."""
 
 
 def rows(table: str) -> list[list[str]]:

@@ -12,9 +12,13 @@ from model_gitops.errors import ExternalError
 
 
 def unanswered(error: ExternalError) -> str:
-    """Return why a registry can't be asked, and what to do, as one sentence."""
-    todo = f". To do: {error.fix}" if error.fix else ""
-    return f"the registry can't be asked: {error.message}{todo}"
+    """Return why a registry can't be asked, and what to do."""
+    return f"the registry can't be asked: {with_fix(error)}"
+
+
+def with_fix(error: ExternalError) -> str:
+    """Return what `error` says, with what to do where it says that too."""
+    return f"{error.message}. To do: {error.fix}" if error.fix else error.message
 
 
 @contextmanager

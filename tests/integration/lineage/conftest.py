@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from world import DEPLOY, MODEL, READER, TOKEN, World, play, push_image
+from world import READER, TOKEN, World, played, push_image
 
-from model_gitops.adapters import process
 from model_gitops_local import toolchain
 from model_gitops_local.forge.openapi import strict_forge
 
@@ -34,14 +33,7 @@ def whole(
         for token, login in ((TOKEN, "ada"), ("second-token", "grace")):
             forge.add_token(token, login)
         forge.add_token(READER, "reader[bot]", {"contents": "read", "pull_requests": "read"})
-        for name, repository in (("model", MODEL), ("deploy", DEPLOY)):
-            bare = top / f"{name}.git"
-            process.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", bare])
-            forge.add_repository(repository, bare)
-        env = {**settings, "GITHUB_API_URL": forge.api_url, "GITHUB_SERVER_URL": forge.url}
-        world = World(top, registry, forge, env)
-        play(world)
-        yield world
+        yield played(forge, top, registry, settings)
 
 
 @pytest.fixture

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from world import DEPLOY, ENVIRONMENTS, MODEL, READER, TOKEN, World, gitea, play
+from world import ENVIRONMENTS, MODEL, READER, TOKEN, World, gitea, played
 
-from model_gitops.adapters import process
 from model_gitops.adapters.github import GitHub
 from model_gitops.adapters.tracing.pull_requests import PullRequests
 from model_gitops_local.forge.gitea import strict_gitea
@@ -28,14 +27,7 @@ def gitea_world(
         forge.readers.add("eve")
         # A personal token with read:repository alone.
         forge.add_token(READER, "reader", {"contents": "read", "pull_requests": "read"})
-        for name, repository in (("model", MODEL), ("deploy", DEPLOY)):
-            bare = top / f"{name}.git"
-            process.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", bare])
-            forge.add_repository(repository, bare)
-        env = {**settings, "GITHUB_API_URL": forge.api_url, "GITHUB_SERVER_URL": forge.url}
-        world = World(top, registry, forge, env)
-        play(world)
-        yield world
+        yield played(forge, top, registry, settings)
 
 
 def states(found: Any) -> dict[str, str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from model_gitops.adapters import docker
 from model_gitops.adapters.cosign import Cosign
+from model_gitops.adapters.registry_client import with_fix
 from model_gitops.core.flow.promotion import Promotion
 from model_gitops.core.image import signature
 from model_gitops.core.image.names import registry_host
@@ -60,7 +61,6 @@ class Signatures:
         except ExternalError as error:
             if not self.tolerant:
                 raise
-            todo = f". To do: {error.fix}" if error.fix else ""
-            unasked["signature"] = f"it can't be asked for: {error.message}{todo}"
+            unasked["signature"] = f"it can't be asked for: {with_fix(error)}"
             return None
         return Signed(signer.name, said, problem)
