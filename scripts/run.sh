@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The only shell of an action: make the locked environment that NAME needs, then run it.
-#   run.sh NAME [ARGUMENTS]     an action, `merge-lock`, or `local` (the whole flow on this machine)
+#   run.sh NAME [ARGUMENTS]     an action, a command for your machine, or `local` (the whole flow on it)
 #   run.sh dev COMMAND…         a development tool: pytest, ruff, mypy
 #   run.sh extra NAME FOLDER    what only the project tells an action that it needs (dvc-s3, …)
 # It needs Python 3.11 or newer, uv or pip, and a package index.
@@ -8,16 +8,20 @@ set -euo pipefail
 
 name=${1:-}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-known=$(cd "${here}/../actions" && echo *)
+actions=$(cd "${here}/../actions" && echo *)
+commands_of() { sed -nE "s/^    \"([a-z-]+)\": \"(.*)\",\$/$1/p" "${here}/model_gitops/commands/__init__.py"; }
+known="${actions} $(commands_of '\1' | tr '\n' ' ')"
 
 usage() { # what there is to run, which needs no environment
-  local one
+  local one text
   echo "usage: run.sh NAME [ARGUMENTS], and run.sh NAME --help for the inputs of one"
   echo
-  for one in ${known}; do
+  for one in ${actions}; do
     printf '  %-20s %s\n' "${one}" "$(sed -n 's/^description: *//p' "${here}/../actions/${one}/action.yml")"
   done
-  printf '  %-20s %s\n' merge-lock "Merge dvc.lock by stages, as a merge driver of Git." \
+  echo
+  commands_of '\1|\2' | while IFS='|' read -r one text; do printf '  %-20s %s\n' "${one}" "${text}"; done
+  printf '  %-20s %s\n' \
     local "Run the whole flow on this machine, without GitHub." \
     dev "Run a development tool (pytest, ruff, mypy) in the locked environment."
 }
@@ -27,7 +31,7 @@ case "${name}" in
 esac
 
 # The name becomes a part of paths: it is one of ours, or nothing is done.
-if [[ " dev local extra merge-lock ${known} " != *" ${name} "* || "${name}" == *[!a-z-]* ]]; then
+if [[ " dev local extra ${known} " != *" ${name} "* || "${name}" == *[!a-z-]* ]]; then
   # What could steer a log or hide another letter is not shown.
   [[ "${name}" != *[!a-zA-Z0-9._-]* && ${#name} -le 60 ]] || name="what was given"
   printf 'error: %s is no action of model-gitops\n\n' "${name}" >&2
@@ -51,7 +55,7 @@ case "${name}" in
   dev)
     [[ $# -gt 1 ]] || fail 2 "usage: run.sh dev COMMAND…"
     extras=(--group dev --extra local)
-    for action in "${here}"/../actions/*/; do extras+=(--extra "$(basename "${action}")"); done
+    for one in ${known}; do extras+=(--extra "${one}"); done
     ;;
   extra)
     [[ "${2:-}" == remote-* && "$2" != *[!a-z0-9-]* && -n "${3:-}" ]] || fail 2 "usage: run.sh extra remote-… FOLDER"

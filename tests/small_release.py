@@ -119,6 +119,8 @@ def small_release(folder: Path) -> Iterator[Release]:
         shutil.copy2(ROOT / "scripts" / name, scripts / name)
     for action in ("check-promotion", "dvc-pull-model"):
         (folder / "actions" / action).mkdir(parents=True)
+    (scripts / "model_gitops/commands").mkdir(parents=True, exist_ok=True)
+    (scripts / "model_gitops/commands/__init__.py").write_text("COMMANDS = {}\n")
     (folder / "pyproject.toml").write_text(_PYPROJECT)
     (scripts / "__main__.py").write_text(_MAIN)
     files = {

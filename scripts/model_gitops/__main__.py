@@ -15,6 +15,7 @@ import click
 
 from model_gitops import options, runner
 from model_gitops.actions import ACTIONS
+from model_gitops.adapters import installation
 from model_gitops.commands import COMMANDS
 from model_gitops.errors import ActionError, ExternalError, InputError
 
@@ -31,7 +32,6 @@ _NO_ROOM = {
     errno.EMFILE: "too many files are open",
     errno.ENFILE: "too many files are open",
 }
-REPOSITORY = "https://github.com/model-gitops/model-gitops"
 HELP = "Carry a model from an experiment branch to production."
 # The package beside this one, which only a checkout has, gives the command.
 LOCAL = "local"
@@ -53,7 +53,7 @@ class _Commands(click.Group):
             if self._local is None:
                 raise InputError(
                     "`local` is no part of the installed package: it needs a checkout",
-                    fix=f"git clone {REPOSITORY}, then `scripts/run.sh local --help` in it",
+                    fix=f"git clone {installation.REPOSITORY}, then `scripts/run.sh local --help` in it",
                 )
             return self._local()
         if cmd_name in COMMANDS:
@@ -89,16 +89,23 @@ def _check_machine() -> None:
 
 
 def other_command(name: str) -> click.Command:
-    """Return the command `name` that is no action: its words are the arguments of its function."""
+    """Return the command `name` that is no action.
+
+    Its words are `ARGUMENTS` of its module: name → default, or None where one must be given. Its options
+    are declared as an action's inputs.
+    """
     module = importlib.import_module(f"model_gitops.commands.{name.replace('-', '_')}")
     return click.Command(
         name,
         params=[
             # For click a default of None is one, with which nothing is required.
-            click.Argument([word])
-            if default is None
-            else click.Argument([word], required=False, default=default)
-            for word, default in module.ARGUMENTS.items()
+            *(
+                click.Argument([word])
+                if default is None
+                else click.Argument([word], required=False, default=default)
+                for word, default in module.ARGUMENTS.items()
+            ),
+            *options.click_options(module.command),
         ],
         callback=module.command,
         help=module.__doc__,
@@ -124,6 +131,8 @@ def main(
     try:
         if args and args[0] in ACTIONS:
             _check_machine()
+        if args and args[0] in COMMANDS:
+            installation.require(args)
         result = group.main(args, prog_name="model-gitops", standalone_mode=False)
     except ActionError as error:
         title = args[0] if args and args[0] in ACTIONS else ""
@@ -149,7 +158,7 @@ def main(
             runner.say(traceback.format_exc())
         runner.error(
             f"this is a bug in model-gitops: {type(error).__name__}: {str(error)[:500]}\n"
-            f"Fix: report it, with the traceback above: {REPOSITORY}/issues",
+            f"Fix: report it, with the traceback above: {installation.REPOSITORY}/issues",
             title=args[0] if args and args[0] in ACTIONS else "",
         )
         return 1

@@ -99,7 +99,8 @@ def inputs_of(function: Callable[..., None]) -> dict[str, tuple[Input, Any]]:
     return {
         name: (hint.__metadata__[0], positional.get(name, defaults.get(name, "")))
         for name, hint in hints.items()
-        if name != "return"
+        # A command's plain words have no declaration: they are its ARGUMENTS.
+        if name != "return" and typing.get_origin(hint) is Annotated
     }
 
 

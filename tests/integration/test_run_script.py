@@ -14,6 +14,7 @@ from small_release import AWAY, Release, environments, site_packages, small_rele
 
 from model_gitops.actions import ACTIONS
 from model_gitops.adapters import process
+from model_gitops.commands import COMMANDS
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
 SCRIPT = Path(__file__).parents[2] / "scripts" / "run.sh"
@@ -309,7 +310,7 @@ class TestWhatThereIs:
         done = self.run(word)
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.startswith("usage: run.sh NAME [ARGUMENTS], and run.sh NAME --help")
-        for name, text in ACTIONS.items():
+        for name, text in (ACTIONS | COMMANDS).items():
             assert re.search(rf"(?m)^  {name} +{re.escape(text)}$", done.stdout)
         assert re.search(r"(?m)^  local +Run the whole flow", done.stdout)
 

@@ -91,8 +91,12 @@ STARTS = re.compile(
 
 
 def processes(root: Path) -> Iterator[str]:
-    """Only adapters/process.py starts processes; a program that replaces us is the second package's."""
-    replaced = {"model_gitops_local/commands.py", "model_gitops_local/runtime.py"}
+    """Only adapters/process.py starts processes; a few modules let a program take our place."""
+    replaced = {
+        "model_gitops/adapters/installation.py",
+        "model_gitops_local/commands.py",
+        "model_gitops_local/runtime.py",
+    }
     for name, tree in modules(root, *PACKAGES):
         for line, used in uses(tree):
             if (STARTS.match(used) and name != "model_gitops/adapters/process.py") or (

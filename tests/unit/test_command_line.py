@@ -7,12 +7,13 @@ import pytest
 
 from model_gitops.__main__ import main
 from model_gitops.actions import ACTIONS
+from model_gitops.commands import COMMANDS
 
 
-@pytest.mark.parametrize("name", ACTIONS)
-def test_each_action_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("name", [*ACTIONS, *COMMANDS])
+def test_each_action_and_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([name, "--help"]) == 0
-    assert ACTIONS[name] in capsys.readouterr().out
+    assert (ACTIONS | COMMANDS)[name] in capsys.readouterr().out
 
 
 def test_a_misspelt_action_is_bad_input(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 
 from model_gitops import options
 from model_gitops.actions import ACTIONS
+from model_gitops.commands import COMMANDS
 from model_gitops_local import docs
 
 ROOT = Path(__file__).parents[2]
@@ -73,9 +74,9 @@ def test_each_action_of_the_contract_is_there() -> None:
     assert {folder.name for folder in (ROOT / "actions").iterdir()} == set(ACTIONS)
 
 
-def test_each_action_has_an_extra_with_its_packages() -> None:
+def test_each_action_and_command_has_an_extra_with_its_packages() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    assert set(ACTIONS) <= set(project["optional-dependencies"])
+    assert {*ACTIONS, *COMMANDS} <= set(project["optional-dependencies"])
 
 
 @pytest.mark.parametrize("name", CONTRACT)

@@ -1,6 +1,7 @@
 """Commands for a person's machine that are no step of a workflow: one module each."""
 
-# As in actions/__init__.py: each name is the module <name_with_underscores> beside this file.
+# As in actions/__init__.py: each name is the module <name_with_underscores> beside this file, and the
+# extra of that name in pyproject.toml. run.sh reads the names and sentences from here.
 COMMANDS = {
     "merge-lock": "Merge dvc.lock by stages, as a merge driver of Git.",
 }
