@@ -86,6 +86,20 @@ SCHEMA = {
         },
         "c": {"minimum": 3},
         "d": {"additionalProperties": False},
+        "e": {
+            "additionalProperties": False,
+            "properties": {
+                "mode": {"enum": ["push", "pull"], "examples": ["pull"]},
+                "list": {
+                    "items": {
+                        "type": "object",
+                        "required": ["name"],
+                        "properties": {"name": {"examples": ["y"]}},
+                    },
+                    "examples": [[{"name": "x", "on": True}]],
+                },
+            },
+        },
     },
 }
 SEE = "see the schema, promotion.schema.json"
@@ -96,14 +110,20 @@ SEE = "see the schema, promotion.schema.json"
     [
         ([1], "at the top: [1] is not of type 'object'", SEE),
         ({"x": 1}, "at the top: Additional properties are not allowed ('x' was unexpected)",
-         "use one of: a, c, d"),
+         "use one of: a, c, d, e"),
         ({"a": 3}, "at a: 3 is not of type 'array'", "a list of mappings"),
         ({"a": [{"b": "q"}]}, "at a[0].b: 'q' is not of type 'integer'", SEE),
         ({"a": [{}, {"z": 1}]}, "at a[1]: Additional properties are not allowed ('z' was unexpected)",
          "use one of: b"),
         ({"c": 1}, "at c: 1 is less than the minimum of 3", SEE),
-        ({"d": {"y": 1}}, "at d: Additional properties are not allowed ('y' was unexpected)",
-         "use one of: "),
+        ({"d": {"y": 1}}, "at d: Additional properties are not allowed ('y' was unexpected)", SEE),
+        ({"e": {"mode": "on"}}, "at e.mode: 'on' is not one of ['push', 'pull']",
+         "mode: pull or push"),
+        ({"e": {"list": [7]}}, "at e.list[0]: 7 is not of type 'object'",
+         "list: [{name: x, on: true}]"),
+        ({"e": {"list": [{}]}}, "at e.list[0]: 'name' is a required property", "name: y"),
+        ({"e": {"liste": 1}}, "at e: Additional properties are not allowed ('liste' was unexpected)",
+         "list: [{name: x, on: true}]. The keys are: mode, list"),
         ({"a": "y" * 600}, f"at a: '{'y' * 499}", "a list of mappings"),
     ],
 )  # fmt: skip

@@ -126,14 +126,14 @@ def test_a_measured_rule_need_not_be_significant() -> None:
         ),
         (
             document(deploy={"path": "o/{environment}/{x"}),
-            "input `deploy.path (in p.yaml)` is 'o/{environment}/{x': {environment} is the only"
-            " placeholder there is",
+            "input `deploy.path (in p.yaml)` is 'o/{environment}/{x': {environment} and {model}"
+            " are the only placeholders there are",
             "path: overlays/{environment}",
         ),
         (
             document(deploy={"path": "o/{environment}/x}"}),
-            "input `deploy.path (in p.yaml)` is 'o/{environment}/x}': {environment} is the only"
-            " placeholder there is",
+            "input `deploy.path (in p.yaml)` is 'o/{environment}/x}': {environment} and {model}"
+            " are the only placeholders there are",
             "path: overlays/{environment}",
         ),
         (

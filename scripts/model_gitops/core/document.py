@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from model_gitops.errors import InputError
@@ -86,15 +87,63 @@ def validate(data: Any, schema: Any, *, source: str) -> None:
     place = "".join(
         f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.absolute_path
     )
-    problem = str(error.message)
-    rule = error.schema if isinstance(error.schema, dict) else {}
-    about = str(rule.get("description", ""))
-    if error.validator == "additionalProperties":
-        about = f"use one of: {', '.join(rule.get('properties', {}))}"
     raise InputError(
-        f"{source}, at {place.lstrip('.') or 'the top'}: {problem[:500]}",
-        fix=about or "see the schema, promotion.schema.json",
+        f"{source}, at {place.lstrip('.') or 'the top'}: {str(error.message)[:500]}",
+        fix=_fix(error, schema) or "see the schema, promotion.schema.json",
     )
+
+
+def _fix(error: Any, schema: Any) -> str:
+    """Return a line to type for an error of `schema`, from the `examples` of the key that is wrong."""
+    known = error.schema.get("properties", {}) if isinstance(error.schema, dict) else {}
+    if error.validator == "additionalProperties" and known:
+        from difflib import get_close_matches  # only a wrong name needs it
+
+        wrong = [str(key) for key in error.instance if key not in known]
+        close = [one for key in wrong for one in get_close_matches(key, known, n=1)]
+        if close:
+            return f"{_typed(close[0], known[close[0]])}. The keys are: {', '.join(known)}"
+        return f"use one of: {', '.join(known)}"
+    if error.validator == "required":
+        missing = next(one for one in error.validator_value if one not in error.instance)
+        return _typed(missing, known.get(missing, {}))
+    key, rule = _key_of(error.absolute_path, schema)
+    if not rule.get("examples"):
+        return str(rule.get("description", ""))
+    others = [_value(one) for one in rule.get("enum", ()) if one != rule["examples"][0]]
+    return " or ".join([_typed(key, rule) if key else _value(rule["examples"][0]), *others])
+
+
+def _key_of(path: Iterable[str | int], schema: Any) -> tuple[str, Any]:
+    """Return the last key on the way to a value, and what the schema says of it."""
+    key = ""
+    told = rule = schema if isinstance(schema, dict) else {}
+    for step in path:
+        if isinstance(step, str):
+            key = step
+            told = rule = (
+                rule.get("properties", {}).get(step) or rule.get("additionalProperties") or {}
+            )
+        else:
+            rule = rule.get("items") or {}
+    return key, told
+
+
+def _typed(key: str, rule: Any) -> str:
+    """Return the line `key: value` with the first example of a schema."""
+    examples = rule.get("examples") or ["…"]
+    return f"{key}: {_value(examples[0])}"
+
+
+def _value(one: Any) -> str:
+    """Return data as YAML on one line."""
+    if isinstance(one, dict):
+        return "{" + ", ".join(f"{key}: {_value(value)}" for key, value in one.items()) + "}"
+    if isinstance(one, list):
+        return f"[{', '.join(map(_value, one))}]"
+    if isinstance(one, bool | None):
+        return {True: "true", False: "false", None: "null"}[one]
+    return str(one)
 
 
 def _count(data: Any, source: str) -> None:

@@ -8,22 +8,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from model_gitops.core.flow import directions, metrics, spelling
+from model_gitops.core.flow import building, commands, directions, metrics, spelling
+from model_gitops.core.flow.building import Build
 from model_gitops.core.flow.directions import Better
 from model_gitops.core.gto import tags
 from model_gitops.core.image.signature import Signer, is_public_key
 from model_gitops.errors import InputError, RefusedError
 
 _PATH = "overlays/{environment}"
-_PLACEHOLDER = "{environment}"
+_PLACEHOLDER, _MODEL_PLACEHOLDER = "{environment}", "{model}"
 
 
 @dataclass(frozen=True)
 class Environment:
-    """One environment: its stage has its name, its branch is what was merged into it.
+    """One environment: its branch is what was merged into it.
 
     `path` is its overlay's folder in the deploy repository. `approvals` is how many people must have
-    approved the pull request that brought what it runs.
+    approved the pull request that brought what it runs. `own_stage` is `stage:`, empty where it is not said.
     """
 
     name: str
@@ -31,6 +32,12 @@ class Environment:
     deploy: Literal["push", "pull-request"] = "push"
     path: str = ""
     approvals: int = 0
+    own_stage: str = ""
+
+    @property
+    def stage(self) -> str:
+        """The GTO stage that says what it runs."""
+        return self.own_stage or self.name
 
     @property
     def overlay(self) -> str:
@@ -105,6 +112,9 @@ class Promotion:
     signatures: Signer | None = None
     folder: str = ""
     metrics: Mapping[str, Better | None] = field(default_factory=dict)
+    build: Build = field(default_factory=Build)
+    # Lines of bash by name (core.flow.commands.NAMES); an empty one is skipped.
+    commands: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -173,24 +183,26 @@ def parse(document: object, *, source: str = "promotion.yaml", folder: str = "")
     """Build a Promotion from the parsed and schema-checked YAML `document` of `folder`.
 
     Raises InputError, naming `source`, for what the schema can't say: two environments with one
-    name, branch or overlay, an overlay that is not each environment's own, a path out of the
+    name, branch, stage or overlay, an overlay that is not each environment's own, a path out of the
     repository, or a model name that GTO would refuse.
     """
     data: Any = document
     _refuse_control_characters({**data, "signatures": _without_key(data)}, source)
     deploy = data.get("deploy", {})
     approvals = data.get("approvals", 0)
+    model = _model(data["model"], folder, source)
     environments = tuple(
         Environment(
             one["name"],
             one["branch"],
             one.get("deploy", "push"),
-            _overlay(one, deploy.get("path", _PATH), source),
+            _overlay(one, deploy.get("path", _PATH), model.rpartition(":")[2], source),
             one.get("approvals", approvals),
+            _stage(one, source),
         )
         for one in data["environments"]
     )
-    for what in ("name", "branch", "path"):
+    for what in ("name", "branch", "path", "stage"):
         seen = [getattr(one, what) for one in environments]
         if len(set(seen)) != len(seen):
             raise InputError(
@@ -199,9 +211,12 @@ def parse(document: object, *, source: str = "promotion.yaml", folder: str = "")
             )
     compare = data.get("compare", {})
     predictions = compare.get("predictions", "")
+    image, build = building.parse(data["image"], source, folder)
     return Promotion(
-        model=_model(data["model"], folder, source),
-        image=data["image"],
+        model=model,
+        image=image,
+        build=build,
+        commands=commands.parse(data.get("commands", {})),
         environments=environments,
         deploy_repository=deploy.get("repository", ""),
         stage_on=data.get("stage-on", "merge"),
@@ -278,15 +293,28 @@ def _signer(entry: Any, source: str) -> Signer:
     return signer
 
 
-def _overlay(entry: Any, template: str, source: str) -> str:
+def _stage(entry: Any, source: str) -> str:
+    """Return an environment's `stage`, empty where it is not said. Raises InputError."""
+    stage: str = entry.get("stage", "")
+    if stage and not tags.is_stage_name(stage):
+        raise InputError.of(
+            f"stage (in {source})",
+            stage,
+            "it is no stage that GTO accepts",
+            fix=f"stage: {re.sub(r'[^a-zA-Z0-9/_-]+', '-', stage).strip('/_-') or entry['name']}",
+        )
+    return stage
+
+
+def _overlay(entry: Any, template: str, model: str, source: str) -> str:
     """Return the folder of an environment's overlay: its own `path`, else `deploy.path` filled in."""
     path: str = entry.get("path", template)
-    rest = path.replace(_PLACEHOLDER, "")
+    rest = path.replace(_PLACEHOLDER, "").replace(_MODEL_PLACEHOLDER, "")
     if "{" in rest or "}" in rest:
         raise InputError.of(
             f"deploy.path (in {source})",
             path,
-            f"{_PLACEHOLDER} is the only placeholder there is",
+            f"{_PLACEHOLDER} and {_MODEL_PLACEHOLDER} are the only placeholders there are",
             fix=f"path: {_PATH}",
         )
     if "path" not in entry and _PLACEHOLDER not in path:
@@ -296,7 +324,8 @@ def _overlay(entry: Any, template: str, source: str) -> str:
             f"it has no {_PLACEHOLDER}, so every environment would have the same overlay",
             fix=f"path: {path.rstrip('/')}/{_PLACEHOLDER}, or give each environment a `path` of its own",
         )
-    return posixpath.normpath(path.replace(_PLACEHOLDER, entry["name"]))
+    filled = path.replace(_PLACEHOLDER, entry["name"]).replace(_MODEL_PLACEHOLDER, model)
+    return posixpath.normpath(filled)
 
 
 def _refuse_control_characters(node: Any, source: str) -> None:

@@ -1,0 +1,92 @@
+"""`image` of promotion.yaml: how the image is built, or which one it is where it is built elsewhere."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from model_gitops.core.flow import spelling
+from model_gitops.core.image.build import is_reference
+from model_gitops.errors import InputError
+
+# Where no `smoke-test` is said, this file is it, if it is there.
+SMOKE_TEST = "tests/smoke.yaml"
+
+
+@dataclass(frozen=True)
+class Build:
+    """How the image is built. Paths are from the repository's top.
+
+    `smoke_test` and `contexts` are None where promotion.yaml says nothing of them; an empty `smoke_test`
+    is no test. `elsewhere` is the whole image, `name:tag@digest`, where nothing is built here.
+    """
+
+    dockerfile: str = "Dockerfile"
+    context: str = "."
+    target: str = ""
+    smoke_test: str | None = None
+    contexts: Mapping[str, str] | None = field(default=None)
+    elsewhere: str = ""
+
+
+def parse(entry: Any, source: str, folder: str) -> tuple[str, Build]:
+    """Return the image's name and how it is built, of `image` in the promotion.yaml of `folder`.
+
+    Raises InputError, naming `source`, for a path out of the repository, and for an image that is
+    built here and elsewhere.
+    """
+    said: dict[str, Any] = {"name": entry} if isinstance(entry, str) else entry
+    name = str(said["name"])
+
+    def path(key: str, default: str) -> str:
+        return spelling.from_top(said.get(key, default), folder, f"image.{key} (in {source})")
+
+    if not said.get("build", True):
+        return name, Build(elsewhere=_elsewhere(said, name, source))
+    if "digest" in said or "tag" in said:
+        raise InputError(
+            f"{source}: `image` has a {'digest' if 'digest' in said else 'tag'}, and is built by the workflows,"
+            " which find out both",
+            fix="build: false",
+        )
+    context = path("context", ".")
+    test: Any = said.get("smoke-test")
+    contexts: dict[str, str] | None = said.get("build-contexts")
+    return name, Build(
+        dockerfile=path("dockerfile", posixpath.join(said.get("context", "."), "Dockerfile")),
+        context=context,
+        target=said.get("target", ""),
+        smoke_test=path("smoke-test", "")
+        if isinstance(test, str)
+        else (None if test is None else ""),
+        contexts=None
+        if contexts is None
+        else {
+            key: one
+            if is_reference(one)
+            else spelling.from_top(one, folder, f"image.build-contexts.{key} (in {source})")
+            for key, one in contexts.items()
+        },
+    )
+
+
+def _elsewhere(said: Mapping[str, Any], name: str, source: str) -> str:
+    ours = [
+        one
+        for one in ("dockerfile", "context", "target", "smoke-test", "build-contexts")
+        if one in said
+    ]
+    if ours:
+        raise InputError(
+            f"{source}: `image` has `build: false`, so nothing is built here, and `{ours[0]}` says how",
+            fix=f"leave out `build: false`, or {', '.join(f'`{one}`' for one in ours)}",
+        )
+    if "digest" not in said:
+        raise InputError(
+            f"{source}: `image` has `build: false` and no digest: nobody could tell which image is meant",
+            fix="digest: sha256:… (docker buildx imagetools inspect NAME:TAG shows it)",
+        )
+    tag = f":{said['tag']}" if "tag" in said else ""
+    return f"{name}{tag}@{said['digest']}"

@@ -1,0 +1,127 @@
+"""promotion.yaml of a project that is not the template: its commands, image, stages and folders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema
+import pytest
+
+from model_gitops.adapters.promotion_file import promotion_schema
+from model_gitops.core import document
+from model_gitops.core.flow import commands, promotion
+from model_gitops.core.flow.building import Build
+from model_gitops.errors import InputError
+
+DIGEST = f"sha256:{'0a' * 32}"
+ENVIRONMENTS = [{"name": "dev", "branch": "main"}, {"name": "live", "branch": "live"}]
+
+
+def load(folder: str = "", **given: Any) -> promotion.Promotion:
+    data = {"model": "m", "image": "ghcr.io/a/m", "environments": ENVIRONMENTS, **given}
+    document.validate(data, promotion_schema(), source="p.yaml")
+    return promotion.parse(data, source="p.yaml", folder=folder)
+
+
+def refusal(**given: Any) -> tuple[str, str]:
+    with pytest.raises(InputError) as caught:
+        load(**given)
+    return caught.value.message, caught.value.fix
+
+
+def test_an_image_that_is_built_here_says_how() -> None:
+    assert load().build == Build()
+    assert load("churn").build == Build(dockerfile="churn/Dockerfile", context="churn")
+    found = load(
+        "churn",
+        image={
+            "name": "ghcr.io/a/m",
+            "context": "serving",
+            "target": "serve",
+            "smoke-test": "smoke.yaml",
+            "build-contexts": {"model": "models", "base": "docker-image://debian"},
+        },
+    )
+    assert found.image == "ghcr.io/a/m"
+    assert found.build == Build(
+        dockerfile="churn/serving/Dockerfile",
+        context="churn/serving",
+        target="serve",
+        smoke_test="churn/smoke.yaml",
+        contexts={"model": "churn/models", "base": "docker-image://debian"},
+    )
+    assert load(image={"name": "ghcr.io/a/m", "smoke-test": False}).build.smoke_test == ""
+
+
+def test_an_image_that_is_built_elsewhere_has_a_digest() -> None:
+    found = load(image={"name": "ghcr.io/a/m", "build": False, "digest": DIGEST, "tag": "v7"})
+    assert found.build.elsewhere == f"ghcr.io/a/m:v7@{DIGEST}"
+    assert load().build.elsewhere == ""
+
+
+@pytest.mark.parametrize(
+    ("image", "said", "fix"),
+    [
+        ({"build": False}, "no digest", "digest: sha256:…"),
+        ({"digest": DIGEST}, "has a digest, and is built by the workflows", "build: false"),
+        ({"tag": "v1"}, "has a tag, and is built by the workflows", "build: false"),
+        ({"build": False, "digest": DIGEST, "target": "x"}, "`target` says how", "`target`"),
+        ({"context": "../x"}, "leads out of the repository", "give a path inside"),
+        ({"digest": "sha256:0"}, "at image.digest", "digest: sha256:2c26"),
+    ],
+)
+def test_an_image_that_says_what_can_not_be(image: Any, said: str, fix: str) -> None:
+    message, mend = refusal(image={"name": "ghcr.io/a/m", **image})
+    assert said in message
+    assert fix in mend
+
+
+def test_a_stage_may_have_another_name_than_its_environment() -> None:
+    found = load(environments=[{**ENVIRONMENTS[0], "stage": "eu/dev"}, ENVIRONMENTS[1]])
+    assert [one.stage for one in found.environments] == ["eu/dev", "live"]
+    assert refusal(environments=[{**ENVIRONMENTS[0], "stage": "eu.dev"}])[1] == "stage: eu-dev"
+    twice = refusal(environments=[{**ENVIRONMENTS[0], "stage": "live"}, ENVIRONMENTS[1]])
+    assert "two environments have the same stage" in twice[0]
+
+
+def test_an_overlay_is_in_the_model_s_folder() -> None:
+    deploy = {"repository": "a/d", "path": "apps/{model}/{environment}"}
+    overlays = [one.overlay for one in load("churn", deploy=deploy).environments]
+    assert overlays == ["apps/m/dev", "apps/m/live"]
+
+
+def test_a_command_is_the_project_s_own_or_a_target_of_its_makefile() -> None:
+    said = load(commands={"test": " pytest -q ", "smoke": False, "env": None}).commands
+    makefile = (
+        "check lint: env\n\truff check\nreproduce::\n\tdvc repro\npush := x\n.PHONY: commit\n"
+    )
+    planned = [commands.plan(name, said, makefile) for name in commands.NAMES]
+    assert {one.name: one.line for one in planned if one.line} == {
+        "check": "make check",
+        "test": "pytest -q",
+        "reproduce": "make reproduce",
+    }
+    skipped = {one.name: one.skipped for one in planned if one.skipped}
+    assert set(skipped) == {"env", "smoke", "push", "commit"}
+    assert skipped["smoke"] == "promotion.yaml says `smoke: false`"
+    assert "no target" in skipped["push"]
+    assert "nor a Makefile" in commands.plan("check", {}, None).skipped
+
+
+def examples(rule: Any, place: str = "") -> Iterator[tuple[str, Any, Any]]:
+    for name, one in rule.get("properties", {}).items():
+        yield f"{place}.{name}", one, promotion_schema()
+        yield from examples(one, f"{place}.{name}")
+    if "items" in rule:
+        yield from examples(rule["items"], f"{place}[]")
+
+
+@pytest.mark.parametrize(
+    ("place", "rule", "schema"), list(examples(promotion_schema())), ids=lambda one: str(one)[:40]
+)
+def test_each_key_has_an_example_that_the_schema_takes(place: str, rule: Any, schema: Any) -> None:
+    assert rule["description"]
+    checked = {**rule, "$defs": schema["$defs"]}
+    for one in rule["examples"]:
+        jsonschema.validate(one, checked, jsonschema.Draft202012Validator)
