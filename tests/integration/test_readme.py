@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 READMES = [
     ROOT / "README.md",
     *sorted(ROOT.glob("actions/*/README.md")),
-    *(page for page in sorted(ROOT.glob("docs/*.md")) if "\njobs:" in page.read_text("utf-8")),
+    *(page for page in sorted(ROOT.glob("docs/**/*.md")) if "\njobs:" in page.read_text("utf-8")),
 ]
 README_NAMES = [str(path.relative_to(ROOT)) for path in READMES]
 
