@@ -1,0 +1,1 @@
+"""New repositories from the templates: the answers, and how a template is rendered with them."""
