@@ -24,5 +24,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def model(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A really trained model."""
     folder = tmp_path_factory.mktemp("model")
-    train.train(data / "train.csv", folder / "diabetes.onnx", folder / "curve.csv", **PARAMS)
-    return folder / "diabetes.onnx"
+    path = folder / "diabetes.onnx"
+    train.train(data / "train.csv", path, folder / "curve.csv", **PARAMS)
+    return path

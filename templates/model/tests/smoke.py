@@ -21,8 +21,8 @@ MODEL = "models/sample.onnx"
 
 def stage(name: str, folder: Path, *arguments: str) -> None:
     """Run one stage as dvc.yaml does, in `folder`."""
-    command = [sys.executable, "-B", str(ROOT / "src" / "diabetes" / f"{name}.py"), *arguments]
-    subprocess.run(command, cwd=folder, check=True)
+    program = ROOT / "src" / "diabetes" / f"{name}.py"
+    subprocess.run([sys.executable, "-B", str(program), *arguments], cwd=folder, check=True)
 
 
 def main() -> int:

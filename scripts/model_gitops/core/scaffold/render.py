@@ -44,6 +44,8 @@ class _Place:
     like: str
 
 
+# A file with none of these is as it was.
+_SPOKEN_OF = re.compile("|".join({"diabetes", "acme", *ENVIRONMENTS, *BRANCHES}))
 # A pattern, and what is put in its place.
 _Rule = tuple[re.Pattern[str], Callable[[re.Match[str]], str]]
 
@@ -66,7 +68,7 @@ def _content(content: bytes, answers: Answers, place: _Place | None) -> bytes:
         text = content.decode()
     except UnicodeDecodeError:
         return content
-    if "\0" in text:
+    if "\0" in text or not _SPOKEN_OF.search(text):
         return content
     if place is not None:
         return _change(text, answers, place).encode()
@@ -90,9 +92,10 @@ def _each_environments_lines(text: str, answers: Answers) -> Iterator[str]:
 
 def _are_one_each(lines: Mapping[str, str]) -> bool:
     """Whether these lines (environment → line) are one about each: alike up to its name."""
-    starts = {re.split(rf"\b{name}\b", line)[0] for name, line in lines.items()}
-    named = all(re.search(rf"\b{name}\b", line) for name, line in lines.items())
-    return len(lines) == len(ENVIRONMENTS) and named and len(starts) == 1 and bool(starts.pop())
+    if len(lines) < len(ENVIRONMENTS) or not all(name in line for name, line in lines.items()):
+        return False
+    parts = [re.split(rf"\b{name}\b", line) for name, line in lines.items()]
+    return all(len(part) > 1 and part[0] and part[0] == parts[0][0] for part in parts)
 
 
 def _places_of(path: str, answers: Answers) -> Sequence[_Place | None]:
@@ -114,18 +117,18 @@ def _all_places(answers: Answers) -> list[_Place]:
 def _change(text: str, answers: Answers, place: _Place | None) -> str:
     """Put the answers into one text. It is read once: what was put in is never changed again."""
     rules = [*_words(answers, place), *_names(answers)]
+    # The next match of each rule: of two at one place the earlier rule wins.
+    waiting = {order: found for order, rule in enumerate(rules) if (found := rule[0].search(text))}
     made, at = [], 0
-    while found := min(
-        (
-            (one.start(), order, one)
-            for order, (pattern, _) in enumerate(rules)
-            if (one := pattern.search(text, at))
-        ),
-        default=None,
-    ):
-        start, order, match = found
-        made += [text[at:start], rules[order][1](match)]
+    while waiting:
+        order = min(waiting, key=lambda one: (waiting[one].start(), one))
+        match = waiting[order]
+        made += [text[at : match.start()], rules[order][1](match)]
         at = match.end()
+        for one in [one for one, next_match in waiting.items() if next_match.start() < at]:
+            del waiting[one]
+            if found := rules[one][0].search(text, at):
+                waiting[one] = found
     return "".join([*made, text[at:]])
 
 
@@ -135,7 +138,6 @@ def _names(answers: Answers) -> list[_Rule]:
         r"load_diabetes": "load_diabetes",  # the data set's own loader, of scikit-learn
         r"ghcr\.io/acme/diabetes\b": answers.image,
         r"(?<=https://)github\.com(?=/acme\b)": answers.host,
-        r"(?<=git@)github\.com(?=:acme\b)": answers.host,
         r"\bacme/diabetes-deploy\b": answers.deploy_repository,
         r"\bacme/diabetes\b": answers.repository,
         r"acme": answers.owner,
@@ -195,17 +197,17 @@ def _words(answers: Answers, place: _Place | None) -> list[_Rule]:
 
 
 def _list_of(names: Sequence[str]) -> re.Pattern[str]:
-    """Match the three names in a row: `a`, `b` and `c`; [a, b, c]; a → b → c; x-a, x-b, x-c."""
+    """Match the three names in a row: `a`, `b` and `c`; [a, b, c]; a → b → c; x-a, x-b, x-c; a:a a:b a:c."""
     first, middle, last = names
     return re.compile(
-        rf"(?P<quote>[\"'`]?)(?P<start>\b(?:diabetes-)?){first}(?P=quote)(?P<between>, | → | )"
+        rf"(?P<quote>[\"'`]?)(?P<start>\b(?:diabetes-|main:)?){first}(?P=quote)(?P<between>, | → | )"
         rf"(?P=quote)(?P=start){middle}(?P=quote)(?P<end>, and | and |, | → | )"
         rf"(?P=quote)(?P=start){last}\b(?P=quote)"
     )
 
 
 def _listed(found: re.Match[str], names: Sequence[str], answers: Answers) -> str:
-    start = found["start"].replace("diabetes", answers.name)
+    start = found["start"].replace("diabetes", answers.name).replace("main", answers.branches[0])
     words = [f"{found['quote']}{start}{one}{found['quote']}" for one in names]
     text = found["between"].join(words[:-1])
     return f"{text}{found['end']}{words[-1]}" if text else words[-1]

@@ -1,1 +1,1 @@
-"""Progression of diabetes: data, training, evaluation, serving."""
+"""Progression of a disease: data, training, evaluation, serving."""

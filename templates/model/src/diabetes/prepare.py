@@ -1,6 +1,6 @@
 """Stage `prepare`: write the training and the test set.
 
-The data is scikit-learn's bundled diabetes set: 442 patients, ten measurements each, and the
+The data is a set that scikit-learn brings: 442 patients, ten measurements each, and the
 progression of the disease one year later. Each CSV has a header; the target is the last column.
 """
 

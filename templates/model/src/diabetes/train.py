@@ -68,7 +68,7 @@ def convert(pipeline: Pipeline, features: list[str], target: str) -> ModelProto:
     sample = np.zeros((1, len(features)), dtype=np.float32)
     # Without a name, skl2onnx makes up a random one, and no two models would be the same.
     model = to_onnx(pipeline, sample, name="diabetes", target_opset=OPSET)
-    model.graph.doc_string = "Progression of diabetes one year after baseline"
+    model.graph.doc_string = "Progression of the disease one year after baseline"
     set_model_props(model, {"features": json.dumps(features), "target": target})
     return model
 
