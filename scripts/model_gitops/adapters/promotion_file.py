@@ -47,6 +47,11 @@ def read_promotion(path: Path, repository: Git) -> Promotion:
     return _checked(data, path.name, folder)
 
 
+def parse_text(text: str, *, source: str, folder: str = "") -> Promotion:
+    """Return the promotion.yaml whose `text` another place has. Raises InputError, naming `source`."""
+    return _checked(document.load_yaml(text, source=source), source, folder)
+
+
 def require_environment(path: Path, repository: Git, branch: str, commit: str) -> None:
     """Refuse a branch that `path` at `commit` does not name as an environment's. Raises InputError."""
     found = repository.find_commit(commit)

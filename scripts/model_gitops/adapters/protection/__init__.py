@@ -1,0 +1,1 @@
+"""A repository's protection on its server: what is set there, and setting it."""

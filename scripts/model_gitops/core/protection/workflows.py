@@ -1,0 +1,175 @@
+"""What a repository's own workflow files say of its protection: checks, secrets, pull requests."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from model_gitops.core import document
+from model_gitops.errors import InputError
+
+# A job with one of these judges a change; cml-report and gto-register-stage only tell.
+_JUDGES = re.compile(
+    r"/actions/(check-promotion|compare-models|gate-metrics|build-push-image|run-command)(@|$)"
+)
+_TESTS = re.compile(r"(^|[-_ ])tests?($|[-_ ])")
+_MAKE_TESTS = re.compile(r"\bmake\b[^\n]*\b(check|test|smoke)\b")
+# The job's own token is none that anybody sets.
+_SECRET = re.compile(r"\bsecrets\s*\.\s*(?!github_token\b)([a-z_][a-z0-9_]*)", re.IGNORECASE)
+_OPENS_PULL_REQUESTS = re.compile(r"\bgh pr create\b|/create-pull-request@")
+# A pull request has a check only where a run of it has started for the newest commit.
+_TYPES = {"opened", "synchronize"}
+
+
+@dataclass(frozen=True)
+class Checks:
+    """The names of the checks that judge a pull request, and what was left out of them and why."""
+
+    names: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
+
+
+def required_checks(
+    files: Mapping[str, str], branch: str, *, every_job: bool = False, gitea: bool = False
+) -> Checks:
+    """Return the checks that a pull request into `branch` must pass, by the workflow files.
+
+    These are the jobs that judge (check-promotion, gate, build) and those that test; with `every_job`
+    all of them. A job whose check may never come is named in the notes: it would block each merge.
+    On GitHub a check has the job's name; on `gitea` the workflow's and the event stand around it.
+    """
+    names: set[str] = set()
+    notes: list[str] = []
+    for file, data in _loaded(files):
+        trigger = _trigger(data, "pull_request")
+        if trigger is None or not _is_for(trigger, branch):
+            continue
+        for key, job in _jobs(data):
+            if not (every_job or _judges(key, job)):
+                continue
+            name = str(job.get("name", key))
+            if problem := _problem(trigger, job, name):
+                notes.append(f"job {key} of {file} is no required check: {problem}")
+            else:
+                names.add(
+                    f"{data.get('name', posixpath.basename(file))} / {name} (pull_request)"
+                    if gitea
+                    else name
+                )
+    return Checks(frozenset(names), tuple(notes))
+
+
+def environment_secrets(files: Mapping[str, str]) -> frozenset[str]:
+    """Return the secrets that only jobs of a GitHub environment name: no other job may have them."""
+    inside: set[str] = set()
+    outside: set[str] = set()
+    for _, data in _loaded(files):
+        # What stands above the jobs is for each of them.
+        outside |= _secrets({key: value for key, value in data.items() if key != "jobs"})
+        for _, job in _jobs(data):
+            (inside if "environment" in job else outside).update(_secrets(job))
+    return frozenset(inside - outside)
+
+
+def repository_secrets(files: Mapping[str, str]) -> frozenset[str]:
+    """Return the secrets that a job without a GitHub environment names."""
+    names = set()
+    for _, data in _loaded(files):
+        for _, job in _jobs(data):
+            if "environment" not in job:
+                names |= _secrets(job)
+    return frozenset(names)
+
+
+def opens_pull_requests(files: Mapping[str, str]) -> bool:
+    """Whether a workflow opens pull requests, for which the server asks for a permission of its own."""
+    return any(_OPENS_PULL_REQUESTS.search(text) for text in files.values())
+
+
+def _loaded(files: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield what is in the files. One that is no workflow is run by nobody, and left out."""
+    for file, text in sorted(files.items()):
+        try:
+            data = document.load_yaml(text, source=file)
+        except InputError:
+            continue
+        if isinstance(data, dict):
+            yield file, data
+
+
+def _jobs(data: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    jobs = data.get("jobs")
+    for key, job in jobs.items() if isinstance(jobs, dict) else ():
+        if isinstance(job, dict):
+            yield str(key), job
+
+
+def _trigger(data: Mapping[str, Any], event: str) -> Mapping[str, Any] | None:
+    # To a reader of YAML 1.1 the key `on` is true.
+    on = data.get("on", data.get(True))  # type: ignore[call-overload]
+    if on == event or (isinstance(on, list) and event in on):
+        return {}
+    if isinstance(on, dict) and event in on:
+        return on[event] if isinstance(on[event], dict) else {}
+    return None
+
+
+def _is_for(trigger: Mapping[str, Any], branch: str) -> bool:
+    """Whether the event's filters let `branch` through; the last pattern that fits counts."""
+    for key, default in (("branches", False), ("branches-ignore", True)):
+        if key in trigger:
+            listed = trigger[key]
+            through = default
+            for pattern in [listed] if isinstance(listed, str) else listed or ():
+                negative = str(pattern).startswith("!")
+                if _glob(str(pattern).removeprefix("!")).fullmatch(branch):
+                    through = negative is default
+            return through
+    return True
+
+
+def _glob(pattern: str) -> re.Pattern[str]:
+    """Return GitHub's pattern of a branch as an expression: `*` stops at a slash, `**` does not."""
+    escaped = re.escape(pattern).replace(r"\*\*", ".*").replace(r"\*", "[^/]*")
+    return re.compile(re.sub(r"\\([?+\[\]])", r"\1", escaped))
+
+
+def _judges(key: str, job: Mapping[str, Any]) -> bool:
+    steps = job.get("steps")
+    for step in steps if isinstance(steps, list) else ():
+        if isinstance(step, dict) and (
+            _JUDGES.search(str(step.get("uses", "")))
+            or _MAKE_TESTS.search(str(step.get("run", "")))
+        ):
+            return True
+    return bool(_TESTS.search(key.lower()))
+
+
+def _problem(trigger: Mapping[str, Any], job: Mapping[str, Any], name: str) -> str:
+    """Return why a check of this job can't be required; empty where it can."""
+    if "paths" in trigger or "paths-ignore" in trigger:
+        return (
+            "its workflow runs for some paths only, and without a run a pull request waits for ever"
+        )
+    if "types" in trigger and not set(trigger["types"] or ()) >= _TYPES:
+        return "its workflow does not run for each new commit of a pull request"
+    if "uses" in job:
+        return "the names of a called workflow's checks are not in this repository's file"
+    strategy = job.get("strategy")
+    if "${{" in name or (isinstance(strategy, dict) and "matrix" in strategy):
+        return (
+            "its checks' names depend on a matrix. Let a job that waits for all of them be required"
+        )
+    return ""
+
+
+def _secrets(node: object) -> set[str]:
+    if isinstance(node, str):
+        return set(_SECRET.findall(node))
+    if isinstance(node, dict | list):
+        values = node.values() if isinstance(node, dict) else node
+        return {name for one in values for name in _secrets(one)}
+    return set()
