@@ -11,6 +11,7 @@ from typing import Any
 from model_gitops import events
 from model_gitops.actions import ACTIONS
 from model_gitops.core import document
+from model_gitops.core.doctor import checks
 from model_gitops.errors import RefusedError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,6 +70,8 @@ def _table(kind: str, folder: Path) -> str:
         return "\n".join(["| action | what it does |", "|---|---|", *rows]) + "\n"
     if kind == "events":
         return _events()
+    if kind == "checks":
+        return _checks()
     if kind == "speed":
         return _speed(json.loads((ROOT / "benchmarks" / "results.json").read_text("utf-8")))
     entries = metadata(folder)[kind]
@@ -99,6 +102,12 @@ def _events() -> str:
         rows.append(f"| {names} | {commit} | {' | '.join(cells)} | {one.note} |")
     head = ["| event | commit | base | head | pull request | |", "|---|---|---|---|---|---|"]
     return "\n".join([*head, *rows]) + "\n"
+
+
+def _checks() -> str:
+    """Return what `doctor` checks."""
+    rows = [f"| `{one.id}` | {one.means} | {one.needs} |" for one in checks.CHECKS]
+    return "\n".join(["| check | ✓ means | it asks |", "|---|---|---|", *rows]) + "\n"
 
 
 def _speed(record: Any) -> str:

@@ -92,7 +92,8 @@ def command(
     root = dvc.project_root(place.parent, top) if artifact.cached or check_remote else top
     if check_remote:
         with runner.group("Checking the DVC remote"):
-            dvc_check.check(files, top, root, remote, settings, at_once)
+            checked = dvc_check.check(files, top, root, remote, settings, at_once)
+            runner.say(f"{checked} outputs are in the DVC remote")
     with runner.group(f"Pulling {artifact.path}"):
         if artifact.cached:
             pulled = dvc.pull(

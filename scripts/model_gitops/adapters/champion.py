@@ -55,10 +55,11 @@ def find(
         ) as overlays,
     ):
         deployed = overlays.deployed(environment)
-    return _known(deployed, environment.name, promotion.model, repository)
+    return of(deployed, environment.name, promotion.model, repository)
 
 
-def _known(deployed: Deployed, name: str, model: str, repository: Git) -> Champion | None:
+def of(deployed: Deployed, name: str, model: str, repository: Git) -> Champion | None:
+    """Return what an overlay says is deployed, under its name; None where it runs nothing yet."""
     if deployed.runs_nothing:
         return None
     where = f"{deployed.path} of {deployed.repository}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from model_gitops.adapters.deploy_store import DeployStore
+from collections.abc import Sequence
+from typing import Protocol
+
 from model_gitops.core.deploy import kustomization, layers
 from model_gitops.core.deploy.layers import Plan
 from model_gitops.core.deploy.manifests import Layer, Spec, Use, specs_of
@@ -13,7 +15,20 @@ from model_gitops.errors import ActionError, InputError
 _MOST_FILES, _MOST_BYTES, _DEEPEST = 300, 1024 * 1024, 20
 
 
-def layer_of(store: DeployStore, commit: str, path: str, text: str) -> Layer:
+class Files(Protocol):
+    """Where the files are: a deploy repository's store, or a clone's folder."""
+
+    def files(self, commit: str) -> dict[str, str]:
+        """Return all files of a commit: path → hash."""
+
+    def bring(self, blobs: Sequence[str]) -> None:
+        """Fetch the files of these hashes in one request."""
+
+    def blob(self, sha: str) -> bytes:
+        """Return a file's bytes."""
+
+
+def layer_of(store: Files, commit: str, path: str, text: str) -> Layer:
     """Return the kustomization `path`, whose text is `text`, with all that it builds on at `commit`.
 
     Where a part can't be read (a remote base, a chart, a server that does not answer) it is not known.
@@ -27,7 +42,7 @@ def layer_of(store: DeployStore, commit: str, path: str, text: str) -> Layer:
 class _Reader:
     """Reads files in as few requests as there are levels of kustomizations, and one more."""
 
-    def __init__(self, store: DeployStore, commit: str) -> None:
+    def __init__(self, store: Files, commit: str) -> None:
         self._store = store
         self._files = store.files(commit)
         self._plans: dict[str, Plan] = {}

@@ -54,6 +54,10 @@ class DeployStore:
                 found[name.removeprefix("refs/heads/")] = value
         return Refs(default, found)
 
+    def ask_once(self) -> None:
+        """Ask the remote for its HEAD, without a second attempt. Raises ProcessError."""
+        self._git.completed("ls-remote", "--", "origin", "HEAD")
+
     def fetch(self, branch: str, *, depth: int = 1, without: str = "blob:none") -> str:
         """Fetch the tip of `branch`, trees without files, and return its commit.
 

@@ -184,6 +184,19 @@ class Docker:
         )
         return None if away else ""
 
+    def look(self, reference: str) -> str:
+        """Ask the registry for an image once; return what docker said of it, "" where it is there.
+
+        Raises ExternalError where docker or buildx is missing.
+        """
+        done = self._run(
+            "buildx", "imagetools", "inspect", *self._on_builder(), "--", reference, check=False
+        )
+        if done.returncode == 0:
+            return ""
+        _require_buildx(done.stderr + done.stdout)
+        return _said(done) or "it said nothing"
+
     def local_id(self, reference: str) -> str:
         """Return the ID of the engine's own image of that name; "" where it has none."""
         done = self._run("image", "inspect", "--format={{.Id}}", "--", reference, check=False)

@@ -23,8 +23,13 @@ def check(
     remote: str,
     settings: Mapping[str, str],
     jobs: int | None,
-) -> None:
-    """Refuse a project of which an output was never pushed.
+    *,
+    only: str = "",
+    but: str = "",
+) -> int:
+    """Refuse a project of which an output was never pushed; return how many were looked for.
+
+    Of one `only`, or of all `but` one: paths from `top`.
 
     `files` are DVC's, path from `top` → text; those of other DVC projects than `root` do not count.
     Of a folder its list is asked for: DVC pushes that last. Raises RefusedError with what is missing,
@@ -32,12 +37,12 @@ def check(
     """
     groups: dict[tuple[str, str], list[Tracked]] = {}
     for out, _ in stages.pushed(Project(files)):
-        if _root_of(out, top) == root:
+        if _root_of(out, top) == root and only in ("", out.path) and out.path != but:
             groups.setdefault((remote or out.remote, out.hash_name), []).append(out)
     checked = 0
     for (name, kind), outs in groups.items():
         checked += _check(name, kind, outs, root, settings, jobs)
-    runner.say(f"{checked} outputs are in the DVC remote")
+    return checked
 
 
 def _check(

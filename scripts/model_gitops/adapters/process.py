@@ -41,6 +41,10 @@ _LOOK_SECONDS = 0.2
 _NO_ROOM_BYTES = 64 * 1024
 
 
+# What runs now, for who gives up on all of it: `stop_all`.
+_running: set[subprocess.Popen[str]] = set()
+
+
 class ProcessError(ExternalError):
     """A process that ended with a status other than 0."""
 
@@ -155,6 +159,7 @@ def run(
     except OSError as error:
         raise ExternalError(f"`{words[0]}` can't be started: {error.strerror}") from error
     with process:
+        _running.add(process)
         try:
             if stream or on_line:
                 stdout, stderr = _stream(process, input, timeout, on_line or _to_stderr, patience)
@@ -170,6 +175,8 @@ def run(
         except BaseException:
             _stop(process)
             raise
+        finally:
+            _running.discard(process)
     fix = _fix_for_disk(cwd) if process.returncode != 0 else ""
     completed = Completed(words, process.returncode, stdout, stderr, fix)
     if check and completed.returncode != 0:
@@ -193,6 +200,12 @@ def _stop(process: subprocess.Popen[str]) -> None:
             os.killpg(process.pid, number)
         with suppress(subprocess.TimeoutExpired):
             process.wait(_GRACE_SECONDS)
+
+
+def stop_all() -> None:
+    """End every program that other threads wait for, and all that it started."""
+    for one in list(_running):
+        _stop(one)
 
 
 def _to_stderr(line: str) -> None:

@@ -3,5 +3,6 @@
 # As in actions/__init__.py: each name is the module <name_with_underscores> beside this file, and the
 # extra of that name in pyproject.toml. run.sh reads the names and sentences from here.
 COMMANDS = {
+    "doctor": "Check that all is set up for promotions, and say what to type where not.",
     "merge-lock": "Merge dvc.lock by stages, as a merge driver of Git.",
 }

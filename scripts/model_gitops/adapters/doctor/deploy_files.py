@@ -1,0 +1,197 @@
+"""The files of the deploy repository: of a clone in a folder, or fetched; and what overlays are made of."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from model_gitops.adapters import deploy_manifests, paths
+from model_gitops.adapters.deploy_manifests import Files
+from model_gitops.core.deploy import containers, kustomization, layers
+from model_gitops.core.deploy.containers import Container
+from model_gitops.core.deploy.location import check_path
+from model_gitops.core.doctor.argocd import Application, Built, Project, applications, projects
+from model_gitops.core.doctor.deploying import Overlay
+from model_gitops.core.document import load_yaml
+from model_gitops.core.flow.promotion import Environment, Promotion
+from model_gitops.errors import InputError
+
+_LARGEST = 1024 * 1024
+# A repository of many applications: those files are looked into first that are likely Argo CD's.
+_MOST_FILES, _DEEPEST = 500, 20
+_LIKELY = re.compile(r"argo|apps?\b|application|project|bootstrap|cluster", re.I)
+_SEPARATOR = re.compile(r"(?m)^---(?:[ \t].*)?\r?$")
+
+
+class Folder:
+    """A clone's files as they lie there, changes that are not committed included."""
+
+    def __init__(self, top: Path) -> None:
+        self._top = top.resolve()
+
+    def files(self, commit: str) -> dict[str, str]:
+        """Return the paths of all files, each for itself; `commit` is not asked."""
+        found = {}
+        for folder, names, files in os.walk(self._top):
+            names[:] = [one for one in names if one not in (".git", ".venv", "node_modules")]
+            for name in files:
+                path = Path(folder, name)
+                if not path.is_symlink():
+                    relative = path.relative_to(self._top).as_posix()
+                    found[relative] = relative
+        return found
+
+    def bring(self, blobs: Sequence[str]) -> None:
+        """Do nothing: all is here."""
+
+    def blob(self, sha: str) -> bytes:
+        """Return the bytes of the file at this path."""
+        return paths.read_bounded(self._top / sha, _LARGEST)
+
+
+@dataclass(frozen=True)
+class Document:
+    """One YAML document, and the file that it is in."""
+
+    file: str
+    data: Any
+
+
+class Manifests:
+    """What the deploy repository has at one commit."""
+
+    def __init__(self, source: Files, commit: str = "") -> None:
+        self._source = source
+        self._commit = commit
+        self._files = source.files(commit)
+
+    def overlay(self, environment: Environment) -> Overlay:
+        """Return an environment's overlay; one that is not there has no path."""
+        folder = check_path(environment.overlay)
+        names = self._kustomizations(folder)
+        if len(names) > 1:
+            return Overlay(
+                environment.name, folder,
+                problem=f"{folder} has {' and '.join(names)}; kustomize takes only one",
+                fix=f"in the deploy repository: git rm {names[1]}",
+            )  # fmt: skip
+        if not names:
+            there = any(one.startswith(f"{folder}/") for one in self._files)
+            problem = f"{folder} has no kustomization.yaml" if there else ""
+            return Overlay(environment.name, folder, problem=problem)
+        text = self._text(names[0])
+        layer = deploy_manifests.layer_of(self._source, self._commit, names[0], text)
+        return Overlay(environment.name, folder, names[0], text, layer)
+
+    def base_of(self, promotion: Promotion) -> str:
+        """Return the folder that an overlay is built on; empty where none says so."""
+        for environment in promotion.environments:
+            for path in self._kustomizations(check_path(environment.overlay)):
+                plan = layers.plan(self._text(path), path, is_top=True)
+                for one in plan.resources:
+                    if self._kustomizations(one):
+                        return one
+        return "base" if self._kustomizations("base") else ""
+
+    def documents(self, path: str) -> list[Document]:
+        """Return what the kustomization at `path` makes, as far as files tell: patches merged in."""
+        return self._built(path, is_top=True, depth=0)
+
+    def containers(self, overlay: Overlay, names: Sequence[str]) -> list[Container]:
+        """Return an overlay's containers whose image has one of these names."""
+        return [
+            container
+            for one in self.documents(overlay.path)
+            for container in containers.read(one.data, one.file)
+            if container.image.partition("@")[0].rpartition(":")[0] in names
+            or container.image in names
+        ]
+
+    def built(self, overlay: Overlay) -> Built:
+        """Return the namespace and the kinds of what an overlay makes."""
+        kinds = dict.fromkeys(
+            (str(one.data.get("apiVersion") or "").rpartition("/")[0], str(one.data["kind"]))
+            for one in self.documents(overlay.path)
+            if isinstance(one.data, dict) and one.data.get("kind")
+        )
+        return Built(overlay.folder, self._namespace(overlay.path, 0), tuple(kinds))
+
+    def argocd(self) -> tuple[list[Application], list[Project]]:
+        """Return Argo CD's Applications and AppProjects."""
+        found = [
+            one
+            for one in self._files
+            if one.endswith((".yaml", ".yml")) and not one.startswith(".")
+        ]
+        found = sorted(found, key=lambda one: (_LIKELY.search(one) is None, one))[:_MOST_FILES]
+        self._source.bring([self._files[one] for one in found])
+        known = [one for path in found for one in self._documents(path, "argoproj.io")]
+        return (
+            [each for one in known for each in applications(one.data, one.file)],
+            [each for one in known for each in projects(one.data, one.file)],
+        )
+
+    def _kustomizations(self, folder: str) -> list[str]:
+        names = [one if folder == "." else f"{folder}/{one}" for one in kustomization.FILE_NAMES]
+        return [one for one in names if one in self._files]
+
+    def _text(self, path: str) -> str:
+        return self._source.blob(self._files[path]).decode("utf-8", errors="replace")
+
+    def _documents(self, path: str, needed: str = "") -> Iterator[Document]:
+        """Yield the documents of a file that are YAML, and have the text `needed` in them."""
+        if path not in self._files:
+            return
+        text = self._text(path).removeprefix("\ufeff")
+        if needed in text:
+            yield from _parsed(text, path)
+
+    def _built(self, path: str, *, is_top: bool, depth: int) -> list[Document]:
+        if depth > _DEEPEST:
+            return []
+        plan = layers.plan(self._text(path), path, is_top=is_top)
+        found: list[Document] = []
+        for one in (*plan.resources, *plan.components):
+            below = self._kustomizations(one)
+            if below:
+                found += self._built(below[0], is_top=False, depth=depth + 1)
+            else:
+                found += self._documents(one)
+        for patch in plan.patches:
+            texts = _parsed(patch.text, path) if patch.text else self._documents(patch.path)
+            for each in texts:
+                found = [
+                    Document(one.file, containers.merged(one.data, each.data))
+                    if containers.is_patch_of(each.data, one.data)
+                    else one
+                    for one in found
+                ]
+        return found
+
+    def _namespace(self, path: str, depth: int) -> str:
+        """Return the namespace that a kustomization gives to all: its own, else its base's."""
+        text = self._text(path)
+        try:
+            data = load_yaml(text, source=path)
+        except InputError:
+            return ""
+        if isinstance(data, dict) and isinstance(data.get("namespace"), str):
+            return str(data["namespace"])
+        for one in layers.plan(text, path, is_top=depth == 0).resources:
+            for below in self._kustomizations(one)[:1]:
+                if depth < _DEEPEST and (found := self._namespace(below, depth + 1)):
+                    return found
+        return ""
+
+
+def _parsed(text: str, path: str) -> Iterator[Document]:
+    for one in _SEPARATOR.split(text):
+        if one.strip():
+            try:
+                yield Document(path, load_yaml(one, source=path))
+            except InputError:
+                continue

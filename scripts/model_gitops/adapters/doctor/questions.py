@@ -1,0 +1,279 @@
+"""The questions of `doctor`, in lanes: what is asked of one place is asked in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from model_gitops.adapters.doctor import deploy_place, dvc_places, machine
+from model_gitops.adapters.doctor.bounded import Question
+from model_gitops.adapters.doctor.deploy_place import Access, DeployPlace
+from model_gitops.adapters.doctor.dvc_places import Remote
+from model_gitops.adapters.doctor.model_repository import Checkout, Flow
+from model_gitops.core.deploy import kustomization
+from model_gitops.core.deploy.containers import Container
+from model_gitops.core.doctor import (
+    argocd,
+    building,
+    containers,
+    deploying,
+    dvc_project,
+    workflows,
+)
+from model_gitops.core.doctor.deploying import Overlay
+from model_gitops.core.doctor.finding import Finding, NotAskedError
+from model_gitops.core.flow.promotion import Promotion
+from model_gitops.core.lineage.facts import pick
+from model_gitops.errors import ActionError, InputError
+
+
+@dataclass
+class World:
+    """All that is asked, for one promotion.yaml out of `flows`."""
+
+    flow: Flow
+    flows: Sequence[Flow]
+    checkout: Checkout
+    access: Access
+    remote: Remote
+    stack: ExitStack
+    _deploy: DeployPlace | ActionError | None = field(default=None)
+
+    @property
+    def promotion(self) -> Promotion:
+        """What promotion.yaml says. Raises NotAskedError where it can't be read."""
+        if self.flow.promotion is None:
+            raise NotAskedError("promotion.yaml can't be read", fix="see the check promotion")
+        return self.flow.promotion
+
+    @property
+    def promotions(self) -> list[Promotion]:
+        """What all of them say that can be read."""
+        return [one.promotion for one in self.flows if one.promotion]
+
+    @property
+    def deploy(self) -> DeployPlace:
+        """The deploy repository. Raises ActionError where it can't be opened."""
+        if self._deploy is None:
+            try:
+                self._deploy = self.stack.enter_context(
+                    deploy_place.opened(self.promotion, self.checkout.git, self.access)
+                )
+            except ActionError as error:
+                self._deploy = error
+        if isinstance(self._deploy, ActionError):
+            raise self._deploy
+        return self._deploy
+
+    # --- the model repository ---------------------------------------------------------------------
+
+    def promotion_file(self) -> Finding:
+        """Judge promotion.yaml itself."""
+        return dvc_project.promotion_file(self.flow.path, self.flow.error)
+
+    def model(self) -> Finding:
+        """Judge the model at HEAD."""
+        return dvc_project.model(self.promotion.model, self.checkout.at_head, self.checkout.now)
+
+    def workflow_branches(self) -> Finding:
+        """Judge the workflows' branches."""
+        return workflows.branches(self.checkout.workflows, self.promotions, self.promotion)
+
+    def workflow_secrets(self) -> Finding:
+        """Judge which jobs read what writes the deploy repository."""
+        return workflows.secrets(self.checkout.workflows)
+
+    def workflow_packages(self) -> Finding:
+        """Judge which jobs may write packages."""
+        return workflows.packages(self.checkout.workflows, [self.promotion])
+
+    def dockerfile(self) -> Finding:
+        """Judge whether there is a Dockerfile."""
+        path = self.promotion.build.dockerfile
+        is_built = not self.promotion.build.elsewhere
+        return building.dockerfile(path, is_there=bool(self.checkout.text(path)), is_built=is_built)
+
+    # --- DVC --------------------------------------------------------------------------------------
+
+    def metrics(self) -> Finding:
+        """Judge the gate's metrics at HEAD."""
+        found = (
+            list(
+                dvc_places.measured(
+                    self.promotion, self.checkout, self.checkout.head, "HEAD", self.remote
+                )
+            )
+            if self.checkout.head
+            else []
+        )
+        return self._metrics("metrics", found, trained=self.checkout.is_trained(self.promotion))
+
+    def champion_metrics(self) -> Finding:
+        """Judge them at the commit of each environment's champion."""
+        if not self.promotion.gate:
+            return self._metrics("champion-metrics", [], trained=True)
+        self.deploy.require()
+        found = []
+        for environment in self.promotion.environments:
+            champion = self.deploy.champion(self.promotion, environment, self.checkout.git)
+            if champion is None:
+                continue
+            if champion.problem:
+                unknown = dvc_project.Measured(
+                    "the gate",
+                    champion.name,
+                    False,
+                    champion.problem,
+                    unasked=True,
+                    fix="git fetch --unshallow origin",
+                )
+                found.append(unknown)
+                continue
+            found += dvc_places.measured(
+                self.promotion, self.checkout, champion.commit, champion.name, self.remote
+            )
+        return self._metrics("champion-metrics", found, trained=True)
+
+    def _metrics(
+        self, check: str, found: Sequence[dvc_project.Measured], *, trained: bool
+    ) -> Finding:
+        gated = any(not rule.measured for rule in self.promotion.gate)
+        return dvc_project.metrics(check, found, gated=gated, trained=trained)
+
+    def dvc_remote(self) -> Finding:
+        """Judge the default remote."""
+        try:
+            return dvc_places.remote(self.promotion, self.checkout)
+        except InputError as error:
+            return Finding("dvc-remote", False, error.message, "dvc init, where dvc.yaml is")
+
+    def model_pushed(self) -> Finding:
+        """Ask the remote for the model."""
+        return dvc_places.model_pushed(self.promotion, self.checkout, self.remote)
+
+    def data_pushed(self) -> Finding:
+        """Ask the remote for all else."""
+        return dvc_places.data_pushed(self.promotion, self.checkout, self.remote)
+
+    # --- the deploy repository --------------------------------------------------------------------
+
+    def deploy_repository(self) -> Finding:
+        """Read the deploy repository."""
+        return self.deploy.read()
+
+    @property
+    def _overlays(self) -> list[Overlay]:
+        manifests = self.deploy.require()
+        return [manifests.overlay(one) for one in self.promotion.environments]
+
+    def overlays(self) -> Finding:
+        """Judge whether the overlays are there."""
+        base = self.deploy.require().base_of(self.promotion)
+        return deploying.overlays(self._overlays, self.promotion, base)
+
+    def overlay_images(self) -> Finding:
+        """Judge the image that each sets."""
+        return deploying.images(self._overlays, self.promotion)
+
+    @property
+    def _containers(self) -> list[Container]:
+        """The containers with the image: as a base has it, before overlays set it."""
+        manifests, found = self.deploy.require(), list[Container]()
+        for overlay in self._overlays:
+            if overlay.path:
+                names = {self.promotion.name, self.promotion.image, *self._entry(overlay)}
+                found += manifests.containers(overlay, sorted(names))
+        # Overlays share a base.
+        return [one for place, one in enumerate(found) if one not in found[:place]]
+
+    def _entry(self, overlay: Overlay) -> list[str]:
+        try:
+            entries = kustomization.read(overlay.text, source=overlay.path)
+            return [
+                pick(entries, self.promotion.name, self.promotion.image, source=overlay.path).name
+            ]
+        except InputError:
+            return []
+
+    def container_user(self) -> Finding:
+        """Judge who runs the containers."""
+        return containers.user(self._containers, self.checkout.runtime(self.promotion))
+
+    def container_command(self) -> Finding:
+        """Judge what they start."""
+        text = self.checkout.text(self.promotion.build.dockerfile)
+        return containers.command(self._containers, self.checkout.runtime(self.promotion), text)
+
+    def container_ports(self) -> Finding:
+        """Judge their ports and probes."""
+        return containers.ports(self._containers, self.checkout.runtime(self.promotion))
+
+    def argocd_applications(self) -> Finding:
+        """Judge Argo CD's Applications."""
+        applications, _ = self.deploy.require().argocd()
+        folders = [one.folder for one in self._overlays]
+        url = deploy_place.wanted_url(self.promotion, self.checkout.git)
+        repository = self.promotion.deploy_repository
+        return argocd.judge_applications(applications, folders, repository, url, self.deploy.branch)
+
+    def argocd_project(self) -> Finding:
+        """Judge what their projects allow."""
+        manifests = self.deploy.require()
+        applications, projects = manifests.argocd()
+        built = [manifests.built(one) for one in self._overlays if one.path]
+        return argocd.judge_project(applications, projects, built)
+
+    # --- this machine -----------------------------------------------------------------------------
+
+    def base_image(self) -> Finding:
+        """Ask the registries for what the Dockerfile starts from."""
+        return machine.base_images(self.promotion, self.checkout)
+
+    def buildx(self) -> Finding:
+        """Ask docker for buildx."""
+        return machine.buildx(self.promotion)
+
+
+# What is asked in turn, each lane beside the others.
+LANES: tuple[tuple[tuple[str, Callable[[World], Finding]], ...], ...] = (
+    (
+        ("promotion", World.promotion_file),
+        ("model", World.model),
+        ("workflow-branches", World.workflow_branches),
+        ("workflow-secrets", World.workflow_secrets),
+        ("workflow-packages", World.workflow_packages),
+        ("dockerfile", World.dockerfile),
+        ("deploy-repository", World.deploy_repository),
+        ("overlays", World.overlays),
+        ("overlay-images", World.overlay_images),
+        ("container-user", World.container_user),
+        ("container-command", World.container_command),
+        ("container-ports", World.container_ports),
+        ("argocd-applications", World.argocd_applications),
+        ("argocd-project", World.argocd_project),
+        ("metrics", World.metrics),
+        ("champion-metrics", World.champion_metrics),
+        ("dvc-remote", World.dvc_remote),
+        ("model-pushed", World.model_pushed),
+        ("data-pushed", World.data_pushed),
+    ),
+    (("buildx", World.buildx), ("base-image", World.base_image)),
+)
+
+
+def lanes(world: World) -> list[list[Question]]:
+    """Return the questions about one flow; of several each says which it is about."""
+    label = f" ({world.flow.label})" if len(world.flows) > 1 else ""
+    return [
+        [
+            Question(f"{name}{label}", partial(_asked, world, f"{name}{label}", ask))
+            for name, ask in lane
+        ]
+        for lane in LANES
+    ]
+
+
+def _asked(world: World, label: str, ask: Callable[[World], Finding]) -> Finding:
+    return replace(ask(world), check=label)

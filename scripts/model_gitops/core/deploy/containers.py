@@ -1,0 +1,138 @@
+"""The containers of manifests that have an image: who runs them, what they start, and what is probed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One probe: its name, the port that it asks (a number, or a name of the container's), the path."""
+
+    name: str
+    port: str
+    path: str = ""
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container as a manifest has it. `user` is None where it sets none; `ports` is name → number."""
+
+    file: str
+    kind: str
+    name: str
+    image: str
+    user: int | None = None
+    not_root: bool = False
+    command: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
+    ports: Mapping[str, int] | None = None
+    probes: tuple[Probe, ...] = ()
+
+
+def read(data: Any, file: str) -> Iterator[Container]:
+    """Yield the containers of a manifest: of each pod template in it, whatever its kind is."""
+    if not isinstance(data, Mapping):
+        return
+    kind = str(data.get("kind") or "")
+    items = data.get("items")
+    if kind.endswith("List") and isinstance(items, list):
+        for item in items:
+            yield from read(item, file)
+        return
+    for pod in _pods(data.get("spec")):
+        for one in pod["containers"]:
+            if isinstance(one, Mapping):
+                yield _container(one, pod, kind, file)
+
+
+def merged(manifest: Any, patch: Any) -> Any:
+    """Return a manifest with a strategic-merge patch: lists of named things are merged by their names."""
+    if isinstance(manifest, Mapping) and isinstance(patch, Mapping):
+        made = dict(manifest)
+        for key, value in patch.items():
+            if value is None:
+                made.pop(key, None)
+            else:
+                made[key] = merged(made[key], value) if key in made else value
+        return made
+    if isinstance(manifest, list) and isinstance(patch, list):
+        names = [_name(one) for one in manifest]
+        if all(names) and all(map(_name, patch)):
+            listed = list(manifest)
+            for one in patch:
+                if (name := _name(one)) in names:
+                    listed[names.index(name)] = merged(listed[names.index(name)], one)
+                else:
+                    listed.append(one)
+            return listed
+    return patch
+
+
+def is_patch_of(patch: Any, manifest: Any) -> bool:
+    """Whether a patch names this manifest, by kind and name."""
+
+    def key(data: Any) -> tuple[Any, Any]:
+        metadata = data.get("metadata") if isinstance(data, Mapping) else None
+        return (
+            data.get("kind") if isinstance(data, Mapping) else None,
+            metadata.get("name") if isinstance(metadata, Mapping) else None,
+        )
+
+    return None not in key(patch) and key(patch) == key(manifest)
+
+
+def _name(one: Any) -> str:
+    return str(one.get("name") or "") if isinstance(one, Mapping) else ""
+
+
+def _pods(node: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
+    """Yield each pod's spec: a mapping that has `containers`."""
+    if not isinstance(node, Mapping) or depth > 6:
+        return
+    if isinstance(node.get("containers"), list):
+        yield node
+        return
+    for one in node.values():
+        yield from _pods(one, depth + 1)
+
+
+def _container(one: Mapping[str, Any], pod: Mapping[str, Any], kind: str, file: str) -> Container:
+    own, of_pod = _mapping(one.get("securityContext")), _mapping(pod.get("securityContext"))
+    user = own.get("runAsUser", of_pod.get("runAsUser"))
+    ports = [each for each in _list(one.get("ports")) if isinstance(each, Mapping)]
+    return Container(
+        file=file,
+        kind=kind,
+        name=str(one.get("name") or ""),
+        image=str(one.get("image") or ""),
+        user=user if isinstance(user, int) and not isinstance(user, bool) else None,
+        not_root=own.get("runAsNonRoot", of_pod.get("runAsNonRoot")) is True,
+        command=tuple(map(str, _list(one.get("command")))),
+        arguments=tuple(map(str, _list(one.get("args")))),
+        ports={
+            str(each.get("name") or each["containerPort"]): int(each["containerPort"])
+            for each in ports
+            if str(each.get("containerPort", "")).isdecimal()
+        },
+        probes=tuple(probe for name in PROBES for probe in _probes(name, _mapping(one.get(name)))),
+    )
+
+
+def _probes(name: str, data: Mapping[str, Any]) -> Iterator[Probe]:
+    for key in ("httpGet", "tcpSocket", "grpc"):
+        asked = _mapping(data.get(key))
+        if "port" in asked:
+            yield Probe(name, str(asked["port"]), str(asked.get("path") or ""))
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _list(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list) else []

@@ -1,0 +1,332 @@
+"""Judges Argo CD's Applications and AppProjects, where the deploy repository has them."""
+
+from __future__ import annotations
+
+import fnmatch
+import posixpath
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from model_gitops.core.doctor.finding import Finding, Part, joined
+
+_GROUP = "argoproj.io/"
+# Kinds without a namespace. Those of custom resources are not known.
+_OF_CLUSTER = {
+    "Namespace", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "PersistentVolume",
+    "StorageClass", "PriorityClass", "IngressClass", "RuntimeClass", "APIService", "ClusterIssuer",
+    "ValidatingWebhookConfiguration", "MutatingWebhookConfiguration", "ClusterPolicy",
+}  # fmt: skip
+_NONE_HERE = "no Argo CD Application is in this repository: what syncs it is elsewhere"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One source of an Application: the repository, its folder and its branch."""
+
+    repository: str
+    path: str
+    revision: str
+
+
+@dataclass(frozen=True)
+class Application:
+    """An Application, or what an ApplicationSet makes: then parts may be `{{…}}`."""
+
+    file: str
+    name: str
+    project: str
+    sources: tuple[Source, ...]
+    namespace: str = ""
+    server: str = ""
+    makes_namespace: bool = False
+
+
+@dataclass(frozen=True)
+class Project:
+    """An AppProject: what its Applications may do. None for a list that is not given."""
+
+    file: str
+    name: str
+    repositories: tuple[str, ...]
+    destinations: tuple[tuple[str, str], ...]
+    cluster_kinds: tuple[tuple[str, str], ...]
+    denied_cluster_kinds: tuple[tuple[str, str], ...]
+    kinds: tuple[tuple[str, str], ...] | None
+    denied_kinds: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Built:
+    """What an overlay makes: its namespace, where it sets one, and the (group, kind) of its manifests."""
+
+    folder: str
+    namespace: str
+    kinds: tuple[tuple[str, str], ...]
+
+
+# --- reading ------------------------------------------------------------------------------------------
+
+
+def applications(data: Any, file: str) -> Iterator[Application]:
+    """Yield the Applications in a document."""
+    if not _is(data, "Application", "ApplicationSet"):
+        return
+    spec = _mapping(data.get("spec"))
+    name = str(_mapping(data.get("metadata")).get("name") or "")
+    if data["kind"] == "ApplicationSet":
+        spec = _mapping(_mapping(spec.get("template")).get("spec"))
+    listed = spec.get("sources") if isinstance(spec.get("sources"), list) else [spec.get("source")]
+    sources = tuple(
+        Source(
+            str(one.get("repoURL") or ""),
+            str(one.get("path") or ""),
+            str(one.get("targetRevision") or ""),
+        )
+        for one in listed or ()
+        if isinstance(one, Mapping)
+    )
+    destination, policy = _mapping(spec.get("destination")), _mapping(spec.get("syncPolicy"))
+    yield Application(
+        file=file,
+        name=name,
+        project=str(spec.get("project") or "default"),
+        sources=sources,
+        namespace=str(destination.get("namespace") or ""),
+        server=str(destination.get("server") or destination.get("name") or ""),
+        makes_namespace="CreateNamespace=true" in (policy.get("syncOptions") or ()),
+    )
+
+
+def projects(data: Any, file: str) -> Iterator[Project]:
+    """Yield the AppProjects in a document."""
+    if not _is(data, "AppProject"):
+        return
+    spec = _mapping(data.get("spec"))
+    namespaced = spec.get("namespaceResourceWhitelist")
+    yield Project(
+        file=file,
+        name=str(_mapping(data.get("metadata")).get("name") or ""),
+        repositories=tuple(map(str, _list(spec.get("sourceRepos")))),
+        destinations=tuple(
+            (str(one.get("server") or one.get("name") or ""), str(one.get("namespace") or ""))
+            for one in _list(spec.get("destinations"))
+            if isinstance(one, Mapping)
+        ),
+        cluster_kinds=_kinds(spec.get("clusterResourceWhitelist")),
+        denied_cluster_kinds=_kinds(spec.get("clusterResourceBlacklist")),
+        kinds=_kinds(namespaced) if isinstance(namespaced, list) else None,
+        denied_kinds=_kinds(spec.get("namespaceResourceBlacklist")),
+    )
+
+
+def _is(data: Any, *kinds: str) -> bool:
+    return (
+        isinstance(data, Mapping)
+        and str(data.get("apiVersion") or "").startswith(_GROUP)
+        and data.get("kind") in kinds
+    )
+
+
+def _kinds(value: Any) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (str(one.get("group") or ""), str(one.get("kind") or ""))
+        for one in _list(value)
+        if isinstance(one, Mapping)
+    )
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _list(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list) else []
+
+
+# --- judging ------------------------------------------------------------------------------------------
+
+
+def judge_applications(
+    found: Sequence[Application], overlays: Sequence[str], repository: str, url: str, branch: str
+) -> Finding:
+    """Judge whether an Application syncs each overlay, from `repository` (owner/name, or a URL).
+
+    `url` is what `repoURL` should be, `branch` the one that is deployed to; empty where nobody knows.
+    """
+    check = "argocd-applications"
+    if not any(one.sources for one in found):
+        return Finding(
+            check, None, _NONE_HERE, "kubectl get applications --all-namespaces shows it"
+        )
+    parts = []
+    for folder in overlays:
+        ours = [
+            (one, each) for one in found for each in one.sources if _is_folder(each.path, folder)
+        ]
+        if not ours:
+            near = found[0].file
+            parts.append(
+                Part(
+                    False,
+                    f"no Application syncs {folder}",
+                    f"in {near}, or in a copy of it: path: {folder}",
+                )
+            )
+        for one, source in ours:
+            parts += _source(one, source, repository, url, branch)
+    return joined(check, parts)
+
+
+def _source(
+    one: Application, source: Source, repository: str, url: str, branch: str
+) -> Iterator[Part]:
+    where = f"{one.name} in {one.file}"
+    if "{{" not in source.repository and not same_repository(source.repository, repository):
+        yield Part(
+            False,
+            f"{where} syncs {source.path} of {source.repository}, and promotion.yaml deploys to {repository}",
+            f"in {one.file}: repoURL: {url or repository}",
+        )
+    revision = source.revision.removeprefix("refs/heads/")
+    if branch and revision not in ("", "HEAD", branch) and "{{" not in revision:
+        yield Part(
+            False,
+            f"{where} syncs {revision}, and deployments are pushed to {branch}",
+            f"in {one.file}: targetRevision: {branch}",
+        )
+    yield Part(True, f"{one.name}: {source.path}")
+
+
+def judge_project(
+    found: Sequence[Application], known: Sequence[Project], built: Sequence[Built]
+) -> Finding:
+    """Judge whether the project of each overlay's Application allows what it makes."""
+    check = "argocd-project"
+    if not any(one.sources for one in found):
+        return Finding(check, None, _NONE_HERE)
+    by_name = {one.name: one for one in known}
+    parts: list[Part] = []
+    for overlay in built:
+        for one in found:
+            if not any(_is_folder(each.path, overlay.folder) for each in one.sources):
+                continue
+            project = by_name.get(one.project)
+            if project is not None:
+                parts += _allowed(one, project, overlay)
+            elif one.project == "default":
+                parts.append(Part(True, f"{one.name} is of the project default, which allows all"))
+            else:
+                parts.append(
+                    Part(
+                        None,
+                        f"the AppProject {one.project} of {one.name} is not in this repository",
+                        f"kubectl get appproject {one.project} --namespace argocd --output yaml shows it",
+                    )
+                )
+    return joined(check, parts, nothing="no overlay here is synced by an Application")
+
+
+def _allowed(one: Application, project: Project, overlay: Built) -> Iterator[Part]:
+    where = f"the AppProject {project.name} in {project.file}"
+    for source in one.sources:
+        if "{{" in source.repository:
+            continue
+        if not _repository_allowed(source.repository, project.repositories):
+            yield Part(
+                False,
+                f"{where} does not allow the repository {source.repository}",
+                f"in {project.file}, under sourceRepos: - {source.repository}",
+            )
+    namespace = overlay.namespace or one.namespace
+    is_known = namespace != "" and "{{" not in namespace + one.server
+    if is_known and not _is_destination(one.server, namespace, project.destinations):
+        server = one.server or '"*"'
+        yield Part(
+            False,
+            f"{where} does not allow the namespace {namespace} of {overlay.folder}",
+            f"in {project.file}, under destinations: - {{server: {server}, namespace: {namespace}}}",
+        )
+    kinds = dict.fromkeys([*overlay.kinds, *([("", "Namespace")] if one.makes_namespace else [])])
+    for group, kind in kinds:
+        if kind in _OF_CLUSTER:
+            if not _has(project.cluster_kinds, group, kind) or _has(
+                project.denied_cluster_kinds, group, kind
+            ):
+                yield Part(
+                    False,
+                    f"{where} does not allow {kind}, which has no namespace: the whole sync would stop",
+                    f'in {project.file}, under clusterResourceWhitelist: - {{group: "{group}", kind: {kind}}}',
+                )
+        elif _has(project.denied_kinds, group, kind):
+            yield Part(
+                False,
+                f"{where} forbids the kind {kind} of {overlay.folder}: the whole sync would stop",
+                f"in {project.file}, under namespaceResourceBlacklist: take the line of {kind} out",
+            )
+        elif project.kinds is not None and not _has(project.kinds, group, kind):
+            yield Part(
+                False,
+                f"{where} does not allow the kind {kind} of {overlay.folder}: the whole sync would stop",
+                f'in {project.file}, under namespaceResourceWhitelist: - {{group: "{group}", kind: {kind}}}',
+            )
+    yield Part(True, f"{project.name} allows {overlay.folder}")
+
+
+def _is_folder(path: str, folder: str) -> bool:
+    """Whether a source's path is the overlay's folder; `{{…}}` of an ApplicationSet is any name."""
+    if "{{" not in path:
+        return posixpath.normpath(path) == folder
+    parts = re.split(r"\{\{.*?\}\}", path)
+    return re.fullmatch(".+".join(map(re.escape, parts)), folder) is not None
+
+
+def same_repository(one: str, other: str) -> bool:
+    """Whether two addresses, or `owner/name`, name one repository."""
+    first, second = _slug(one), _slug(other)
+    if first == second:
+        return True
+    shorter, longer = sorted((first, second), key=len)
+    return "/" in shorter and longer.endswith(f"/{shorter}")
+
+
+def _slug(url: str) -> str:
+    """Return host/owner/name of a Git URL, in lower case; `owner/name` stays."""
+    text = re.sub(r"^\w[\w+.-]*://", "", url.strip().lower())
+    text = text.rpartition("@")[2]
+    text = re.sub(r"^([^/:]+):(?:\d+/)?(?=[^/])", r"\1/", text)
+    return text.rstrip("/").removesuffix(".git").strip("/")
+
+
+def _repository_allowed(url: str, patterns: Iterable[str]) -> bool:
+    allowed = False
+    for pattern in patterns:
+        if pattern.startswith("!"):
+            if _glob(_slug(url), _slug(pattern[1:])):
+                return False
+        elif pattern == "*" or _glob(_slug(url), _slug(pattern)):
+            allowed = True
+    return allowed
+
+
+def _is_destination(server: str, namespace: str, known: Sequence[tuple[str, str]]) -> bool:
+    allowed = False
+    for cluster, pattern in known:
+        denied = cluster.startswith("!") or pattern.startswith("!")
+        at, name = cluster.removeprefix("!"), pattern.removeprefix("!")
+        # A cluster's name and its address are two ways to say one thing: nobody here knows both.
+        fits = not server or _glob(server, at) or ("://" in server) != ("://" in at)
+        if fits and _glob(namespace, name):
+            if denied:
+                return False
+            allowed = True
+    return allowed
+
+
+def _has(kinds: Sequence[tuple[str, str]], group: str, kind: str) -> bool:
+    return any(_glob(group, one) and _glob(kind, other) for one, other in kinds)
+
+
+def _glob(text: str, pattern: str) -> bool:
+    return fnmatch.fnmatchcase(text, pattern)

@@ -1,0 +1,83 @@
+"""The checks of `doctor`, in the order in which they are told. The table of docs/doctor.md is this."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Needs = Literal["", "the DVC remote", "the deploy repository", "a token", "docker"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check: its name in `--json`, what it means that it is ✓, and what must be reached for it."""
+
+    id: str
+    means: str
+    needs: Needs = ""
+
+
+CHECKS = (
+    Check("promotion", "`promotion.yaml` is there, and is what its schema says"),
+    Check("model", "`dvc.yaml` names the model, and at HEAD `dvc.lock` or a `.dvc` file tracks it"),
+    Check(
+        "workflow-branches",
+        "the workflows run for the branches of `promotion.yaml`, and name its environments",
+    ),
+    Check(
+        "workflow-secrets",
+        "what writes the deploy repository is read only in jobs that name an `environment:`",
+    ),
+    Check(
+        "workflow-packages",
+        "the jobs that push an image to GitHub's registry have `packages: write`",
+    ),
+    Check("dockerfile", "there is a Dockerfile to build the image from, if it is built here"),
+    Check("deploy-repository", "the deploy repository can be read", "the deploy repository"),
+    Check("overlays", "each environment's overlay is there", "the deploy repository"),
+    Check(
+        "overlay-images",
+        "each overlay sets the image of `promotion.yaml`, and a manifest has it",
+        "the deploy repository",
+    ),
+    Check(
+        "container-user",
+        "the pods run as the user that the Dockerfile sets, and not as root where they must not",
+        "the deploy repository",
+    ),
+    Check("container-command", "what the pods start is in the image", "the deploy repository"),
+    Check(
+        "container-ports",
+        "the pods' ports are those of the Dockerfile, and each probe asks one of them",
+        "the deploy repository",
+    ),
+    Check(
+        "argocd-applications",
+        "Argo CD's Applications are of the deploy repository and of each overlay",
+        "the deploy repository",
+    ),
+    Check(
+        "argocd-project",
+        "their AppProject allows the repository, the namespaces and the kinds",
+        "the deploy repository",
+    ),
+    Check(
+        "metrics",
+        "each metric of the gate has a number at HEAD: in Git, or where DVC keeps it in its remote",
+        "the DVC remote",
+    ),
+    Check(
+        "champion-metrics",
+        "the same at the commit that each environment runs",
+        "the deploy repository",
+    ),
+    Check("dvc-remote", "the DVC project has a default remote"),
+    Check("model-pushed", "the remote has the model of HEAD", "the DVC remote"),
+    Check(
+        "data-pushed",
+        "the remote has all else that `dvc.lock` and `.dvc` files name at HEAD",
+        "the DVC remote",
+    ),
+    Check("buildx", "docker has buildx, and a builder", "docker"),
+    Check("base-image", "the registry has each image that the Dockerfile starts from", "docker"),
+)
