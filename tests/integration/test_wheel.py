@@ -45,6 +45,9 @@ def test_the_wheel_holds_the_package_for_users_and_nothing_else(wheel: Path) -> 
         for path in package.rglob("*")
         if path.is_file() and path.suffix in (".py", ".json")
     }
+    # What `init` renders.
+    known = run("git", "-C", ROOT, "ls-files", "templates").splitlines()
+    sources |= {f"model_gitops/{name}" for name in known}
     names = zipfile.ZipFile(wheel).namelist()
     held = {name for name in names if ".dist-info/" not in name}
     assert held == sources
@@ -64,6 +67,13 @@ def test_the_installed_command_line_works_without_a_checkout(wheel: Path, tmp_pa
     refusal = run(program, "local", "demo", code=2)
     assert "Fix: git clone" in refusal
     assert "scripts/run.sh local" in refusal
+    made = tmp_path / "made"
+    run(program, "init", "--name", "churn", "--owner", "newco", "--to", made)
+    assert (made / "src/churn/train.py").is_file()
+    assert "version: v" in (made / ".model-gitops.yaml").read_text("utf-8")
+    assert "namespace: churn-dev" in (
+        tmp_path / "made-deploy/overlays/dev/kustomization.yaml"
+    ).read_text("utf-8")
     # As `uvx --from git+… model-gitops merge-lock` runs it: without any extra.
     sides = {
         "base": "",

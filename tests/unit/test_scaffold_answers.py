@@ -62,7 +62,7 @@ def test_a_name_that_something_refuses(name: str, fix: str) -> None:
     with pytest.raises(InputError) as error:
         made(name=name)
     assert error.value.message.startswith("input `name` is ")
-    assert error.value.fix == f"name: {fix}"
+    assert error.value.fix == f"--name {fix}"
     made(name=fix)
 
 
@@ -148,7 +148,7 @@ def test_where_it_is_may_be_wrong_too(given: dict[str, str], name: str) -> None:
     with pytest.raises(InputError) as error:
         made(**given)
     assert error.value.message.startswith(f"input `{name}` is ")
-    assert error.value.fix.startswith(f"{name}: ")
+    assert error.value.fix.startswith(f"--{name} ")
 
 
 def test_another_server_has_its_own_registry() -> None:

@@ -50,6 +50,16 @@ def command_line(arguments: Sequence[str], *, extra: str) -> list[str]:
     return ["uvx", "--from", f"{NAME}[{extra}] @ {source()}", NAME, *arguments]
 
 
+def call(name: str) -> str:
+    """Return what a person types to run `name` of this very package, from any folder."""
+    script = Path(__file__).resolve().parents[2] / "run.sh"
+    if script.is_file():
+        return shlex.join([str(script), name])
+    if os.environ.get("UV"):
+        return shlex.join(["uvx", "--from", source(), NAME, name])
+    return shlex.join([NAME, name])
+
+
 def missing(extra: str) -> list[str]:
     """Return the packages of `extra` that are not installed. In a checkout run.sh has installed them."""
     try:

@@ -4,5 +4,6 @@
 # extra of that name in pyproject.toml. run.sh reads the names and sentences from here.
 COMMANDS = {
     "doctor": "Check that all is set up for promotions, and say what to type where not.",
+    "init": "Make a model repository and its deploy repository from the templates.",
     "merge-lock": "Merge dvc.lock by stages, as a merge driver of Git.",
 }

@@ -28,7 +28,7 @@ _BRANCH = re.compile(r"[A-Za-z][A-Za-z0-9._/-]*")
 _NO_BRANCH = re.compile(r"\.\.|//|/\.|/$|\.$|\.lock(/|$)|^(HEAD|model-gitops(/.*)?)$")
 _LONGEST_BRANCH = 100
 # YAML 1.1, which Kubernetes' tools read, or 1.2 takes these for no text.
-_NO_TEXT = re.compile(r"true|false|null|yes|no|on|off|y|n", re.IGNORECASE)
+NO_TEXT = re.compile(r"true|false|null|yes|no|on|off|y|n", re.IGNORECASE)
 # What the model template or its tests import: a package of the same name would hide it.
 _IMPORTED = re.compile(
     "conftest|dvc|evaluate|flask|numpy|onnx|onnxruntime|pandas|prepare|prometheus_client|pytest|requests"
@@ -103,7 +103,7 @@ def new(
     host = host or GITHUB
     check_owner(owner)
     if not _HOST.fullmatch(host):
-        raise InputError.of("host", host, "it is no server's name", fix="host: github.com")
+        raise InputError.of("host", host, "it is no server's name", fix="--host github.com")
     _check_branches(branches)
     found = tuple(environments) or usual_environments(branches)
     _check_environments(found, branches)
@@ -115,7 +115,7 @@ def new(
             "registry",
             registry,
             f"{image} would be no name of an image",
-            fix=f"registry: {GITHUB_REGISTRY}",
+            fix=f"--registry {GITHUB_REGISTRY}",
         )
     return Answers(
         name=name,
@@ -168,9 +168,7 @@ def check_owner(owner: str) -> None:
     """Raise InputError unless it may be an account's or an organisation's name."""
     if not owner or not _OWNER.fullmatch(owner) or len(owner) > _LONGEST_OWNER:
         wrong = "an account's name is letters, digits and single - (Gitea: . and _ too), at most 39"
-        fix = (
-            f"owner: {re.sub(r'[^A-Za-z0-9-]+', '-', owner).strip('-')[:_LONGEST_OWNER] or 'newco'}"
-        )
+        fix = f"--owner {re.sub(r'[^A-Za-z0-9-]+', '-', owner).strip('-')[:_LONGEST_OWNER] or 'newco'}"
         raise InputError.of("owner", owner, wrong, fix=fix)
 
 
@@ -183,30 +181,30 @@ def _check_name(name: str, environments: Sequence[str]) -> None:
             f"it is longer than {longest} characters, so the namespace"
             f" {name}-{max(environments, key=len)} would be longer than {_LONGEST_LABEL}"
         )
-    elif _NO_TEXT.fullmatch(name):
+    elif NO_TEXT.fullmatch(name):
         wrong = "YAML reads this word as true, false or nothing"
     else:
         return
-    raise InputError.of("name", name, wrong, fix=f"name: {_mended(name, longest) or 'churn'}")
+    raise InputError.of("name", name, wrong, fix=f"--name {_mended(name, longest) or 'churn'}")
 
 
 def _check_branches(branches: Sequence[str]) -> None:
     if not branches:
         raise InputError.of(
-            "branches", "", "it names no branch", fix="branches: main,staging,production"
+            "branches", "", "it names no branch", fix="--branches main,staging,production"
         )
     for branch in branches:
         if (
             not _BRANCH.fullmatch(branch)
             or _NO_BRANCH.search(branch)
             or len(branch) > _LONGEST_BRANCH
-            or _NO_TEXT.fullmatch(branch)
+            or NO_TEXT.fullmatch(branch)
         ):
             raise InputError.of(
                 "branches",
                 branch,
                 "it can't be the branch of an environment: each has one, of letters, digits and . _ / -",
-                fix="branches: main,staging,production (what starts from one, such as release/1.2, is"
+                fix="--branches main,staging,production (what starts from one, such as release/1.2, is"
                 " merged into it by a pull request)",
             )
     _check_unique("branches", branches)
@@ -217,25 +215,25 @@ def _check_branches(branches: Sequence[str]) -> None:
                 "branches",
                 ",".join(branches),
                 f"Git can't have {branch!r} and {inside[0]!r}: the first would be a folder of the second",
-                fix=f"branches: {','.join(one.replace('/', '-') for one in branches)}",
+                fix=f"--branches {','.join(one.replace('/', '-') for one in branches)}",
             )
 
 
 def _check_environments(environments: Sequence[str], branches: Sequence[str]) -> None:
     if len(environments) != len(branches):
         wrong = f"there are {len(environments)} of them, and {len(branches)} branches"
-        fix = f"environments: {','.join(usual_environments(branches))}"
+        fix = f"--environments {','.join(usual_environments(branches))}"
         raise InputError.of("environments", ",".join(environments), wrong, fix=fix)
     if len(environments) > _MOST_ENVIRONMENTS:
         wrong = f"a flow has at most {_MOST_ENVIRONMENTS} environments"
         raise InputError.of("branches", ",".join(branches), wrong, fix="name fewer branches")
     for one in environments:
-        if not _NAME.fullmatch(one) or len(one) > _LONGEST_ENVIRONMENT or _NO_TEXT.fullmatch(one):
+        if not _NAME.fullmatch(one) or len(one) > _LONGEST_ENVIRONMENT or NO_TEXT.fullmatch(one):
             wrong = (
                 "a stage, a folder and a part of a namespace have this name: lowercase letters, digits"
                 f" and -, a letter first, at most {_LONGEST_ENVIRONMENT}"
             )
-            fix = f"environments: {_mended(one, _LONGEST_ENVIRONMENT) or 'dev,staging,production'}"
+            fix = f"--environments {_mended(one, _LONGEST_ENVIRONMENT) or 'dev,staging,production'}"
             raise InputError.of("environments", one, wrong, fix=fix)
     _check_unique("environments", environments)
 
@@ -246,11 +244,11 @@ def _check_unique(name: str, values: Sequence[str]) -> None:
     twice = next((one for one in values if lower.count(one.lower()) > 1), None)
     if twice is not None:
         raise InputError.of(
-            name, ",".join(values), f"{twice} is there twice", fix=f"{name}: each one once"
+            name, ",".join(values), f"{twice} is there twice", fix=f"--{name}: each one once"
         )
 
 
 def _mended(name: str, longest: int) -> str:
     """Return the nearest name that is allowed; nothing where there is none."""
     mended = re.sub(r"[^a-z0-9]+", "-", name.lower()).lstrip("-0123456789")[:longest].strip("-")
-    return f"{mended}-model" if _NO_TEXT.fullmatch(mended) else mended
+    return f"{mended}-model" if NO_TEXT.fullmatch(mended) else mended

@@ -24,8 +24,6 @@ from model_gitops.core.scaffold.answers import Answers
 # The template's own environments, each with its branch. The one in the middle is left out, or repeated.
 ENVIRONMENTS = ("dev", "staging", "production")
 BRANCHES = ("main", "staging", "production")
-# Of each repository: what it was rendered with.
-ANSWERS_FILE = ".model-gitops.yaml"
 
 
 @dataclass(frozen=True)
