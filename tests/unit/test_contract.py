@@ -22,7 +22,8 @@ CONTRACT: dict[str, tuple[str, str]] = {
     "check-promotion": (
         "config base-ref head-ref deploy-branch token ssh-key known-hosts username password",
         "environment stage model overlay-entry image deploy-repository deploy-path deploy-mode incumbent has-model new-branch "
-        "model-hash promote-image promote-version promote-fingerprint promote-sha256 push-candidates "
+        "model-hash promote-image promote-version promote-fingerprint promote-sha256 "
+        "dockerfile context target smoke-test build-contexts built-elsewhere push-candidates "
         "assign-stage rules-changed rules",
     ),
     "dvc-pull-model": (

@@ -57,7 +57,7 @@ def test_after_the_merge_of_its_deploy_pull_request_a_stage_waits(
     assert unassigned(trace) == "v1.0.0"
     assert status.unassigned(
         "m", [Status("dev", "main", trace=trace, links=links_of.check(trace))]
-    ) == [{"model": "m", "stage": "dev", "version": "v1.0.0"}]
+    ) == [{"model": "m", "stage": "dev", "environment": "dev", "version": "v1.0.0"}]
 
 
 def test_it_does_not_wait_for_ever() -> None:

@@ -119,7 +119,7 @@ def command(
         str,
         option(
             "build",
-            "Outcome of the image's step.",
+            "Outcome of the image's step, or `elsewhere` where others build it.",
         ),
     ] = "",
     image: Annotated[

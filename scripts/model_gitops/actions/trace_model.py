@@ -120,7 +120,7 @@ def _trace(gatherer: Gatherer, subject: str) -> Trace:
     promotion = gatherer.promotion
     for environment in promotion.environments:
         # A stage is what the tags say of an environment: the overlay is asked whether it agrees.
-        stages = [f"{name}#{environment.name}" for name in (promotion.model, promotion.name)]
+        stages = [f"{name}#{environment.stage}" for name in (promotion.model, promotion.name)]
         if subject in (environment.name, *stages):
             return gatherer.environment(environment)
     found = revision.find(gatherer.repository.registry, promotion.model, subject)

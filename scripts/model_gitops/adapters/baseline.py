@@ -97,7 +97,7 @@ def find(repository: git.Git, context: runner.Context, base: str, config: Path) 
         return Baseline(promotion, "", called, commit, problems=problems)
     incumbent = None
     try:
-        incumbent = registry.stage(promotion.model, environment.name)
+        incumbent = registry.stage(promotion.model, environment.stage)
     except InputError as error:
         problems.append(error.message)
     if incumbent and repository.commit_of(incumbent.commit) is None:

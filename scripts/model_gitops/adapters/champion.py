@@ -46,7 +46,7 @@ def find(
             "promotion.yaml names no deploy repository: the champion is what the stage's tag says, and"
             " whoever may push a tag can move that"
         )
-        held = tags.Registry.read(repository.tags()).stage(promotion.model, environment.name)
+        held = tags.Registry.read(repository.tags()).stage(promotion.model, environment.stage)
         return Champion(f"{environment.name} {held.version}", held.commit) if held else None
     with (
         runner.group(f"Asking what {environment.name} runs"),

@@ -8,7 +8,7 @@ from enum import Enum
 from pathlib import Path
 
 from model_gitops import runner
-from model_gitops.actions.check_promotion import branches
+from model_gitops.actions.check_promotion import branches, image
 from model_gitops.adapters import (
     event_checkout,
     git,
@@ -54,7 +54,7 @@ def run(
     here = repository.commit_of("HEAD")
     promotion = named_model.settled(repository, found, here)
 
-    model_hash = _model_hash(repository, promotion.model, here, asked.before)
+    model_hash, model_path = _model(repository, promotion.model, here, asked.before)
     before = promotion.before(target)
     said = ""
     if asked.is_new:
@@ -84,12 +84,14 @@ def run(
         )
     if promoted and asked.stage is not _Stage.PROPOSED:
         _require_signature(promotion, promoted, target, username, password)
-    incumbent = _incumbent(repository, promotion.model, target.name)
+    incumbent = _incumbent(repository, promotion.model, target.stage)
     is_early = promotion.stage_on == "pull_request"
+    built = image.outputs(repository, found, here, model_path, is_first=before is None)
+    taken = promoted.image if promoted else built.pop("promote-image", "") if model_hash else ""
     runner.write_outputs(
         {
             "environment": target.name,
-            "stage": target.name,
+            "stage": target.stage,
             "model": promotion.model,
             "overlay-entry": promotion.name,
             "image": promotion.image,
@@ -100,10 +102,11 @@ def run(
             "has-model": _boolean(model_hash != ""),
             "new-branch": _boolean(asked.is_new),
             "model-hash": model_hash,
-            "promote-image": promoted.image if promoted else "",
+            "promote-image": taken,
             "promote-version": promoted.version if promoted else "",
             "promote-fingerprint": promoted.fingerprint if promoted else "",
             "promote-sha256": promoted.sha256 if promoted else "",
+            **{name: built[name] for name in (*image.NAMES, "built-elsewhere")},
             "push-candidates": _boolean(promotion.push_candidates),
             "assign-stage": _boolean(
                 is_early or (asked.stage is _Stage.MERGED and not asked.is_new)
@@ -118,6 +121,8 @@ def run(
         + (
             f"\nIt takes over what {before.name} runs: {code(promoted.image)}\n"
             if promoted and before
+            else f"\nIts image is built elsewhere: {code(taken)}\n"
+            if taken
             else ""
         )
         + (
@@ -264,22 +269,25 @@ def _proposed(overlays: _Overlays, before: Environment, model_hash: str) -> hop.
     return promoted
 
 
-def _model_hash(repository: git.Git, model: str, commit: str | None, before: Sequence[str]) -> str:
-    """Return the hash of the model that `commit` has; empty where nobody has trained it yet.
+def _model(
+    repository: git.Git, model: str, commit: str | None, before: Sequence[str]
+) -> tuple[str, str]:
+    """Return hash and path of the model that `commit` has; no hash where nobody has trained it yet.
 
     Raises InputError where a merge loses the model that the branch had `before`, where Git keeps it in
     DVC's place, or where DVC's files say of it what can't be.
     """
     if commit is None:
-        return ""
+        return "", ""
     files = project_files.at(repository, commit)
     if artifacts.is_empty(files):
-        return ""
+        return "", ""
     path = artifacts.awaited(model, files)
     if path and not repository.contents_at(commit, path) and not _had(repository, model, before):
         runner.notice(f"no dvc.lock and no .dvc file has a hash of {model}: there is no model yet")
-        return ""
-    return artifacts.find(model, files).hash
+        return "", path
+    found = artifacts.find(model, files)
+    return found.hash, found.path
 
 
 def _had(repository: git.Git, model: str, commits: Sequence[str]) -> bool:

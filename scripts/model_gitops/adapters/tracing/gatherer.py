@@ -50,7 +50,7 @@ class Gatherer:
         """Walk from an environment's overlay to the data. Raises InputError for no such overlay."""
         promotion, repository, unasked = self.promotion, self.repository, dict(self.unasked)
         deployed = self.overlays.deployed(environment)
-        held, held_problem = repository.held(environment.name)
+        held, held_problem = repository.held(environment.stage)
         self._refuse_nothing(environment, deployed, held, held_problem)
         by_pull = environment.deploy == "pull-request"
         if by_pull and self.overlays.pulls.api is None:
@@ -70,6 +70,7 @@ class Gatherer:
             subject=environment.name,
             model=promotion.model,
             environment=environment.name,
+            stage_name=environment.own_stage,
             deployed=deployed,
             stored=stored,
             signature=self.signatures.of(deployed, unasked),
@@ -78,7 +79,7 @@ class Gatherer:
             held=held.version if held else "",
             held_hash=held.model_hash if held else "",
             held_problem=held_problem,
-            held_since=repository.registry.spoken(promotion.model, environment.name),
+            held_since=repository.registry.spoken(promotion.model, environment.stage),
             moves_early=self._moves_early(environment, held, unasked),
             repository=repository.name,
             image=promotion.image,
@@ -106,12 +107,12 @@ class Gatherer:
         pinned = deployed.is_new and not deployed.runs_nothing
         if not deployed.runs_nothing and not (pinned and self._is_nowhere(deployed)):
             return
-        name, model = environment.name, self.promotion.model
+        name, model, stage = environment.name, self.promotion.model, environment.stage
         where = f"{deployed.path} of {deployed.repository}"
         sets = "has no entry for it" if deployed.missing else f"sets {deployed.image.reference}"
         back = deployed.back
         comes = deployed.waiting or self.promotion.stage_on == "pull_request"
-        holds = problem or (f"the stage {model}#{name} holds {held.version}" if held else "")
+        holds = problem or (f"the stage {model}#{stage} holds {held.version}" if held else "")
         if holds and not (comes or back):
             raise InputError(
                 f"nothing was deployed to {name} yet ({where} {sets}), and {holds}",
@@ -127,8 +128,8 @@ class Gatherer:
             said.append(f"{back.sentence}; nothing was deployed before that, so nothing runs")
         if back and held:
             said.append(
-                f"the stage {model}#{name} still holds {held.version}; to take that back: gto deprecate"
-                f" {model} {held.version} {name}, then git push --tags"
+                f"the stage {model}#{stage} still holds {held.version}; to take that back: gto deprecate"
+                f" {model} {held.version} {stage}, then git push --tags"
             )
         waits = ": its first deployment waits in a pull request" if deployed.waiting else ""
         raise NothingDeployed(

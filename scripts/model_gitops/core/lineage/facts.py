@@ -283,6 +283,8 @@ class Trace:
     subject: str
     model: str
     environment: str = ""
+    # Where it is not the environment's name.
+    stage_name: str = ""
     deployed: Deployed | None = None
     stored: Stored | None = None
     built: Source | None = None
@@ -305,6 +307,16 @@ class Trace:
     # None where promotion.yaml demands no signature.
     signature: Signed | None = None
     unasked: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def stage(self) -> str:
+        """The GTO stage of the environment."""
+        return self.stage_name or self.environment
+
+    @property
+    def is_built_elsewhere(self) -> bool:
+        """Whether promotion.yaml says that no workflow of ours builds the image."""
+        return self.flow is not None and self.flow.build.elsewhere != ""
 
 
 class NothingDeployed(InputError):

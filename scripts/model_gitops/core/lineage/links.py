@@ -13,6 +13,7 @@ from model_gitops.core.lineage.link import Link, made
 # or wait for a person's approval.
 PATIENCE = 24 * 3600
 _MOST_SHOWN = 10
+_ELSEWHERE = "promotion.yaml says `build: false`: it is built elsewhere, and what that was made of is not known"
 
 
 def check(trace: Trace) -> tuple[Link, ...]:
@@ -163,10 +164,16 @@ def _image(trace: Trace) -> Iterator[Link]:
             f"promotion.yaml says model: {trace.model}", False,
             fix="deploy again from this repository, and find out who set another image",
         )  # fmt: skip
+    ends, built = ("image", "build commit"), trace.built
+    if trace.is_built_elsewhere and not stored.model_hash:
+        yield made(("image", "model"), label, _ELSEWHERE, None)
+        yield made(ends, "no commit of this repository built the image", _ELSEWHERE, None)
+        return
     if source is not None and source.known:
         yield _same_model(("image", "model"), label, stored.model_hash, source)
-    ends, built = ("image", "build commit"), trace.built
-    if built is None:
+    if trace.is_built_elsewhere and (built is None or not built.known):
+        yield made(ends, "no commit of this repository built the image", _ELSEWHERE, None)
+    elif built is None:
         said = repr(stored.revision) if stored.revision else "nothing"
         yield made(
             ends, f"the image's label says {said} of its revision", "that is no commit's hash", False,
@@ -233,6 +240,8 @@ def _same_model(ends: tuple[str, str], left: str, found: str, source: Source) ->
 def _tagged(trace: Trace, deployed: Deployed, source: Source) -> Link:
     """The image is the one that was made for the source commit: its tag is that commit's hash."""
     ends, tag = ("image", "source commit"), deployed.image.tag
+    if trace.is_built_elsewhere:
+        return made(ends, f"{deployed.path} pins {deployed.image.digest}", _ELSEWHERE, None)
     if commit := commit_of_tag(tag):
         return made(
             ends,

@@ -60,9 +60,7 @@ def facts(trace: Trace) -> list[tuple[str, str]]:
         ("version", trace.version.name if trace.version else "–"),
     ]
     if trace.held is not None:
-        found.append(
-            ("stage", f"{trace.model}#{trace.environment} holds {trace.held or 'nothing'}")
-        )
+        found.append(("stage", f"{trace.model}#{trace.stage} holds {trace.held or 'nothing'}"))
     if trace.source and trace.source.model_path:
         found.append(("model", f"{trace.source.model_path}, MD5 {trace.source.model_hash}"))
     if recipe := trace.recipe:
@@ -191,7 +189,7 @@ def document(trace: Trace, links: Sequence[Link]) -> dict[str, Any]:
         },
         "stage": None
         if trace.held is None
-        else {"name": trace.environment, "version": trace.held or None},
+        else {"name": trace.stage, "version": trace.held or None},
         "data": [{"path": one.path, "hash": one.hash} for one in recipe.of_kind("data")]
         if recipe
         else [],
@@ -292,7 +290,7 @@ def _detail(trace: Trace, end: str) -> str:
         "model": f"{trace.model} {source.model_hash[:12]}" if source else trace.model,
         "version": version.name if version else "",
         "signature": trace.signature.by if trace.signature else "",
-        "stage": f"{trace.model} {trace.environment}",
+        "stage": f"{trace.model} {trace.stage}",
         "pull request": f"no. {trace.pull.number}" if trace.pull else "",
         "hop": f"{trace.pull.head} to {trace.pull.base}" if trace.pull else "",
         "approvals": (", ".join(trace.pull.approved_by) or "nobody") if trace.pull else "",

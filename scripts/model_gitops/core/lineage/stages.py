@@ -54,9 +54,9 @@ def link_of(trace: Trace, patience: float) -> Link:
     merged.
     """
     ends, version, deployed = ("stage", "version"), trace.version, trace.deployed
-    left = f"{trace.model}#{trace.environment} holds {trace.held or 'no version'}"
+    left = f"{trace.model}#{trace.stage} holds {trace.held or 'no version'}"
     if trace.held_problem:
-        left = f"what {trace.model}#{trace.environment} holds can't be said"
+        left = f"what {trace.model}#{trace.stage} holds can't be said"
         return made(ends, left, trace.held_problem, False, fix="delete the wrong tag of the two")
     if version is None:
         # A deployment by hand, or one without the trailer: the models can be compared all the same.
@@ -69,7 +69,7 @@ def link_of(trace: Trace, patience: float) -> Link:
         return made(ends, left, right, True)
     assign = (
         f"model-gitops gto-register-stage --model {trace.model} --version {version.version}"
-        f" --stage {trace.environment}"
+        f" --stage {trace.stage}"
     )
     if deployed and deployed.back and due(trace):
         text = f"{right} again, by a rollback"

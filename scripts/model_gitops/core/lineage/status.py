@@ -126,7 +126,12 @@ def unassigned(model: str, statuses: Sequence[Status]) -> list[dict[str, str]]:
     """Return the stages whose version runs and no tag says so yet, as gto-register-stage takes them."""
     found = [(one, stages.unassigned(one.trace, one.links)) for one in statuses if one.trace]
     return [
-        {"model": model, "stage": one.environment, "version": version}
+        {
+            "model": model,
+            "stage": one.trace.stage if one.trace else one.environment,
+            "environment": one.environment,
+            "version": version,
+        }
         for one, version in found
         if version
     ]

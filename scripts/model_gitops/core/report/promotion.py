@@ -10,6 +10,8 @@ from model_gitops.errors import InputError
 
 # A step's outcome or a job's result, as the workflow tells it; empty: nobody asked for it.
 OUTCOMES = ("", "success", "failure", "skipped", "cancelled")
+# In place of the build's outcome, where promotion.yaml names an image that others build.
+ELSEWHERE = "elsewhere"
 _LONGEST = 300
 
 
@@ -19,7 +21,8 @@ class Opening:
 
     `rules`, `gate_table` and `comparison` are Markdown tables. `tests`, `model_pull`,
     `model_training`, `gate`, `status` and `build` are outcomes. `image` is the candidate's, of which
-    only a pushed one has a digest; `promote_image` is the one that the environment before runs.
+    only a pushed one has a digest; `promote_image` is the one that the environment before runs, or where
+    `build` is `elsewhere` the one that promotion.yaml names.
     """
 
     environment: str = ""
@@ -39,7 +42,7 @@ class Opening:
         """Return itself. Raises InputError for an outcome that is none, or without an environment."""
         for name in ("tests", "model_pull", "model_training", "gate", "status", "build"):
             value = getattr(self, name)
-            if value not in OUTCOMES:
+            if value not in OUTCOMES and (name, value) != ("build", ELSEWHERE):
                 raise InputError.of(
                     name.replace("_", "-"),
                     value,
@@ -138,7 +141,12 @@ def _comparison(opening: Opening) -> Iterator[str]:
 
 def _image(opening: Opening) -> Iterator[str]:
     name = escape(opening.environment)
-    if opening.promote_image:
+    if opening.promote_image and opening.build == ELSEWHERE:
+        yield (
+            f"Image, built elsewhere: {code(opening.promote_image, longest=_LONGEST)}. promotion.yaml of this"
+            " change names it. Nothing is built or tested here, and nothing here says what it is made of."
+        )
+    elif opening.promote_image:
         yield (
             f"Image, taken over as the environment before runs it:"
             f" {code(opening.promote_image, longest=_LONGEST)}. Nothing is built for {name}."
