@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from model_gitops import events
 from model_gitops.actions import ACTIONS
+from model_gitops.adapters.promotion_file import promotion_schema
 from model_gitops.core import document
 from model_gitops.core.doctor import checks
 from model_gitops.errors import RefusedError
@@ -68,6 +70,8 @@ def _table(kind: str, folder: Path) -> str:
             f"| [{name}](actions/{name}/README.md) | {text} |" for name, text in ACTIONS.items()
         ]
         return "\n".join(["| action | what it does |", "|---|---|", *rows]) + "\n"
+    if kind == "keys":
+        return _keys(promotion_schema())
     if kind == "events":
         return _events()
     if kind == "checks":
@@ -85,6 +89,29 @@ def _table(kind: str, folder: Path) -> str:
         head = ["| output | what it is |", "|---|---|"]
         rows = [f"| `{name}` | {_cell(one['description'])} |" for name, one in entries.items()]
     return "\n".join([*head, *rows]) + "\n"
+
+
+def _keys(schema: Any) -> str:
+    """Return each key of promotion.yaml: what it is, what it is without a word, and an example."""
+    rows = []
+    for place, one in _properties(schema, ""):
+        default = one.get("default")
+        shown = "" if default is None else f"`{document.flow(default)}`"
+        key = place.rpartition(".")[2]
+        example = f"`{key}: {document.flow(one['examples'][0])}`"
+        rows.append(
+            f"| `{place}` | {_cell(one['description'])} | {shown} | {example.replace('|', chr(92) + '|')} |"
+        )
+    return (
+        "\n".join(["| key | what it is | default | example |", "|---|---|---|---|", *rows]) + "\n"
+    )
+
+
+def _properties(schema: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, one in schema.get("properties", {}).items():
+        yield f"{prefix}{name}", one
+        yield from _properties(one, f"{prefix}{name}.")
+        yield from _properties(one.get("items", {}), f"{prefix}{name}[].")
 
 
 def _events() -> str:

@@ -26,6 +26,7 @@ CONTRACT: dict[str, tuple[str, str]] = {
         "dockerfile context target smoke-test build-contexts built-elsewhere push-candidates "
         "assign-stage rules-changed rules",
     ),
+    "run-command": ("command config", "ran skipped"),
     "dvc-pull-model": (
         "model revision remote remote-config working-directory jobs sha256 check-remote",
         "path hash size type sha256",

@@ -3,6 +3,7 @@
 # Each name is also the folder actions/<name> and the module <name_with_underscores> beside this file.
 # The help texts stand here so that listing them imports no action.
 ACTIONS = {
+    "run-command": "Run the project's own commands, as promotion.yaml names them.",
     "check-promotion": "Say whether this hop is allowed, and what it promotes.",
     "dvc-pull-model": "Pull one model, and nothing else, from the DVC remote.",
     "compare-models": "Measure champion and candidate on the same data, by the base's own code.",

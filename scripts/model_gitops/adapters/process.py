@@ -184,6 +184,37 @@ def run(
     return completed
 
 
+def hand_over(args: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str]) -> int:
+    """Run a program on our own outputs, as a step of a workflow runs it, and return its status.
+
+    `env` is all of its environment. Where we are told to stop, so is it, with all that it started.
+    Raises ExternalError for a missing program.
+    """
+    words = [str(arg) for arg in args]
+    try:
+        process = subprocess.Popen(
+            words,
+            cwd=cwd,
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            encoding="utf-8",
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ExternalError(
+            f"the program `{words[0]}` is not on this machine"
+            if isinstance(error, FileNotFoundError)
+            else f"`{words[0]}` can't be started: {error.strerror}",
+            fix=f"install `{words[0]}` on the runner and put it on PATH",
+        ) from error
+    with process:
+        try:
+            return process.wait()
+        except BaseException:
+            _stop(process)
+            raise
+
+
 def _fix_for_disk(cwd: Path | None) -> str:
     """Name a disk without room: many programs say only that a file can't be written."""
     with suppress(OSError):

@@ -110,8 +110,8 @@ def _fix(error: Any, schema: Any) -> str:
     key, rule = _key_of(error.absolute_path, schema)
     if not rule.get("examples"):
         return str(rule.get("description", ""))
-    others = [_value(one) for one in rule.get("enum", ()) if one != rule["examples"][0]]
-    return " or ".join([_typed(key, rule) if key else _value(rule["examples"][0]), *others])
+    others = [flow(one) for one in rule.get("enum", ()) if one != rule["examples"][0]]
+    return " or ".join([_typed(key, rule) if key else flow(rule["examples"][0]), *others])
 
 
 def _key_of(path: Iterable[str | int], schema: Any) -> tuple[str, Any]:
@@ -132,15 +132,15 @@ def _key_of(path: Iterable[str | int], schema: Any) -> tuple[str, Any]:
 def _typed(key: str, rule: Any) -> str:
     """Return the line `key: value` with the first example of a schema."""
     examples = rule.get("examples") or ["…"]
-    return f"{key}: {_value(examples[0])}"
+    return f"{key}: {flow(examples[0])}"
 
 
-def _value(one: Any) -> str:
-    """Return data as YAML on one line."""
+def flow(one: Any) -> str:
+    """Return data from a schema as YAML on one line."""
     if isinstance(one, dict):
-        return "{" + ", ".join(f"{key}: {_value(value)}" for key, value in one.items()) + "}"
+        return "{" + ", ".join(f"{key}: {flow(value)}" for key, value in one.items()) + "}"
     if isinstance(one, list):
-        return f"[{', '.join(map(_value, one))}]"
+        return f"[{', '.join(map(flow, one))}]"
     if isinstance(one, bool | None):
         return {True: "true", False: "false", None: "null"}[one]
     return str(one)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +12,19 @@ from typing import Any
 NAMES = ("env", "check", "test", "smoke", "reproduce", "push", "commit")
 # What GNU make looks for, in its order: https://www.gnu.org/software/make/manual/html_node/Makefile-Names.html
 MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
+# Who commits what a workflow made, as GitHub's own actions do.
+_COMMITTER = (
+    "-c user.name='github-actions[bot]'"
+    " -c user.email='41898282+github-actions[bot]@users.noreply.github.com'"
+)
+# experiment.yml knows the commit by it.
+_MESSAGE = "Reproduce the pipeline"
 # A rule's targets, at the start of a line: `test lint: env`. An assignment (`test := x`) is none.
 _RULE = re.compile(r"^([^\s#:=][^#:=]*?)\s*::?(?![:=])", re.MULTILINE)
+
+# What make's own listing names, and nobody can make.
+_NO_TARGET = re.compile(r"^# Not a target:\n.*$", re.MULTILINE)
+_INCLUDE = re.compile(r"^[ ]*[-s]?include\s", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -44,7 +56,21 @@ def plan(name: str, said: Mapping[str, str], makefile: str | None) -> Planned:
     return Planned(name, f"make {name}")
 
 
+def includes(makefile: str) -> bool:
+    """Whether a Makefile takes rules from other files, so that its text does not say all."""
+    return _INCLUDE.search(makefile) is not None
+
+
 def targets(makefile: str) -> frozenset[str]:
-    """Return the names of the rules that stand in a Makefile. What it includes is not read."""
-    joined = makefile.replace("\\\n", " ")
+    """Return the names of the rules that stand in a Makefile, or in what `make --print-data-base` prints."""
+    joined = _NO_TARGET.sub("", makefile.replace("\\\n", " "))
     return frozenset(name for found in _RULE.findall(joined) for name in found.split())
+
+
+def commit_line(paths: Iterable[str]) -> str:
+    """Return the line that commits `paths`, which are from the repository's top, and nothing else."""
+    named = " ".join(shlex.quote(f":(top,literal){path}") for path in paths)
+    return (
+        f"git add --all -- {named} && {{ git diff --cached --quiet ||"
+        f" git {_COMMITTER} commit --quiet --message '{_MESSAGE}'; }}"
+    )
