@@ -324,6 +324,7 @@ def run(
 
 INPUTS = {
     "check-promotion": {},
+    "changed-models": {"base": "HEAD~1"},
     "dvc-pull-model": {"model": "m", "working_directory": "."},
     "gate-metrics": {"baseline": "HEAD"},
     "gto-register-stage": {"model": "m", "push": "false"},

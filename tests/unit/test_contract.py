@@ -27,6 +27,7 @@ CONTRACT: dict[str, tuple[str, str]] = {
         "assign-stage rules-changed rules",
     ),
     "run-command": ("command config", "ran skipped"),
+    "changed-models": ("base ignore", "models any"),
     "dvc-pull-model": (
         "model revision remote remote-config working-directory jobs sha256 check-remote",
         "path hash size type sha256",

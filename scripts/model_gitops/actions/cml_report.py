@@ -288,7 +288,7 @@ def _nothing_found() -> Compared:
 
 def _config(config: str, top: Path) -> Path:
     """Return where promotion.yaml is: the project is its folder. Raises InputError."""
-    place = Path(config or CONFIG)
+    place = promotion_file.place(config)
     if not paths.is_inside(place, top):
         raise InputError.of(
             "config", config, "it is outside of the repository", fix="config: proj/promotion.yaml"

@@ -19,6 +19,7 @@ from model_gitops.adapters import (
     git,
     judging,
     project_files,
+    promotion_file,
 )
 from model_gitops.core.dvc import artifacts
 from model_gitops.core.dvc import evaluation as plans
@@ -104,7 +105,9 @@ def command(
             "base-ref", base_ref, "the event has no branch", fix="give `base-ref`, for example main"
         )
     is_change = bool(base_ref) or event_checkout.is_change(context, repository, base)
-    found = judging.rules(Path(config), repository, context, base, is_change=is_change)
+    found = judging.rules(
+        promotion_file.place(config), repository, context, base, is_change=is_change
+    )
     promotion = found.promotion
     base_commit = found.commit if is_change else repository.commit_of("HEAD")
     if not base_commit:
@@ -133,7 +136,7 @@ def command(
         return
     result, notes = _measure(
         repository, promotion, base_commit, running, proposed,
-        config=Path(config), source=source, setup=commands, minutes=minutes,
+        config=promotion_file.place(config), source=source, setup=commands, minutes=minutes,
     )  # fmt: skip
     table = comparison.table(result, promotion.gate, notes)
     runner.write_outputs({"measured": measured.dump(result), "table": table})

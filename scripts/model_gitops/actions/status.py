@@ -69,7 +69,9 @@ def command(
     ] = False,
 ) -> None:
     """Ask overlays, tags, registry and pull requests, and show them in one view."""
-    promotion = promotion_file.read_promotion(Path(config), git.open_repository(Path.cwd()))
+    promotion = promotion_file.read_promotion(
+        promotion_file.place(config), git.open_repository(Path.cwd())
+    )
     names = ", ".join(one.name for one in promotion.environments)
     if environment and environment not in [one.name for one in promotion.environments]:
         raise InputError.of(

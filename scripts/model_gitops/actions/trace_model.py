@@ -72,7 +72,9 @@ def command(
     ] = False,
 ) -> None:
     """Walk the chain from the subject to the data, and end with exit code 3 where a link is broken."""
-    promotion = promotion_file.read_promotion(Path(config), git.open_repository(Path.cwd()))
+    promotion = promotion_file.read_promotion(
+        promotion_file.place(config), git.open_repository(Path.cwd())
+    )
     if not subject:
         names = ", ".join(one.name for one in promotion.environments)
         raise InputError.of(

@@ -39,6 +39,12 @@ class Rules:
     own: Promotion | None = None
 
 
+def place(config: str) -> Path:
+    """Return the file that the input `config` means: the file itself, or its folder's promotion.yaml."""
+    path = Path(config or _NAME)
+    return path / _NAME if paths.is_folder(path) else path
+
+
 def read_promotion(path: Path, repository: Git) -> Promotion:
     """Read and check the promotion.yaml at `path`. Raises InputError."""
     folder = _folder(path, repository)
@@ -122,10 +128,15 @@ def read_previous(path: Path, repository: Git, before: str) -> Promotion | None:
             f"the commit {before}, whose rules held before this push, can't be fetched",
             fix="give actions/checkout `fetch-depth: 0` and `persist-credentials: true`",
         )
-    text = repository.file_at(commit, name) if name else None
+    return read_at(repository, commit, name) if name else None
+
+
+def read_at(repository: Git, commit: str, name: str) -> Promotion | None:
+    """Return the rules in file `name`, a path from the top, at `commit`; None without it. Raises InputError."""
+    text = repository.file_at(commit, name)
     if text is None:
         return None
-    source, folder = f"{name} of {commit[:12]}", _folder(path, repository)
+    source, folder = f"{name} of {commit[:12]}", posixpath.dirname(name)
     known = document.load_yaml(text, source=source)
     document.validate(known, promotion_schema(), source=source)
     old = _from_the_top(repository, commit, known, folder)
@@ -217,7 +228,7 @@ def _load(path: Path) -> Any:
 
 
 def meant(path: Path) -> str:
-    """Return the fix for a `config` that is a folder, or written as on Windows; empty for others."""
+    """Return the fix for a `config` that is written as on Windows; empty for others."""
     other = Path(str(path).replace("\\", "/"))
     if paths.is_folder(other):
         other /= _NAME

@@ -173,14 +173,14 @@ def test_a_change_can_not_say_what_the_rules_of_the_base_mean(flow: Flow) -> Non
     assert "metrics.json:r2: 0.111 is below the minimum 0.3" in told.log
 
 
-@pytest.mark.parametrize("config", ["proj", "./proj", "proj\\promotion.yaml", "proj/"])
+@pytest.mark.parametrize("config", ["proj\\promotion.yaml", ".\\proj\\promotion.yaml"])
 def test_another_spelling_of_the_file_is_told_the_right_one(monorepo: Flow, config: str) -> None:
     flow = monorepo
     flow.push("main")
     for action in ("check-promotion", "gate-metrics", "status", "cml-report"):
         told = flow.run(action, config=config, token=READER)
         assert (told.code, told.log[told.log.index("Fix:") :]) == (2, f"Fix: config: {CONFIG}\n")
-    for same in (f"./{CONFIG}", "proj/../proj/./promotion.yaml"):
+    for same in (f"./{CONFIG}", "proj/../proj/./promotion.yaml", "proj", "./proj/"):
         assert flow.outputs("check-promotion", config=same)["model"] == "proj:diabetes"
 
 

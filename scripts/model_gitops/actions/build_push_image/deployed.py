@@ -6,7 +6,7 @@ from pathlib import Path
 
 from model_gitops import runner
 from model_gitops.actions.build_push_image.inputs import Inputs
-from model_gitops.adapters import event_checkout, git, judging, paths
+from model_gitops.adapters import event_checkout, git, judging, paths, promotion_file
 from model_gitops.adapters.tracing.places import opened_overlays
 from model_gitops.errors import ActionError
 
@@ -17,7 +17,7 @@ def deployed_digest(given: Inputs, fingerprint: str) -> str:
     Whoever may push a branch may push tags, labels and all: only the deploy repository is believed.
     Nothing is raised: who can't be asked says "", as an image can be built instead.
     """
-    config = Path(given.config)
+    config = promotion_file.place(given.config)
     if not paths.is_file(config):
         runner.say(f"no image is reused: there is no {config} that names a deploy repository")
         return ""

@@ -49,7 +49,9 @@ def run(
     repository = git.open_repository(Path.cwd())
     asked = _hop(context, repository, base_ref, head_ref)
     head = asked.head
-    found = judging.rules(Path(config), repository, context, asked.base, is_change=asked.is_change)
+    found = judging.rules(
+        promotion_file.place(config), repository, context, asked.base, is_change=asked.is_change
+    )
     target = branches.target_of(found, asked.base, head)
     here = repository.commit_of("HEAD")
     promotion = named_model.settled(repository, found, here)
@@ -71,7 +73,7 @@ def run(
     for commit in () if asked.is_new else asked.before:
         _hold_to_the_rules_before(
             _Overlays(promotion, repository, deploy_branch, token, ssh_key, known_hosts),
-            promotion_file.read_previous(Path(config), repository, commit),
+            promotion_file.read_previous(promotion_file.place(config), repository, commit),
             target,
             model_hash,
         )

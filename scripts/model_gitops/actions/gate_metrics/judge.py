@@ -14,6 +14,7 @@ from model_gitops.adapters import (
     judging,
     named_model,
     project_files,
+    promotion_file,
 )
 from model_gitops.adapters.champion import Champion
 from model_gitops.adapters.metrics_files import MetricsFiles
@@ -47,7 +48,7 @@ def run(
     context = runner.context()
     repository = git.open_repository(Path.cwd())
     base = event_checkout.base_of(context, repository)
-    found = judging.rules(Path(config), repository, context, base)
+    found = judging.rules(promotion_file.place(config), repository, context, base)
     repository.refresh_tags()
     proposed = _commit(repository, found.promotion.model, candidate or "HEAD", "candidate")
     promotion = named_model.settled(repository, found, proposed)

@@ -94,6 +94,15 @@ def never_ran(project: Project) -> Iterator[tuple[str, str, tuple[str, ...], tup
                 yield source, name, deps, outs
 
 
+def defined(project: Project, source: str) -> Iterator[tuple[Mapping[str, Any], str]]:
+    """Go through the stages of the dvc.yaml `source`: each definition, and the folder of its paths.
+
+    Left out are those of a `foreach` or `matrix` whose items can't be told here.
+    """
+    for _, found in _Definitions(project, source).all():
+        yield found.definition, found.folder
+
+
 def _runs(project: Project, lock: str) -> dict[Any, Any]:
     data = project.load(lock)
     stages = data.get("stages") if "schema" in data else data  # before DVC 2: no `stages:`

@@ -17,6 +17,8 @@ from model_gitops.errors import InputError, RefusedError
 
 _PATH = "overlays/{environment}"
 _PLACEHOLDER, _MODEL_PLACEHOLDER = "{environment}", "{model}"
+# Outside of a model's folder, and yet its own: DVC's settings and the workflows themselves.
+WATCHED = (".dvc/config", ".dvcignore", ".github/workflows")
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,8 @@ class Promotion:
     build: Build = field(default_factory=Build)
     # Lines of bash by name (core.flow.commands.NAMES); an empty one is skipped.
     commands: Mapping[str, str] = field(default_factory=dict)
+    # What changed-models counts as the model's too, from the top.
+    watch: tuple[str, ...] = WATCHED
 
     @property
     def name(self) -> str:
@@ -232,6 +236,9 @@ def parse(document: object, *, source: str = "promotion.yaml", folder: str = "")
         ),
         signatures=_signer(data["signatures"], source) if "signatures" in data else None,
         folder=folder,
+        watch=tuple(spelling.from_top(one, folder, f"watch (in {source})") for one in data["watch"])
+        if "watch" in data
+        else WATCHED,
         metrics={
             _metric(name, folder, source): None if better == "neither" else better
             for name, better in data.get("metrics", {}).items()

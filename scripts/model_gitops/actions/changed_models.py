@@ -1,0 +1,146 @@
+"""Say which models a change touches."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+from model_gitops import runner
+from model_gitops.adapters import changes, git, project_files, promotion_file
+from model_gitops.core.flow import touched
+from model_gitops.core.flow.touched import Touched
+from model_gitops.core.markdown import code
+from model_gitops.errors import InputError
+from model_gitops.options import lines, option
+
+OUTPUTS = ("models", "any")
+
+_NAME = "promotion.yaml"
+# More jobs no matrix of GitHub's may have.
+_MOST = 256
+
+
+def command(
+    base: Annotated[
+        str,
+        option(
+            "base",
+            "Branch or commit that the checkout is compared with. Default: from the event; of one that"
+            " changes nothing, as a schedule, every model.",
+        ),
+    ] = "",
+    ignore: Annotated[
+        str,
+        option(
+            "ignore", "Folders whose promotion.yaml is no model's, one a line: examples, tests."
+        ),
+    ] = "",
+) -> None:
+    """Find each promotion.yaml, and put out those whose model the change touches."""
+    ignored = [_folder(one) for one in lines(ignore)]
+    repository = git.open_repository(Path.cwd())
+    change = changes.find(runner.context(), repository, base)
+    now = _configs(repository, change.commit, ignored)
+    before = {config for one in change.bases or () for config in _configs(repository, one, ignored)}
+    paths = changes.paths(repository, change)
+    found = [
+        one for config in now if (one := _touched(repository, change, config, now, paths, before))
+    ]
+    if len(found) > _MOST:
+        raise InputError(
+            f"the change touches {len(found)} models, and a matrix has {_MOST} jobs at most",
+            fix="split the change",
+        )
+    for config in sorted(before.difference(now)):
+        runner.warning(f"{config} is removed: nothing of its model is checked or deployed any more")
+    runner.write_outputs(
+        {
+            "models": json.dumps([_entry(one) for one in found]),
+            "any": "true" if found else "false",
+        }
+    )
+    runner.write_summary(_summary(change, now, found, sorted(before.difference(now))))
+
+
+def _configs(repository: git.Git, commit: str, ignored: Sequence[str]) -> list[str]:
+    """Return the promotion.yaml files at a commit, from the top."""
+    return [
+        path
+        for path in changes.listing(repository, commit)
+        if posixpath.basename(path) == _NAME
+        and not any(f"{path}/".startswith(one) for one in ignored)
+    ]
+
+
+def _touched(
+    repository: git.Git,
+    change: changes.Change,
+    config: str,
+    configs: Sequence[str],
+    paths: Sequence[str],
+    before: Iterable[str],
+) -> Touched | None:
+    promotion = promotion_file.read_at(repository, change.commit, config)
+    if promotion is None:
+        return None
+    if change.bases is None:
+        return Touched(config, promotion)
+    is_new = config not in before
+    folders = [posixpath.dirname(one) for one in configs]
+    # Its own folder first: then nothing else has to be read.
+    path = touched.first(paths, promotion.folder, folders, ())
+    for commit in change.rules if not path else ():
+        try:
+            rules = promotion_file.read_at(repository, commit, config)
+        except InputError:
+            if commit == change.commit:
+                raise
+            continue  # a broken one of the base differs from ours: that is in its own folder
+        if rules and not path:
+            there = project_files.at(repository, commit)
+            path = touched.first(
+                paths, promotion.folder, folders, touched.scope(rules, there, folders)
+            )
+    return Touched(config, promotion, path, is_new) if path else None
+
+
+def _entry(one: Touched) -> dict[str, object]:
+    return {
+        "config": one.config,
+        "folder": one.promotion.folder or ".",
+        "model": one.promotion.model,
+        "new": one.is_new,
+    }
+
+
+def _folder(written: str) -> str:
+    """Return a folder of `ignore` from the top, a slash at its end. Raises InputError."""
+    path = posixpath.normpath(written)
+    if path == "." or path.startswith(("/", "..")):
+        raise InputError.of(
+            "ignore", written, "it is no folder below the top", fix="ignore: examples"
+        )
+    return f"{path}/"
+
+
+def _summary(
+    change: changes.Change, configs: Sequence[str], found: Sequence[Touched], removed: Sequence[str]
+) -> str:
+    title = f"{len(found)} of {len(configs)} models" if found else "No model"
+    rows = [f"### Touched: {title}", ""]
+    if change.bases is None:
+        rows += [f"Every model counts{': ' + change.why if change.why else ''}.", ""]
+    if not configs:
+        rows += [f"There is no {_NAME} in this repository.", ""]
+    if found:
+        rows += ["| model | folder | touched by |", "|---|---|---|"]
+        rows += [
+            f"| {code(one.promotion.model)} | {code(one.promotion.folder or '.')} |"
+            f" {code(one.path) if one.path else ''}{' (new)' if one.is_new else ''} |"
+            for one in found
+        ]
+    rows += [f"{code(one)} is removed." for one in removed]
+    return "\n".join(rows) + "\n"

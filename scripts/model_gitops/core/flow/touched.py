@@ -1,0 +1,62 @@
+"""Which models a change touches, by the paths that it changes."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from model_gitops.core.dvc import reads
+from model_gitops.core.flow.promotion import Promotion
+from model_gitops.core.image.build import is_reference
+
+
+@dataclass(frozen=True)
+class Touched:
+    """A model that a change touches. `path` is the first path that does; empty where all count."""
+
+    config: str
+    promotion: Promotion
+    path: str = ""
+    is_new: bool = False
+
+
+def scope(
+    promotion: Promotion, files: Mapping[str, str], folders: Collection[str]
+) -> frozenset[str]:
+    """Return what the model depends on outside of its own folder, as paths from the top.
+
+    `files` are DVC's files, path → text; `folders` those of all models. Raises InputError for a DVC file
+    that is no YAML.
+    """
+    own = [
+        path
+        for path in files
+        if posixpath.basename(path) == "dvc.yaml" and owner(path, folders) == promotion.folder
+    ]
+    judged = {rule.file for rule in promotion.gate} | {promotion.compare.predictions}
+    build = promotion.build
+    built = {build.dockerfile, build.context, build.smoke_test or ""}
+    built.update(one for one in (build.contexts or {}).values() if not is_reference(one))
+    said = (judged | built | set(promotion.watch)) - {"", promotion.folder or "."}
+    return reads.of(promotion.model, files, own) | said
+
+
+def owner(path: str, folders: Iterable[str]) -> str | None:
+    """Return the innermost of the models' folders that holds `path`; None where none does."""
+    inside = (one for one in folders if not one or f"{path}/".startswith(f"{one}/"))
+    return max(inside, key=len, default=None)
+
+
+def first(
+    changed: Iterable[str], folder: str, folders: Collection[str], depends_on: Collection[str]
+) -> str:
+    """Return the first changed path that touches the model of `folder`; empty where none does."""
+    return next(
+        (
+            path
+            for path in changed
+            if owner(path, folders) == folder or any(reads.overlap(path, one) for one in depends_on)
+        ),
+        "",
+    )
