@@ -107,6 +107,37 @@ def test_a_field_that_kustomize_does_not_reach_is_named_with_what_reaches_it(
     )
 
 
+@pytest.mark.parametrize(
+    ("kind", "spec", "place"),
+    [
+        ("InferenceService", "{predictor: {model: {storageUri: 'oci://app'}}}",
+         "spec/predictor/model/storageUri"),
+        ("SeldonDeployment", "{predictors: [{graph: {modelUri: 'oci://app:v0'}}]}",
+         "spec/predictors[]/graph/modelUri"),
+    ],
+)  # fmt: skip
+def test_the_address_of_an_image_is_set_as_the_fix_says(
+    deploy: Work, step: Step, capsys: pytest.CaptureFixture[str], kind: str, spec: str, place: str
+) -> None:
+    overlay = f"{FOLDER}/kustomization.yaml"
+    manifest = TYPE.format(version="serving.example/v1", kind=kind, spec=spec)
+    deploy.commit({overlay: KUSTOMIZATION.format(resources="m.yaml"), f"{FOLDER}/m.yaml": manifest})
+    told = bump(step, capsys)
+    assert f"{FOLDER}/m.yaml has it at {place} of {kind}. " in told
+    assert f"oci://{WANTED}" not in build(deploy)
+    found = re.search(
+        r"add (\S+) to `resources` of (\S+), and add to it:\n((?:.|\n)*)\nand to (\S+):\n((?:.|\n)*)", told
+    )  # fmt: skip
+    assert found
+    resource, where, lines, file, text = found.groups()
+    changed = deploy.text(where).replace("[m.yaml", f"[m.yaml, {resource}") + lines + "\n"
+    deploy.commit({where: changed, file: text + "\n"}, "follow the fix")
+    rendered = build(deploy)
+    assert f"oci://{WANTED}\n" in rendered
+    assert "PodTemplate" not in rendered
+    assert bump(step, capsys) == ""
+
+
 @pytest.mark.parametrize("name", REACHED)
 def test_what_kustomize_reaches_by_itself_is_not_told(
     deploy: Work, step: Step, capsys: pytest.CaptureFixture[str], name: str

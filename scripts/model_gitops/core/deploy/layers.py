@@ -95,7 +95,7 @@ def patched(text: str, path: str, kind: str) -> tuple[Use, ...]:
 def _documents(text: str, path: str) -> Iterator[Any]:
     # To read YAML takes long, and most documents of a large file have no image.
     for one in re.split(r"(?m)^---(?:[ \t].*)?\r?$", text):
-        if re.search("image|Image", one) and not re.search(
+        if re.search("image|Image|oci://", one) and not re.search(
             r"(?m)^kind:\s*[\"']?CustomResourceDefinition\b", one
         ):
             yield load_yaml(one, source=path)

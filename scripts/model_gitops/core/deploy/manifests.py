@@ -20,6 +20,8 @@ _DEFAULTS = tuple(
     for end in ("containers[]/image", "initContainers[]/image", "volumes[]/image/reference")
 )
 _CONTAINERS = ("containers", "initContainers")
+# An address that names an image, as KServe's `storageUri` may: `images:` reaches none of them.
+_OCI = "oci://"
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,11 @@ class Use:
             else:
                 parts.append(step.replace("/", "\\/"))
         return "/".join(parts)
+
+    @property
+    def is_address(self) -> bool:
+        """Whether it is the address of an image, of which `images:` sets nothing."""
+        return self.image.startswith(_OCI)
 
     @property
     def is_setting(self) -> bool:
@@ -127,12 +134,15 @@ def unused(top: Layer, names: Sequence[str]) -> tuple[Unused, ...]:
         return ()
     reached: set[str] = set()
     left: dict[str, list[Use]] = {}
+    addresses: dict[str, list[Use]] = {}
     built = _build(replace(top, images=()), _Built())
     found: list[Unused] = []
     now = list(built.uses)
     renamed = dict(built.renamed)
     for entry in top.images:
         for place, use in enumerate(now):
+            if use.is_address and entry.matches(use.image.removeprefix(_OCI)):
+                addresses.setdefault(entry.name, []).append(use)
             if not entry.matches(use.image):
                 continue
             if use.is_reached(built.specs):
@@ -159,7 +169,8 @@ def unused(top: Layer, names: Sequence[str]) -> tuple[Unused, ...]:
         found.append(
             Unused(
                 entry,
-                tuple(left.get(entry.name, ())),
+                # Where it changes an image a replacement may copy that into the address.
+                tuple(left.get(entry.name) or addresses.get(entry.name, ())),
                 taken,
                 others,
                 is_partial=entry.name in reached,
@@ -177,6 +188,8 @@ def told(one: Unused, kustomization: str) -> tuple[str, str]:
         at = ", ".join(f"{use.file} has it at {use.path} of {use.kind}" for use in one.places[:5])
         specs = dict.fromkeys(f'{{path: "{use.path}", kind: {use.kind}}}' for use in one.places)
         problem = f"{nowhere}: {at}"
+        if one.places[0].is_address:
+            return problem, _copied(one, kustomization, folder)
         if one.is_partial:
             problem = f"kustomize leaves the image {name} as it was in a place: {at}"
         return problem, (
@@ -190,6 +203,23 @@ def told(one: Unused, kustomization: str) -> tuple[str, str]:
     others = ", ".join(one.others[:10]) or "no image"
     return f"{nowhere}; they have: {others}", (
         f"name the entry of {kustomization} as the manifests have the image"
+    )
+
+
+def _copied(one: Unused, kustomization: str, folder: str) -> str:
+    """Return what copies an image into an address: kustomize sets it in a manifest that it then leaves out."""
+    targets = ", ".join(
+        f"{{select: {{kind: {use.kind}}}, fieldPaths: [{'.'.join(map(str, use.steps))}],"
+        ' options: {delimiter: "://", index: 1}}'
+        for use in one.places
+    )
+    return (
+        f"add model-image.yaml to `resources` of {kustomization}, and add to it:\nreplacements:\n"
+        "- source: {kind: PodTemplate, name: model-image, fieldPath: template.spec.containers.0.image}\n"
+        f"  targets: [{targets}]\nand to {folder}/model-image.yaml:\n"
+        "apiVersion: v1\nkind: PodTemplate\n"
+        'metadata: {name: model-image, annotations: {config.kubernetes.io/local-config: "true"}}\n'
+        f"template: {{spec: {{containers: [{{name: model, image: {one.entry.name}}}]}}}}"
     )
 
 
@@ -225,7 +255,7 @@ def uses_of(data: Any, file: str) -> Iterator[Use]:
     """Yield the images of one manifest, or of each in a list of them: where a field is called so.
 
     A field is an image's where it is called `image`, or by a name that ends so (`modelImage`), or is the
-    `reference` of one.
+    `reference` of one. So is a URI that says `oci://`.
     """
     if not isinstance(data, Mapping):
         return
@@ -240,7 +270,9 @@ def uses_of(data: Any, file: str) -> Iterator[Use]:
     for steps, image in _scalars(data, ()):
         name = steps[-1]
         is_image = isinstance(name, str) and (
-            re.search("(^i|I)mage$", name) or steps[-2:] == ("image", "reference")
+            re.search("(^i|I)mage$", name)
+            or steps[-2:] == ("image", "reference")
+            or (image.startswith(_OCI) and re.search("(^u|U)ri$", name))
         )
         if is_image and image:
             yield Use(file, kind, group, number, steps, image)
