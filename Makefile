@@ -17,7 +17,7 @@ demo-clean: ## stop the demo's servers and remove .demo
 
 .PHONY: test test-unit test-integration test-flow test-reliability
 test: ## run all tests, with real git, DVC, GTO, Docker, registry, kustomize and act
-	$(DEV) pytest tests
+	$(DEV) pytest --numprocesses auto --maxprocesses 4 tests
 
 test-unit: ## run the tests that need no process and no network: seconds
 	$(DEV) pytest tests/unit

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadFileScheduling
 
 from model_gitops_local import machine, toolchain
 from model_gitops_local.base_image import ensure_base_image
@@ -17,6 +19,34 @@ from model_gitops_local.registry import Registry
 # A loaded machine is slow, and that is no fault of the code: nothing here is timed.
 settings.register_profile("untimed", settings.default, deadline=None)
 settings.load_profile("untimed")
+
+# What takes longest, in files that can't be shared out finely, begins early.
+ORDER = ("unit", "flow", "reliability", "integration")
+
+
+class ByFile(LoadFileScheduling):
+    """The tests of a file run in one worker, in the order of ORDER; so do all of tests/flow.
+
+    Those look at one demo, which takes minutes.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "tests/flow" if nodeid.startswith("tests/flow/") else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """Share the tests out among the workers of `make test`."""
+    config.option.loadscopereorder = False
+    return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the kinds of tests in ORDER."""
+
+    def kind(item: pytest.Item) -> int:
+        return ORDER.index(item.path.relative_to(config.rootpath / "tests").parts[0])
+
+    items.sort(key=kind)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from moments import next_moment
+
 from model_gitops.adapters import process
 from model_gitops.adapters.git import Git
 from model_gitops.options import variable
@@ -49,7 +51,7 @@ class Deploys:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
         self.clone.run("add", "--all")
-        self.clone.run("commit", "--quiet", "--allow-empty", "-m", message)
+        self.clone.run("commit", "--quiet", "--allow-empty", "-m", message, env=next_moment())
         self.clone.run("push", "--quiet", "origin", f"HEAD:refs/heads/{branch}")
         return self.clone.run("rev-parse", "HEAD").strip()
 

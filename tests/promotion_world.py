@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from model_gitops.adapters import process
 from model_gitops_local.forge import Forge
 from model_gitops_local.forge.openapi import strict_forge
 
+DIGEST = "sha256:" + "1" * 64
 PROMOTION: dict[str, Any] = {
     "model": "diabetes",
     "image": "registry.example/acme/diabetes",
@@ -99,11 +101,12 @@ def read_outputs(text: str) -> dict[str, str]:
 
 @contextmanager
 def served(tmp_path: Path) -> Iterator[Forge]:
-    """Serve both repositories, still empty, to those who work on them."""
+    """Serve both repositories, empty where they are new, to those who work on them."""
     with strict_forge(tmp_path / "forge") as forge:
         for name in (MODEL, DEPLOY):
-            bare = tmp_path / f"{name.replace('/', '-')}.git"
-            process.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", bare])
+            bare = _bare(tmp_path, name)
+            if not bare.exists():
+                process.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", bare])
             forge.add_repository(name, bare)
         forge.add_token(TOKEN, "ada")
         forge.add_token("second-token", "grace")
@@ -111,22 +114,77 @@ def served(tmp_path: Path) -> Iterator[Forge]:
         yield forge
 
 
-@pytest.fixture
-def flow(tmp_path: Path) -> Iterator[Flow]:
+def _bare(folder: Path, name: str) -> Path:
+    return folder / f"{name.replace('/', '-')}.git"
+
+
+@pytest.fixture(scope="session")
+def copy_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Path], str]:
+    """Copy a flow's repositories to a folder, and return the address that its clones know.
+
+    A flow is made once: "started" has no deployment, in "deployed" dev runs the better model.
+    """
+    made: dict[str, tuple[Path, str]] = {}
+
+    def make(kind: str) -> tuple[Path, str]:
+        top = tmp_path_factory.mktemp(kind)
+        with served(top) as forge:
+            flow = start(top, forge)
+            if kind == "deployed":
+                flow.deploy("dev", flow.change("main", flow.files("better", 60)), DIGEST)
+            return top, forge.url
+
+    def copy(kind: str, folder: Path) -> str:
+        if kind not in made:
+            made[kind] = make(kind)
+        top, address = made[kind]
+        for place in (_bare(top, MODEL), _bare(top, DEPLOY), top / "work", top / "deploy"):
+            shutil.copytree(place, folder / place.name, symlinks=True)
+        return address
+
+    return copy
+
+
+@contextmanager
+def _resumed(copy_of: Callable[[str, Path], str], kind: str, tmp_path: Path) -> Iterator[Flow]:
+    before = copy_of(kind, tmp_path)
     with served(tmp_path) as forge:
-        yield start(tmp_path, forge)
+        for clone in ("work", "deploy"):
+            config = tmp_path / clone / ".git" / "config"
+            config.write_text(config.read_text("utf-8").replace(before, forge.url), "utf-8")
+        yield _flow(tmp_path, forge)
+
+
+@pytest.fixture
+def flow(tmp_path: Path, copy_of: Callable[[str, Path], str]) -> Iterator[Flow]:
+    """Nothing is deployed yet."""
+    with _resumed(copy_of, "started", tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def deployed(tmp_path: Path, copy_of: Callable[[str, Path], str]) -> Iterator[Flow]:
+    """The better model on main, and running in dev."""
+    with _resumed(copy_of, "deployed", tmp_path) as made:
+        yield made
+
+
+def _flow(
+    tmp_path: Path, forge: Forge, kind: type[Flow] = Flow, registry: str = "registry.example"
+) -> Flow:
+    env = {
+        "GITHUB_SERVER_URL": forge.url,
+        "GITHUB_API_URL": forge.api_url,
+        "GITHUB_REPOSITORY": MODEL,
+    }
+    return kind(tmp_path, registry, forge, env)
 
 
 def start(
     tmp_path: Path, forge: Forge, kind: type[Flow] = Flow, registry: str = "registry.example"
 ) -> Flow:
     """Return a flow on the forge: the model repository's branches, and overlays that set nothing."""
-    env = {
-        "GITHUB_SERVER_URL": forge.url,
-        "GITHUB_API_URL": forge.api_url,
-        "GITHUB_REPOSITORY": MODEL,
-    }
-    flow = kind(tmp_path, registry, forge, env)
+    flow = _flow(tmp_path, forge, kind, registry)
     overlays = {
         f"overlays/{name}/kustomization.yaml": "images:\n- name: diabetes\n"
         f"  newName: {flow.image}\n  newTag: not-deployed-yet\n"

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from moments import next_moment
+
 from model_gitops.adapters import process
 from model_gitops.adapters.git import Git
 from model_gitops.adapters.git_credentials import token_credentials
@@ -145,7 +147,7 @@ class World:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
         git.run("add", "--all")
-        git.run("commit", "--quiet", "--allow-empty", "-m", message)
+        git.run("commit", "--quiet", "--allow-empty", "-m", message, env=next_moment())
         git.run("push", "--quiet", "--force", "origin", f"HEAD:refs/heads/{branch}")
         return git.run("rev-parse", "HEAD").strip()
 

@@ -342,13 +342,15 @@ def _start(state: Path) -> Engine:
 def _bridge(state: Path) -> str:
     """Make the network bridge of the private engine: two engines can't share `docker0`."""
     name = f"mgo-{_short(state)}"
-    if not Path("/sys/class/net", name).exists():
-        routes = process.run(["ip", "-4", "route", "show", "table", "all"]).stdout
-        network = ipaddress.ip_network(free_subnet(routes, int(_short(state), 16)))
-        process.run(["ip", "link", "add", name, "type", "bridge"])
-        address = f"{network.network_address + 1}/{network.prefixlen}"
-        process.run(["ip", "address", "add", address, "dev", name])
-        process.run(["ip", "link", "set", name, "up"])
+    # Two engines that start at once must not find the same network free.
+    with locked(toolchain.cache_folder() / "bridges.lock"):
+        if not Path("/sys/class/net", name).exists():
+            routes = process.run(["ip", "-4", "route", "show", "table", "all"]).stdout
+            network = ipaddress.ip_network(free_subnet(routes, int(_short(state), 16)))
+            process.run(["ip", "link", "add", name, "type", "bridge"])
+            address = f"{network.network_address + 1}/{network.prefixlen}"
+            process.run(["ip", "address", "add", address, "dev", name])
+            process.run(["ip", "link", "set", name, "up"])
     return name
 
 

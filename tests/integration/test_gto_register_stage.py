@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from gto import api
+from moments import next_moment
 
 from model_gitops.__main__ import main
 from model_gitops.adapters import process
@@ -45,7 +46,7 @@ class Work:
             f"    - {{path: model.bin, hash: md5, md5: {model_hash}, size: 5}}\n"
         )
         self.git.run("add", ".")
-        self.git.run("commit", "--quiet", "--allow-empty", "-m", "Train")
+        self.git.run("commit", "--quiet", "--allow-empty", "-m", "Train", env=next_moment())
         self.git.run("push", "--quiet", "origin", "HEAD")
         return self.git.run("rev-parse", "HEAD").strip()
 

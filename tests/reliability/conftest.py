@@ -85,6 +85,18 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     process.run([*way, "umount", "--lazy", place])
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand what a worker of pytest-xdist counted to the process that prints it."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["numbers"] = session.config.stash.get(_LINES, [])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take what a worker counted."""
+    node.config.stash.setdefault(_LINES, []).extend(node.workeroutput.get("numbers", []))
+
+
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Print what was counted."""
     if lines := config.stash.get(_LINES, []):

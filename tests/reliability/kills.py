@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
+import errno
+import gc
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -182,14 +184,22 @@ def left_behind(step: Step) -> set[str]:
 
 
 def fill(disk: Path, *, but: int = 0) -> None:
-    """Leave no room at all, or only so many bytes."""
+    """Leave no room at all, or only so many bytes, and see that it stays so.
+
+    The kernel counts what was deleted as taken for a moment more, and rubbish of this process may
+    hold files that are deleted.
+    """
+    gc.collect()
+    full = 0  # so many times in a row
     with (disk / "filler").open("wb", buffering=0) as file:
-        # What was deleted a moment ago may be counted as taken for a moment more.
-        for _ in range(10_000):
-            if not os.statvfs(disk).f_bfree:
-                break
-            with contextlib.suppress(OSError):
+        while full < 10:
+            try:
                 file.write(bytes(4096))
+                full = 0
+            except OSError as error:
+                assert error.errno == errno.ENOSPC
+                full += 1
+                time.sleep(0.02)
         file.truncate(file.tell() - but)
 
 

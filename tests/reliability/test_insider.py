@@ -12,21 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from promotion_world import PROMOTION, Flow, flow
+from promotion_world import DIGEST, PROMOTION, Flow, copy_of, deployed, flow
 from ruamel.yaml import YAML
 from world import DEPLOY, HASHES, READER
 
-__all__ = ["flow"]
+__all__ = ["copy_of", "deployed", "flow"]
 
 ROOT = Path(__file__).parents[2]
-DIGEST = "sha256:" + "1" * 64
-
-
-@pytest.fixture
-def deployed(flow: Flow) -> Flow:
-    """The better model on main, and running in dev."""
-    flow.deploy("dev", flow.change("main", flow.files("better", 60)), DIGEST)
-    return flow
 
 
 def rules(**changes: object) -> dict[str, str]:

@@ -7,24 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from promotion_world import PROMOTION, Flow, flow
+from promotion_world import DIGEST, PROMOTION, Flow, copy_of, deployed, flow
 from world import DEPLOY, HASHES, READER, Told, md5
 
 from model_gitops.adapters import project_files
 from model_gitops.core.dvc import artifacts
 from model_gitops.errors import InputError
 
-__all__ = ["flow"]
+__all__ = ["copy_of", "deployed", "flow"]
 
-DIGEST = "sha256:" + "1" * 64
 ENVIRONMENTS = PROMOTION["environments"]
-
-
-@pytest.fixture
-def deployed(flow: Flow) -> Flow:
-    """The better model on main, and running in dev."""
-    flow.deploy("dev", flow.change("main", flow.files("better", 60)), DIGEST)
-    return flow
 
 
 def rules(**changes: object) -> dict[str, str]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from deploys import Deploys
+from moments import next_moment
 
 from model_gitops.adapters import process
 
@@ -92,7 +93,8 @@ class Project:
     def commit(self) -> str:
         git = ["git", "-c", "user.name=Ada", "-c", "user.email=ada@example.com"]
         process.run(["git", "add", "."], cwd=self.folder)
-        process.run([*git, "commit", "-q", "--allow-empty", "-m", "x"], cwd=self.folder)
+        commit = [*git, "commit", "-q", "--allow-empty", "-m", "x"]
+        process.run(commit, cwd=self.folder, env=next_moment())
         return process.run(["git", "rev-parse", "HEAD"], cwd=self.folder).stdout.strip()
 
     def deployed(self, **inputs: str) -> Result:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from github import Auth, Github
 from github.Repository import Repository
+from moments import next_moment
 
 from model_gitops.__main__ import main
 from model_gitops.adapters import process
@@ -61,7 +62,7 @@ class Work:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(text.encode())
         self.git.run("add", "--all")
-        self.git.run("commit", "--quiet", "--allow-empty", "-m", message)
+        self.git.run("commit", "--quiet", "--allow-empty", "-m", message, env=next_moment())
         self.git.run("push", "--quiet", "origin", "HEAD")
         return self.git.run("rev-parse", "HEAD").strip()
 

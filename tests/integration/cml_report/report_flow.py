@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from moments import next_moment
+
 from model_gitops import options
 from model_gitops.__main__ import main
 from model_gitops.actions import cml_report
@@ -89,7 +91,7 @@ class Flow:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
         self.git.run("add", "--all")
-        self.git.run("commit", "--quiet", "--allow-empty", "-m", "change")
+        self.git.run("commit", "--quiet", "--allow-empty", "-m", "change", env=next_moment())
         self.git.run("push", "--quiet", "origin", f"HEAD:refs/heads/{branch}")
         return self.git.run("rev-parse", "HEAD").strip()
 

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from moments import next_moment
+
 from model_gitops.adapters import git_tree, process, project_files
 from model_gitops.adapters.git import Git
 from model_gitops.core.dvc import artifacts, pipeline
@@ -55,7 +57,7 @@ class Project:
 
     def commit(self, message: str = "Change") -> str:
         self.git.run("add", "--all")
-        self.git.run("commit", "--quiet", "--message", message)
+        self.git.run("commit", "--quiet", "--message", message, env=next_moment())
         return self.git.run("rev-parse", "HEAD").strip()
 
     def clone(self, name: str = "clone") -> Project:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import github
+from moments import next_moment
 
 from model_gitops.adapters import git_settings, process
 from model_gitops.adapters.git import Git
@@ -43,7 +44,9 @@ class Work:
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
             (self.folder / name).write_text(text, encoding="utf-8")
         self.git.run("add", "--all")
-        self.git.run("commit", "--quiet", "--allow-empty", "-m", message, env=IDENTITY)
+        self.git.run(
+            "commit", "--quiet", "--allow-empty", "-m", message, env=IDENTITY | next_moment()
+        )
         self.git.run("push", "--quiet", "origin", f"HEAD:refs/heads/{branch}")
         return self.git.run("rev-parse", "HEAD").strip()
 

@@ -1,5 +1,5 @@
 """A model repository and its deploy repository on a forge: nothing is deployed yet."""
 
-from promotion_world import flow
+from promotion_world import copy_of, deployed, flow
 
-__all__ = ["flow"]
+__all__ = ["copy_of", "deployed", "flow"]

@@ -6,18 +6,8 @@ import json
 from typing import Any
 
 import pytest
-from promotion_world import PROMOTION, Flow
+from promotion_world import DIGEST, PROMOTION, Flow
 from world import MODEL, READER
-
-DIGEST = "sha256:" + "1" * 64
-
-
-@pytest.fixture
-def deployed(flow: Flow) -> Flow:
-    """The better model on main, and running in dev."""
-    commit = flow.change("main", flow.files("better", 60))
-    flow.deploy("dev", commit, DIGEST)
-    return flow
 
 
 def closed(flow: Flow, head: str, base: str, commits: int = 1, **more: Any) -> None:

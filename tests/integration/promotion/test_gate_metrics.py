@@ -4,22 +4,12 @@ from __future__ import annotations
 
 import json
 
-import pytest
-from promotion_world import PROMOTION, Flow
+from promotion_world import DIGEST, PROMOTION, Flow
 from world import HASHES, READER, Told, rewrite
 
 from model_gitops.adapters import process
 from model_gitops.core.flow import measured
 from model_gitops.core.flow.measured import Difference, Measured
-
-DIGEST = "sha256:" + "1" * 64
-
-
-@pytest.fixture
-def deployed(flow: Flow) -> Flow:
-    """The better model on main, and running in dev."""
-    flow.deploy("dev", flow.change("main", flow.files("better", 60)), DIGEST)
-    return flow
 
 
 def judge(flow: Flow, files: dict[str, str], **inputs: str) -> Told:

@@ -5,18 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from promotion_world import PROMOTION, Flow
+from promotion_world import DIGEST, PROMOTION, Flow
 from world import HASHES, READER, fingerprint, merge, rewrite
-
-DIGEST = "sha256:" + "1" * 64
-
-
-@pytest.fixture
-def deployed(flow: Flow) -> Flow:
-    """The better model on main, and running in dev."""
-    commit = flow.change("main", flow.files("better", 60))
-    flow.deploy("dev", commit, DIGEST)
-    return flow
 
 
 def refused(flow: Flow, says: str, **inputs: str) -> None:

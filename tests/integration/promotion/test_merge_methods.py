@@ -6,12 +6,10 @@ import re
 import subprocess
 
 import pytest
-from promotion_world import Flow
+from promotion_world import DIGEST, Flow
 from world import HASHES, READER, api
 
 from model_gitops.adapters.git import Git
-
-DIGEST = "sha256:" + "1" * 64
 
 
 def merge(flow: Flow, head: str, base: str, method: str) -> str:

@@ -9,7 +9,6 @@ import pytest
 from promotion_world import PROMOTION, Flow
 from world import HASHES, READER, Told
 
-DIGEST = "sha256:" + "1" * 64
 TRAINED = "stages:\n  train: {cmd: x, outs: [m.bin]}\nartifacts:\n"
 
 

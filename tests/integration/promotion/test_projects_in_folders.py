@@ -6,10 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from promotion_world import PROMOTION, Flow
+from promotion_world import DIGEST, PROMOTION, Flow
 from world import HASHES, MODEL, READER, Told, fingerprint, md5
 
-DIGEST = "sha256:" + "1" * 64
 FOLDER = "proj"
 CONFIG = f"{FOLDER}/promotion.yaml"
 GATE = PROMOTION["gate"]

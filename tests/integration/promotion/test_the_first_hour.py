@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from promotion_world import Flow
+from promotion_world import DIGEST, Flow
 from world import ENVIRONMENTS, HASHES, READER
-
-DIGEST = "sha256:" + "1" * 64
 
 
 def created(flow: Flow, branch: str, **event: object) -> dict[str, str]:
