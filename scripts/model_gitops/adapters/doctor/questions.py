@@ -12,6 +12,7 @@ from model_gitops.adapters.doctor.bounded import Question
 from model_gitops.adapters.doctor.deploy_place import Access, DeployPlace
 from model_gitops.adapters.doctor.dvc_places import Remote
 from model_gitops.adapters.doctor.model_repository import Checkout, Flow
+from model_gitops.adapters.doctor.server import Server
 from model_gitops.core.deploy import kustomization
 from model_gitops.core.deploy.containers import Container
 from model_gitops.core.doctor import (
@@ -20,6 +21,7 @@ from model_gitops.core.doctor import (
     containers,
     deploying,
     dvc_project,
+    protecting,
     workflows,
 )
 from model_gitops.core.doctor.deploying import Overlay
@@ -40,6 +42,7 @@ class World:
     remote: Remote
     stack: ExitStack
     _deploy: DeployPlace | ActionError | None = field(default=None)
+    _server: Server | None = field(default=None)
 
     @property
     def promotion(self) -> Promotion:
@@ -56,6 +59,8 @@ class World:
     @property
     def deploy(self) -> DeployPlace:
         """The deploy repository. Raises ActionError where it can't be opened."""
+        if self.server.is_refused and not self.access.folder:
+            raise NotAskedError("the token was refused", fix="see the check token")
         if self._deploy is None:
             try:
                 self._deploy = self.stack.enter_context(
@@ -66,6 +71,13 @@ class World:
         if isinstance(self._deploy, ActionError):
             raise self._deploy
         return self._deploy
+
+    @property
+    def server(self) -> Server:
+        """The server of both repositories."""
+        if self._server is None:
+            self._server = Server(self.promotion, self.checkout, self.access.token)
+        return self._server
 
     # --- the model repository ---------------------------------------------------------------------
 
@@ -225,6 +237,50 @@ class World:
         built = [manifests.built(one) for one in self._overlays if one.path]
         return argocd.judge_project(applications, projects, built)
 
+    # --- the server -------------------------------------------------------------------------------
+
+    def token(self) -> Finding:
+        """Ask whether the token is one."""
+        return self.server.accepted()
+
+    def branch_protection(self) -> Finding:
+        """Judge the environments' branches."""
+        return protecting.branches(self.server.model_settings)
+
+    def tag_rule(self) -> Finding:
+        """Judge the rule of tags."""
+        return protecting.tags(self.server.model_settings)
+
+    def merge_methods(self) -> Finding:
+        """Judge the merge methods."""
+        return protecting.merge_methods(self.server.model_settings)
+
+    def environments(self) -> Finding:
+        """Judge the environments' branches."""
+        return protecting.environments(self.server.model_settings)
+
+    def reviewers(self) -> Finding:
+        """Judge who approves deployments."""
+        return protecting.reviewers(self.server.model_settings, self.promotion)
+
+    def secrets(self) -> Finding:
+        """Judge whether each secret is there."""
+        settings = self.server.model_settings
+        return protecting.secrets(settings, are_here=self.server.shows_secrets)
+
+    def secrets_scope(self) -> Finding:
+        """Judge whether none is where it should not be."""
+        settings = self.server.model_settings
+        return protecting.secrets_scope(settings, are_here=self.server.shows_secrets)
+
+    def actions_permissions(self) -> Finding:
+        """Judge what workflows may do."""
+        return protecting.actions(self.server.model_settings)
+
+    def deploy_branch_protection(self) -> Finding:
+        """Judge the deploy repository's branch."""
+        return protecting.deploy_branch(self.server.deploy_settings)
+
     # --- this machine -----------------------------------------------------------------------------
 
     def base_image(self) -> Finding:
@@ -245,6 +301,7 @@ LANES: tuple[tuple[tuple[str, Callable[[World], Finding]], ...], ...] = (
         ("workflow-secrets", World.workflow_secrets),
         ("workflow-packages", World.workflow_packages),
         ("dockerfile", World.dockerfile),
+        ("token", World.token),
         ("deploy-repository", World.deploy_repository),
         ("overlays", World.overlays),
         ("overlay-images", World.overlay_images),
@@ -253,6 +310,15 @@ LANES: tuple[tuple[tuple[str, Callable[[World], Finding]], ...], ...] = (
         ("container-ports", World.container_ports),
         ("argocd-applications", World.argocd_applications),
         ("argocd-project", World.argocd_project),
+        ("branch-protection", World.branch_protection),
+        ("tag-rule", World.tag_rule),
+        ("merge-methods", World.merge_methods),
+        ("environments", World.environments),
+        ("reviewers", World.reviewers),
+        ("secrets", World.secrets),
+        ("secrets-scope", World.secrets_scope),
+        ("actions-permissions", World.actions_permissions),
+        ("deploy-branch-protection", World.deploy_branch_protection),
         ("metrics", World.metrics),
         ("champion-metrics", World.champion_metrics),
         ("dvc-remote", World.dvc_remote),

@@ -33,6 +33,9 @@ CHECKS = (
         "the jobs that push an image to GitHub's registry have `packages: write`",
     ),
     Check("dockerfile", "there is a Dockerfile to build the image from, if it is built here"),
+    Check(
+        "token", "the server takes the token that was given, and shows the repository", "a token"
+    ),
     Check("deploy-repository", "the deploy repository can be read", "the deploy repository"),
     Check("overlays", "each environment's overlay is there", "the deploy repository"),
     Check(
@@ -60,6 +63,35 @@ CHECKS = (
         "argocd-project",
         "their AppProject allows the repository, the namespaces and the kinds",
         "the deploy repository",
+    ),
+    Check(
+        "branch-protection",
+        "the environments' branches are there, and protected as `protect` does it",
+        "a token",
+    ),
+    Check("tag-rule", "tags of versions, stages and releases can't be moved or removed", "a token"),
+    Check(
+        "merge-methods", "a promotion is merged by a merge commit, and by nothing else", "a token"
+    ),
+    Check(
+        "environments", "each GitHub environment takes deployments of its branch alone", "a token"
+    ),
+    Check("reviewers", "somebody must approve what is deployed to the last environment", "a token"),
+    Check("secrets", "each secret that the workflows read is where they read it", "a token"),
+    Check(
+        "secrets-scope",
+        "what writes the deploy repository is a secret of environments alone: `DEPLOY_TOKEN`, `DEPLOY_KEY`",
+        "a token",
+    ),
+    Check(
+        "actions-permissions",
+        "the workflows' own token reads by default, and opens pull requests only where a workflow does so",
+        "a token",
+    ),
+    Check(
+        "deploy-branch-protection",
+        "nobody but the deployer pushes to the deploy repository's branch",
+        "a token",
     ),
     Check(
         "metrics",
