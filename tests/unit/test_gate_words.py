@@ -104,7 +104,8 @@ def test_the_whole_table() -> None:
         "| | metric | dev &lt;b&gt; | candidate | change | rule |",
         "|---|---|---:|---:|---:|---|",
         "| ✅ | m.json:r2 | 0.5 | 0.75 | +0.25 ▲ | higher is better, tolerance 0.25 |",
-        "| ✅ | m.json:r2 | – | 1 |  | lower is better, tolerance 0.25 |",
+        "| | m.json:r2 | – | 1 |  | lower is better, tolerance 0.25, nothing to compare with, no bounds"
+        " set |",
         "| ✅ | m.json:r2 | 0.5 | 0.5 | +0 | higher is better |",
         "| ❌ | m.json:r2 | 1 | 0.5 | -0.5 ▼ | 0.5 is worse than 1 by 0.5, 0.25 is tolerated |",
         "| ✅ | m.json:r2 | 0.4 | 0.45 | +0.05 ▲ (+0.01 to +0.11) | higher is better, tolerance 2 %,"
@@ -115,3 +116,67 @@ def test_the_whole_table() -> None:
         "| | worst slice: f | 0.5 | 0.2 | -0.3 ▲ | of 1 slices |",
     ]
     assert gate.verdict_table([], "x").endswith("---|\n")
+
+
+REFUSED = [
+    (RULE, None, "no r2"),
+    (replace(RULE, minimum=2.0), 1.0, "r2 is below its minimum"),
+    (replace(RULE, maximum=0.5), 1.0, "r2 is above its maximum"),
+    (RULE, 0.5, "r2 is worse"),
+    (LOWER, 2.0, "r2 is worse"),
+]
+
+
+@pytest.mark.parametrize(("rule", "candidate", "told"), REFUSED)
+def test_a_refusal_in_short_is_read_from_the_table(
+    rule: Rule, candidate: float | None, told: str
+) -> None:
+    table = gate.verdict_table([gate.judge(rule, 1.0, candidate)], "dev v0.0.1")
+    found = gate.read_table(f"{table}\nMore.\n")
+    assert found is not None
+    assert (found.champion, found.refused, found.text) == ("dev v0.0.1", [told], "More.")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "told"),
+    [
+        (gate.judge(RULE, None, 1.0, must_compare=True), "r2 has nothing to compare with"),
+        (gate.judge_measured(MEASURED, None), "r2 was not measured"),
+        (gate.judge_measured(MEASURED, Difference(RULE.metric, 1.0, 1.0)), "r2 has no interval"),
+        (gate.judge_measured(MEASURED, Difference(RULE.metric, 1.0, 1.0, (-1.0, 1.0))), "r2 may be worse"),
+        (gate.Verdict(RULE, 1.0, 1.0, "another reason"), "r2 is refused"),
+    ],
+)  # fmt: skip
+def test_other_refusals_in_short(verdict: gate.Verdict, told: str) -> None:
+    found = gate.read_table(gate.verdict_table([verdict], "dev"))
+    assert found is not None
+    assert found.refused == [told]
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "compared", "outcome"),
+    [
+        ([gate.judge(RULE, None, 1.0)], False, "nothing to compare with, no bounds set"),
+        ([gate.judge(RULE, None, 1.0), gate.judge(replace(RULE, minimum=0.0), None, 1.0)], True, "passed"),
+        ([gate.judge(RULE, 1.0, 1.0)], True, "passed"),
+        ([gate.judge(RULE, None, 1.0), gate.judge(RULE, 1.0, 0.0)], True, "refused"),
+        ([], False, "no rules set"),
+    ],
+)  # fmt: skip
+def test_a_gate_that_compared_nothing_does_not_say_that_all_is_well(
+    verdicts: list[gate.Verdict], compared: bool, outcome: str
+) -> None:
+    table = gate.verdict_table(verdicts, gate.NOTHING_RUNS)
+    found = gate.read_table(table)
+    assert found is not None
+    assert found.compared is compared
+    assert gate.outcome(verdicts) == outcome
+    assert ("✅" in table) == (outcome == "passed")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "| |", "| | metric |\n|---|---|\n| ✅ | r2 |\n", "| a |\n|---|\n| b | c |", "x\n|---|\n"],
+)
+def test_what_is_no_table_of_verdicts_is_not_read(text: str) -> None:
+    assert gate.read_table(text) is None

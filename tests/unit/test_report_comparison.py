@@ -247,6 +247,8 @@ def test_verdict(compared: Comparison, reference: str, told: str) -> None:
 def test_the_title_says_the_verdict(compared: Comparison, told: str) -> None:
     assert report.heading(Facts("T", reference="main"), compared) == f"## T{told}"
     assert report.heading(Facts("T"), compared) == "## T"
-    said = f", {told[3:]}" if told else ""
-    facts = Facts("T", model="m", environment="dev", reference="main", gate="the gate refuses")
-    assert report.heading(facts, compared) == f"## T: m → dev — the gate refuses{said}"
+    # A promotion's title says what was decided.
+    facts = Facts("T|", model="m", environment="*dev", reference="main", verdict="may merge")
+    assert report.heading(facts, compared) == "## T\\| to \\*dev: may merge"
+    facts = Facts(report.DEFAULT_TITLE, environment="dev", verdict="may merge")
+    assert report.heading(facts, compared) == "## Promotion to dev: may merge"

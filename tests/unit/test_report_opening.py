@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import pytest
 
+from model_gitops.core.flow import gate
+from model_gitops.core.flow.promotion import Rule
 from model_gitops.core.report import comparison, page
 from model_gitops.core.report.comparison import Column, Comparison
 from model_gitops.core.report.images import Body
@@ -164,9 +166,7 @@ def test_where_a_forks_model_comes_from(pull: str, training: str, says: str) -> 
     assert opening.text() == f"#### A check before the gate failed: see the run\n\n{says}\n"
 
 
-@pytest.mark.parametrize(
-    ("pull", "training"), [("", ""), ("success", ""), ("failure", ""), ("skipped", "skipped")]
-)
+@pytest.mark.parametrize(("pull", "training"), [("", ""), ("success", ""), ("skipped", "skipped")])
 def test_of_the_model_nothing_is_said_where_nobody_asks(pull: str, training: str) -> None:
     assert "The model" not in replace(WHOLE, model_pull=pull, model_training=training).text()
 
@@ -244,15 +244,93 @@ def test_another_word_is_no_outcome(name: str) -> None:
     assert refused.value.fix == "${{ steps.ID.outcome }}, or of a job ${{ needs.ID.result }}"
 
 
+PASSED, IDLE, REFUSED = (
+    gate.verdict_table([gate.judge(Rule("m.json", "r2", "higher"), before, 1.0)], "dev v1")
+    for before in (1.0, None, 2.0)
+)
+
+
 @pytest.mark.parametrize(
-    ("gate", "table", "verdict"),
+    ("changes", "verdict"),
     [
-        ("success", "|", "the gate passes"),
-        ("failure", "|", "the gate refuses"),
-        ("failure", "", "no verdict of the gate"),
-        ("skipped", "", ""),
-        ("", "", ""),
+        ({}, "may merge"),
+        ({"gate_table": "a table of somebody else's"}, "may merge"),
+        ({"tests": "", "build": "", "image": ""}, "may merge"),
+        ({"promote_image": "r.example/m", "build": "skipped"}, "may merge"),
+        ({"model_pull": "failure", "model_training": "success"}, "may merge"),
+        ({"status": "failure"}, "may merge"),
+        ({"gate_table": IDLE}, "nothing to compare with, no bounds set"),
+        ({"gate_table": gate.verdict_table([], "dev v1")}, "no rules set"),
+        ({"gate": "failure", "gate_table": REFUSED, "build": "skipped"}, "refused: r2 is worse"),
+        ({"gate": "failure", "gate_table": PASSED}, "refused: the gate says no"),
+        ({"gate": "failure", "gate_table": ""}, "refused: the gate could not judge it"),
+        ({"gate": "skipped"}, "not judged, a check before the gate failed"),
+        ({"gate": ""}, "not judged, a check before the gate failed"),
+        ({"tests": "failure"}, "refused: the project's tests failed"),
+        ({"tests": "cancelled"}, "refused: the project's tests did not finish"),
+        ({"build": "failure"}, "refused: the image failed"),
+        ({"build": "skipped"}, "refused: the image was not built"),
+        ({"model_pull": "failure", "build": "skipped"}, "refused: the model can't be pulled"),
+        ({"model_pull": "failure", "model_training": "failure"}, "refused: the model can't be pulled"),
+        (
+            {"gate": "failure", "gate_table": "\n".join([REFUSED.strip(), *REFUSED.splitlines()[2:] * 3]), "tests": "failure"},
+            "refused: r2 is worse, r2 is worse, r2 is worse, and 2 more",
+        ),
+    ],
+)  # fmt: skip
+def test_the_title_says_whether_it_may_be_merged(changes: dict[str, str], verdict: str) -> None:
+    opening = replace(WHOLE, gate_table=PASSED)
+    assert replace(opening, **changes).checked().verdict == verdict
+    assert replace(opening, environment="").verdict == ""
+
+
+def test_a_gate_that_judged_nothing_says_so_instead_of_a_tick() -> None:
+    text = replace(WHOLE, gate_table=IDLE).text()
+    assert "#### The gate of dev judged nothing: nothing to compare with, no bounds set\n" in text
+    text = replace(WHOLE, gate_table=gate.verdict_table([], "x")).text()
+    assert "#### promotion.yaml has no rules for dev: the gate judged nothing\n" in text
+    assert "✅" not in text
+
+
+def test_one_table_says_what_three_said() -> None:
+    runs = (
+        "| | dev now | candidate |\n|---|---|---|\n| version | v0.0.1 | v0.0.2 |\n| r2 | 1 | 1 |\n"
+        "| by | [#1](http://h/1) | `x` |\n\n- ❌ **dev**: the tag is gone\n"
+    )
+    places = {("m.json", "r2"): 1.0, ("m.json", "mae"): 3.0, ("m.json", "version"): 1.0}
+    columns = [Column("dev v1", places), Column("candidate", {**places, ("m.json", "mae"): 2.0})]
+    compared = comparison.compare_metrics(columns, lambda _: "lower")
+    opening = replace(WHOLE, gate_table=f"{PASSED}\nSaid.\n", comparison=runs)
+    joined = opening.table(compared, "dev v1")
+    assert (joined.runs, joined.metrics) == (True, True)
+    assert joined.text == (
+        "| | | dev now | candidate | change | rule |\n|---|---|---:|---:|---:|---|\n"
+        "| ✅ | m.json:r2 | 1 | 1 | +0 | higher is better |\n"
+        "| | mae | 3 | 2 | -1 ▲ | |\n| | version | 1 | 1 | = | |\n"
+        "| | version | v0.0.1 | v0.0.2 | | |\n| | by | [#1](http://h/1) | `x` | | |\n\n"
+        "Said.\n\n- ❌ **dev**: the tag is gone"
+    )
+    assert "What dev runs, and what would replace it" not in opening.text(joined)
+    assert opening.text(joined).count("\n|---") == 2  # one is the rules' own
+
+
+@pytest.mark.parametrize(
+    ("table", "reference", "columns", "shown"),
+    [
+        # Other values than those of what runs have a table of their own.
+        (PASSED, "main", 1, (True, False)),
+        (PASSED, "dev v1", 2, (True, False)),
+        (PASSED.replace("dev v1", "other v1"), "other v1", 1, (False, True)),
+        ("| | metric |\n|---|---|\n| ✅ | r2 |", "dev v1", 1, (False, False)),
+        (IDLE.replace("dev v1", gate.NOTHING_RUNS), "", 1, (True, True)),
     ],
 )
-def test_the_gates_verdict_for_the_title(gate: str, table: str, verdict: str) -> None:
-    assert Opening(environment="dev", gate=gate, gate_table=table).verdict == verdict
+def test_what_compares_something_else_stays_apart(
+    table: str, reference: str, columns: int, shown: tuple[bool, bool]
+) -> None:
+    before = [Column(f"c{at}", {("m.json", "r2"): float(at)}) for at in range(columns)]
+    compared = comparison.compare_metrics(
+        [*before, Column("candidate", {("m.json", "r2"): 1.0})], lambda _: "higher"
+    )
+    joined = replace(WHOLE, gate_table=table).table(compared, reference)
+    assert (joined.runs, joined.metrics) == shown

@@ -215,16 +215,17 @@ def command(
     shown = body_images.collect(text, text_folder, assets)
     pictures = [*found.pictures, *shown.pictures]
     link, unseen = _publish_pictures(context, token, assets, pictures)
+    table = opening.table(found.metrics, baseline.reference)
     report = reports.Report(
         facts=_facts(
             *(title, repository, context, baseline),
             replace(found, problems=[*found.problems, *shown.problems]),
-            opening.verdict,
+            opening,
         ),
-        metrics=found.metrics,
+        metrics=replace(found.metrics, table="") if table.metrics else found.metrics,
         params=found.params,
         pictures=found.pictures,
-        opening=opening.text(),
+        opening=opening.text(table),
         body=shown.body,
         closing=comment.mark(title) if publisher == "native" else "",
     )
@@ -373,18 +374,20 @@ def _facts(
     context: runner.Context,
     baseline: baselines.Baseline,
     found: Compared,
-    gate: str,
+    opening: Opening,
 ) -> Facts:
     if not found.compared and context.subject.source.checkout is Checkout.ANOTHER:
         # The checkout is the default branch's: not what the body is about, and nor is this run.
-        return Facts(title, compared=False)
+        return Facts(
+            title, environment=opening.environment, compared=False, verdict=opening.verdict
+        )
     commit = event_checkout.of_files(context, repository)
     home = f"{context.server_url}/{context.repository}" if context.repository else ""
     has_run = home and re.search(r"/runs/\d+$", context.run_url)
     return Facts(
         title=title,
         model=baseline.promotion.model if baseline.promotion else "",
-        environment=baseline.environment,
+        environment=opening.environment or baseline.environment,
         reference=baseline.reference,
         head=context.head_ref or context.base_ref,
         base=context.base_ref if context.subject.is_change else "",
@@ -393,5 +396,5 @@ def _facts(
         run_url=context.run_url if has_run else "",
         notes=found.problems,
         compared=found.compared,
-        gate=gate,
+        verdict=opening.verdict,
     )

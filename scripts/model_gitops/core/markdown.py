@@ -27,6 +27,24 @@ def escape(text: object, *, longest: int = _LONGEST) -> str:
     return plain.replace(f"://{JOINER}", f":{JOINER}//")
 
 
+def table(markdown: str) -> tuple[list[list[str]], str]:
+    """Split Markdown that starts with a table of ours: its rows, the head's first, and what follows.
+
+    There are no rows where it starts with none, or with one whose rows differ in length.
+    """
+    lines = markdown.strip("\n").split("\n")
+    if len(lines) < 2 or not re.fullmatch(r"\|(:?-+:?\|)+", lines[1]):
+        return [], markdown
+    end = next((at for at, line in enumerate(lines) if not line.startswith("|")), len(lines))
+    rows = [
+        [cell.strip() for cell in re.findall(r"((?:\\.|[^\\|])*)\|", line[1:])]
+        for line in (lines[0], *lines[2:end])
+    ]
+    if len({len(row) for row in rows}) != 1:
+        return [], markdown
+    return rows, "\n".join(lines[end:]).strip("\n")
+
+
 def code(text: object, *, longest: int = _LONGEST) -> str:
     """Show text from outside as code: in a code span nothing is markup but the closing backtick."""
     plain = re.sub(r"[\s`|]+", " ", "".join(c for c in str(text) if c.isspace() or c.isprintable()))

@@ -75,7 +75,7 @@ def test_a_promotion_opens_with_what_other_jobs_found(flow: Flow) -> None:
     assert flow.run(plots="false", **promotion)["operation"] == "created"
     (body,) = flow.comments()
     order = [
-        "## Model report: diabetes → dev — the gate passes, ▲ 1 better ▼ 1 worse\n\n#### ⚠️ This change rewrites promotion.yaml",
+        "## Promotion to dev: refused: the project's tests failed\n\n#### ⚠️ This change rewrites promotion.yaml",
         "| `image` | `a` | `b` |",
         "✅ The gate of dev lets this model pass",
         "| ✅ | r2 |",
@@ -91,6 +91,10 @@ def test_a_promotion_opens_with_what_other_jobs_found(flow: Flow) -> None:
     flow.run(gate="passed", expect=2)
     flow.run(gate="success", environment="", expect=2)
     assert flow.comments() == [body]
+    # Another verdict is another title of the same comment.
+    assert flow.run(plots="false", **promotion | {"tests": "success"})["operation"] == "updated"
+    (changed,) = flow.comments()
+    assert changed.startswith("## Promotion to dev: may merge\n")
 
 
 def test_a_long_body_leaves_out_whole_sections_last_first(flow: Flow) -> None:

@@ -77,11 +77,12 @@ def run(
     refused = [verdict for verdict in verdicts if not verdict.passed]
     before = MetricsFiles(repository, found.commit, model) if found.commit else None
     broken = _contradictions(promotion.gate, judged, [one for one in (before, compared) if one])
-    table = gate.verdict_table(verdicts, against.name if against else "nothing runs yet")
+    table = gate.verdict_table(verdicts, against.name if against else gate.NOTHING_RUNS)
     passed = not refused and not broken
-    said = _words(against, broken)
+    said = _words(against, broken, verdicts)
     runner.write_outputs({"passed": "true" if passed else "false", "table": table + said})
-    runner.write_summary(f"### Gate: {'passed' if passed else 'refused'}\n\n{table}{said}")
+    outcome = "refused" if broken else gate.outcome(verdicts)
+    runner.write_summary(f"### Gate: {outcome}\n\n{table}{said}")
     if broken:
         raise RefusedError(
             f"the gate can't judge this candidate of {model}: " + "; ".join(broken),
@@ -187,11 +188,13 @@ def _model_hash(files: MetricsFiles) -> str:
         return ""
 
 
-def _words(against: Champion | None, broken: Sequence[str]) -> str:
+def _words(against: Champion | None, broken: Sequence[str], verdicts: Sequence[Verdict]) -> str:
     """Return what the table can't say, as paragraphs."""
     said = []
     if against is None:
         said.append("There is nothing to compare with yet: only the rules' own bounds count.")
+        if any(not one.judged for one in verdicts):
+            said.append("`minimum` or `maximum` in a rule judges a first model too.")
     elif against.problem:
         said.append(f"There is nothing to compare with: {against.problem}.")
     said += [f"❌ {problem}" for problem in broken]

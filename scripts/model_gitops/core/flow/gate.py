@@ -8,8 +8,22 @@ from dataclasses import dataclass
 from model_gitops.core.flow import metrics
 from model_gitops.core.flow.measured import Difference
 from model_gitops.core.flow.promotion import Rule
-from model_gitops.core.markdown import escape
+from model_gitops.core.markdown import escape, table
 
+NOTHING_RUNS = "nothing runs yet"
+NOTHING_COMPARED = "nothing to compare with, no bounds set"
+_PASSED, _REFUSED = "✅", "❌"
+# A reason's words → what a title says of the metric.
+_IN_SHORT = {
+    "the candidate has no such number": "no {}",
+    "is below the minimum": "{} is below its minimum",
+    "is above the maximum": "{} is above its maximum",
+    "nothing to compare with": "{} has nothing to compare with",
+    "is worse than": "{} is worse",
+    "measured no such metric": "{} was not measured",
+    "there is no interval": "{} has no interval",
+    "does not exclude a loss": "{} may be worse",
+}
 _MOST_KEYS = 20
 _LONGEST = 1000
 
@@ -31,6 +45,31 @@ class Verdict:
     def passed(self) -> bool:
         """Whether the rule accepts the candidate."""
         return not self.reason
+
+    @property
+    def judged(self) -> bool:
+        """Whether anything was: False where nothing is there to compare with, and no bound is set."""
+        bounds = (self.rule.minimum, self.rule.maximum)
+        return bool(self.reason) or self.champion is not None or bounds != (None, None)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a table of verdicts says, read again: its rows of six cells, and the text after it."""
+
+    champion: str
+    rows: Sequence[Sequence[str]]
+    text: str
+
+    @property
+    def refused(self) -> list[str]:
+        """What is wrong with each metric that is refused, in some words."""
+        return [_in_short(row[1], row[5]) for row in self.rows if row[0] == _REFUSED]
+
+    @property
+    def compared(self) -> bool:
+        """Whether any rule compared the candidate with anything."""
+        return any(row[0] for row in self.rows)
 
 
 def judge(
@@ -145,13 +184,38 @@ def verdict_table(verdicts: Sequence[Verdict], champion_name: str) -> str:
         "|---|---|---:|---:|---:|---|",
     ]
     for one in verdicts:
+        mark = (f" {_PASSED}" if one.passed else f" {_REFUSED}") if one.judged else ""
+        bounds = _bounds(one.rule) + ([] if one.judged else [NOTHING_COMPARED])
         rows.append(
-            f"| {'✅' if one.passed else '❌'} | {escape(one.rule.metric)} "
+            f"|{mark} | {escape(one.rule.metric)} "
             f"| {metrics.format_number(one.champion)} | {metrics.format_number(one.candidate)} "
-            f"| {_change(one)} | {escape(one.reason, longest=_LONGEST) or ', '.join(_bounds(one.rule))} |"
+            f"| {_change(one)} | {escape(one.reason, longest=_LONGEST) or ', '.join(bounds)} |"
         )
         rows += _worst_slices(one)
     return "\n".join(rows) + "\n"
+
+
+def read_table(markdown: str) -> Told | None:
+    """Read what `verdict_table` wrote, and the text after it; None where that is no such table."""
+    rows, text = table(markdown)
+    if not rows or len(rows[0]) != 6 or rows[0][:2] != ["", "metric"]:
+        return None
+    return Told(rows[0][2], rows[1:], text)
+
+
+def outcome(verdicts: Sequence[Verdict]) -> str:
+    """Return what the gate says of all its rules: passed, refused, or that it compared nothing."""
+    if any(not one.passed for one in verdicts):
+        return "refused"
+    if not verdicts:
+        return "no rules set"
+    return "passed" if any(one.judged for one in verdicts) else NOTHING_COMPARED
+
+
+def _in_short(metric: str, reason: str) -> str:
+    name = metric.partition(":")[2] or metric
+    known = next((told for words, told in _IN_SHORT.items() if words in reason), "{} is refused")
+    return known.replace("{}", name)
 
 
 def _change(verdict: Verdict) -> str:

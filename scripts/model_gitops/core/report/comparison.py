@@ -29,12 +29,24 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Row:
+    """One value of the two that are compared: its place, and the cells of a table."""
+
+    place: Place
+    name: str
+    before: str
+    now: str
+    change: str
+
+
+@dataclass(frozen=True)
 class Comparison:
     """A table, and how many of its values are better, worse, and changed at all.
 
     Of those that `changed`, some are `better`, some `worse`, `new` or `gone`, and the rest changed in a
     way that nobody can judge. `unread` are values that one side may have, in a file that can't be read.
     `missing` says that the candidate has no value, and others do; `alone` that only it has one.
+    `rows` are the table's, `others` says that it shows values of more than the two that are compared.
     """
 
     table: str = ""
@@ -47,6 +59,8 @@ class Comparison:
     unread: int = 0
     missing: bool = False
     alone: bool = False
+    rows: Sequence[Row] = ()
+    others: bool = False
 
     @property
     def unjudged(self) -> int:
@@ -66,12 +80,13 @@ def compare_metrics(
     Where a number became none (NaN, an infinity, null), that is worse, whatever the direction.
     """
     places = _places(columns)
-    rows, kinds = [], []
+    rows, kinds, found = [], [], []
     for place in places:
         kind, change = _changed(columns[reference], columns[-1], place, better_of(place))
         values = [_value(column, place) for column in columns]
         kinds.append(kind)
         rows.append([_name(place, places), *values, change])
+        found.append(Row(place, rows[-1][0], values[reference], values[-1], change))
     head = ["metric", *(column.name for column in columns), "change"]
     count = kinds.count
     return Comparison(
@@ -85,6 +100,10 @@ def compare_metrics(
         unread=count("unread"),
         missing=bool(rows) and not columns[-1].values,
         alone=not columns[reference].values,
+        rows=tuple(found),
+        others=any(
+            row[1 + at] != row[reference - 1] for row in rows for at in range(len(columns) - 1)
+        ),
     )
 
 

@@ -37,7 +37,7 @@ class Section:
 class Facts:
     """What the head and the foot of a report tell of the change. Empty where it is not known.
 
-    `gate` is the gate's verdict in some words. `compared` is False for a report that is only somebody's
+    `verdict` is of a promotion into `environment`, in some words. `compared` is False for a report that is only somebody's
     Markdown, of no model's checkout.
     """
 
@@ -52,17 +52,19 @@ class Facts:
     run_url: str = ""
     notes: Sequence[str] = field(default=())
     compared: bool = True
-    gate: str = ""
+    verdict: str = ""
 
 
 def heading(facts: Facts, compared: Comparison) -> str:
     """Return the report's heading: what it is of, and the verdict in some words."""
+    if facts.verdict:
+        title = "Promotion" if facts.title == DEFAULT_TITLE else escape(facts.title)
+        return f"## {title} to {escape(facts.environment)}: {facts.verdict}"
     subject = escape(facts.model) if facts.model else ""
     if subject and facts.environment:
         subject = f"{subject} → {escape(facts.environment)}"
     title = escape(facts.title)
-    counts = headline(compared) if facts.compared and facts.reference else ""
-    said = ", ".join(part for part in (facts.gate, counts) if part)
+    said = headline(compared) if facts.compared and facts.reference else ""
     whole = f"## {title}: {subject}" if subject else f"## {title}"
     return f"{whole} — {said}" if said else whole
 

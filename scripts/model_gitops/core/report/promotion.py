@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from model_gitops.core.flow import gate as gates
 from model_gitops.core.markdown import code, escape
+from model_gitops.core.report.comparison import Comparison
+from model_gitops.core.report.one_table import Joined, join
 from model_gitops.errors import InputError
 
 # A step's outcome or a job's result, as the workflow tells it; empty: nobody asked for it.
@@ -13,6 +16,7 @@ OUTCOMES = ("", "success", "failure", "skipped", "cancelled")
 # In place of the build's outcome, where promotion.yaml names an image that others build.
 ELSEWHERE = "elsewhere"
 _LONGEST = 300
+_MOST_REASONS = 3
 
 
 @dataclass(frozen=True)
@@ -58,21 +62,56 @@ class Opening:
 
     @property
     def verdict(self) -> str:
-        """The gate's verdict in some words; empty where it was not asked."""
-        if self.gate == "failure":
-            return "the gate refuses" if self.gate_table else "no verdict of the gate"
-        return "the gate passes" if self.gate == "success" else ""
+        """Whether the change may be merged, in some words for the title; empty without an environment."""
+        if not self.environment:
+            return ""
+        told = gates.read_table(self.gate_table)
+        wrong = [*self._gate_wrong(told), *self._wrong()]
+        if wrong:
+            more = [f"and {len(wrong) - _MOST_REASONS} more"] if len(wrong) > _MOST_REASONS else []
+            return f"refused: {', '.join([*wrong[:_MOST_REASONS], *more])}"
+        if self.gate != "success":
+            return "not judged, a check before the gate failed"
+        if told and not told.rows:
+            return "no rules set"
+        return "may merge" if told is None or told.compared else gates.NOTHING_COMPARED
 
-    def text(self) -> str:
+    def _gate_wrong(self, told: gates.Told | None) -> list[str]:
+        if self.gate != "failure":
+            return []
+        if not self.gate_table:
+            return ["the gate could not judge it"]
+        return (told.refused if told else []) or ["the gate says no"]
+
+    def _wrong(self) -> Iterator[str]:
+        """Yield what keeps it from a merge but the gate, in some words each."""
+        if self.tests not in ("", "success"):
+            ended = "failed" if self.tests == "failure" else "did not finish"
+            yield f"the project's tests {ended}"
+        if self.model_pull == "failure" and self.model_training != "success":
+            yield "the model can't be pulled"
+        elif self.gate == "success" and not self.promote_image:
+            if self.build == "failure":
+                yield "the image failed"
+            elif self.build not in ("", "success"):
+                yield "the image was not built"
+
+    def table(self, metrics: Comparison | None = None, reference: str = "") -> Joined:
+        """Return the one table; with `metrics`, of the candidate beside `reference`, their rows too."""
+        runs = self.comparison if self.status == "success" else ""
+        return join(self.gate_table, runs, self.environment, metrics, reference)
+
+    def text(self, joined: Joined | None = None) -> str:
         """Return the opening as Markdown; an empty string where no environment is named."""
         if not self.environment:
             return ""
+        joined = joined or self.table()
         parts = (
             *_rules(self),
-            *_gate(self),
+            *_gate(self, joined.text),
             *_tests(self),
             *_model(self),
-            *_comparison(self),
+            *([] if joined.runs else _comparison(self)),
             *_image(self),
         )
         return "\n\n".join(part.strip("\n") for part in parts) + "\n"
@@ -89,9 +128,14 @@ def _rules(opening: Opening) -> Iterator[str]:
     yield opening.rules
 
 
-def _gate(opening: Opening) -> Iterator[str]:
+def _gate(opening: Opening, table: str) -> Iterator[str]:
     name = escape(opening.environment)
-    if opening.gate == "success":
+    told = gates.read_table(opening.gate_table)
+    if opening.gate == "success" and told and not told.rows:
+        yield f"#### promotion.yaml has no rules for {name}: the gate judged nothing"
+    elif opening.gate == "success" and told and not told.compared:
+        yield f"#### The gate of {name} judged nothing: {gates.NOTHING_COMPARED}"
+    elif opening.gate == "success":
         yield f"#### ✅ The gate of {name} lets this model pass"
     elif opening.gate == "failure" and not opening.gate_table:
         yield f"#### ❌ The gate of {name} could not judge this model: see the run"
@@ -99,8 +143,8 @@ def _gate(opening: Opening) -> Iterator[str]:
         yield f"#### ❌ The gate of {name} refuses this model"
     else:
         yield "#### A check before the gate failed: see the run"
-    if opening.gate_table:
-        yield opening.gate_table
+    if table:
+        yield table
 
 
 def _tests(opening: Opening) -> Iterator[str]:
@@ -114,6 +158,8 @@ def _tests(opening: Opening) -> Iterator[str]:
 def _model(opening: Opening) -> Iterator[str]:
     if opening.model_pull == "success" and opening.model_training:
         yield "The model is the one in the DVC remote."
+    if opening.model_pull == "failure" and not opening.model_training:
+        yield "#### ❌ The model could not be pulled from the DVC remote: see the run"
     if opening.model_pull != "failure" or not opening.model_training:
         return
     missing = "The DVC remote has no such model, or this run may not read it"
