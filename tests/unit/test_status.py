@@ -24,6 +24,7 @@ from model_gitops.core.lineage.facts import Pull
 from model_gitops.core.lineage.link import Link
 from model_gitops.core.lineage.status import Candidate, Status
 
+JOINED = "@\u2060"
 NAMED = f"r.example/m:{COMMIT}@{DIGEST}"
 LINKS = (
     Link(("overlay", "deploy commit"), "l1", "r1", "verified"),
@@ -219,3 +220,21 @@ def test_what_waits_for_the_next_environment() -> None:
     sourceless = replace(DEV, trace=replace(WHOLE, source=None))
     assert status.waiting(FLOW, [sourceless, prod])[1] == ("v1.0.0 of dev (main → p)", "x")
     assert status.waiting(FLOW, [DEV, NEW])[1] == ("v1.0.0 of dev (main → p)",)
+
+
+def test_one_line_says_what_runs_or_what_it_waits_for() -> None:
+    runs = f"now runs m v1.0.0, r2 0.5, deploy commit `{DEPLOYED.commit[:12]}`."
+    assert status.sentence("m", DEV) == f"dev {runs}"
+    url = "https://g.example/acme/deploy/pull/1"
+    waits = replace(DEV, proposal=("m@v1.0.1 in the deploy pull request", url))
+    link = f"[m{JOINED}v1.0.1 in the deploy pull request]({url})"
+    assert status.sentence("m", waits) == f"dev waits for {link}; it {runs}"
+    new = replace(NEW, proposal=("an image in the deploy pull request", "javascript:x"))
+    assert status.sentence("m", new) == (
+        "new waits for an image in the deploy pull request, and runs nothing yet."
+    )
+    assert status.sentence("m", NEW) == "new runs nothing yet."
+    assert status.sentence("m", ODD) == "❌ What odd runs can't be said: why."
+    unknown = replace(DEV, trace=replace(WHOLE, version=None, held=None), metrics={"a": None})
+    assert "dev now runs m of no version, deploy commit" in status.sentence("m", unknown)
+    assert status.sentence("m", TORN).endswith(" ❌ stage → version: l5, and r5  x.")

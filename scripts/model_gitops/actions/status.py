@@ -124,7 +124,9 @@ def command(
         },
         document if as_json else view.text(promotion.model, statuses, notes),
     )
-    runner.write_summary(table)
+    alone = environment and not proposed
+    last_line = f"\n{view.sentence(promotion.model, statuses[0])}\n" if alone else ""
+    runner.write_summary(table + last_line)
     if check and not in_sync:
         wrong = [(one.environment, *problem) for one in statuses for problem in one.problems]
         raise RefusedError(
@@ -139,7 +141,13 @@ def _status(gatherer: Gatherer, environment: Environment) -> Status:
         trace = gatherer.environment(environment)
     except lineage.NothingDeployed as nothing:
         pulls = [*gatherer.open_pulls(environment), *filter(None, [nothing.waiting])]
-        return Status(environment.name, environment.branch, waiting=tuple(pulls), said=nothing.said)
+        return Status(
+            environment.name,
+            environment.branch,
+            waiting=tuple(pulls),
+            said=nothing.said,
+            proposal=(nothing.waiting, nothing.proposed_in),
+        )
     except InputError as error:
         # One overlay that can't be read must not hide the others.
         return Status(environment.name, environment.branch, problem=error.message, fix=error.fix)
@@ -154,6 +162,9 @@ def _status(gatherer: Gatherer, environment: Environment) -> Status:
         links=check_links(trace),
         metrics=gatherer.repository.metrics(known.commit) if known else {},
         waiting=tuple(waiting),
+        proposal=(trace.deployed.proposal, trace.deployed.proposed_in)
+        if trace.deployed
+        else ("", ""),
     )
 
 

@@ -138,6 +138,7 @@ class Gatherer:
             if waits
             else f"merge a pull request into {environment.branch!r}: deploy.yml sets the image",
             waiting=deployed.proposal,
+            proposed_in=deployed.proposed_in,
             said=said,
         )
 

@@ -131,12 +131,14 @@ class Overlays:
         overruled = kustomization.overruling(entries, entry) or kustomization.forestalling(
             entries, entry
         )
+        waiting, proposed_in = self._waiting(file, folder, entry)
         deployed = Deployed(
             self.name,
             self.branch,
             file.path,
             entry,
-            waiting=self._waiting(file, folder, entry),
+            waiting=waiting,
+            proposed_in=proposed_in,
             overruled=overruled,
             is_new=found.is_new,
             back=WentBack.of(found, promotion.model),
@@ -167,8 +169,11 @@ class Overlays:
 
     def _waiting(
         self, file: KustomizationFile, folder: str, entry: kustomization.Image
-    ) -> Mapping[str, Sequence[str]]:
-        """Return the trailers of our own pull request into the overlay; empty where none waits."""
+    ) -> tuple[Mapping[str, Sequence[str]], str]:
+        """Return the trailers and the address of our own pull request into the overlay.
+
+        Both are empty where none waits.
+        """
         base_tip = self._refs.branches[self.branch]
         for branch in self._refs.branches:
             # It may set other images of the folder too, which its name then says.
@@ -178,9 +183,9 @@ class Overlays:
             proposed = self.repository.image_at(tip, file.path, entry.name)
             if proposed in (None, entry) or self.repository.is_merged(tip, base_tip):
                 continue
-            if self.pulls.may_be_open(branch, self.branch):
-                return read_trailers(self.repository.message(tip))
-        return {}
+            if (url := self.pulls.open_of(branch, self.branch)) is not None:
+                return read_trailers(self.repository.message(tip)), url
+        return {}, ""
 
 
 def _has(image: kustomization.Image | None, digest: str) -> bool:

@@ -75,15 +75,19 @@ class PullRequests:
         with self._asking(self.api.repository):
             return self.api.open_pull_requests(base)
 
-    def may_be_open(self, head: str, base: str) -> bool:
-        """Whether `head` has an open pull request into `base`; also where nobody can be asked."""
+    def open_of(self, head: str, base: str) -> str | None:
+        """Return the address of the open pull request of `head` into `base`; None where there is none.
+
+        It is empty where nobody can be asked, as there may be one.
+        """
         if self.api is None:
-            return True
+            return ""
         try:
             with self._asking(self.api.repository):
-                return self.api.find_pull_request(head, base) is not None
+                found = self.api.find_pull_request(head, base)
         except github.ApiError:
-            return True
+            return ""
+        return found.url if found else None
 
     @contextmanager
     def _asking(self, repository: str) -> Iterator[None]:

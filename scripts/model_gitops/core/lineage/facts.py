@@ -70,7 +70,8 @@ class Deployed:
 
     `recorded` is the image as that commit has it, None where no such commit is found. `since` is
     when the overlay came to set it, in Unix seconds, and `age` the seconds since then. `waiting` are
-    the trailers of our own pull request that is not merged yet, empty where none is open.
+    the trailers of our own pull request that is not merged yet, empty where none is open, and
+    `proposed_in` is its address.
     `overruled` is another entry of the overlay that changes this image too. `is_new` says that the
     entry has what it had before its first deployment, and `missing` why there is none. `back` is what
     a rollback took back: the deploy commit is then the older one. `model` is whose entry it is.
@@ -91,6 +92,7 @@ class Deployed:
     missing: str = ""
     back: WentBack | None = None
     model: str = ""
+    proposed_in: str = ""
 
     @property
     def name(self) -> str:
@@ -322,14 +324,22 @@ class Trace:
 class NothingDeployed(InputError):
     """An environment runs nothing.
 
-    `waiting` says what its first deployment would be, and `said` what else people should know.
+    `waiting` says what its first deployment would be, `proposed_in` is the address of its pull request,
+    and `said` what else people should know.
     """
 
     def __init__(
-        self, message: str, *, fix: str = "", waiting: str = "", said: Sequence[str] = ()
+        self,
+        message: str,
+        *,
+        fix: str = "",
+        waiting: str = "",
+        proposed_in: str = "",
+        said: Sequence[str] = (),
     ) -> None:
         super().__init__(message, fix=fix)
         self.waiting = waiting
+        self.proposed_in = proposed_in
         self.said = tuple(said)
 
 

@@ -26,6 +26,7 @@ class Status:
     """One environment. `trace` is None where nothing runs, or where `problem` says why it is not known.
 
     `waiting` says in short sentences what may come next, and `said` what else people should know.
+    `proposal` is what an open pull request into the deploy repository would deploy, and its address.
     """
 
     environment: str
@@ -37,6 +38,7 @@ class Status:
     problem: str = ""
     fix: str = ""
     said: tuple[str, ...] = ()
+    proposal: tuple[str, str] = ("", "")
 
     @property
     def in_sync(self) -> bool:
@@ -197,6 +199,30 @@ def markdown(model: str, statuses: Sequence[Status], notes: Sequence[str] = ()) 
     return "\n".join([head_line, "", *rows, "", *_to_do(statuses), *_said(notes)])
 
 
+def sentence(model: str, status: Status) -> str:
+    """Return in one line of Markdown what an environment runs, or what it waits for."""
+    name = escape(status.environment)
+    if status.problem:
+        return f"❌ What {name} runs can't be said: {escape(status.problem, longest=500)}."
+    runs = ""
+    if status.trace:
+        what = [f"{escape(model)} {escape(status.version or 'of no version')}"]
+        what += [
+            f"{escape(key.partition(':')[2] or key)} {format_number(value)}"
+            for key, value in status.metrics.items()
+            if value is not None
+        ]
+        commit = status.trace.deployed.commit if status.trace.deployed else ""
+        what += [f"deploy commit {code(commit[:12])}"] if commit else []
+        runs = f"now runs {', '.join(what)}."
+        runs += "" if status.in_sync else f" ❌ {escape(status.problems[0][0], longest=500)}."
+    proposed, url = status.proposal
+    if not proposed:
+        return f"{name} {runs or 'runs nothing yet.'}"
+    pull = f"[{escape(proposed)}]({url})" if _is_address(url) else escape(proposed)
+    return f"{name} waits for {pull}" + (f"; it {runs}" if runs else ", and runs nothing yet.")
+
+
 def comparison(
     status: Status, candidate: Candidate, promotion: Promotion, notes: Sequence[str] = ()
 ) -> str:
@@ -316,9 +342,13 @@ def _by(status: Status) -> str:
     return source.commit[:12] if source else _NOTHING
 
 
+def _is_address(url: str) -> bool:
+    return url.startswith(("https://", "http://"))
+
+
 def _by_link(status: Status) -> str:
     pull = status.trace.pull if status.trace else None
-    if pull and pull.url.startswith(("https://", "http://")):
+    if pull and _is_address(pull.url):
         approved = ", ".join(escape(login) for login in pull.approved_by) or "nobody"
         return f"[#{pull.number}]({pull.url}), approved by {approved}"
     by = _by(status)
