@@ -93,7 +93,7 @@ class Opening:
         elif self.gate == "success" and not self.promote_image:
             if self.build == "failure":
                 yield "the image failed"
-            elif self.build not in ("", "success"):
+            elif self.build not in ("", "success", ELSEWHERE):
                 yield "the image was not built"
 
     def table(self, metrics: Comparison | None = None, reference: str = "") -> Joined:
