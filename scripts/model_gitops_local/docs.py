@@ -15,6 +15,7 @@ from model_gitops.adapters.promotion_file import promotion_schema
 from model_gitops.core import document
 from model_gitops.core.doctor import checks
 from model_gitops.errors import RefusedError
+from model_gitops_local import several_models
 
 ROOT = Path(__file__).resolve().parents[2]
 _BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- /generated -->)", re.DOTALL)
@@ -26,9 +27,12 @@ def write(*, check: bool) -> list[str]:
     With `check` nothing is written, and RefusedError names the files that would change.
     """
     changed = []
-    for page in pages():
-        old = page.read_text(encoding="utf-8")
-        new = fill(old, page.parent)
+    generated = {
+        ROOT / several_models.FOLDER / name: text for name, text in several_models.files().items()
+    }
+    for page in [*pages(), *generated]:
+        old = page.read_text(encoding="utf-8") if page.exists() else ""
+        new = generated.get(page) or fill(old, page.parent)
         if new != old:
             changed.append(str(page.relative_to(ROOT)))
             if not check:

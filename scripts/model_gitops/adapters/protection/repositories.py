@@ -86,7 +86,9 @@ def read_promotion(repository: Repository, config: str) -> Promotion:
     runner.notice(
         f"{repository.name} has no {config} on {repository.default_branch} yet: the one of this folder is taken"
     )
-    return promotion_file.read_promotion(promotion_file.place(config), git.open_repository(Path.cwd()))
+    return promotion_file.read_promotion(
+        promotion_file.place(config), git.open_repository(Path.cwd())
+    )
 
 
 def model(

@@ -48,7 +48,7 @@ def required_checks(
         if trigger is None or not _is_for(trigger, branch):
             continue
         for key, job in _jobs(data):
-            if not (every_job or _judges(key, job)):
+            if not (every_job or _judges(key, job) or _gathers(job, data)):
                 continue
             name = str(job.get("name", key))
             if problem := _problem(trigger, job, name):
@@ -146,6 +146,15 @@ def _judges(key: str, job: Mapping[str, Any]) -> bool:
         ):
             return True
     return bool(_TESTS.search(key.lower()))
+
+
+def _gathers(job: Mapping[str, Any], data: Mapping[str, Any]) -> bool:
+    """Whether a job tells, whatever happened, of jobs whose own checks have no name to require."""
+    waits_for = job.get("needs") or ()
+    names = [waits_for] if isinstance(waits_for, str) else waits_for
+    jobs = dict(_jobs(data))
+    called = any("uses" in jobs.get(str(name), {}) for name in names)
+    return called and "always()" in str(job.get("if", ""))
 
 
 def _problem(trigger: Mapping[str, Any], job: Mapping[str, Any], name: str) -> str:
