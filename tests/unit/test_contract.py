@@ -29,7 +29,7 @@ CONTRACT: dict[str, tuple[str, str]] = {
     "run-command": ("command config", "ran skipped"),
     "changed-models": ("base ignore", "models any"),
     "dvc-pull-model": (
-        "model revision remote remote-config working-directory jobs sha256 check-remote",
+        "model config revision remote remote-config working-directory jobs sha256 check-remote",
         "path hash size type sha256",
     ),
     "compare-models": (
@@ -43,7 +43,7 @@ CONTRACT: dict[str, tuple[str, str]] = {
         "passed table",
     ),
     "gto-register-stage": (
-        "model stage version bump revision message remote push sha256",
+        "model config stage version bump revision message remote push sha256",
         "version version-tag stage-tag previous-version operation",
     ),
     "build-push-image": (

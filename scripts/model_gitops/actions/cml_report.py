@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import re
 import tempfile
 from collections.abc import Callable, Sequence
@@ -153,7 +154,11 @@ def command(
     ] = "auto",
     title: Annotated[
         str,
-        option("title", "The report's heading. Same title, same comment. Default: Model report."),
+        option(
+            "title",
+            "The report's heading. Same title, same comment; the folder of `config` is put to it."
+            " Default: Model report.",
+        ),
     ] = "",
     publisher: Annotated[
         str, option("publisher", "Who writes the comment: native, or cml where the runner has CML.")
@@ -189,7 +194,7 @@ def command(
     repository = git.open_repository(Path.cwd())
     place = _config(config, repository.directory)
     text, text_folder = _read_body(body)
-    title = " ".join(title.split())[:120] or reports.DEFAULT_TITLE
+    title = _titled(" ".join(title.split()) or reports.DEFAULT_TITLE, place, repository.directory)
     file = _report_file(title)
     assets = file.with_suffix(".assets")
     writer = Publisher(context, repository, token, wanted)
@@ -298,6 +303,15 @@ def _config(config: str, top: Path) -> Path:
         fix = promotion_file.meant(place) or "config: proj/promotion.yaml"
         raise InputError.of("config", config, "no such file", fix=fix)
     return place
+
+
+def _titled(title: str, place: Path, top: Path) -> str:
+    """Return the title, with the folder of a model that is not at the top: one comment a title."""
+    folder = Path(os.path.relpath(place.parent.resolve(), top.resolve())).as_posix()
+    said = re.search(rf"(?<![\w/.-]){re.escape(folder)}(?![\w/.-])", title)
+    if folder == "." or said or not paths.is_file(place):
+        return title[:120]
+    return f"{title[:120]}: {folder}"
 
 
 def _read_body(body: str) -> tuple[str, Path]:

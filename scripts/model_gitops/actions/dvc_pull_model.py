@@ -18,21 +18,35 @@ from model_gitops.adapters import (
     model_files,
     paths,
     project_files,
+    promotion_file,
 )
 from model_gitops.core.dvc import artifacts, checksums
 from model_gitops.core.gto import records, tags
 from model_gitops.core.gto import revision as gto_revision
 from model_gitops.core.markdown import code
 from model_gitops.errors import InputError
-from model_gitops.options import DvcRemote, DvcRemoteConfig, existing_folder, flag, lines, option
+from model_gitops.options import (
+    Config,
+    DvcRemote,
+    DvcRemoteConfig,
+    existing_folder,
+    flag,
+    lines,
+    option,
+)
 
 OUTPUTS = ("path", "hash", "size", "type", "sha256")
 
 
 def command(
     model: Annotated[
-        str, option("model", "Name of the artifact in dvc.yaml, or a path that DVC tracks.")
+        str,
+        option(
+            "model",
+            "Name of the artifact in dvc.yaml, or a path that DVC tracks. Default: the one of `config`.",
+        ),
     ] = "",
+    config: Config = "promotion.yaml",
     revision: Annotated[
         str,
         option(
@@ -65,10 +79,9 @@ def command(
     settings = dvc_remote.settings(lines(remote_config))
     at_once = _jobs(jobs)
     checksums.check("sha256", sha256)
-    if not model:
-        raise InputError.of("model", model, "it is empty", fix="model: the name under `artifacts:`")
     folder = existing_folder("working-directory", working_directory or ".")
     repository = git.open_repository(folder)
+    model = promotion_file.model_of(config, model, repository)
     top = repository.directory.resolve()
     inner = folder.resolve().relative_to(top).as_posix()
     inner = "" if inner == "." else inner

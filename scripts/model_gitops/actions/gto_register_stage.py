@@ -9,20 +9,25 @@ from pathlib import Path
 from typing import Annotated
 
 from model_gitops import runner
-from model_gitops.adapters import git, model_files, project_files
+from model_gitops.adapters import git, model_files, project_files, promotion_file
 from model_gitops.core import document
 from model_gitops.core.dvc import artifacts, checksums, hashes
 from model_gitops.core.gto import records, registration, tags
 from model_gitops.errors import InputError
-from model_gitops.options import flag, option
+from model_gitops.options import Config, flag, option
 
 OUTPUTS = ("version", "version-tag", "stage-tag", "previous-version", "operation")
 
 
 def command(
     model: Annotated[
-        str, option("model", "Name of the artifact in dvc.yaml; `folder:name` in a subfolder.")
+        str,
+        option(
+            "model",
+            "Name of the artifact in dvc.yaml; `folder:name` in a subfolder. Default: the one of `config`.",
+        ),
     ] = "",
+    config: Config = "promotion.yaml",
     stage: Annotated[
         str, option("stage", "Stage to assign the version to. Empty: register only.")
     ] = "",
@@ -53,10 +58,11 @@ def command(
     ] = "",
 ) -> None:
     """Write the annotated tags that GTO would write, and push them in one atomic push."""
+    repository = git.open_repository(Path.cwd())
+    model = promotion_file.model_of(config, model, repository)
     request = registration.Request(model, stage, version, bump or "patch")
     registration.check(request)
     checksums.check("sha256", sha256)
-    repository = git.open_repository(Path.cwd())
     remote = remote or "origin"
     if push and not repository.has_remote(remote):
         raise InputError.of(

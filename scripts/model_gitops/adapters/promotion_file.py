@@ -58,6 +58,19 @@ def parse_text(text: str, *, source: str, folder: str = "") -> Promotion:
     return _checked(document.load_yaml(text, source=source), source, folder)
 
 
+def model_of(config: str, model: str, repository: Git) -> str:
+    """Return `model`, and where it is empty the one of `config`, as GTO has it. Raises InputError."""
+    path = place(config)
+    if model:
+        return model
+    if not paths.is_file(path):
+        raise InputError.of(
+            "model", model, f"it is empty, and there is no {path}",
+            fix="model: the name under `artifacts:`, or config: the folder of promotion.yaml",
+        )  # fmt: skip
+    return read_promotion(path, repository).model
+
+
 def require_environment(path: Path, repository: Git, branch: str, commit: str) -> None:
     """Refuse a branch that `path` at `commit` does not name as an environment's. Raises InputError."""
     found = repository.find_commit(commit)
