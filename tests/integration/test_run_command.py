@@ -106,13 +106,15 @@ def test_a_command_has_the_jobs_environment_and_nothing_of_ours(project: Project
     project.write({"test": "env | sort"}, folder="churn")
     mine = {"MODEL_GITOPS_TOKEN": "secret", "UV_NO_CONFIG": "1", "VIRTUAL_ENV": "/ours"}
     job = {"MODEL_GITOPS_JOB_PYTHONPATH": "src", "MODEL_GITOPS_JOB_UV_OFFLINE": "1", "LANG": "fr"}
+    job["MODEL_GITOPS_STORE"] = "/kept"
     done = project.run("test", "churn/promotion.yaml", **mine, **job)
     found = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
     assert found["PYTHONPATH"] == "src"
     assert found["UV_OFFLINE"] == "1"
     assert found["LANG"] == "fr"
     assert found["PWD"] == str(project.folder / "churn")
-    assert not [name for name in found if name.startswith("MODEL_GITOPS")]
+    assert not [name for name in found if name.startswith("MODEL_GITOPS")][1:]
+    assert found["MODEL_GITOPS_STORE"] == "/kept"
     assert not {"UV_NO_CONFIG", "VIRTUAL_ENV", "LC_ALL", "GIT_TERMINAL_PROMPT"} & set(found)
 
 

@@ -14,8 +14,11 @@ from model_gitops.core.dvc import stages
 from model_gitops.core.dvc.files import Project
 from model_gitops.core.flow import commands
 
-# What is ours: inputs, and what run.sh sets or takes away for our own Python and uv.
-_OURS = re.compile(r"MODEL_GITOPS_.*|UV_.*|PYTHON.*|VIRTUAL_ENV|__PYVENV_LAUNCHER__")
+# What is ours: inputs, and what run.sh sets or takes away for our own Python and uv. The runner's owner
+# sets the two others.
+_OURS = re.compile(
+    r"MODEL_GITOPS_(?!(?:STORE|DOCKER_PLUGINS)$).*|UV_.*|PYTHON.*|VIRTUAL_ENV|__PYVENV_LAUNCHER__"
+)
 # How run.sh hands on what the job had of it.
 _JOBS_OWN = "MODEL_GITOPS_JOB_"
 
