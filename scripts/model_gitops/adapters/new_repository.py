@@ -48,6 +48,11 @@ def check_target(name: str, value: str) -> Path:
         there = os.path.lexists(target)
     except OSError as error:
         raise InputError.of(name, value, f"it can't be read: {error.strerror}") from error
+    above = next(one for one in target.parents if os.path.lexists(one))
+    if not paths.is_folder(above):
+        raise InputError.of(
+            name, value, f"{above} is a file", fix=f"--{name}: a folder that is not there yet"
+        )
     if there:
         raise InputError.of(
             name,
@@ -72,6 +77,9 @@ def make(folder: Path, files: Mapping[str, File], *, branches: Sequence[str], me
     write(folder, files)
     git = Git(folder)
     git.run("init", "--quiet")
+    # What git's own template has, which is left out here: people and tools expect these two.
+    for name in ("hooks", "info"):
+        (folder / ".git" / name).mkdir(exist_ok=True)
     git.run("symbolic-ref", "HEAD", f"refs/heads/{branches[0]}")
     # By force: what a person's own .gitignore leaves out everywhere is a part of the template too.
     git.run("add", "--all", "--force")

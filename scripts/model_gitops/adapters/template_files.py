@@ -53,8 +53,8 @@ def read(template: str) -> dict[str, File]:
 
 def version() -> str:
     """Return which version of ours they are: a commit where that is known, else the release's tag."""
-    if _is_clone():
-        return Git(_PACKAGE.parents[1]).run("rev-parse", "HEAD").strip()
+    if found := clone():
+        return Git(found).run("rev-parse", "HEAD").strip()
     commit = installation.source().rpartition("@")[2]
     if re.fullmatch(r"[0-9a-f]{40,64}", commit):
         return commit
@@ -66,13 +66,21 @@ def version() -> str:
         return f"v{project['project']['version']}"
 
 
-def _is_clone() -> bool:
-    return (_PACKAGE.parents[1] / ".git").exists() and (_PACKAGE.parents[1] / "templates").is_dir()
+def changed() -> bool:
+    """Whether this is a clone of ours with changes to the templates that its commit does not have."""
+    found = clone()
+    return bool(found and Git(found).run("status", "--porcelain", "--", "templates"))
+
+
+def clone() -> Path | None:
+    """Return the clone of our repository that this runs from; None where it is installed."""
+    top = _PACKAGE.parents[1]
+    return top if (top / ".git").exists() and (top / "templates").is_dir() else None
 
 
 def _known(root: Path) -> list[str]:
     """Return what Git knows below `root`; every file where this is no clone (an action's download)."""
-    if _is_clone():
+    if clone():
         return Git(root).run("ls-files", "-z", "--", ".").split("\0")[:-1]
     return [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
 

@@ -91,6 +91,10 @@ def command(
             fix=f"--deploy {given['to']}-deploy",
         )
     version = template_files.version()
+    if template_files.changed():
+        runner.notice(
+            f"templates/ has changes that are not in {version}, which the repositories name"
+        )
     with ExitStack() as stack:
         made: dict[str, Path] = {}
         known = True

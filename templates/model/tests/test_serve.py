@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from diabetes import evaluate, serve
 
+MODEL = "diabetes"
 ROW = [59, 2, 32.1, 101, 157, 93.2, 38, 4, 4.8598, 87]
 NAMES = ["age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6"]
 
@@ -60,7 +61,7 @@ def test_says_which_model_answers(model: Path, monkeypatch: pytest.MonkeyPatch):
     client = serve.create_app(model).test_client()
     about = client.post("/predict", json={"instances": [ROW]}).json["model"]
     digest = hashlib.md5(model.read_bytes()).hexdigest()
-    assert about == {"name": "diabetes", "version": "v1.2.3", "hash": digest}
+    assert about == {"name": MODEL, "version": "v1.2.3", "hash": digest}
 
 
 @pytest.mark.parametrize(
@@ -131,7 +132,7 @@ def test_a_failure_keeps_its_cause_to_the_log(
 
 def test_probes(client: FlaskClient):
     assert client.get("/healthz").json == {"status": "ok"}
-    assert client.get("/readyz").json["model"]["name"] == "diabetes"
+    assert client.get("/readyz").json["model"]["name"] == MODEL
 
 
 def test_without_a_model_it_lives_but_is_not_ready(client_without_model: FlaskClient):

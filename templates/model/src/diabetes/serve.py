@@ -34,6 +34,7 @@ MAX_INSTANCES = 1000  # in one request
 PROBES = frozenset({"healthz", "readyz", "metrics", "static"})
 
 log = logging.getLogger("diabetes.serve")
+MODEL_PATH = "models/diabetes.onnx"
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ def create_app(model_path: str | Path | None = None) -> Flask:
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     metrics = Metrics()
-    path = Path(model_path or os.environ.get("MODEL_PATH", "models/diabetes.onnx"))
+    path = Path(model_path or os.environ.get("MODEL_PATH", MODEL_PATH))
     model: Model | None = None
     try:
         model = Model.load(path, os.environ.get("MODEL_VERSION") or None)

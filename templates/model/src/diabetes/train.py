@@ -22,6 +22,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
+NAME = "diabetes"  # of the graph in the ONNX file
 # What the onnxruntime of requirements/serve.txt can run.
 OPSET = {"": 18, "ai.onnx.ml": 3}
 
@@ -67,7 +68,7 @@ def convert(pipeline: Pipeline, features: list[str], target: str) -> ModelProto:
     """
     sample = np.zeros((1, len(features)), dtype=np.float32)
     # Without a name, skl2onnx makes up a random one, and no two models would be the same.
-    model = to_onnx(pipeline, sample, name="diabetes", target_opset=OPSET)
+    model = to_onnx(pipeline, sample, name=NAME, target_opset=OPSET)
     model.graph.doc_string = "Progression of the disease one year after baseline"
     set_model_props(model, {"features": json.dumps(features), "target": target})
     return model
