@@ -81,7 +81,7 @@ def test_the_template_names_the_schema_where_it_is() -> None:
     assert promotion_schema()["$id"].endswith(f"/v0/{named[1]}")
 
 
-def test_the_readmes_commands_are_targets_and_actions() -> None:
+def test_the_readmes_commands_are_targets_and_actions(tmp_path: Path) -> None:
     """`make demo` and `make test` are run by other tests; here: each command exists."""
     makefile = (ROOT / "Makefile").read_text("utf-8")
     lines = [line for text in blocks(ROOT / "README.md", "console") for line in text.splitlines()]
@@ -89,6 +89,15 @@ def test_the_readmes_commands_are_targets_and_actions() -> None:
         words = shlex.split(line.removeprefix("$ "))
         if words[0] == "make":
             assert re.search(rf"^{words[1]}:", makefile, re.MULTILINE), line
+            continue
+        if words[1] == "init":
+            words = [word.replace("../", f"{tmp_path}/") for word in words]
+            done = subprocess.run(
+                [ROOT / words[0], *words[1:]], check=False, stdin=subprocess.DEVNULL
+            )
+            assert done.returncode == 0
+            assert (tmp_path / "churn/src/churn/train.py").is_file()
+            assert (tmp_path / "churn-deploy/argocd/dev.yaml").is_file()
             continue
         config = ["--config", str(ROOT / "templates" / "model" / "promotion.yaml")]
         # What is live is asked of a whole world: here the command only has to exist.

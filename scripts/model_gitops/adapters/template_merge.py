@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from model_gitops.adapters import git_settings, new_repository, scratch
+from model_gitops.adapters import git_settings, new_repository, process, scratch
 from model_gitops.adapters.git import BOT_EMAIL, BOT_NAME, Git
 from model_gitops.core.scaffold.render import File
-from model_gitops.errors import ExternalError, InputError
+from model_gitops.errors import InputError
 
 # `git merge-tree --write-tree` is of 2.38.
 _LOWEST = (2, 38)
@@ -69,7 +69,7 @@ def merge(git: Git, earlier: Mapping[str, File], later: Mapping[str, File]) -> M
         "merge-tree", "--write-tree", "--no-messages", "-z", ours, theirs, check=False
     )
     if done.returncode not in (0, _CONFLICTS):
-        raise ExternalError(f"git can't merge the templates: {done.said}")
+        raise process.ProcessError(done)
     tree, *entries = done.stdout.split("\0")
     conflicts: dict[str, tuple[str, ...]] = {}
     for entry in filter(None, entries):

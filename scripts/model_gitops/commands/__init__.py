@@ -5,6 +5,6 @@
 COMMANDS = {
     "doctor": "Check that all is set up for promotions, and say what to type where not.",
     "init": "Make a model repository and its deploy repository from the templates.",
-    "update": "Bring what later templates change into a repository that `init` or `adopt` made.",
+    "update": "Merge what later templates change into a repository of yours.",
     "merge-lock": "Merge dvc.lock by stages, as a merge driver of Git.",
 }

@@ -1,7 +1,8 @@
-"""Bring what later templates change into a repository that `init` or `adopt` made.
+"""Merge what later templates change into a repository of yours.
 
-Run it at the top of a clone, with all committed. It merges as Git does, and commits nothing: look at it
-with `git diff --cached`, then commit. A conflict has Git's marks, and ends with exit code 3.
+Run it at the top of a clone of what `init` or `adopt` made, with all committed. It merges as Git does, and
+commits nothing: look at it with `git diff --cached`, then commit. A conflict has Git's marks, and ends with
+exit code 3.
 """
 
 from __future__ import annotations
