@@ -170,7 +170,7 @@ def unused(top: Layer, names: Sequence[str]) -> tuple[Unused, ...]:
             Unused(
                 entry,
                 # Where it changes an image a replacement may copy that into the address.
-                tuple(left.get(entry.name) or addresses.get(entry.name, ())),
+                tuple(left.get(entry.name, []) or addresses.get(entry.name, [])),
                 taken,
                 others,
                 is_partial=entry.name in reached,
