@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,8 @@ from model_gitops_local import toolchain
 
 # GitHub's own action, which needs GitHub's storage; here its stand-in keeps the files in a folder.
 _UPLOAD = "actions/upload-artifact"
+# What hears of a step that ended: its job, its name, its result, and how many seconds it took.
+OnStep = Callable[[str, str, str, float], None]
 # This checkout.
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -25,6 +28,7 @@ class Run:
 
     `steps` are (job, step, result) in order, results as GitHub's; `errors` are the error
     annotations, as a person would see them on the run's page; `outputs` are by the step's name.
+    `log` is what `log_file` holds.
     """
 
     status: int
@@ -32,6 +36,9 @@ class Run:
     errors: list[str] = field(default_factory=list)
     outputs: dict[str, dict[str, str]] = field(default_factory=dict)
     log: str = ""
+    seconds: float = 0
+    workflow: str = ""
+    log_file: Path = Path()
 
     @property
     def failed_step(self) -> str:
@@ -52,16 +59,17 @@ def run_workflow(
     variables: Mapping[str, str],
     actions: Path,
     log: Path,
-    on_step: Callable[[str, str, str], None] = lambda job, step, result: None,
+    on_step: OnStep = lambda job, step, result, seconds: None,
 ) -> Run:
     """Run `.github/workflows/WORKFLOW` of `checkout` as the runner would for `event`.
 
     `env` reaches the steps, `process_env` act itself, `secrets` the `secrets` context and
     `variables` the `vars` context. `actions` is the folder in which the workflows' `uses:
-    model-gitops/model-gitops/actions/…@v0` are found. `on_step` hears of each step that ends: (job, name, result).
+    model-gitops/model-gitops/actions/…@v0` are found. `on_step` hears of each step that ends: (job, name, result, seconds).
     Raises ExternalError where act can't run at all; a failed workflow is a Run with its status.
     """
-    found = Run(status=0)
+    found = Run(status=0, workflow=workflow, log_file=log)
+    started = time.monotonic()
     lines: list[str] = []
 
     def on_line(line: str) -> None:
@@ -83,7 +91,7 @@ def run_workflow(
         if result and outer and entry.get("stage") == "Main":
             name = str(entry.get("step", "")).removeprefix("Main ")
             found.steps.append((str(entry.get("job", "")), name, str(result)))
-            on_step(*found.steps[-1])
+            on_step(*found.steps[-1], entry.get("executionTime", 0) / 1e9)
 
     with tempfile.TemporaryDirectory(prefix="model-gitops-act-") as folder:
         event_file = Path(folder) / "event.json"
@@ -116,6 +124,7 @@ def run_workflow(
             on_line=on_line,
         )
     found.status = done.returncode
+    found.seconds = time.monotonic() - started
     found.log = "\n".join(lines) + "\n"
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text(found.log, encoding="utf-8")

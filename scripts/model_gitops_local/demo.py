@@ -13,14 +13,14 @@ import socket
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from model_gitops.core import document
 from model_gitops.core.gto import tags
 from model_gitops.errors import ExternalError
-from model_gitops_local import act, machine, planted_image, report_pages, serving
+from model_gitops_local import act, demo_page, machine, planted_image, report_pages, serving
 from model_gitops_local.daemon import Daemon
 from model_gitops_local.engine import remove_engine
 from model_gitops_local.flow import DEPLOY, MODEL, Flow, Parts, copy_actions
@@ -33,6 +33,8 @@ SLOWER = "experiment/slower"
 REASON = "Answers take too long."
 # The step that builds, in promote.yml and in deploy.yml.
 IMAGE = "Build, smoke-test and push the image"
+REGISTER = "Register the model version"
+RUNS_NOW = "What runs now?"
 
 
 @dataclass
@@ -45,6 +47,8 @@ class Demo:
     started: float = field(default_factory=time.monotonic)
     result: dict[str, Any] = field(default_factory=dict)
     reports: list[Path] = field(default_factory=list)
+    hops: list[demo_page.Hop] = field(default_factory=list)
+    began: float = 0
 
     def play(self) -> None:
         """Carry the better experiment to production, and the worse one as far as it gets."""
@@ -53,22 +57,27 @@ class Demo:
         _say(f"{MODEL} and {DEPLOY} at {self.flow.forge.url}")
 
         number = self._experiment(BETTER, "a better one")
-        self._promote(number, "main", "dev", planted=True)
+        self._promote(number, BETTER, "main", "dev", planted=True)
         for head, base, environment in (
             ("main", "staging", "staging"),
             ("staging", "production", "production"),
         ):
-            self._title(f"{head} → {base}")
             number = self.flow.open_pull_request(head, base, f"Promote {head} to {environment}")
-            self._promote(number, base, environment)
+            self._promote(number, head, base, environment)
+        merged = ""
         for pull in self.flow.open_pulls(DEPLOY):
             self.flow.approve(pull, DEPLOY)
             # Nothing of the message is left, as in repositories that keep the title alone.
-            self.flow.merge(pull, DEPLOY, squash=f"Deploy diabetes to production (#{pull})")
+            merged = self.flow.merge(
+                pull, DEPLOY, squash=f"Deploy diabetes to production (#{pull})"
+            )
             _say(f"grace approved pull request {pull} of {DEPLOY}, ada squash merged it")
         _say("stages.yml, as each hour: production's stage says what runs now")
         self._expect_success(self.flow.scheduled("stages.yml"))
         self._expect_in_sync("the squash merge")
+        self._end(
+            "deployed", "Its deploy pull request was approved and squash merged.", deployed=merged
+        )
         self._roll_back()
 
         number = self._experiment(WORSE, "a worse one")
@@ -83,6 +92,7 @@ class Demo:
             "registry": self.flow.parts.registry,
             "environments": environments,
             "reports": [str(path) for path in self.reports],
+            "hops": [asdict(hop) for hop in self.hops],
         }
         lineage = self._ask_what_is_live()
         request = act.ROOT / "templates" / "model" / "tests" / "smoke-request.json"
@@ -90,10 +100,9 @@ class Demo:
             self.machine.engine, environments["production"]["image"], request.read_bytes()
         )
         _say(f"production answers a real request: {answer}")
-        page = report_pages.write_index(
-            self.folder / "index.html", self.result, self.reports, lineage
-        )
-        self.result["answer"] = answer
+        self.result |= {"answer": answer, "seconds": time.monotonic() - self.started}
+        page = self.folder / "index.html"
+        page.write_bytes(demo_page.html(self.result, lineage))
         (self.folder / "result.json").write_text(json.dumps(self.result, indent=2) + "\n", "utf-8")
         _say(f"\n[{clock(time.monotonic() - self.started)}] done")
         _say(f"  reports       {page}")
@@ -103,7 +112,7 @@ class Demo:
 
     def _experiment(self, branch: str, kind: str) -> int:
         """Commit, push, run experiment.yml, open the pull request; return its number."""
-        self._title(f"Experiment: {kind} ({branch})")
+        self._begin(f"Experiment: {kind} ({branch})")
 
         def change(folder: Path) -> None:
             file = folder / "params.yaml"
@@ -115,12 +124,15 @@ class Demo:
 
         self.flow.commit(branch, change, f"Try {branch.partition('/')[2]}")
         _say(f"experiment.yml, for the push to {branch}")
-        self._expect_success(self.flow.pushed(branch, "experiment.yml"))
+        run = self.flow.pushed(branch, "experiment.yml")
+        self._expect_success(run)
+        version = run.outputs[REGISTER]["version"]
+        self._end("registered", f"{EPOCHS[branch]} epochs: it is version {version} of the model.")
         return self.flow.open_pull_request(branch, "main", f"Try {branch.partition('/')[2]}")
 
     def _roll_back(self) -> None:
         """Deploy a change of the code to dev, and take that deployment back by `git revert`."""
-        self._title(f"A rollback of dev ({SLOWER})")
+        self._begin(f"A rollback of dev ({SLOWER})")
 
         def change(folder: Path) -> None:
             with (folder / "serving" / "uwsgi.ini").open("a", encoding="utf-8") as file:
@@ -137,6 +149,7 @@ class Demo:
         _say(f"ada reverts {deployed[:12]} in {DEPLOY}: {REASON}")
         self.result["rolled_back"] = {"deployed": deployed, "by": made, "pull_request": number}
         self._expect_in_sync("the rollback")
+        self._end("rolled back", REASON, deployed=made)
 
     def _expect_in_sync(self, after: str) -> None:
         """Ask what runs, and hold that it is what should; the answers are kept."""
@@ -147,7 +160,10 @@ class Demo:
             raise ExternalError(f"after {after} status says: {json.dumps(view)}")
         _say(f"✓ status, after {after}: {', '.join(rows)}")
 
-    def _promote(self, number: int, base: str, environment: str, *, planted: bool = False) -> None:
+    def _promote(
+        self, number: int, head: str, base: str, environment: str, *, planted: bool = False
+    ) -> None:
+        self._begin(f"{head} → {base}")
         _say(f"promote.yml, for pull request {number} into {base}")
         proposed = self.flow.proposed(number)
         self._expect_success(proposed)
@@ -161,10 +177,18 @@ class Demo:
         merged = self.flow.pushed(base, "deploy.yml")
         self._expect_success(merged)
         self._keep_image(environment, "deploy.yml", merged)
+        view = json.loads(merged.outputs[RUNS_NOW]["json"])["environments"][0]
+        self.hops[-1].said = demo_page.in_words(view)
+        _say(self.hops[-1].said)
+        # A deployment that waits for a merge ends later.
+        if view["version"]:
+            self._end("deployed", deployed=view["deploy_commit"])
 
     def _refuse(self, number: int, branch: str) -> None:
+        self._begin(f"{branch} → main")
         _say(f"promote.yml, for pull request {number} into main")
         run = self.flow.proposed(number)
+        self._keep_run(run)
         self._keep_report(number, "refused")
         if run.status == 0 or run.failed_step != "Gate the metrics":
             raise ExternalError(
@@ -174,6 +198,7 @@ class Demo:
             )
         reason = next(text for text in run.errors if "gate refuses" in text)
         self.result["refused"] = [{"branch": branch, "reason": reason}]
+        self._end("refused", reason.splitlines()[0])
         _say(f"refused, as it should be: {reason.splitlines()[0]}")
 
     def _plant(self, run: act.Run) -> None:
@@ -207,6 +232,7 @@ class Demo:
         _say(f"refused: the planted {planted} is in no overlay, and never was")
 
     def _expect_success(self, run: act.Run) -> None:
+        self._keep_run(run)
         if run.status:
             errors = "\n".join(run.errors) or run.log[-3000:]
             raise ExternalError(
@@ -237,8 +263,11 @@ class Demo:
         path = self.folder / "reports" / f"{number:02}-{name}.md"
         path.parent.mkdir(exist_ok=True)
         path.write_text("\n\n".join(comments), encoding="utf-8")
-        page = report_pages.write_report(path, self.flow.forge.url, self.flow.bare(MODEL))
+        page, pictures = report_pages.write_report(path, self.flow.forge.url, self.flow.bare(MODEL))
         self.reports += [path, page]
+        hop = self.hops[-1]
+        hop.report = self._relative(page)
+        hop.pictures = [{**one, "file": f"{path.parent.name}/{one['file']}"} for one in pictures]
 
     def _ask_what_is_live(self) -> Any:
         """Show status and lineage as a person in a clone sees them, and keep both as JSON."""
@@ -273,6 +302,34 @@ class Demo:
             "deploy_commit": commit,
             "metrics": metrics,
         }
+
+    def _begin(self, title: str) -> None:
+        self._title(title)
+        self.hops.append(demo_page.Hop(title))
+        self.began = time.monotonic()
+
+    def _end(self, outcome: str, said: str = "", *, deployed: str = "") -> None:
+        """Note how the hop ended: with `deployed`, a commit of the deploy repository."""
+        hop = self.hops[-1]
+        hop.outcome, hop.said = outcome, said or hop.said
+        hop.seconds = time.monotonic() - self.began
+        if deployed:
+            hop.commit = deployed
+            hop.diff = self.flow.bare(DEPLOY).run("show", "--format=%B", "--patch", deployed)
+        _say(f"{outcome}, in {demo_page.spell(hop.seconds)}")
+
+    def _keep_run(self, run: act.Run) -> None:
+        self.hops[-1].runs.append(
+            {
+                "workflow": run.workflow,
+                "seconds": run.seconds,
+                "log": self._relative(run.log_file),
+            }
+        )
+        _say(f"  {run.workflow} took {demo_page.spell(run.seconds)}")
+
+    def _relative(self, path: Path) -> str:
+        return path.resolve().relative_to(self.folder.resolve()).as_posix()
 
     def _title(self, text: str) -> None:
         _say(f"\n[{clock(time.monotonic() - self.started)}] {text}")
@@ -351,10 +408,10 @@ def _leave_forge(folder: Path, flow: Flow) -> str:
     return flow.forge.url
 
 
-def _show_step(job: str, step: str, result: str) -> None:
+def _show_step(job: str, step: str, result: str, seconds: float) -> None:
     mark = {"success": "✓", "failure": "✗"}.get(result, "-")
     if result != "skipped":
-        _say(f"  {mark} {step.partition('@')[0]}")
+        _say(f"  {mark} {step.partition('@')[0]:<52} {demo_page.spell(seconds):>10}")
 
 
 def _say(text: str) -> None:

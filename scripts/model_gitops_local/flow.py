@@ -64,7 +64,7 @@ class Flow:
 
     root: Path
     parts: Parts
-    on_step: Callable[[str, str, str], None] = lambda job, step, result: None
+    on_step: act.OnStep = lambda job, step, result, seconds: None
     on_end: Callable[[Path], None] = lambda checkout: None
     port: int = 0
     forge: Forge = field(init=False)

@@ -15,7 +15,8 @@ _PLACES = {
     "registry": (4, 2), "checkout": (2, 3),
 }  # fmt: skip
 _WIDTH, _HEIGHT, _ACROSS, _DOWN = 168, 58, 212, 112
-_COLOURS = {"verified": "#1a7f37", "broken": "#cf222e", "pending": "#bf8700", "unknown": "#818b98"}
+# Of the page, which has others in the dark.
+_COLOURS = {"verified": "good", "broken": "bad", "pending": "wait", "unknown": "odd"}
 _WORST_LAST = ("verified", "unknown", "pending", "broken")
 _LONGEST = 25  # characters that fit in a box
 
@@ -31,13 +32,13 @@ def draw(lineage: Mapping[str, Any]) -> str:
     parts = [_line(pair, found) for pair, found in links.items() if set(pair) <= set(ends)]
     parts += [_box(end, _detail(lineage, end)) for end in ends]
     counts = ", ".join(
-        f'<tspan fill="{_COLOURS[state]}">{number} {state}</tspan>'
+        f'<tspan style="fill:var(--{_COLOURS[state]})">{number} {state}</tspan>'
         for state in _WORST_LAST
         if (number := sum(one["state"] == state for one in lineage["links"]))
     )
     return (
-        f'<svg viewBox="-2 -2 {width} {height + 28}" role="img" style="width:100%;height:auto"'
-        f' font-family="system-ui,sans-serif" font-size="13"><title>Lineage of'
+        f'<svg viewBox="-2 -2 {width} {height + 28}" role="img" style="width:100%;height:auto;'
+        f'min-width:46rem;fill:var(--text)" font-family="system-ui,sans-serif" font-size="13"><title>Lineage of'
         f" {escape(lineage['subject'])}</title><defs>{_arrows()}</defs>{''.join(parts)}"
         f'<text x="0" y="{height + 16}">Links: {counts}</text></svg>'
     )
@@ -46,7 +47,7 @@ def draw(lineage: Mapping[str, Any]) -> str:
 def _arrows() -> str:
     return "".join(
         f'<marker id="{state}" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7"'
-        f' orient="auto"><path d="M0 0L8 4L0 8z" fill="{colour}"/></marker>'
+        f' orient="auto"><path d="M0 0L8 4L0 8z" style="fill:var(--{colour})"/></marker>'
         for state, colour in _COLOURS.items()
     )
 
@@ -74,7 +75,7 @@ def _line(pair: tuple[str, str], links: list[Mapping[str, Any]]) -> str:
     dash = "" if state == "verified" else ' stroke-dasharray="6 4"'
     said = "\n".join(f"{one['from_says']}; {one['to_says']}" for one in links)
     return (
-        f'<path d="{path}" fill="none" stroke="{_COLOURS[state]}" stroke-width="2"{dash}'
+        f'<path d="{path}" fill="none" style="stroke:var(--{_COLOURS[state]})" stroke-width="2"{dash}'
         f' marker-end="url(#{state})"><title>{escape(f"{pair[0]} → {pair[1]}: {state}")}\n'
         f"{escape(said)}</title></path>"
     )
@@ -88,13 +89,14 @@ def _box(end: str, lines: list[str]) -> str:
     column, row = _PLACES[end]
     x, y = column * _ACROSS, row * _DOWN
     shown = "".join(
-        f'<text x="{x + 8}" y="{y + 34 + 16 * number}" font-size="11" fill="#59636e">'
+        f'<text x="{x + 8}" y="{y + 34 + 16 * number}" font-size="11"'
+        f' style="fill:var(--quiet)">'
         f"{escape(line if len(line) <= _LONGEST else f'{line[: _LONGEST - 1]}…')}</text>"
         for number, line in enumerate(lines[:2])
     )
     return (
-        f'<g><rect x="{x}" y="{y}" width="{_WIDTH}" height="{_HEIGHT}" rx="6" fill="#f6f8fa"'
-        f' stroke="#d1d9e0"/><text x="{x + 8}" y="{y + 18}" font-weight="600">{escape(end)}</text>'
+        f'<g><rect x="{x}" y="{y}" width="{_WIDTH}" height="{_HEIGHT}" rx="6"'
+        f' style="fill:var(--box);stroke:var(--line)"/><text x="{x + 8}" y="{y + 18}" font-weight="600">{escape(end)}</text>'
         f"{shown}<title>{escape(' '.join([end, *lines]))}</title></g>"
     )
 

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from model_gitops_local import toolchain
-from model_gitops_local.demo import REASON, WORSE, Demo
+from model_gitops_local.demo import BETTER, REASON, SLOWER, WORSE, Demo
 from model_gitops_local.flow import DEPLOY, MODEL
 
 ENVIRONMENTS = ("dev", "staging", "production")
@@ -183,8 +183,36 @@ def test_the_page_draws_the_lineage_without_anything_from_elsewhere(demo: Demo) 
     trace = kept(demo, "trace.json")
     for text in ("approved by grace", trace["data"][0]["hash"][:12], "diabetes@v0.0.1"):
         assert text in picture
-    assert "#cf222e" not in picture.partition("</defs>")[2]  # the red of a broken link
+    assert "var(--bad)" not in picture.partition("</defs>")[2]  # the red of a broken link
     assert not re.search(r"<script|(src|href)=.?(https?:)?//", page)
+
+
+def test_the_page_shows_each_hop_with_its_report_logs_plots_and_diff(
+    demo: Demo, result: Any
+) -> None:
+    hops = [(one["title"], one["outcome"]) for one in result["hops"]]
+    assert hops == [
+        (f"Experiment: a better one ({BETTER})", "registered"),
+        (f"{BETTER} → main", "deployed"),
+        ("main → staging", "deployed"),
+        ("staging → production", "deployed"),
+        (f"A rollback of dev ({SLOWER})", "rolled back"),
+        (f"Experiment: a worse one ({WORSE})", "registered"),
+        (f"{WORSE} → main", "refused"),
+    ]
+    page = (demo.folder / "index.html").read_text("utf-8")
+    for number, hop in enumerate(result["hops"], 1):
+        assert f"<h3>{number}. {hop['title']}</h3>" in page
+        assert hop["seconds"] >= sum(run["seconds"] for run in hop["runs"]) > 0
+        if hop["outcome"] in ("deployed", "refused"):
+            assert f'<a href="{hop["report"]}"' in page
+            assert len(hop["pictures"]) == 2
+        if hop["outcome"] in ("deployed", "rolled back"):
+            assert "+    newTag: " in hop["diff"]
+    assert "staging now runs v0.0.1, r2 0.4" in page
+    # Every link and picture is there, beside the page.
+    for target in re.findall(r'(?:href|src)="([^"]+)"', page):
+        assert (demo.folder / target).is_file(), target
 
 
 def test_production_runs_the_bits_that_dev_and_staging_ran(result: Any) -> None:
@@ -303,6 +331,11 @@ def test_each_pull_request_has_one_report_with_pictures_that_show(demo: Demo, nu
     (report,) = reports
     assert report.author == "github-actions[bot]"
     assert ("refuses" in report.body) == (number == 5)
+    # The first report of each environment has nothing to compare with; the fifth has what dev runs.
+    name = {1: "dev", 2: "staging", 3: "production", 5: "dev"}[number]
+    said = "refused: r2 is worse" if number == 5 else "nothing to compare with, no bounds set"
+    assert report.body.startswith(f"## Promotion to {name}: {said}\n")
+    assert ("✅" in report.body) == (number == 5)  # in sync
     assert len(report.body) < 65536
     assert "The project's own checks and tests passed." in report.body
     assert "This change rewrites" not in report.body
@@ -311,6 +344,7 @@ def test_each_pull_request_has_one_report_with_pictures_that_show(demo: Demo, nu
     # The incumbent beside the candidate, also where the gate refuses.
     environment = {1: "dev", 2: "staging", 3: "production", 5: "dev"}[number]
     assert f"| | {environment} now | candidate |" in report.body
+    assert "### Metrics" not in report.body  # one table says it all
     version = "| version | v0.0.1 | v0.0.2 |" if number == 5 else "| version | – | v0.0.1 |"
     assert version in report.body
     pictures = re.findall(rf"{re.escape(demo.flow.forge.url)}/[^\s\")]+\.png", report.body)

@@ -34,13 +34,13 @@ def order(text: str, *parts: str) -> None:
 def test_it_opens_with_the_rules_then_the_gate_then_what_runs_then_the_image() -> None:
     order(
         WHOLE.checked().text(),
-        "#### ⚠️ This change rewrites promotion.yaml",
+        "### ⚠️ This change rewrites promotion.yaml",
         "judged by the rules of the target branch. These changes count after the merge",
         RULES.strip(),
-        "#### ✅ The gate of dev lets this model pass",
+        "### ✅ The gate of dev lets this model pass",
         TABLE.strip(),
         "The project's own checks and tests passed.",
-        "#### What dev runs, and what would replace it",
+        "### What dev runs, and what would replace it",
         RUNS.strip(),
         f"Image, smoke-tested: `r.example/m:t@{DIGEST}`. It is a rehearsal, and is never deployed:"
         " what dev runs after the merge is built from a clean checkout, or taken over from the"
@@ -50,7 +50,7 @@ def test_it_opens_with_the_rules_then_the_gate_then_what_runs_then_the_image() -
 
 def test_of_a_table_only_the_line_breaks_around_it_are_cut() -> None:
     opening = Opening(environment="dev", gate="success", gate_table="\n\n X | X \nX | X\n\n")
-    assert opening.text() == ("#### ✅ The gate of dev lets this model pass\n\n X | X \nX | X\n")
+    assert opening.text() == ("### ✅ The gate of dev lets this model pass\n\n X | X \nX | X\n")
 
 
 def test_the_report_starts_with_it() -> None:
@@ -63,7 +63,7 @@ def test_the_report_starts_with_it() -> None:
     )
     text, dropped = report.write(None)
     assert dropped == []
-    assert text.startswith("## Promotion\n\n#### ⚠️ This change rewrites promotion.yaml\n")
+    assert text.startswith("## Promotion\n\n### ⚠️ This change rewrites promotion.yaml\n")
     order(text, "This change rewrites", "The gate of dev", "### Mine")
     assert RULES.strip() in text
     # Where it is too long, what comes last goes first.
@@ -91,7 +91,7 @@ def test_the_metrics_own_verdict_comes_after_it() -> None:
 
 def test_without_a_change_of_the_rules_the_gate_comes_first() -> None:
     text = replace(WHOLE, rules="").text()
-    assert text.startswith("#### ✅ The gate of dev")
+    assert text.startswith("### ✅ The gate of dev")
     assert "promotion.yaml" not in text
 
 
@@ -107,13 +107,13 @@ def test_without_a_change_of_the_rules_the_gate_comes_first() -> None:
 )
 def test_the_gates_verdict(gate: str, says: str) -> None:
     text = replace(WHOLE, gate=gate).text()
-    assert f"#### {says}\n" in text
+    assert f"### {says}\n" in text
     assert len(re.findall("The gate of|A check before the gate", text)) == 1
 
 
 def test_a_gate_without_a_table_has_judged_nothing() -> None:
     text = replace(WHOLE, gate="failure", gate_table="").text()
-    assert "#### ❌ The gate of dev could not judge this model: see the run\n" in text
+    assert "### ❌ The gate of dev could not judge this model: see the run\n" in text
     assert "refuses" not in text
 
 
@@ -132,9 +132,9 @@ def test_that_there_are_no_metrics_is_for_the_gate_to_say() -> None:
     ("tests", "says"),
     [
         ("success", "The project's own checks and tests passed."),
-        ("failure", "#### ❌ The project's own checks and tests failed: see the run"),
-        ("cancelled", "#### ❌ The project's own checks and tests did not finish: see the run"),
-        ("skipped", "#### ❌ The project's own checks and tests did not finish: see the run"),
+        ("failure", "### ❌ The project's own checks and tests failed: see the run"),
+        ("cancelled", "### ❌ The project's own checks and tests did not finish: see the run"),
+        ("skipped", "### ❌ The project's own checks and tests did not finish: see the run"),
     ],
 )
 def test_the_projects_own_tests(tests: str, says: str) -> None:
@@ -163,7 +163,7 @@ def test_the_projects_own_tests(tests: str, says: str) -> None:
 )
 def test_where_a_forks_model_comes_from(pull: str, training: str, says: str) -> None:
     opening = Opening(environment="dev", model_pull=pull, model_training=training)
-    assert opening.text() == f"#### A check before the gate failed: see the run\n\n{says}\n"
+    assert opening.text() == f"### A check before the gate failed: see the run\n\n{says}\n"
 
 
 @pytest.mark.parametrize(("pull", "training"), [("", ""), ("success", ""), ("skipped", "skipped")])
@@ -286,16 +286,16 @@ def test_the_title_says_whether_it_may_be_merged(changes: dict[str, str], verdic
 
 def test_a_gate_that_judged_nothing_says_so_instead_of_a_tick() -> None:
     text = replace(WHOLE, gate_table=IDLE).text()
-    assert "#### The gate of dev judged nothing: nothing to compare with, no bounds set\n" in text
+    assert "### The gate of dev judged nothing: nothing to compare with, no bounds set\n" in text
     text = replace(WHOLE, gate_table=gate.verdict_table([], "x")).text()
-    assert "#### promotion.yaml has no rules for dev: the gate judged nothing\n" in text
+    assert "### promotion.yaml has no rules for dev: the gate judged nothing\n" in text
     assert "✅" not in text
 
 
 def test_one_table_says_what_three_said() -> None:
     runs = (
         "| | dev now | candidate |\n|---|---|---|\n| version | v0.0.1 | v0.0.2 |\n| r2 | 1 | 1 |\n"
-        "| by | [#1](http://h/1) | `x` |\n\n- ❌ **dev**: the tag is gone\n"
+        "| model | `0123456789abcdef` (the same) | – |\n| by | [#1](http://h/1) | `x` |\n\n- ❌ **dev**: the tag is gone\n"
     )
     places = {("m.json", "r2"): 1.0, ("m.json", "mae"): 3.0, ("m.json", "version"): 1.0}
     columns = [Column("dev v1", places), Column("candidate", {**places, ("m.json", "mae"): 2.0})]
@@ -307,8 +307,8 @@ def test_one_table_says_what_three_said() -> None:
         "| | | dev now | candidate | change | rule |\n|---|---|---:|---:|---:|---|\n"
         "| ✅ | m.json:r2 | 1 | 1 | +0 | higher is better |\n"
         "| | mae | 3 | 2 | -1 ▲ | |\n| | version | 1 | 1 | = | |\n"
-        "| | version | v0.0.1 | v0.0.2 | | |\n| | by | [#1](http://h/1) | `x` | | |\n\n"
-        "Said.\n\n- ❌ **dev**: the tag is gone"
+        "| | version | v0.0.1 | v0.0.2 | | |\n| | model | `0123456789ab` (the same) | – | | |\n"
+        "| | by | [#1](http://h/1) | `x` | | |\n\nSaid.\n\n- ❌ **dev**: the tag is gone"
     )
     assert "What dev runs, and what would replace it" not in opening.text(joined)
     assert opening.text(joined).count("\n|---") == 2  # one is the rules' own

@@ -17,14 +17,22 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 _STYLE = """
+:root{color-scheme:light dark;--text:#1f2328;--quiet:#59636e;--page:#fff;--box:#f6f8fa;--line:#d1d9e0;
+--link:#0969da;--good:#1a7f37;--bad:#cf222e;--wait:#9a6700;--odd:#59636e}
+@media(prefers-color-scheme:dark){:root{--text:#f0f6fc;--quiet:#9198a1;--page:#0d1117;--box:#151b23;
+--line:#3d444d;--link:#4493f8;--good:#3fb950;--bad:#f85149;--wait:#d29922;--odd:#9198a1}}
+*{box-sizing:border-box}
 body{font:16px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem;
-color:#1f2328;background:#fff}
-article{border:1px solid #d1d9e0;border-radius:6px;margin:1rem 0}
-article>header{background:#f6f8fa;padding:.5rem 1rem;border-bottom:1px solid #d1d9e0}
-article>div{padding:0 1rem}table{border-collapse:collapse}
-td,th{border:1px solid #d1d9e0;padding:.3rem .7rem}img{max-width:100%}
-code,pre{background:#f6f8fa;border-radius:4px;padding:.1rem .3rem}pre{padding:1rem;overflow:auto}
-code{overflow-wrap:anywhere}
+color:var(--text);background:var(--page);overflow-wrap:break-word}
+a{color:var(--link)}article{border:1px solid var(--line);border-radius:6px;margin:1rem 0}
+article>header{background:var(--box);padding:.5rem 1rem;border-bottom:1px solid var(--line)}
+article>div{padding:0 1rem}table{border-collapse:collapse;display:block;width:max-content;max-width:100%;
+overflow-x:auto}
+td,th{border:1px solid var(--line);padding:.3rem .7rem;overflow-wrap:normal}
+img{max-width:100%;background:#fff}blockquote{border-left:.25rem solid var(--line);margin:1rem 0;
+padding:0 1rem;color:var(--quiet)}
+code,pre{background:var(--box);border-radius:4px;padding:.1rem .3rem}pre{padding:1rem;overflow:auto}
+code{overflow-wrap:anywhere}pre code{padding:0;overflow-wrap:normal}td code{white-space:nowrap}
 .state{color:#fff;border-radius:1rem;padding:.2rem .8rem;font-size:.9rem}
 .open{background:#1a7f37}.merged{background:#8250df}.closed{background:#cf222e}
 """
@@ -40,9 +48,12 @@ def render(markdown: str) -> str:
     return str(parser.render(markdown))
 
 
-def page(title: str, body: str) -> bytes:
-    """Return a whole page with the forge's style around HTML."""
-    head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style>'
+def page(title: str, body: str, *, style: str = "") -> bytes:
+    """Return a whole page with the forge's style, and `style`, around HTML."""
+    head = (
+        '<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{_STYLE}{style}</style>"
+    )
     return f"<!doctype html><html lang=en><head>{head}</head><body>{body}</body></html>".encode()
 
 

@@ -75,7 +75,7 @@ def test_a_promotion_opens_with_what_other_jobs_found(flow: Flow) -> None:
     assert flow.run(plots="false", **promotion)["operation"] == "created"
     (body,) = flow.comments()
     order = [
-        "## Promotion to dev: refused: the project's tests failed\n\n#### ⚠️ This change rewrites promotion.yaml",
+        "## Promotion to dev: refused: the project's tests failed\n\n### ⚠️ This change rewrites promotion.yaml",
         "| `image` | `a` | `b` |",
         "✅ The gate of dev lets this model pass",
         "| ✅ | r2 |",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -51,13 +52,13 @@ def join(
     if metrics and same:
         judged = [row[1] for row in told.rows]
         rows += [
-            ["", one.name, one.before, one.now, one.change, ""]
+            ["", one.name, "–" if metrics.alone else one.before, one.now, one.change, ""]
             for one in metrics.rows
             if not _is_in(one, judged)
         ]
     short = {row[1].partition(":")[2] or row[1] for row in rows}
     rows += [
-        ["", label, now, then, "", ""]
+        ["", label, *((_short(now), _short(then)) if label == "model" else (now, then)), "", ""]
         for label, now, then in runs[1:]
         if label in _OF_A_DEPLOYMENT or label not in short
     ]
@@ -73,6 +74,11 @@ def _is_in(row: Row, judged: Sequence[str]) -> bool:
     file, key = row.place
     name = escape(f"{file}:{key}")
     return any(one == name or one.endswith(f"/{name}") for one in judged)
+
+
+def _short(hashes: str) -> str:
+    """Return a model's hash as people know it, like an image's: whole ones would make the table wide."""
+    return re.sub(r"`([0-9a-f]{12})[0-9a-f]+(?:\.dir)?`", r"`\1`", hashes)
 
 
 def _line(cells: Sequence[str]) -> str:

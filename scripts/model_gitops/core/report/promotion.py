@@ -120,7 +120,7 @@ class Opening:
 def _rules(opening: Opening) -> Iterator[str]:
     if not opening.rules:
         return
-    yield "#### ⚠️ This change rewrites promotion.yaml"
+    yield "### ⚠️ This change rewrites promotion.yaml"
     yield (
         "What is below was judged by the rules of the target branch. These changes count after the"
         " merge, for every promotion that follows:"
@@ -132,17 +132,17 @@ def _gate(opening: Opening, table: str) -> Iterator[str]:
     name = escape(opening.environment)
     told = gates.read_table(opening.gate_table)
     if opening.gate == "success" and told and not told.rows:
-        yield f"#### promotion.yaml has no rules for {name}: the gate judged nothing"
+        yield f"### promotion.yaml has no rules for {name}: the gate judged nothing"
     elif opening.gate == "success" and told and not told.compared:
-        yield f"#### The gate of {name} judged nothing: {gates.NOTHING_COMPARED}"
+        yield f"### The gate of {name} judged nothing: {gates.NOTHING_COMPARED}"
     elif opening.gate == "success":
-        yield f"#### ✅ The gate of {name} lets this model pass"
+        yield f"### ✅ The gate of {name} lets this model pass"
     elif opening.gate == "failure" and not opening.gate_table:
-        yield f"#### ❌ The gate of {name} could not judge this model: see the run"
+        yield f"### ❌ The gate of {name} could not judge this model: see the run"
     elif opening.gate == "failure":
-        yield f"#### ❌ The gate of {name} refuses this model"
+        yield f"### ❌ The gate of {name} refuses this model"
     else:
-        yield "#### A check before the gate failed: see the run"
+        yield "### A check before the gate failed: see the run"
     if table:
         yield table
 
@@ -152,14 +152,14 @@ def _tests(opening: Opening) -> Iterator[str]:
         yield "The project's own checks and tests passed."
     elif opening.tests:
         said = "failed" if opening.tests == "failure" else "did not finish"
-        yield f"#### ❌ The project's own checks and tests {said}: see the run"
+        yield f"### ❌ The project's own checks and tests {said}: see the run"
 
 
 def _model(opening: Opening) -> Iterator[str]:
     if opening.model_pull == "success" and opening.model_training:
         yield "The model is the one in the DVC remote."
     if opening.model_pull == "failure" and not opening.model_training:
-        yield "#### ❌ The model could not be pulled from the DVC remote: see the run"
+        yield "### ❌ The model could not be pulled from the DVC remote: see the run"
     if opening.model_pull != "failure" or not opening.model_training:
         return
     missing = "The DVC remote has no such model, or this run may not read it"
@@ -175,7 +175,7 @@ def _model(opening: Opening) -> Iterator[str]:
 def _comparison(opening: Opening) -> Iterator[str]:
     name = escape(opening.environment)
     if opening.status == "success":
-        yield f"#### What {name} runs, and what would replace it"
+        yield f"### What {name} runs, and what would replace it"
         yield opening.comparison
     elif opening.status:
         yield (
