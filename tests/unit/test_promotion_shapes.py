@@ -68,6 +68,8 @@ def test_an_image_that_is_built_elsewhere_has_a_digest() -> None:
         ({"tag": "v1"}, "has a tag, and is built by the workflows", "build: false"),
         ({"build": False, "digest": DIGEST, "target": "x"}, "`target` says how", "`target`"),
         ({"context": "../x"}, "leads out of the repository", "give a path inside"),
+        ({"build-contexts": {"a": "oci-layout:///etc"}}, "leads out of the", "give a path inside"),
+        ({"build-contexts": {"a": "/etc"}}, "leads out of the", "give a path inside"),
         ({"digest": "sha256:0"}, "at image.digest", "digest: sha256:2c26"),
     ],
 )

@@ -10,7 +10,6 @@ from model_gitops.options import (
     DeployBranch,
     DeployKey,
     DeployToken,
-    existing_folder,
     flag,
     lines,
     option,
@@ -131,7 +130,7 @@ def command(
     inputs.mask_secrets(secrets)
     signing = read_signing(sign, signing_key, signing_password, push=push)
     revision = inputs.commit()
-    folder = existing_folder("context", context or ".").resolve()
+    folder = inputs.context_folder(context)
     given = inputs.Inputs(
         secrets=parse_pairs(
             "secrets", lines(secrets), key=r"[A-Za-z0-9_.-]+", example="TOKEN=${{ secrets.TOKEN }}",

@@ -11,9 +11,9 @@ from pathlib import Path
 from model_gitops import runner
 from model_gitops.adapters import docker, event_checkout, paths
 from model_gitops.core.image import names, smoke
-from model_gitops.core.image.build import is_reference, parse_pairs, parse_platforms
+from model_gitops.core.image.build import is_reference, parse_pairs, parse_platforms, split_layout
 from model_gitops.errors import InputError
-from model_gitops.options import lines
+from model_gitops.options import existing_folder, lines
 
 # A request of a smoke test, in bytes.
 _LARGEST_BODY = 50 * 1024 * 1024
@@ -114,6 +114,8 @@ def named_contexts(value: str) -> dict[str, str]:
     )
     for name, place in found.items():
         path = Path(place)
+        # A branch that says the place could lead to what only this job may read.
+        _refuse_a_way_out("build-contexts", Path(split_layout(place)[0] or place))
         # For buildx a folder that is called like a Git address is a folder.
         if is_reference(place) and not (place.startswith("git@") and paths.is_folder(path)):
             continue
@@ -129,6 +131,13 @@ def named_contexts(value: str) -> dict[str, str]:
             )  # fmt: skip
         found[name] = str(path.resolve())
     return found
+
+
+def context_folder(value: str) -> Path:
+    """Return the absolute path of the build context. Raises InputError for none, and for a way out."""
+    folder = existing_folder("context", value or ".")
+    _refuse_a_way_out("context", folder)
+    return folder.resolve()
 
 
 def dockerfile(file: str, folder: Path) -> Path:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from model_gitops.core.flow import spelling
-from model_gitops.core.image.build import is_reference
+from model_gitops.core.image.build import is_reference, split_layout
 from model_gitops.errors import InputError
 
 # Where no `smoke-test` is said, this file is it, if it is there.
@@ -64,12 +64,18 @@ def parse(entry: Any, source: str, folder: str) -> tuple[str, Build]:
         contexts=None
         if contexts is None
         else {
-            key: one
-            if is_reference(one)
-            else spelling.from_top(one, folder, f"image.build-contexts.{key} (in {source})")
+            key: _place(one, folder, f"image.build-contexts.{key} (in {source})")
             for key, one in contexts.items()
         },
     )
+
+
+def _place(context: str, folder: str, what: str) -> str:
+    """Return a named context: a folder from the top, or a reference as it is. Raises InputError."""
+    layout, rest = split_layout(context)
+    if layout:
+        return f"oci-layout://{spelling.from_top(layout, folder, what)}{rest}"
+    return context if is_reference(context) else spelling.from_top(context, folder, what)
 
 
 def _elsewhere(said: Mapping[str, Any], name: str, source: str) -> str:
