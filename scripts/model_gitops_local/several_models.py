@@ -57,7 +57,7 @@ WORKFLOWS = {
         secrets=False,
     ),
     "deploy": _Called(
-        {"contents": "write", "packages": "write"},
+        {"contents": "write", "packages": "write", "pull-requests": "read"},
         concurrency="deploy-${{ github.ref }}-${{ matrix.config }}",
     ),
     "experiment": _Called(
