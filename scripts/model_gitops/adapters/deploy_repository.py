@@ -65,8 +65,9 @@ def connected(
             raise InputError(
                 "inputs `token` and `ssh-key` are both empty, and the deploy repository asks who we"
                 " are",
-                fix="token: ${{ secrets.DEPLOY_TOKEN }} (of a GitHub App: GITHUB_TOKEN can't write"
-                " another repository), or ssh-key: ${{ secrets.DEPLOY_KEY }}",
+                fix="set the secret that the step's `token` takes: in the templates DEPLOY_TOKEN of the"
+                " GitHub environment, or DEPLOY_READ_TOKEN where it only reads (GITHUB_TOKEN reaches its"
+                " own repository only); or ssh-key: ${{ secrets.DEPLOY_KEY }}",
             ) from error
 
 
