@@ -60,6 +60,7 @@ class _Declared:
     name: str
     path: str
     type: str
+    source: str
     problem: str = ""
     fix: str = ""
 
@@ -116,6 +117,11 @@ def names(files: Mapping[str, str]) -> list[str]:
     return sorted(one.name for one in _declared(Project(files)))
 
 
+def declared(project: Project) -> list[tuple[str, str, str, str]]:
+    """Return GTO's name, dvc.yaml, path and type of each artifact; a path that can't be told is empty."""
+    return [(one.name, one.source, one.path, one.type) for one in _declared(project)]
+
+
 def is_empty(files: Mapping[str, str]) -> bool:
     """Whether there is no artifact yet, and nothing that DVC tracks."""
     return not (any(path.endswith((".dvc", "dvc.lock")) for path in files) or names(files))
@@ -161,7 +167,9 @@ def _declared(project: Project) -> Iterator[_Declared]:
             elif _escapes(where):
                 problem = f"{source}: the path of the artifact {name!r} is {path!r}, outside of the repository"
                 fix = "give the artifact a path inside the repository"
-            yield _Declared(full, where, kind if isinstance(kind, str) else "", problem, fix)
+            yield _Declared(
+                full, where, kind if isinstance(kind, str) else "", source, problem, fix
+            )
 
 
 def _tracked(path: str, project: Project) -> tuple[Tracked, str] | None:

@@ -103,6 +103,16 @@ def defined(project: Project, source: str) -> Iterator[tuple[Mapping[str, Any], 
         yield found.definition, found.folder
 
 
+def all_defined(project: Project) -> Iterator[tuple[str, str, Mapping[str, Any], str]]:
+    """Go through the stages of every dvc.yaml: file, name, definition, and where its paths start.
+
+    `${…}` is filled in as far as that can be done here.
+    """
+    for source in project.called("dvc.yaml"):
+        for name, found in _Definitions(project, source).all():
+            yield source, name, found.definition, found.folder
+
+
 def _runs(project: Project, lock: str) -> dict[Any, Any]:
     data = project.load(lock)
     stages = data.get("stages") if "schema" in data else data  # before DVC 2: no `stages:`
