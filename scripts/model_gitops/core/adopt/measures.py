@@ -180,7 +180,7 @@ def _files(
                 if entry.get("metric"):
                     where = posixpath.dirname(source)
                     seen[dvc_files.full_path(str(entry.get("path")), where)] = None
-    own = [path for path in seen if _is_in(path, model.folder)]
+    own = [path for path in seen if _is_in(path, model.project)]
     if own or seen:
         yield from own or seen
         return
@@ -188,7 +188,7 @@ def _files(
         stem, ending = posixpath.splitext(posixpath.basename(path))
         if (
             ending.lower() in ENDINGS
-            and _is_in(path, model.folder)
+            and _is_in(path, model.project)
             and _CALLED.fullmatch(stem)
             and not _NEVER.fullmatch(posixpath.basename(path).lower())
             and not path.startswith((".", "tests/", "node_modules/"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from model_gitops.core.adopt import outputs
 from model_gitops.core.adopt.outputs import Output
@@ -28,14 +28,24 @@ _GENERIC = frozenset(
 class Model:
     """A model. `path` and `pipeline` (its dvc.yaml) are from the top.
 
-    `folder` is where its promotion.yaml stands. `is_new`: dvc.yaml does not name it yet.
+    `project` is the folder of its code and commands. `folder` is where its promotion.yaml stands: there,
+    or where several models have one project, in a folder of its own. `is_new`: dvc.yaml does not name it
+    yet.
     """
 
     name: str
     path: str
     pipeline: str
-    folder: str
+    project: str
     is_new: bool = False
+    is_alone: bool = True
+
+    @property
+    def folder(self) -> str:
+        """The folder of its promotion.yaml, from the top."""
+        if self.is_alone:
+            return self.project
+        return posixpath.join(self.project, "promotion", slug(self.name))
 
     @property
     def gto_name(self) -> str:
@@ -80,10 +90,10 @@ def find(
     if wanted:
         everything = [Model(n, p, s, _home(project, s, folder)) for n, s, p, _ in declared]
         return Models(
-            tuple(_named(one, everything, guesses, project, folder, repository) for one in wanted)
+            _apart([_named(one, everything, guesses, project, folder, repository) for one in wanted])
         )
     if found:
-        return Models(tuple(found))
+        return Models(_apart(found))
     if not likely:
         raise _none(folder, guesses)
     best = outputs.points(likely[0])
@@ -92,8 +102,14 @@ def find(
     # One pipeline a folder: each has a model of its own. Two of one pipeline: the first stands for it.
     by_pipeline = {one.pipeline: one for one in reversed(likely) if one.stage}
     chosen = list(by_pipeline.values())[::-1] if len(by_pipeline) > 1 else same[:1]
-    taken = tuple(_new(one, "", project, folder, repository, registered) for one in chosen)
+    taken = _apart([_new(one, "", project, folder, repository, registered) for one in chosen])
     return Models(taken, tuple(p for p in rest if p not in {one.path for one in taken}))
+
+
+def _apart(found: Sequence[Model]) -> tuple[Model, ...]:
+    """Give each model of a project with several a folder of its own for its promotion.yaml."""
+    projects = [one.project for one in found]
+    return tuple(replace(one, is_alone=projects.count(one.project) == 1) for one in found)
 
 
 def _declared(project: Project) -> list[tuple[str, str, str, str]]:
@@ -192,7 +208,7 @@ def _new(
         name=name or _name(output.path, where, repository, registered),
         path=output.path,
         pipeline=pipeline,
-        folder=_home(project, pipeline, folder) if pipeline in project.files else where,
+        project=_home(project, pipeline, folder) if pipeline in project.files else where,
         is_new=True,
     )
 
