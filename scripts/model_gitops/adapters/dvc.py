@@ -188,7 +188,7 @@ def pull(
 
 def _imported(artifact: artifacts.Artifact) -> ExternalError:
     return ExternalError(
-        f"{artifact.path!r} is imported from {_without_password(artifact.imported)!r}, and `dvc push` leaves out what is"
+        f"{artifact.path!r} is imported from {without_password(artifact.imported)!r}, and `dvc push` leaves out what is"
         " imported: no remote of this project has it",
         fix=f"in a step before this one: dvc pull {shlex.quote(artifact.source)} (it asks that"
         " repository). This action then verifies what is there",
@@ -269,7 +269,7 @@ def opened(
         )
     name = name.lower()
     merged = Config(str(root / ".dvc"), remote=name, remote_config=dict(settings or {}))
-    extra = remote_extra(_resolved_url(merged, name))
+    extra = remote_extra(resolved_url(merged, name))
     if extra:
         python_packages.ensure_extra(
             f"remote-{extra}", module=f"dvc_{extra}", package=f"dvc[{extra}]"
@@ -282,7 +282,7 @@ def opened(
         yield repo, name
 
 
-def _resolved_url(config: Any, name: str) -> str:
+def resolved_url(config: Any, name: str) -> str:
     """Return the URL of a remote; one may be given in terms of another: `remote://other/path`."""
     url = str(config["remote"][name].get("url") or "")
     for _ in range(10):
@@ -352,10 +352,10 @@ def errors(artifact: artifacts.Artifact) -> Iterator[None]:
 
 def shown_url(repo: Any, name: str) -> str:
     """Return the remote's URL without a password in it."""
-    return _without_password(_resolved_url(repo.config, name))
+    return without_password(resolved_url(repo.config, name))
 
 
-def _without_password(url: str) -> str:
+def without_password(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}" if separator else url

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from model_gitops.core.gto import tags
+from model_gitops.core.scaffold.answers import usual_environments
 from model_gitops.errors import InputError
 
-NAMES = ("dev", "staging", "production")
 _TRUNKS = ("main", "master", "trunk")
 _EARLY = ("develop", "development", "dev", "integration")
 _CALLED: Mapping[str, tuple[str, ...]] = {
@@ -107,7 +107,7 @@ def _made(
 ) -> Environments:
     known = list(stages)
     found = []
-    for name, branch in zip(_names(len(chosen)), chosen, strict=True):
+    for name, branch in zip(usual_environments(chosen), chosen, strict=True):
         other = [one for one in known if is_called(one, name)]
         stage = "" if name in known or not other else other[0]
         last = branch == chosen[-1] and len(chosen) > 1
@@ -115,13 +115,6 @@ def _made(
             Environment(name, branch, stage, branch in there, "pull-request" if last else "push")
         )
     return Environments(tuple(found), notes)
-
-
-def _names(count: int) -> Sequence[str]:
-    """Return names of environments: the last is production, the first dev."""
-    if count <= 3:
-        return {1: ("dev",), 2: ("dev", "production"), 3: NAMES}[count]
-    return ["dev", *(f"staging-{number}" for number in range(1, count - 1)), "production"]
 
 
 def _checked(wanted: Sequence[str]) -> Sequence[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 # owner/name at the end of an address of a Git server: https, ssh, and scp's short form.
@@ -11,6 +11,22 @@ _ADDRESS = re.compile(
     r"(?:(?:https?|ssh|git)://(?:[^@/]*@)?(?P<host>[^/:]+)(?::\d+)?/|(?:[^@/]+@)?(?P<short>[^/:]+):(?!/))"
     r"(?P<path>.+?)(?:\.git)?/?"
 )
+
+
+class Overlaid(Mapping[str, str]):
+    """The files of a checkout as they are to be: `more` (path → text) lies over them."""
+
+    def __init__(self, files: Mapping[str, str], more: Mapping[str, str]) -> None:
+        self._files, self._more = files, more
+
+    def __getitem__(self, path: str) -> str:
+        return self._more[path] if path in self._more else self._files[path]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys([*self._more, *self._files]))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
 
 
 @dataclass(frozen=True)
@@ -28,7 +44,7 @@ class Inventory:
 
     `folder` is where adopt was started. `files` gives the text of any file of the checkout, `in_git` are
     those that a commit of everything would have. `changed` are tracked files with changes that nobody
-    committed. `dvc_root` is the DVC project's folder, and `remote` its default remote, if it has one.
+    committed. `remotes` are the DVC projects' folders with their default remotes, None for none.
     """
 
     folder: str
@@ -40,11 +56,16 @@ class Inventory:
     tags: tuple[str, ...] = ()
     origin: str = ""
     changed: frozenset[str] = frozenset()
-    ignored: frozenset[str] = frozenset()
-    dvc_root: str = ""
-    remote: Remote | None = None
-    # What of the models is in the remote: path → whether, None where it could not be asked.
-    pushed: Mapping[str, bool | None] = field(default_factory=dict)
+    remotes: Mapping[str, Remote | None] = field(default_factory=dict)
+
+    def project_of(self, path: str) -> str:
+        """Return the folder of the DVC project that `path` is in."""
+        inside = [one for one in self.remotes if not one or f"{path}/".startswith(f"{one}/")]
+        return max(inside, key=len, default="")
+
+    def remote_of(self, path: str) -> Remote | None:
+        """Return the default remote of the DVC project that `path` is in."""
+        return self.remotes.get(self.project_of(path))
 
     def read(self, path: str) -> str | None:
         """Return the text of a file of the checkout, None where there is none."""

@@ -1,0 +1,177 @@
+"""What an existing repository has, read from its checkout and Git. Nothing is changed."""
+
+from __future__ import annotations
+
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from model_gitops.adapters import dvc, paths
+from model_gitops.adapters.git import Git, open_repository
+from model_gitops.core import document
+from model_gitops.core.adopt.inventory import Inventory, Remote
+from model_gitops.core.dvc.artifacts import Artifact
+from model_gitops.core.dvc.hashes import LEGACY_HASH
+from model_gitops.errors import InputError
+
+# Asking a remote is a help, not worth a long wait.
+_ASK_SECONDS = 5.0
+
+
+class Checkout(Mapping[str, str]):
+    """Path from the top → text, of any file in the folder; going through all takes those of a commit.
+
+    What is binary, very large, or a link that leads out is no text of the project, and is not there.
+    """
+
+    def __init__(self, top: Path, listed: frozenset[str]) -> None:
+        self._top, self._listed = top, listed
+        self._read: dict[str, str | None] = {}
+
+    def __getitem__(self, path: str) -> str:
+        if path not in self._read:
+            self._read[path] = self._text(path)
+        text = self._read[path]
+        if text is None:
+            raise KeyError(path)
+        return text
+
+    def __contains__(self, path: object) -> bool:
+        return isinstance(path, str) and paths.is_file(self._top / path)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._listed))
+
+    def __len__(self) -> int:
+        return len(self._listed)
+
+    def _text(self, path: str) -> str | None:
+        file = self._top / path
+        if path.startswith("../") or not paths.is_file(file) or not paths.is_inside(file, self._top):
+            return None
+        try:
+            content = paths.read_bounded(file, document.LARGEST)
+        except OSError:
+            return None
+        if len(content) > document.LARGEST or b"\0" in content[:8192]:
+            return None
+        # As it stands, line ends too: what is edited must not change elsewhere.
+        return content.decode("utf-8", errors="replace")
+
+
+def read(folder: Path) -> Inventory:
+    """Return what the repository has that `folder` is in. Raises InputError without Git or DVC."""
+    git = open_repository(folder)
+    top = git.directory
+    here = Path(os.path.relpath(folder.resolve(), top.resolve())).as_posix()
+    tracked = _names(git, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    listed = frozenset(one for one in tracked if (top / one).exists() or (top / one).is_symlink())
+    return Inventory(
+        folder="" if here == "." else here,
+        name=_name(git, top),
+        files=Checkout(top, listed),
+        in_git=listed,
+        branches=_branches(git),
+        default_branch=_default(git),
+        tags=tuple(git.run("tag", "--list", "--sort=creatordate").splitlines()),
+        origin=git.run("config", "--get", "remote.origin.url", check=False).strip(),
+        changed=_names(git, "diff", "--name-only", "-z", "HEAD", "--")
+        if git.commit_of("HEAD")
+        else frozenset(),
+        remotes=_remotes(folder, top, listed),
+    )
+
+
+def is_pushed(artifact: Artifact, remote: Remote, root: Path) -> bool | None:
+    """Whether a remote has the object of a model; None where it can't be asked without credentials."""
+    md5 = artifact.hash
+    legacy = "" if artifact.hash_name == LEGACY_HASH else "files/md5/"
+    place = f"{legacy}{md5[:2]}/{md5[2:]}"
+    parts = urlsplit(remote.url)
+    if parts.scheme in ("", "file"):
+        # A path of .dvc/config starts in that folder.
+        folder = root / ".dvc" / (parts.path if parts.scheme else remote.url)
+        return (folder / place).is_file() if folder.is_dir() else None
+    if parts.scheme not in ("http", "https") or parts.username:
+        return None
+    request = urllib.request.Request(f"{remote.url.rstrip('/')}/{place}", method="HEAD")  # noqa: S310 - checked above
+    try:
+        with urllib.request.urlopen(request, timeout=_ASK_SECONDS):  # noqa: S310 - as above
+            return True
+    except urllib.error.HTTPError as error:
+        return False if error.code == 404 else None
+    except (OSError, ValueError):
+        return None
+
+
+def _names(git: Git, *words: str) -> frozenset[str]:
+    return frozenset(one for one in git.run(*words).split("\0") if one)
+
+
+def _name(git: Git, top: Path) -> str:
+    """Return what the repository is called: its folder's name, of a linked work tree the main one's."""
+    common = git.run("rev-parse", "--git-common-dir", check=False).strip()
+    place = (top / common).resolve()
+    return place.parent.name if place.name == ".git" else top.resolve().name
+
+
+def _branches(git: Git) -> tuple[str, ...]:
+    """Return the branches of the clone and of its server, as it knew them last."""
+    named = git.run("for-each-ref", "--format=%(refname)", "refs/heads", "refs/remotes/origin")
+    found = dict.fromkeys(
+        one.removeprefix("refs/heads/").removeprefix("refs/remotes/origin/")
+        for one in named.splitlines()
+    )
+    # Before the first commit there is none yet, but a name for it.
+    if not found and (first := git.run("symbolic-ref", "--short", "HEAD", check=False).strip()):
+        found[first] = None
+    found.pop("HEAD", None)
+    return tuple(found)
+
+
+def _default(git: Git) -> str:
+    """Return the server's default branch, as a clone is told it; without one the branch that is checked out."""
+    said = git.run("symbolic-ref", "--short", "refs/remotes/origin/HEAD", check=False).strip()
+    if said:
+        return said.removeprefix("origin/")
+    here = git.run("symbolic-ref", "--short", "HEAD", check=False).strip()
+    return here if here in ("main", "master", "trunk") else ""
+
+
+def _remotes(folder: Path, top: Path, listed: frozenset[str]) -> dict[str, Remote | None]:
+    """Return the DVC projects here: the one that `folder` is in, and those below it.
+
+    Raises InputError where there is none.
+    """
+    found = {
+        (top / one).parent.parent
+        for one in listed
+        if one.endswith(".dvc/config") and (top / one).parent.parent.is_relative_to(folder.resolve())
+    }
+    try:
+        found.add(dvc.project_root(folder, top))
+    except InputError as error:
+        if not found:
+            raise InputError(
+                f"the folder {str(folder)!r} is in no DVC project: no folder `.dvc` there, above or below",
+                fix="dvc init, or start this in the folder of the project",
+            ) from error
+    where = {Path(os.path.relpath(one, top.resolve())).as_posix(): one for one in found}
+    return {"" if name == "." else name: _remote(root) for name, root in sorted(where.items())}
+
+
+def _remote(root: Path) -> Remote | None:
+    """Return the project's default DVC remote, by DVC's own reading of its configuration."""
+    from dvc.config import Config, ConfigError
+
+    try:
+        config = Config(str(root / ".dvc"))
+        name = str(config["core"].get("remote") or "").lower()
+        url = dvc.resolved_url(config, name) if name in config["remote"] else ""
+    except ConfigError as error:
+        raise InputError(f"DVC's configuration is wrong: {error}", fix="correct .dvc/config") from error
+    return Remote(name, dvc.without_password(url), dvc.remote_extra(url)) if url else None
+
