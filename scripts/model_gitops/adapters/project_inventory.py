@@ -67,8 +67,7 @@ def read(folder: Path) -> Inventory:
     git = open_repository(folder)
     top = git.directory
     here = Path(os.path.relpath(folder.resolve(), top.resolve())).as_posix()
-    tracked = _names(git, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-    listed = frozenset(one for one in tracked if (top / one).exists() or (top / one).is_symlink())
+    listed = _listed(git)
     return Inventory(
         folder="" if here == "." else here,
         name=_name(git, top),
@@ -77,11 +76,19 @@ def read(folder: Path) -> Inventory:
         branches=_branches(git),
         default_branch=_default(git),
         tags=tuple(git.run("tag", "--list", "--sort=creatordate").splitlines()),
-        origin=git.run("config", "--get", "remote.origin.url", check=False).strip(),
+        origin=_origin(git),
         changed=_names(git, "diff", "--name-only", "-z", "HEAD", "--")
         if git.commit_of("HEAD")
         else frozenset(),
         remotes=_remotes(folder, top, listed),
+    )
+
+
+def read_manifests(git: Git) -> Inventory:
+    """Return the files of a deploy repository, and where it is on its server."""
+    listed = _listed(git)
+    return Inventory(
+        "", _name(git, git.directory), Checkout(git.directory, listed), listed, origin=_origin(git)
     )
 
 
@@ -105,6 +112,16 @@ def is_pushed(artifact: Artifact, remote: Remote, root: Path) -> bool | None:
         return False if error.code == 404 else None
     except (OSError, ValueError):
         return None
+
+
+def _listed(git: Git) -> frozenset[str]:
+    """Return the files that a commit of everything would have."""
+    names = _names(git, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    return frozenset(one for one in names if os.path.lexists(git.directory / one))
+
+
+def _origin(git: Git) -> str:
+    return git.run("config", "--get", "remote.origin.url", check=False).strip()
 
 
 def _names(git: Git, *words: str) -> frozenset[str]:

@@ -33,6 +33,9 @@ _MUST_RUN = {
 _MAKES = re.compile(r"\b(venv|virtualenv|uv (?:sync|venv|pip)|poetry install|conda|pipenv|pdm|hatch)\b")
 _VENV = re.compile(r"(?:-m venv|virtualenv|uv venv)\s+(?:-\S+\s+)*([A-Za-z0-9_./-]+)")
 
+_IN_VENV = 'PATH="$PWD/.venv/bin:$PATH" '
+_NO_LIST = "DVC alone"
+
 Read = Callable[[str], str | None]
 
 
@@ -77,11 +80,12 @@ def find(
     # A target that makes an environment of its own is how the team does it; one that only installs would
     # install into the runner's Python.
     own = next((one for one in _TARGETS["env"] if _MAKES.search(targets.get(one, ""))), "")
-    if own or not setup.line:
+    if own or setup.found == _NO_LIST:
         own = own or next((one for one in _TARGETS["env"] if targets.get(one)), "")
         place = _VENV.search(targets.get(own, ""))
         starts = f'PATH="$PWD/{place[1].rstrip("/")}/bin:$PATH" ' if place else ""
-        setup = _Setup(f"make {own}" if own else "", starts, f"target {own} of the Makefile", True)
+        if own:
+            setup = _Setup(f"make {own}", starts, f"target {own} of the Makefile", True)
     found, told = dict[str, str | None](), list[str]()
     for name in NAMES:
         line, source = "", ""
@@ -95,10 +99,10 @@ def find(
         if line:
             told.append(f"{name}: {source}")
     notes = []
-    if not setup.line:
+    if setup.found == _NO_LIST:
         notes.append(
             "no list of packages was found (requirements.txt, pyproject.toml, a lock file, environment.yml):"
-            " in promotion.yaml, `commands: {env: …}` is to install them, DVC too"
+            " `commands.env` in promotion.yaml installs DVC alone"
         )
     return Commands(found, tuple(told), setup.ignored, tuple(notes))
 
@@ -177,7 +181,8 @@ def _setup(files: _Files, dvc: str) -> _Setup:
         if not wanted:
             return _conda(files, conda, quoted)
     if not wanted and not re.search(r"(?m)^\[(project|build-system)\]", project) and not files.find("setup.py"):
-        return _Setup("", "", "", False)
+        line = f"python3 -m venv .venv && .venv/bin/pip install {quoted}"
+        return _Setup(line, _IN_VENV, _NO_LIST, False, ("/.venv/",))
     found = wanted or ([] if not project else ["pyproject.toml"]) or ["setup.py"]
     has = any(_names_dvc(files.text(one)) for one in [*wanted, files.find("pyproject.toml")])
     words = [part for one in wanted for part in ("-r", shlex.quote(one))]
@@ -187,7 +192,7 @@ def _setup(files: _Files, dvc: str) -> _Setup:
     line = f"python3 -m venv .venv && .venv/bin/pip install {' '.join(words)}"
     if not has or "[" in dvc:
         line += f" {quoted}"
-    return _Setup(line, 'PATH="$PWD/.venv/bin:$PATH" ', " and ".join(found), has, ("/.venv/",))
+    return _Setup(line, _IN_VENV, " and ".join(found), has, ("/.venv/",))
 
 
 def _conda(files: _Files, path: str, dvc: str) -> _Setup:

@@ -39,6 +39,8 @@ class Model:
     project: str
     is_new: bool = False
     is_alone: bool = True
+    # What images and overlays call it: its name, unless another model here has that too.
+    label: str = ""
 
     @property
     def folder(self) -> str:
@@ -108,8 +110,17 @@ def find(
 
 def _apart(found: Sequence[Model]) -> tuple[Model, ...]:
     """Give each model of a project with several a folder of its own for its promotion.yaml."""
-    projects = [one.project for one in found]
-    return tuple(replace(one, is_alone=projects.count(one.project) == 1) for one in found)
+    projects, named = [one.project for one in found], [one.name for one in found]
+    return tuple(
+        replace(
+            one,
+            is_alone=projects.count(one.project) == 1,
+            label=one.name
+            if named.count(one.name) == 1
+            else slug(f"{posixpath.basename(one.project)}-{one.name}"),
+        )
+        for one in found
+    )
 
 
 def _declared(project: Project) -> list[tuple[str, str, str, str]]:

@@ -297,7 +297,7 @@ def _image(there: Inventory, wishes: Wishes, made: _Made) -> tuple[str, str, str
 
 def _of(image: str, model: Model, count: int) -> str:
     """Return the image of one model: with several each has a name of its own."""
-    return image if count == 1 else f"{image}-{models.slug(model.name)}"
+    return image if count == 1 else f"{image}-{models.slug(model.label)}"
 
 
 def _deploy(
@@ -316,8 +316,10 @@ def _deploy(
 
 
 def _for(target: promotion_text.Deploy, model: Model) -> promotion_text.Deploy:
-    """Return the deploy section of one model: {model} is its name, which one alone need not have."""
-    return replace(target) if "{model}" not in target.path else target
+    """Return the deploy section of one model: {model} is its name, which another one may have too."""
+    if model.label == model.name:
+        return target
+    return replace(target, path=target.path.replace("{model}", model.label))
 
 
 def _said(there: Inventory, folder: str) -> Mapping[str, Any]:

@@ -67,9 +67,10 @@ def carrier(model: Model) -> Image:
     name = posixpath.basename(inside)
     mode = 444 if posixpath.splitext(name)[1] else 555
     text = f"""\
-# The model, and no server: KServe takes this image by `storageUri: oci://NAME`, Kubernetes as a volume
-# of the kind `image`. Put your server here instead where one is to answer by itself.
-ARG BASE_IMAGE=busybox:1.37
+# The model, and no server: Kubernetes mounts this image as a volume of the kind `image`. KServe does too,
+# by `storageUri: oci://NAME`, where BASE_IMAGE has a shell (busybox:1.37). Where the image is to answer by
+# itself, let it start your server here.
+ARG BASE_IMAGE=scratch
 FROM ${{BASE_IMAGE}}
 COPY --chmod={mode} {_json([inside, f"/models/{name}"])}
 USER 10001:10001

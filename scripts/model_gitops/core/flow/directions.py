@@ -69,6 +69,7 @@ _HIGHER = frozenset(
         "aucpr",
         "prauc",
         "precision",
+        "prec",
         "recall",
         "sensitivity",
         "specificity",

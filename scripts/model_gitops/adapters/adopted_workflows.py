@@ -1,0 +1,30 @@
+"""The workflows of a plan: from the templates that this package brings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from model_gitops.adapters import template_files
+from model_gitops.core.adopt import ours, plan
+from model_gitops.core.adopt.inventory import Inventory
+from model_gitops.core.adopt.plan import Change, Plan
+from model_gitops.core.scaffold import record
+
+
+def added(found: Plan, there: Inventory) -> Plan:
+    """Return the plan with the workflows, and the record by which `update` renders them again."""
+    files = template_files.read("model")
+    said = ours.answers(there, found)
+    folders = [one.folder for one in found.models]
+    changes, kept, places = ours.rendered(files, said, there, folders)
+    own = tuple(sorted(source for place, source in places.items() if place == source))
+    notes = plan.overlapping(there, list(places))
+    if there.read(record.FILE) is None:
+        text = record.Record("model", template_files.version(), said, own).text()
+        changes.append(Change(record.FILE, None, text))
+    return replace(
+        found,
+        changes=(*found.changes, *changes),
+        kept=tuple(kept),
+        open=(*found.open, *notes),
+    )

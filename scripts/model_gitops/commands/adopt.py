@@ -1,0 +1,139 @@
+"""Bring an existing DVC repository into the flow: find what is there, write what is missing.
+
+    model-gitops adopt --dry-run
+    model-gitops adopt --yes
+
+It shows each change before it makes it. In a terminal it asks once; elsewhere it writes with `--yes` only.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import click
+
+from model_gitops import runner
+from model_gitops.adapters import (
+    adopted_deploy, adopted_files, adopted_workflows, git, project_inventory,
+)  # fmt: skip
+from model_gitops.core.adopt import page, plan
+from model_gitops.core.adopt.plan import Plan
+from model_gitops.errors import RefusedError
+from model_gitops.options import existing_folder, flag, option
+
+ARGUMENTS: dict[str, str | None] = {}
+
+
+def command(
+    config: Annotated[
+        str,
+        option("config", "Folder of the DVC project; of a repository with several, the one to adopt."),
+    ] = ".",
+    model: Annotated[
+        str,
+        option(
+            "model",
+            "The model: an artifact's name, an output's path, or NAME=PATH; several with commas. Default:"
+            " all artifacts that are models, else the output that looks most like one.",
+        ),
+    ] = "",
+    image: Annotated[
+        str,
+        option(
+            "image",
+            "The image's name, without a tag; with a digest one that is built elsewhere. Default: from the"
+            " remote `origin`.",
+        ),
+    ] = "",
+    deploy_repository: Annotated[
+        str,
+        option("deploy-repository", "The deploy repository, OWNER/NAME or a URL. Default: NAME-deploy."),
+    ] = "",
+    deploy: Annotated[
+        str,
+        option(
+            "deploy",
+            "Folder of the deploy repository on this machine: a checkout, which is read, or a new or empty"
+            " one, which is made.",
+        ),
+    ] = "",
+    branches: Annotated[
+        str,
+        option(
+            "branches",
+            "Branches of the environments, in promotion order, with commas. Default: those that are there.",
+        ),
+    ] = "",
+    dry_run: Annotated[bool, flag("dry-run", "Show what would be written, and write nothing.")] = False,
+    yes: Annotated[bool, flag("yes", "Write without asking.")] = False,
+) -> None:
+    """Write what the plan says. Raises RefusedError, with nothing written, where nobody agreed to it."""
+    folder = existing_folder("config", config)
+    repository = git.open_repository(folder)
+    top = repository.directory
+    there = project_inventory.read(folder)
+    wishes = plan.Wishes(
+        models=_split(model), image=image, deploy_repository=deploy_repository, branches=_split(branches)
+    )
+    deployed = adopted_deploy.read(deploy) if deploy else None
+    if deployed and not wishes.deploy_repository and deployed.repository:
+        wishes = plan.Wishes(wishes.models, wishes.image, deployed.repository, wishes.branches)
+    found = plan.make(
+        there,
+        wishes,
+        deployed.found if deployed else None,
+        is_pushed=lambda artifact, project, remote: project_inventory.is_pushed(
+            artifact, remote, top / project
+        ),
+    )
+    found = adopted_workflows.added(found, there)
+    runner.answer({}, page.plan(found))
+    new = adopted_deploy.checked(found) if deployed and deployed.is_new else None
+    if new:
+        runner.say(f"The deploy repository {found.deploy_repository} is to be made in {deploy}.")
+    if dry_run or not (found.changes or new):
+        return
+    adopted_files.check(top, found.changes, there.changed)
+    if not yes and not _agreed():
+        raise RefusedError(
+            "nothing was written: that is done with `--yes`, or when a person in a terminal agrees",
+            fix=_again(),
+        )
+    adopted_files.write(top, found.changes)
+    if new:
+        adopted_deploy.make(deploy, new)
+    runner.say(_next(found, repository))
+
+
+def _agreed() -> bool:
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    return click.confirm("Write these files?", err=True)
+
+
+def _again() -> str:
+    return shlex.join(["model-gitops", *sys.argv[sys.argv.index("adopt") :], "--yes"])
+
+
+def _split(value: str) -> tuple[str, ...]:
+    return tuple(one.strip() for one in value.replace("\n", ",").split(",") if one.strip())
+
+
+def _next(found: Plan, repository: git.Git) -> str:
+    """Say what to type next."""
+    names = shlex.join([one.path for one in found.changes])
+    missing = [one.branch for one in found.environments if not one.exists]
+    first = found.environments[0].branch
+    rows = [
+        f"{len(found.changes)} files are written. Next:",
+        "  1. Look at them, and commit them on a branch:",
+        f"       git switch --create adopt-model-gitops && git add {names} && git commit -m 'Adopt model-gitops'",
+        f"  2. Push it, and merge it into {first} by a pull request"
+        + (f"; then create the other branches from {first}: {', '.join(missing)}" if missing else ""),
+        "  3. See what is still to be set up:",
+        "       model-gitops doctor",
+    ]
+    return "\n".join(rows)

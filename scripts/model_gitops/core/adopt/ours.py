@@ -1,0 +1,99 @@
+"""The template's workflows, for a repository that is there: its branches, its folder, its own files."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Mapping, Sequence
+
+from model_gitops.core.adopt import models, workflows
+from model_gitops.core.adopt.inventory import Inventory
+from model_gitops.core.adopt.plan import Change, Plan
+from model_gitops.core.scaffold.answers import Answers, python_package
+from model_gitops.core.scaffold.render import File, render
+
+# What of the template a repository that is there gets: the workflows, and the script of one.
+_TAKEN = (".github/workflows/", ".github/scripts/")
+# The actions that read promotion.yaml. Held to action.yml by a test.
+WITH_CONFIG = (
+    "build-push-image", "check-promotion", "cml-report", "compare-models", "gate-metrics", "run-command",
+    "status", "trace-model",
+)  # fmt: skip
+_STEP = re.compile(
+    rf"^(?P<indent> *)(?P<item>- )?uses: model-gitops/model-gitops/actions/(?:{'|'.join(WITH_CONFIG)})@\S+.*\n"
+    r"(?P<with>(?: *#.*\n)* *with:\n)?",
+    re.MULTILINE,
+)
+
+
+def answers(there: Inventory, plan: Plan) -> Answers:
+    """Return what the template is rendered with, here and by `update` later."""
+    host, owner, name = there.server
+    plain = models.slug(plan.models[0].name) or "model"
+    repository = name or there.name
+    return Answers(
+        name=plain,
+        package=python_package(plain),
+        owner=owner or plan.deploy_repository.partition("/")[0] or "owner",
+        host=host or "github.com",
+        image=plan.image,
+        repository=f"{owner or 'owner'}/{repository}",
+        deploy_repository=plan.deploy_repository,
+        branches=tuple(one.branch for one in plan.environments),
+        environments=tuple(one.name for one in plan.environments),
+    )
+
+
+def taken(files: Mapping[str, File]) -> dict[str, File]:
+    """Return those of the template's files that are written."""
+    return {path: file for path, file in files.items() if path.startswith(_TAKEN)}
+
+
+def rendered(
+    files: Mapping[str, File], said: Answers, there: Inventory, folders: Sequence[str]
+) -> tuple[list[Change], list[Change], dict[str, str]]:
+    """Return the changes, those that are not made as a person's file is there, and path → template's path.
+
+    `folders` are those of the models' promotion.yaml. A workflow of ours that is there is a person's by
+    now: it stays. One that is none of ours keeps its name, and ours gets another one.
+    """
+    changes, kept, places = list[Change](), list[Change](), dict[str, str]()
+    for path, file in render(taken(files), said).items():
+        text = with_config(file.content.decode(), folders)
+        place, before = _place(path, there)
+        if before is not None and before != text:
+            kept.append(Change(place, before, text))
+        elif before is None:
+            changes.append(Change(place, None, text, file.executable))
+        places[place] = path
+    return changes, kept, places
+
+
+def with_config(text: str, folders: Sequence[str]) -> str:
+    """Return a workflow whose steps read the promotion.yaml of the one folder; at the top none need be told."""
+    if len(folders) != 1 or not folders[0]:
+        return text
+
+    def added(step: re.Match[str]) -> str:
+        indent = step["indent"] + ("  " if step["item"] else "")
+        line = f"{indent}  config: {folders[0]}\n"
+        return f"{step[0]}{line}" if step["with"] else f"{step[0]}{indent}with:\n{line}"
+
+    return _STEP.sub(added, text)
+
+
+def _place(path: str, there: Inventory) -> tuple[str, str | None]:
+    """Return where a file goes, and what is there: where the server looks, and over nothing of a person's."""
+    folder = next(
+        (one for one in (".gitea/workflows/", ".forgejo/workflows/")
+         if any(path.startswith(one) for path in there.in_git)),
+        "",
+    )  # fmt: skip
+    if folder and workflows.is_workflow(path):
+        # Gitea and Forgejo look into the first of these folders alone.
+        path = folder + posixpath.basename(path)
+    before = there.read(path)
+    if before is None or not workflows.is_workflow(path) or "model-gitops/" in before:
+        return path, before
+    other = posixpath.join(posixpath.dirname(path), f"model-{posixpath.basename(path)}")
+    return other, there.read(other)

@@ -1,0 +1,52 @@
+"""What a person reads of a plan: what is there, each change as a diff, and what is left to decide."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+
+from model_gitops.core.adopt.plan import Change, Open, Plan
+
+# A new file up to this length is shown whole.
+_MOST_LINES = 60
+
+
+def plan(found: Plan) -> str:
+    """Return the plan in words and diffs."""
+    parts = ["Found:", *(f"  {one}" for one in found.found), ""]
+    if found.changes:
+        parts += ["To be written:", ""]
+        for one in found.changes:
+            parts += [*_shown(one), ""]
+    if found.kept:
+        parts += ["These stay as they are; what would be new in them:", ""]
+        for one in found.kept:
+            parts += [*_diff(one), ""]
+    if found.open:
+        parts += ["Not decided, or left to do:", *_open(found.open), ""]
+    if not found.changes:
+        parts += ["There is nothing to write.", ""]
+    return "\n".join(parts)
+
+
+def _shown(change: Change) -> Iterator[str]:
+    lines = change.after.splitlines()
+    if change.before is None and len(lines) > _MOST_LINES:
+        yield f"+++ {change.path} (new, {len(lines)} lines)"
+        return
+    yield from _diff(change)
+
+
+def _diff(change: Change) -> Iterator[str]:
+    before = (change.before or "").splitlines()
+    name = change.path if change.before is not None else "/dev/null"
+    yield from difflib.unified_diff(
+        before, change.after.splitlines(), name, change.path, lineterm="", n=2
+    )
+
+
+def _open(found: Sequence[Open]) -> Iterator[str]:
+    for one in found:
+        yield f"  - {one.what}"
+        if one.fix:
+            yield f"      {one.fix}"
