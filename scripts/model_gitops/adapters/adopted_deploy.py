@@ -10,7 +10,7 @@ from model_gitops.adapters import new_repository, paths, project_inventory, temp
 from model_gitops.adapters.git import open_repository
 from model_gitops.core.adopt import deployments
 from model_gitops.core.adopt.deployments import Deployments
-from model_gitops.core.adopt.plan import Plan
+from model_gitops.core.adopt.planned import Plan
 from model_gitops.core.scaffold import answers, record
 from model_gitops.core.scaffold.answers import Answers
 from model_gitops.errors import InputError

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from model_gitops.adapters import paths
-from model_gitops.core.adopt.plan import Change
+from model_gitops.core.adopt.planned import Change
 from model_gitops.errors import ExternalError, InputError, RefusedError
 
 

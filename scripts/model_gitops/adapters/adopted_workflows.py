@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from model_gitops.adapters import template_files
-from model_gitops.core.adopt import ours, plan
+from model_gitops.core.adopt import notes, ours
 from model_gitops.core.adopt.inventory import Inventory
-from model_gitops.core.adopt.plan import Change, Plan
+from model_gitops.core.adopt.planned import Change, Plan
 from model_gitops.core.scaffold import record
 
 
@@ -18,7 +18,7 @@ def added(found: Plan, there: Inventory) -> Plan:
     folders = [one.folder for one in found.models]
     changes, kept, places = ours.rendered(files, said, there, folders)
     own = tuple(sorted(source for place, source in places.items() if place == source))
-    notes = plan.overlapping(there, list(places))
+    left = notes.overlapping(there, list(places))
     if there.read(record.FILE) is None:
         text = record.Record("model", template_files.version(), said, own).text()
         changes.append(Change(record.FILE, None, text))
@@ -26,5 +26,5 @@ def added(found: Plan, there: Inventory) -> Plan:
         found,
         changes=(*found.changes, *changes),
         kept=tuple(kept),
-        open=(*found.open, *notes),
+        open=(*found.open, *left),
     )

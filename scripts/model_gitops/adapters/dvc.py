@@ -356,6 +356,7 @@ def shown_url(repo: Any, name: str) -> str:
 
 
 def without_password(url: str) -> str:
+    """Return a URL without the name and password in it."""
     scheme, separator, rest = url.partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}" if separator else url

@@ -50,7 +50,11 @@ class Checkout(Mapping[str, str]):
 
     def _text(self, path: str) -> str | None:
         file = self._top / path
-        if path.startswith("../") or not paths.is_file(file) or not paths.is_inside(file, self._top):
+        if (
+            path.startswith("../")
+            or not paths.is_file(file)
+            or not paths.is_inside(file, self._top)
+        ):
             return None
         try:
             content = paths.read_bounded(file, document.LARGEST)
@@ -166,7 +170,8 @@ def _remotes(folder: Path, top: Path, listed: frozenset[str]) -> dict[str, Remot
     found = {
         (top / one).parent.parent
         for one in listed
-        if one.endswith(".dvc/config") and (top / one).parent.parent.is_relative_to(folder.resolve())
+        if one.endswith(".dvc/config")
+        and (top / one).parent.parent.is_relative_to(folder.resolve())
     }
     try:
         found.add(dvc.project_root(folder, top))
@@ -189,6 +194,7 @@ def _remote(root: Path) -> Remote | None:
         name = str(config["core"].get("remote") or "").lower()
         url = dvc.resolved_url(config, name) if name in config["remote"] else ""
     except ConfigError as error:
-        raise InputError(f"DVC's configuration is wrong: {error}", fix="correct .dvc/config") from error
+        raise InputError(
+            f"DVC's configuration is wrong: {error}", fix="correct .dvc/config"
+        ) from error
     return Remote(name, dvc.without_password(url), dvc.remote_extra(url)) if url else None
-

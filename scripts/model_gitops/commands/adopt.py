@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import shlex
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import click
 
 from model_gitops import runner
 from model_gitops.adapters import (
-    adopted_deploy, adopted_files, adopted_workflows, git, project_inventory,
+    adopted_deploy,
+    adopted_files,
+    adopted_workflows,
+    git,
+    project_inventory,
 )  # fmt: skip
 from model_gitops.core.adopt import page, plan
-from model_gitops.core.adopt.plan import Plan
+from model_gitops.core.adopt.planned import Plan, Wishes
 from model_gitops.errors import RefusedError
 from model_gitops.options import existing_folder, flag, option
 
@@ -30,7 +33,9 @@ ARGUMENTS: dict[str, str | None] = {}
 def command(
     config: Annotated[
         str,
-        option("config", "Folder of the DVC project; of a repository with several, the one to adopt."),
+        option(
+            "config", "Folder of the DVC project; of a repository with several, the one to adopt."
+        ),
     ] = ".",
     model: Annotated[
         str,
@@ -50,7 +55,9 @@ def command(
     ] = "",
     deploy_repository: Annotated[
         str,
-        option("deploy-repository", "The deploy repository, OWNER/NAME or a URL. Default: NAME-deploy."),
+        option(
+            "deploy-repository", "The deploy repository, OWNER/NAME or a URL. Default: NAME-deploy."
+        ),
     ] = "",
     deploy: Annotated[
         str,
@@ -67,7 +74,9 @@ def command(
             "Branches of the environments, in promotion order, with commas. Default: those that are there.",
         ),
     ] = "",
-    dry_run: Annotated[bool, flag("dry-run", "Show what would be written, and write nothing.")] = False,
+    dry_run: Annotated[
+        bool, flag("dry-run", "Show what would be written, and write nothing.")
+    ] = False,
     yes: Annotated[bool, flag("yes", "Write without asking.")] = False,
 ) -> None:
     """Write what the plan says. Raises RefusedError, with nothing written, where nobody agreed to it."""
@@ -75,12 +84,15 @@ def command(
     repository = git.open_repository(folder)
     top = repository.directory
     there = project_inventory.read(folder)
-    wishes = plan.Wishes(
-        models=_split(model), image=image, deploy_repository=deploy_repository, branches=_split(branches)
+    wishes = Wishes(
+        models=_split(model),
+        image=image,
+        deploy_repository=deploy_repository,
+        branches=_split(branches),
     )
     deployed = adopted_deploy.read(deploy) if deploy else None
     if deployed and not wishes.deploy_repository and deployed.repository:
-        wishes = plan.Wishes(wishes.models, wishes.image, deployed.repository, wishes.branches)
+        wishes = Wishes(wishes.models, wishes.image, deployed.repository, wishes.branches)
     found = plan.make(
         there,
         wishes,
@@ -132,7 +144,11 @@ def _next(found: Plan, repository: git.Git) -> str:
         "  1. Look at them, and commit them on a branch:",
         f"       git switch --create adopt-model-gitops && git add {names} && git commit -m 'Adopt model-gitops'",
         f"  2. Push it, and merge it into {first} by a pull request"
-        + (f"; then create the other branches from {first}: {', '.join(missing)}" if missing else ""),
+        + (
+            f"; then create the other branches from {first}: {', '.join(missing)}"
+            if missing
+            else ""
+        ),
         "  3. See what is still to be set up:",
         "       model-gitops doctor",
     ]

@@ -22,7 +22,13 @@ _TARGETS: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 # Folders of the folder itself in which requirements lie, the nearest first.
 _PLACES = ("", "requirements", "src", "app", "code", "env", "envs", "ci")
-_REQUIREMENTS = ("requirements.txt", "requirements-dev.txt", "dev.txt", "train.txt", "requirements.lock")
+_REQUIREMENTS = (
+    "requirements.txt",
+    "requirements-dev.txt",
+    "dev.txt",
+    "train.txt",
+    "requirements.lock",
+)
 
 # What a target must run to be what we mean: `run` and `push` are the names of other things too.
 _MUST_RUN = {
@@ -30,7 +36,9 @@ _MUST_RUN = {
     "push": re.compile(r"\bdvc\b.*\bpush\b"),
 }
 
-_MAKES = re.compile(r"\b(venv|virtualenv|uv (?:sync|venv|pip)|poetry install|conda|pipenv|pdm|hatch)\b")
+_MAKES = re.compile(
+    r"\b(venv|virtualenv|uv (?:sync|venv|pip)|poetry install|conda|pipenv|pdm|hatch)\b"
+)
 _VENV = re.compile(r"(?:-m venv|virtualenv|uv venv)\s+(?:-\S+\s+)*([A-Za-z0-9_./-]+)")
 
 _IN_VENV = 'PATH="$PWD/.venv/bin:$PATH" '
@@ -130,7 +138,9 @@ class _Files:
         return ""
 
     def text(self, path: str) -> str:
-        return self._read(posixpath.normpath(posixpath.join(self.folder, path))) or "" if path else ""
+        return (
+            self._read(posixpath.normpath(posixpath.join(self.folder, path))) or "" if path else ""
+        )
 
     def has_any(self, start: str, pattern: str) -> bool:
         """Whether the folder has a file below `start` whose name fits."""
@@ -149,7 +159,9 @@ def _targets(files: _Files) -> dict[str, str]:
         if line.startswith("\t"):
             for target in current:
                 found[target] += f"{line.strip()}\n"
-        elif (head := re.match(r"([A-Za-z0-9_./ -]+?)\s*::?(?!=)(.*)", line)) and line[0] not in ". ":
+        elif (head := re.match(r"([A-Za-z0-9_./ -]+?)\s*::?(?!=)(.*)", line)) and line[
+            0
+        ] not in ". ":
             current = head[1].split()
             for target in current:
                 found.setdefault(target, "")
@@ -177,17 +189,27 @@ def _setup(files: _Files, dvc: str) -> _Setup:
         lock = "--deploy --dev" if files.find("Pipfile.lock") else "--dev"
         return _Setup(f"{get}pipenv install {lock}{more}", "pipenv run ", "Pipfile", has)
     wanted = _requirements(files)
-    if conda := files.find(*(f"{one}.{end}" for one in ("environment", "conda", "env") for end in ("yml", "yaml"))):
-        if not wanted:
-            return _conda(files, conda, quoted)
-    if not wanted and not re.search(r"(?m)^\[(project|build-system)\]", project) and not files.find("setup.py"):
+    if (
+        conda := files.find(
+            *(f"{one}.{end}" for one in ("environment", "conda", "env") for end in ("yml", "yaml"))
+        )
+    ) and not wanted:
+        return _conda(files, conda, quoted)
+    if (
+        not wanted
+        and not re.search(r"(?m)^\[(project|build-system)\]", project)
+        and not files.find("setup.py")
+    ):
         line = f"python3 -m venv .venv && .venv/bin/pip install {quoted}"
         return _Setup(line, _IN_VENV, _NO_LIST, False, ("/.venv/",))
     found = wanted or ([] if not project else ["pyproject.toml"]) or ["setup.py"]
     has = any(_names_dvc(files.text(one)) for one in [*wanted, files.find("pyproject.toml")])
     words = [part for one in wanted for part in ("-r", shlex.quote(one))]
     if not wanted:
-        words = ["-e", shlex.quote(posixpath.dirname(files.find("pyproject.toml", "setup.py")) or ".")]
+        words = [
+            "-e",
+            shlex.quote(posixpath.dirname(files.find("pyproject.toml", "setup.py")) or "."),
+        ]
     # The extra of the remote is wanted even where DVC itself is listed.
     line = f"python3 -m venv .venv && .venv/bin/pip install {' '.join(words)}"
     if not has or "[" in dvc:
@@ -213,7 +235,11 @@ def _requirements(files: _Files) -> list[str]:
         here = [one for one in names if files.find(one) == one]
         if here:
             plain = [one for one in here if posixpath.basename(one) == "requirements.txt"]
-            more = [one for one in here if posixpath.basename(one) in ("requirements-dev.txt", "dev.txt")]
+            more = [
+                one
+                for one in here
+                if posixpath.basename(one) in ("requirements-dev.txt", "dev.txt")
+            ]
             return plain + more or here[:1]
     name = files.find("requirements.txt")
     return [name] if name else []
@@ -254,7 +280,9 @@ def _tests(files: _Files, setup: _Setup, project: str) -> tuple[str, str]:
     settings = files.find("pytest.ini") or (
         "[tool.pytest" in project or "[tool:pytest]" in files.text(files.find("setup.cfg"))
     )
-    found = next((one for one in ("tests", "test") if files.has_any(one, r"test_.*\.py|.*_test\.py")), "")
+    found = next(
+        (one for one in ("tests", "test") if files.has_any(one, r"test_.*\.py|.*_test\.py")), ""
+    )
     if not (settings and (found or files.has_any("", r"test_.*\.py"))) and not found:
         script = next((one for one in _scripts("test") if files.find(one) == one), "")
         return _script(script, setup), script
@@ -262,7 +290,9 @@ def _tests(files: _Files, setup: _Setup, project: str) -> tuple[str, str]:
     if setup.starts.startswith("uv run") and not known:
         return f"{setup.starts}--with pytest python -m pytest{' ' + found if found else ''}", found
     if known or not setup.line:
-        return setup.run(f"python -m pytest{' ' + found if found else ''}"), found or "pytest's settings"
+        return setup.run(
+            f"python -m pytest{' ' + found if found else ''}"
+        ), found or "pytest's settings"
     if setup.starts.startswith("PATH="):
         line = f".venv/bin/pip install --quiet pytest && {setup.run('python -m pytest')}"
         return line + (f" {found}" if found else ""), found or "pytest's settings"
@@ -283,10 +313,17 @@ def _script(path: str, setup: _Setup) -> str:
 def _lists(files: _Files, package: str) -> bool:
     """Whether a list of the project's packages names `package`."""
     pattern = rf"(?m)^[\s\"'-]*{re.escape(package)}\b|[\"']{re.escape(package)}\b"
-    lists = [*_requirements(files), *(files.find(one) for one in ("pyproject.toml", "Pipfile", "environment.yml"))]
+    lists = [
+        *_requirements(files),
+        *(files.find(one) for one in ("pyproject.toml", "Pipfile", "environment.yml")),
+    ]
     return any(re.search(pattern, files.text(one)) for one in lists if one)
 
 
 def _names_dvc(text: str) -> bool:
     """Whether a list of packages, or a lock of them, names DVC."""
-    return bool(re.search(r"(?m)^[\s\"'-]*(?:name = \")?dvc(?:$|[\s\"'\[=<>~!;])|[\"']dvc[\"'\[=<>~!]", text))
+    return bool(
+        re.search(
+            r"(?m)^[\s\"'-]*(?:name = \")?dvc(?:$|[\s\"'\[=<>~!;])|[\"']dvc[\"'\[=<>~!]", text
+        )
+    )

@@ -33,7 +33,9 @@ _FIELDS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "Bento": (("spec.image", "image"),),
     "SeldonDeployment": (("spec.predictors.0.graph.modelUri", "model-uri"),),
     "Model": (("spec.storageUri", "model-uri"),),
-    "RayService": (("spec.rayClusterConfig.headGroupSpec.template.spec.containers.0.image", "image"),),
+    "RayService": (
+        ("spec.rayClusterConfig.headGroupSpec.template.spec.containers.0.image", "image"),
+    ),
 }
 _LIKE_MANIFESTS = re.compile(r".*\.(ya?ml|json)")
 _MOST_FILES = 2000
@@ -89,7 +91,9 @@ def find(files: Iterable[str], read: Read, environments: Sequence[str]) -> Deplo
     )
     likely = [one for one in there if _LIKE_MANIFESTS.fullmatch(one)][:_MOST_FILES]
     fields = [one for file in likely for one in _fields(file, read)]
-    charts = [posixpath.dirname(one) or "." for one in there if posixpath.basename(one) == "Chart.yaml"]
+    charts = [
+        posixpath.dirname(one) or "." for one in there if posixpath.basename(one) == "Chart.yaml"
+    ]
     return Deployments(path, paths, overlays, tuple(entries), tuple(fields), tuple(charts))
 
 
@@ -110,7 +114,9 @@ def _overlay(environment: str, kustomized: Mapping[str, str]) -> str | None:
     """Return the folder of an environment's overlay: one of its name, else of another word for it."""
     by_name = [one for one in kustomized if environment in one.split("/")]
     called = [
-        one for one in kustomized if any(branches.is_called(part, environment) for part in one.split("/"))
+        one
+        for one in kustomized
+        if any(branches.is_called(part, environment) for part in one.split("/"))
     ]
     found = sorted(by_name or called, key=lambda one: (one.count("/"), one))
     return found[0] if found else None

@@ -32,10 +32,31 @@ _PARTS = {
 }  # fmt: skip
 _NO_PART = 2
 # What a team most likely means by "better", first the most telling.
-_WEIGHT = (
-    "f1 auc roc r2 accuracy acc precision recall map ndcg iou dice mcc kappa bleu rouge rmse mae mse mape wer"
-    " error loss"
-).split()
+_WEIGHT = [
+    "f1",
+    "auc",
+    "roc",
+    "r2",
+    "accuracy",
+    "acc",
+    "precision",
+    "recall",
+    "map",
+    "ndcg",
+    "iou",
+    "dice",
+    "mcc",
+    "kappa",
+    "bleu",
+    "rouge",
+    "rmse",
+    "mae",
+    "mse",
+    "mape",
+    "wer",
+    "error",
+    "loss",
+]
 
 
 @dataclass(frozen=True)
@@ -86,7 +107,7 @@ def find(
         if (near := _nearness(path, made, model, others)) is not None
     }
     for path, near in nearness.items():
-        if not posixpath.splitext(path)[1].lower() in ENDINGS:
+        if posixpath.splitext(path)[1].lower() not in ENDINGS:
             problems.append(f"{path} is of no format that a gate reads (JSON, YAML, TOML)")
             continue
         if path not in in_git and not _is_kept(path, project):

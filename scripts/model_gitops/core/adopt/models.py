@@ -16,11 +16,47 @@ from model_gitops.errors import InputError
 
 # Names of files that do not tell which model it is.
 _GENERIC = frozenset(
-    (
-        "model models best final last latest trained weights checkpoint checkpoints clf classifier regressor"
-        " estimator net network saved savedmodel pipeline output pytorch tf torch keras sklearn xgb lgbm onnx"
-        " artifact artifacts bin pkl predictor file new prod production the my"
-    ).split()
+    [
+        "model",
+        "models",
+        "best",
+        "final",
+        "last",
+        "latest",
+        "trained",
+        "weights",
+        "checkpoint",
+        "checkpoints",
+        "clf",
+        "classifier",
+        "regressor",
+        "estimator",
+        "net",
+        "network",
+        "saved",
+        "savedmodel",
+        "pipeline",
+        "output",
+        "pytorch",
+        "tf",
+        "torch",
+        "keras",
+        "sklearn",
+        "xgb",
+        "lgbm",
+        "onnx",
+        "artifact",
+        "artifacts",
+        "bin",
+        "pkl",
+        "predictor",
+        "file",
+        "new",
+        "prod",
+        "production",
+        "the",
+        "my",
+    ]
 )
 
 
@@ -92,7 +128,9 @@ def find(
     if wanted:
         everything = [Model(n, p, s, _home(project, s, folder)) for n, s, p, _ in declared]
         return Models(
-            _apart([_named(one, everything, guesses, project, folder, repository) for one in wanted])
+            _apart(
+                [_named(one, everything, guesses, project, folder, repository) for one in wanted]
+            )
         )
     if found:
         return Models(_apart(found))

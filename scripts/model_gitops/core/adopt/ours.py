@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from model_gitops.core.adopt import models, workflows
 from model_gitops.core.adopt.inventory import Inventory
-from model_gitops.core.adopt.plan import Change, Plan
+from model_gitops.core.adopt.planned import Change, Plan
 from model_gitops.core.scaffold.answers import Answers, python_package
 from model_gitops.core.scaffold.render import File, render
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Sequence
 
-from model_gitops.core.adopt.plan import Change, Open, Plan
+from model_gitops.core.adopt.planned import Change, Open, Plan
 
 # A new file up to this length is shown whole.
 _MOST_LINES = 60

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from model_gitops.core import document
 from model_gitops.core.adopt import (
-    artifact_edit, branches, commands, deployments, measures, models, outputs, promotion_text, serving,
-    workflows,
+    artifact_edit,
+    branches,
+    commands,
+    deployments,
+    measures,
+    models,
+    notes,
+    outputs,
+    promotion_text,
+    serving,
 )  # fmt: skip
 from model_gitops.core.adopt.branches import Environment, Environments
 from model_gitops.core.adopt.deployments import Deployments
-from model_gitops.core.adopt.inventory import Inventory, Overlaid, Remote
+from model_gitops.core.adopt.inventory import Inventory, Overlaid
 from model_gitops.core.adopt.measures import Measures
 from model_gitops.core.adopt.models import Model
 from model_gitops.core.adopt.outputs import Output
+from model_gitops.core.adopt.planned import Change, Made, Open, Plan, Wishes
 from model_gitops.core.adopt.serving import Serving
 from model_gitops.core.dvc import artifacts
 from model_gitops.core.dvc.artifacts import Artifact
@@ -29,78 +38,20 @@ from model_gitops.errors import InputError
 
 NAME = "promotion.yaml"
 
-# Model, folder of its DVC project, and the remote → whether it is there; None where that can't be asked.
-IsPushed = Callable[[Artifact, str, Remote], bool | None]
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """What a person said on the command line; empty where it is to be found out."""
-
-    models: tuple[str, ...] = ()
-    image: str = ""
-    deploy_repository: str = ""
-    branches: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Change:
-    """One file as it is (None: there is none) and as it is to be."""
-
-    path: str
-    before: str | None
-    after: str
-    executable: bool = False
-
-
-@dataclass(frozen=True)
-class Open:
-    """What could not be decided, or is left to do: in words, and what to type."""
-
-    what: str
-    fix: str = ""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is there, what is written, what stays though ours is another, and what is left open."""
-
-    found: tuple[str, ...]
-    changes: tuple[Change, ...]
-    open: tuple[Open, ...]
-    models: tuple[Model, ...]
-    environments: tuple[Environment, ...]
-    image: str = ""
-    deploy_repository: str = ""
-    kept: tuple[Change, ...] = ()
-
-
-@dataclass
-class _Made:
-    """What is collected while the plan is made."""
-
-    found: list[str] = field(default_factory=list)
-    changes: list[Change] = field(default_factory=list)
-    open: list[Open] = field(default_factory=list)
-
-    def add(self, change: Change) -> None:
-        if change.before != change.after:
-            self.changes.append(change)
-
 
 def make(
     there: Inventory,
     wishes: Wishes,
     deploy: Deployments | None = None,
     *,
-    is_pushed: IsPushed = lambda model, project, remote: None,
+    is_pushed: notes.IsPushed = lambda model, project, remote: None,
 ) -> Plan:
     """Return the plan for the project, without the workflows.
 
     `deploy` is what a checkout of the deploy repository has. `is_pushed` says whether a remote has a model.
     Raises InputError where there is no model.
     """
-    made = _Made()
+    made = Made()
     project = Project(there.files)
     made_by_dvc = outputs.find(project)
     said = _said(there, there.folder)
@@ -119,10 +70,13 @@ def make(
     own = deployments.find(there.in_git, there.read, [one.name for one in environments.found])
     deployed = deploy if deploy is not None else own
     target = _deploy(there, wishes, deployed, len(found.taken), made)
-    _tell_models(there, found.taken, made)
+    notes.tell_models(there, found.taken, made)
     for one in found.others:
         made.open.append(
-            Open(f"{one} looks like a model too, and is left out", f"model-gitops adopt --model {one}")
+            Open(
+                f"{one} looks like a model too, and is left out",
+                f"model-gitops adopt --model {one}",
+            )
         )
     for model in found.taken:
         others = [one for one in found.taken if one is not model]
@@ -136,7 +90,7 @@ def make(
     _lines(there, made)
     made.found += [f"branch {one.branch} → {one.name}" for one in environments.found]
     made.open += [Open(one) for one in environments.notes]
-    made.open += _missing_branches(there, environments.found)
+    made.open += notes.missing_branches(there, environments.found)
     if deploy is None and not own.is_empty:
         made.found += deployments.told(own)
         made.open.append(
@@ -147,7 +101,7 @@ def make(
         )
     elif deploy is not None:
         made.found += [f"deploy repository: {one}" for one in deployments.told(deploy)]
-    _remotes(there, tracked, is_pushed, made)
+    notes.remotes(there, tracked, is_pushed, made)
     return Plan(
         tuple(made.found), tuple(made.changes), tuple(dict.fromkeys(made.open)), found.taken,
         environments.found, image, target.repository,
@@ -161,7 +115,7 @@ def _one(
     environments: Environments,
     image: tuple[str, str, str],
     target: promotion_text.Deploy,
-    made: _Made,
+    made: Made,
     made_by_dvc: Sequence[Output],
     project: Project,
 ) -> None:
@@ -174,7 +128,7 @@ def _one(
         has_remote=remote is not None, has_pipeline=has_pipeline,
     )  # fmt: skip
     served = serving.find(model, there.in_git, there.read)
-    made.found += [f"metrics of {model.name}: {_shown(judged)}"] if judged.found else []
+    made.found += [f"metrics of {model.name}: {notes.shown(judged)}"] if judged.found else []
     made.found += [
         f"{what}: {', '.join(listed)}"
         for what, listed in (
@@ -186,7 +140,7 @@ def _one(
     ]
     made.found += served.found
     made.open += [Open(one) for one in (*served.notes, *told.notes, *judged.problems)]
-    _tell_gate(judged, path, made)
+    notes.tell_gate(judged, path, made)
     if there.read(path) is not None:
         made.found.append(f"{path}: there already, it stays as it is")
         return
@@ -201,7 +155,9 @@ def _one(
         _append(there, posixpath.join(model.project, ".gitignore"), line, made)
 
 
-def _built(there: Inventory, model: Model, served: Serving, made: _Made) -> tuple[serving.Image, str]:
+def _built(
+    there: Inventory, model: Model, served: Serving, made: Made
+) -> tuple[serving.Image, str]:
     """Return how the image is built, and its smoke test; plan those files where they are missing."""
     image = served.image
     if image is None:
@@ -232,7 +188,7 @@ def _built(there: Inventory, model: Model, served: Serving, made: _Made) -> tupl
     return image, path
 
 
-def _after_promotions(made: _Made) -> int:
+def _after_promotions(made: Made) -> int:
     """Return the place of the next promotion.yaml: first, as all that follows can be found again from it."""
     return sum(posixpath.basename(one.path) == NAME for one in made.changes)
 
@@ -258,7 +214,7 @@ def _environments(there: Inventory, wishes: Wishes, taken: Sequence[Model]) -> E
     )
 
 
-def _image(there: Inventory, wishes: Wishes, made: _Made) -> tuple[str, str, str]:
+def _image(there: Inventory, wishes: Wishes, made: Made) -> tuple[str, str, str]:
     """Return name, digest and tag of the image; a digest is of one that is built elsewhere."""
     if wishes.image:
         name, tag, digest = names.split_reference(wishes.image)
@@ -301,7 +257,7 @@ def _of(image: str, model: Model, count: int) -> str:
 
 
 def _deploy(
-    there: Inventory, wishes: Wishes, found: Deployments, count: int, made: _Made
+    there: Inventory, wishes: Wishes, found: Deployments, count: int, made: Made
 ) -> promotion_text.Deploy:
     _, owner, name = there.server
     plain = models.slug(name or there.name) or "model"
@@ -336,7 +292,7 @@ def _model_of(said: Mapping[str, Any], folder: str) -> list[str]:
     return [artifacts.full_name(name, folder)] if isinstance(name, str) else []
 
 
-def _artifacts(there: Inventory, taken: Sequence[Model], made: _Made) -> None:
+def _artifacts(there: Inventory, taken: Sequence[Model], made: Made) -> None:
     """Plan the entries of `artifacts:` that are missing."""
     for pipeline in dict.fromkeys(one.pipeline for one in taken if one.is_new):
         new = [one for one in taken if one.is_new and one.pipeline == pipeline]
@@ -349,14 +305,16 @@ def _artifacts(there: Inventory, taken: Sequence[Model], made: _Made) -> None:
         made.changes.insert(_after_promotions(made), Change(pipeline, before, after))
 
 
-def _tracked(there: Inventory, taken: Sequence[Model], made: _Made) -> dict[Model, Artifact | None]:
+def _tracked(there: Inventory, taken: Sequence[Model], made: Made) -> dict[Model, Artifact | None]:
     """Return what DVC keeps of each model, with the files as they are to be; say of which it keeps nothing."""
     files = Overlaid(there.files, {one.path: one.after for one in made.changes})
     found = dict[Model, Artifact | None]()
     for model in taken:
         found[model] = None
         if reason := models.problem(model):
-            made.open.append(Open(reason, "rename the artifact: letters, numbers and single hyphens"))
+            made.open.append(
+                Open(reason, "rename the artifact: letters, numbers and single hyphens")
+            )
             continue
         try:
             found[model] = artifacts.find(model.gto_name, files)
@@ -365,7 +323,7 @@ def _tracked(there: Inventory, taken: Sequence[Model], made: _Made) -> dict[Mode
     return found
 
 
-def _lines(there: Inventory, made: _Made) -> None:
+def _lines(there: Inventory, made: Made) -> None:
     """Plan the line by which Git can merge dvc.lock by stages."""
     if any(posixpath.basename(one) == "dvc.lock" for one in there.in_git):
         text = there.read(".gitattributes") or ""
@@ -373,7 +331,7 @@ def _lines(there: Inventory, made: _Made) -> None:
             _append(there, ".gitattributes", "dvc.lock merge=dvc-lock", made)
 
 
-def _append(there: Inventory, path: str, line: str, made: _Made) -> None:
+def _append(there: Inventory, path: str, line: str, made: Made) -> None:
     """Plan one more line at the end of a file, unless it is there in this or a like form."""
     planned = next((one for one in made.changes if one.path == path), None)
     before = planned.after if planned else there.read(path)
@@ -388,81 +346,8 @@ def _append(there: Inventory, path: str, line: str, made: _Made) -> None:
     made.changes.append(change)
 
 
-def _missing_branches(there: Inventory, found: Sequence[Environment]) -> list[Open]:
-    missing = [one.branch for one in found if not one.exists]
-    first = found[0].branch
-    start = first if found[0].exists else (there.default_branch or "HEAD")
-    if not missing:
-        return []
-    pushed = " ".join(f"{start}:refs/heads/{one}" for one in missing)
-    return [
-        Open(
-            f"there is no branch {', '.join(missing)} yet; the push that creates one deploys nothing",
-            f"git push origin {pushed}",
-        )
-    ]
-
-
-def _tell_models(there: Inventory, taken: Sequence[Model], made: _Made) -> None:
-    for one in taken:
-        how = "an output, new under `artifacts:`" if one.is_new else "an artifact"
-        made.found.append(f"model {one.gto_name}: {one.path}, {how} of {one.pipeline}")
-    if versions := [one for one in there.tags if re.search(r"@v\d", one)]:
-        made.found.append(f"GTO tags: {len(versions)} versions, the last {versions[-1]}")
-
-
-def _tell_gate(judged: Measures, path: str, made: _Made) -> None:
-    best = next((one for one in judged.found if one.better), None)
-    if best is None:
-        what = (
-            "no name of a metric says which direction is better, so nothing is gated"
-            if judged.found
-            else "no metric was found, so nothing is gated"
-        )
-        made.open.append(Open(what, f"in {path}: gate: [{{metric: FILE:KEY, better: higher}}]"))
-    elif best.is_of_training:
-        made.open.append(
-            Open(f"the gate's metric {best.file}:{best.key} was measured on the training data; no other was found")
-        )  # fmt: skip
-
-
-def _shown(judged: Measures) -> str:
-    known = [f"{one.file}:{one.key} ({one.better} is better)" for one in judged.found if one.better]
-    rest = [f"{one.file}:{one.key}" for one in judged.found if not one.better]
-    shown = [*known, *rest]
-    more = f" and {len(shown) - 6} more" if len(shown) > 6 else ""
-    return ", ".join(shown[:6]) + more
-
-
 def _makes(there: Inventory, folder: str) -> frozenset[str]:
     for name in ("GNUmakefile", "makefile", "Makefile"):
         if (text := there.read(posixpath.join(folder, name))) is not None:
             return targets_of(text)
     return frozenset()
-
-
-def _remotes(
-    there: Inventory, tracked: Mapping[Model, Artifact | None], is_pushed: IsPushed, made: _Made
-) -> None:
-    """Tell of the DVC remotes, and which model is not in its own."""
-    for project in dict.fromkeys(there.project_of(one.path) for one in tracked):
-        remote = there.remotes.get(project)
-        where = f" of {project}" if project else ""
-        if remote is None:
-            made.open.append(
-                Open(f"DVC{where} has no default remote: other machines can't pull the model",
-                     "dvc remote add --default storage s3://BUCKET/PATH && dvc push")
-            )  # fmt: skip
-            continue
-        extra = f", which needs dvc[{remote.extra}]" if remote.extra else ""
-        made.found.append(f"DVC remote {remote.name}{where}: {remote.url}{extra}")
-        for model, artifact in tracked.items():
-            if artifact and there.project_of(model.path) == project:
-                if is_pushed(artifact, project, remote) is False:
-                    what = f"the DVC remote {remote.name} does not have {model.path}"
-                    made.open.append(Open(what, f"dvc push {model.path}"))
-
-
-def overlapping(there: Inventory, ours: Sequence[str]) -> list[Open]:
-    """Return what workflows that are there do, which ours do too."""
-    return [Open(one) for one in workflows.told(there.in_git, there.read, ours)]

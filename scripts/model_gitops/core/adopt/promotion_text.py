@@ -119,9 +119,7 @@ def _environment(one: Environment, paths: Mapping[str, str]) -> str:
 def _gate(model: Model, measures: Sequence[Measure]) -> Iterator[str]:
     """Yield the gate: the best measure is its rule, others stand below it as comments."""
     known = [one for one in measures if one.better]
-    rules = [
-        f"{{metric: {_metric(model, one)}, better: {one.better}}}" for one in known
-    ]
+    rules = [f"{{metric: {_metric(model, one)}, better: {one.better}}}" for one in known]
     if rules:
         yield "gate: # a candidate must not be worse than what runs"
         yield f"  - {rules[0]}"
@@ -133,7 +131,8 @@ def _gate(model: Model, measures: Sequence[Measure]) -> Iterator[str]:
     yield from (f"  # - {rule}" for rule in rules[1:_MOST_OFFERED])
     if not rules:
         yield from (
-            f"#   - {{metric: {_metric(model, one)}, better: higher}}" for one in measures[:_MOST_OFFERED]
+            f"#   - {{metric: {_metric(model, one)}, better: higher}}"
+            for one in measures[:_MOST_OFFERED]
         )
 
 
@@ -165,9 +164,12 @@ def _line(text: str) -> str:
 
 def _templated(path: str) -> str:
     """Return a path with placeholders as a plain scalar where it can be one."""
-    return path if scalar(path.replace("{", "").replace("}", "")) == path.replace("{", "").replace(
-        "}", ""
-    ) and not path.startswith("{") else scalar(path)
+    return (
+        path
+        if scalar(path.replace("{", "").replace("}", "")) == path.replace("{", "").replace("}", "")
+        and not path.startswith("{")
+        else scalar(path)
+    )
 
 
 def _from(model: Model, path: str) -> str:

@@ -17,8 +17,12 @@ _SERVES = re.compile(
     r"|tensorflow_model_server|bentoml|mlserver|serve|nginx|mlflow models serve|ray serve)\b",
     re.IGNORECASE,
 )
-_TRAINS = re.compile(r"(?:^|[./_-])(train|training|dev|devcontainer|ci|test|jupyter|notebook)(?:[./_-]|$)")
-_HEALTH = re.compile(r"[\"'](/(?:api/)?(?:v1/)?(?:readyz?|healthz?|health_check|healthcheck|health/ready|livez?|ping|status))[\"']")
+_TRAINS = re.compile(
+    r"(?:^|[./_-])(train|training|dev|devcontainer|ci|test|jupyter|notebook)(?:[./_-]|$)"
+)
+_HEALTH = re.compile(
+    r"[\"'](/(?:api/)?(?:v1/)?(?:readyz?|healthz?|health_check|healthcheck|health/ready|livez?|ping|status))[\"']"
+)
 _PORT = re.compile(r"(?:--port[= ]|--bind[= ]\S*?:|-b[= ]\S*?:|:|--server\.port[= ])(\d{4,5})\b")
 
 
@@ -56,8 +60,13 @@ def find(model: Model, in_git: frozenset[str], read: Read) -> Serving:
     candidates = [one for one in candidates if _points(one, model.project, read) >= 0]
     if candidates:
         chosen = candidates[0]
-        notes = [f"{one} is another Dockerfile: the image is built from {chosen}" for one in candidates[1:4]]
-        return Serving(_of(chosen, model, in_git, read), (*found, f"Dockerfile: {chosen}"), tuple(notes))
+        notes = [
+            f"{one} is another Dockerfile: the image is built from {chosen}"
+            for one in candidates[1:4]
+        ]
+        return Serving(
+            _of(chosen, model, in_git, read), (*found, f"Dockerfile: {chosen}"), tuple(notes)
+        )
     return Serving(None, tuple(found))
 
 
@@ -111,9 +120,15 @@ def _servers(folder: str, in_git: frozenset[str], read: Read) -> Iterator[tuple[
 def _is_dockerfile(path: str) -> bool:
     name = posixpath.basename(path)
     hidden = any(part.startswith(".") for part in path.split("/")[:-1])
-    return not hidden and (
-        name in ("Dockerfile", "Containerfile") or name.startswith("Dockerfile.") or name.endswith(".Dockerfile")
-    ) and not name.endswith((".dockerignore", ".md", ".j2", ".tmpl"))
+    return (
+        not hidden
+        and (
+            name in ("Dockerfile", "Containerfile")
+            or name.startswith("Dockerfile.")
+            or name.endswith(".Dockerfile")
+        )
+        and not name.endswith((".dockerignore", ".md", ".j2", ".tmpl"))
+    )
 
 
 def _points(path: str, folder: str, read: Read) -> int:
@@ -147,7 +162,9 @@ def _of(path: str, model: Model, in_git: frozenset[str], read: Read) -> Image:
     ]
     # The context from which most of what is copied is there: the top, the project, or beside the file.
     places = dict.fromkeys([model.project, "", folder])
-    context = max(places, key=lambda place: sum(_is_there(place, one, in_git, model) for one in wanted))
+    context = max(
+        places, key=lambda place: sum(_is_there(place, one, in_git, model) for one in wanted)
+    )
     return Image(path, context or ".", _port(text), _health(folder, model, in_git, read), text=text)
 
 
@@ -156,8 +173,13 @@ def _is_there(place: str, source: str, in_git: frozenset[str], model: Model) -> 
     if path == ".":
         return place == ""
     start = path.partition("*")[0].rstrip("/")
-    return path in in_git or path == model.path or any(
-        one.startswith(f"{start}/") or ("*" in path and one.startswith(start)) for one in (*in_git, model.path)
+    return (
+        path in in_git
+        or path == model.path
+        or any(
+            one.startswith(f"{start}/") or ("*" in path and one.startswith(start))
+            for one in (*in_git, model.path)
+        )
     )
 
 
@@ -180,15 +202,26 @@ def _health(folder: str, model: Model, in_git: frozenset[str], read: Read) -> st
         for one in sorted(in_git)
         if one.endswith(".py")
         and not re.search(r"(?:^|/)(tests?|docs|notebooks)/|test_", one)
-        and (not model.project or one.startswith((f"{model.project}/", f"{folder}/")) or one.count("/") == 0)
+        and (
+            not model.project
+            or one.startswith((f"{model.project}/", f"{folder}/"))
+            or one.count("/") == 0
+        )
     ]
     for path in paths[:300]:
         text = read(path) or ""
-        if re.search(r"\b(fastapi|flask|starlette|aiohttp|sanic|falcon|bottle|litestar)\b", text, re.IGNORECASE):
-            if found := _HEALTH.search(text):
-                return found[1]
+        if re.search(
+            r"\b(fastapi|flask|starlette|aiohttp|sanic|falcon|bottle|litestar)\b",
+            text,
+            re.IGNORECASE,
+        ) and (found := _HEALTH.search(text)):
+            return found[1]
     return ""
 
 
 def _json(words: list[str]) -> str:
-    return "[" + ", ".join('"' + one.replace("\\", "\\\\").replace('"', '\\"') + '"' for one in words) + "]"
+    return (
+        "["
+        + ", ".join('"' + one.replace("\\", "\\\\").replace('"', '\\"') + '"' for one in words)
+        + "]"
+    )
