@@ -83,10 +83,10 @@ def remotes(
         extra = f", which needs dvc[{remote.extra}]" if remote.extra else ""
         made.found.append(f"DVC remote {remote.name}{where}: {remote.url}{extra}")
         for model, artifact in tracked.items():
-            if artifact and there.project_of(model.path) == project:
-                if is_pushed(artifact, project, remote) is False:
-                    what = f"the DVC remote {remote.name} does not have {model.path}"
-                    made.open.append(Open(what, f"dvc push {model.path}"))
+            own = artifact is not None and there.project_of(model.path) == project
+            if own and artifact and is_pushed(artifact, project, remote) is False:
+                what = f"the DVC remote {remote.name} does not have {model.path}"
+                made.open.append(Open(what, f"dvc push {model.path}"))
 
 
 def overlapping(there: Inventory, ours: Sequence[str]) -> list[Open]:
