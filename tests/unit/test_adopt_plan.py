@@ -145,7 +145,7 @@ SHAPES: dict[str, tuple[dict[str, str], str, str]] = {
             "  evaluate: {cmd: x, deps: [artifacts/intent-model], metrics: [eval/f.toml: {cache: false}]}\n",
             "eval/f.toml": "[macro]\nf1 = 0.5\n",
         },
-        "intent", "eval/f.toml:macro.f1",
+        "intent-model", "eval/f.toml:macro.f1",
     ),
     "metrics of training and of test in two files": (
         {

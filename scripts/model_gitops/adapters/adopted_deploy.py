@@ -50,7 +50,7 @@ def make(folder: str, said: Answers) -> None:
     version = template_files.version()
     files = record.Record("deploy", version, said).rendered(template_files.read("deploy"))
     with ExitStack() as stack:
-        made = new_repository.beside(target, stack)
+        made = new_repository.beside("deploy", folder, stack)
         new_repository.make(
             made, files, branches=(_BRANCH,),
             message=f"Start from model-gitops' template of a deploy repository\n\nVersion: {version}",

@@ -20,6 +20,7 @@ from model_gitops.adapters import (
     adopted_files,
     adopted_workflows,
     git,
+    installation,
     project_inventory,
 )  # fmt: skip
 from model_gitops.core.adopt import page, plan
@@ -112,7 +113,7 @@ def command(
     if not yes and not _agreed():
         raise RefusedError(
             "nothing was written: that is done with `--yes`, or when a person in a terminal agrees",
-            fix=_again(),
+            fix=f"{installation.call('adopt')} --yes (and the options as they were)",
         )
     adopted_files.write(top, found.changes)
     if new:
@@ -124,10 +125,6 @@ def _agreed() -> bool:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return False
     return click.confirm("Write these files?", err=True)
-
-
-def _again() -> str:
-    return shlex.join(["model-gitops", *sys.argv[sys.argv.index("adopt") :], "--yes"])
 
 
 def _split(value: str) -> tuple[str, ...]:
@@ -150,6 +147,6 @@ def _next(found: Plan, repository: git.Git) -> str:
             else ""
         ),
         "  3. See what is still to be set up:",
-        "       model-gitops doctor",
+        f"       {installation.call('doctor')}",
     ]
     return "\n".join(rows)

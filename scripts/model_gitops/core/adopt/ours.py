@@ -71,7 +71,8 @@ def rendered(
 
 def with_config(text: str, folders: Sequence[str]) -> str:
     """Return a workflow whose steps read the promotion.yaml of the one folder; at the top none need be told."""
-    if len(folders) != 1 or not folders[0]:
+    # What runs for another run has no checkout of the project, and needs none.
+    if len(folders) != 1 or not folders[0] or "workflow_run:" in text:
         return text
 
     def added(step: re.Match[str]) -> str:

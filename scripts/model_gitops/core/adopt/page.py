@@ -7,9 +7,6 @@ from collections.abc import Iterator, Sequence
 
 from model_gitops.core.adopt.planned import Change, Open, Plan
 
-# A new file up to this length is shown whole.
-_MOST_LINES = 60
-
 
 def plan(found: Plan) -> str:
     """Return the plan in words and diffs."""
@@ -31,8 +28,8 @@ def plan(found: Plan) -> str:
 
 def _shown(change: Change) -> Iterator[str]:
     lines = change.after.splitlines()
-    if change.before is None and len(lines) > _MOST_LINES:
-        yield f"+++ {change.path} (new, {len(lines)} lines)"
+    if change.before is None and change.path.startswith("."):
+        yield f"+++ {change.path} (new, {len(lines)} lines, of the template)"
         return
     yield from _diff(change)
 

@@ -66,10 +66,12 @@ def make(
         registered=known,
     )
     environments = _environments(there, wishes, found.taken)
-    image, digest, tag = _image(there, wishes, made)
+    # A promotion.yaml that is there has decided these.
+    asked = made if any(not _said(there, one.folder) for one in found.taken) else Made()
+    image, digest, tag = _image(there, wishes, asked)
     own = deployments.find(there.in_git, there.read, [one.name for one in environments.found])
     deployed = deploy if deploy is not None else own
-    target = _deploy(there, wishes, deployed, len(found.taken), made)
+    target = _deploy(there, wishes, deployed, len(found.taken), asked)
     notes.tell_models(there, found.taken, made)
     for one in found.others:
         made.open.append(
@@ -139,50 +141,56 @@ def _one(
         if listed
     ]
     made.found += served.found
-    made.open += [Open(one) for one in (*served.notes, *told.notes, *judged.problems)]
-    notes.tell_gate(judged, path, made)
+    said = _said(there, model.folder)
+    told_image = said.get("image")
+    of_image = told_image if isinstance(told_image, dict) else {}
+    elsewhere = of_image.get("build") is False if said else bool(image[1])
+    made.open += [Open(one) for one in judged.problems]
+    build, smoke = (None, "") if elsewhere else _built(there, model, served, of_image, made)
+    for line in told.ignored:
+        if not said or line.strip("/") in str(said.get("commands")):
+            _append(there, posixpath.join(model.project, ".gitignore"), line, made)
     if there.read(path) is not None:
         made.found.append(f"{path}: there already, it stays as it is")
         return
-    build, smoke = (None, "") if image[1] else _built(there, model, served, made)
+    made.open += [Open(one) for one in (*served.notes, *told.notes)]
+    notes.tell_gate(judged, path, made)
     text = promotion_text.write(
         model, image=image[0], digest=image[1], tag=image[2], build=build, smoke_test=smoke,
         environments=environments.found, deploy=_for(target, model), measures=judged.found,
         commands=told.of, makes=_makes(there, model.project),
     )  # fmt: skip
     made.changes.insert(_after_promotions(made), Change(path, None, text))
-    for line in told.ignored:
-        _append(there, posixpath.join(model.project, ".gitignore"), line, made)
 
 
 def _built(
-    there: Inventory, model: Model, served: Serving, made: Made
+    there: Inventory, model: Model, served: Serving, said: Mapping[str, Any], made: Made
 ) -> tuple[serving.Image, str]:
-    """Return how the image is built, and its smoke test; plan those files where they are missing."""
+    """Return how the image is built, and its smoke test; plan those files where they are missing.
+
+    `said` is what a promotion.yaml that is there says of the image.
+    """
     image = served.image
     if image is None:
         image = serving.carrier(model)
-        made.add(Change(image.dockerfile, there.read(image.dockerfile), image.text))
-        made.open.append(
-            Open(
-                f"nothing here tells how {model.name} is served: the new {image.dockerfile} makes an image"
-                " that carries the model, for KServe or a Kubernetes volume",
-                f"edit {image.dockerfile} where the image is to answer by itself; or, for an image that is"
-                " built elsewhere: model-gitops adopt --image NAME@sha256:…",
+        if "dockerfile" not in said and "context" not in said:
+            made.add(Change(image.dockerfile, there.read(image.dockerfile), image.text))
+            made.open.append(
+                Open(
+                    f"nothing here tells how {model.name} is served: the new {image.dockerfile} makes an image"
+                    " that carries the model, for KServe or a Kubernetes volume",
+                    f"edit {image.dockerfile} where the image is to answer by itself; or, for an image that is"
+                    " built elsewhere: model-gitops adopt --image NAME@sha256:…",
+                )
             )
-        )
     path = posixpath.join(model.project, "tests/smoke.yaml")
     if there.read(path) is not None:
         return image, path
     text = serving.smoke_test(image)
-    if not text:
-        if not image.is_new:
-            made.open.append(
-                Open(
-                    f"no port of {image.dockerfile} is known, so the image is built without being tested",
-                    f"write {path}: docs/smoke-test.md of model-gitops",
-                )
-            )
+    if not text or "smoke-test" in said:
+        if "FROM" in image.text and "smoke-test" not in said and not serving.is_carrier(image.text):
+            what = f"no port of {image.dockerfile} is known, so the image is built without being tested"
+            made.open.append(Open(what, f"write {path}: docs/smoke-test.md of model-gitops"))
         return image, ""
     made.add(Change(path, None, text))
     return image, path

@@ -88,6 +88,12 @@ USER 10001:10001
     return Image(place, model.project or ".", is_new=True, text=text)
 
 
+def is_carrier(text: str) -> bool:
+    """Whether a Dockerfile starts nothing: it only carries files."""
+    names = {one.name for one in dockerfile.instructions(text)}
+    return not names & {"run", "cmd", "entrypoint", "expose"}
+
+
 def smoke_test(image: Image) -> str:
     """Return the smallest smoke test that can be right; empty where no port is known."""
     if not image.port:
