@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from adopt_shapes import SHAPES
+from adopt_shapes import ADDED, SHAPES
 from promotion_world import served
 from public_projects import Project, Shape, dvc
 from world import DEPLOY, MODEL, READER
@@ -34,7 +34,7 @@ def found(project: Project, shape: Shape) -> Path:
     overlays = {
         f"overlays/{name}/kustomization.yaml": f"images:\n- name: {shape.model.rpartition(':')[2]}\n"
         "  newTag: none\n"
-        for name in ("dev", "staging", "production")
+        for name in ("dev", "staging", "production", "churn-clf/dev")
     }
     project.commit(project.clone(DEPLOY, "deploy"), overlays, "main")
     work = project.clone(MODEL, "work")
@@ -63,24 +63,55 @@ def tree(folder: Path) -> str:
     return seen.hexdigest()
 
 
+WORDS = {"deploy_repository": DEPLOY, "image": "registry.example/acme/model"}
+
+
+def test_nothing_is_written_before_somebody_agrees_and_nothing_twice(project: Project) -> None:
+    root, work = found(project, ADDED), project.work.directory
+    before = tree(work)
+    told, _ = project.step("adopt", root, **WORDS)
+    assert (told.code, tree(work)) == (3, before), told.log
+    assert "nothing was written" in told.log
+    shown, _ = project.step("adopt", root, dry_run="true", yes="true", **WORDS)
+    assert (shown.code, tree(work)) == (0, before), shown.log
+    assert "+++ promotion.yaml" in shown.log
+
+    # A change of a person's that is not committed could not be told from ours.
+    ignored = (work / "models/.gitignore").read_text()
+    (work / "models/.gitignore").write_text(f"{ignored}# mine\n")
+    (work / ".gitignore").write_text("# mine\n")
+    project.work.run("add", ".gitignore")
+    mixed = tree(work)
+    told, _ = project.step("adopt", root, yes="true", model="net=models/detector.onnx", **WORDS)
+    assert told.code == 0, told.log
+    assert (work / ".gitignore").read_text() == "# mine\n"
+    assert mixed != tree(work)
+    after = tree(work)
+    again, _ = project.step("adopt", root, yes="true", **WORDS)
+    assert (again.code, tree(work)) == (0, after), again.log
+    assert "There is nothing to write." in again.log
+
+
+def test_an_edited_file_with_changes_of_a_person_stays(project: Project) -> None:
+    root, work = found(project, ADDED), project.work.directory
+    project.commit(project.work, {"dvc.yaml": "stages: {}\n"}, "main")
+    (work / "dvc.yaml").write_text("# mine\nstages: {}\n")
+    before = tree(work)
+    told, _ = project.step("adopt", root, yes="true", **WORDS)
+    assert (told.code, tree(work)) == (3, before)
+    assert "dvc.yaml would be edited, and has changes that are not committed" in told.log
+    project.work.run("checkout", "--quiet", "dvc.yaml")
+    (work / ".github").symlink_to(project.top)
+    told, _ = project.step("adopt", root, yes="true", **WORDS)
+    assert told.code == 2
+    assert "is a link" in told.log
+
+
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
 def test_an_adopted_project_passes_its_first_actions(project: Project, shape: Shape) -> None:
     root = found(project, shape)
-    before = tree(project.work.directory)
-    words = {"deploy_repository": DEPLOY, "image": "registry.example/acme/model"}
-    told, _ = project.step("adopt", root, **words)
-    assert (told.code, tree(project.work.directory)) == (3, before), told.log
-    assert "nothing was written" in told.log
-    shown, _ = project.step("adopt", root, dry_run="true", yes="true", **words)
-    assert (shown.code, tree(project.work.directory)) == (0, before), shown.log
-    assert f"+++ {shape.rules}" in shown.log + shown.answer
-
-    told, _ = project.step("adopt", root, yes="true", **words)
+    told, _ = project.step("adopt", root, yes="true", **WORDS)
     assert told.code == 0, told.log
-    after = tree(project.work.directory)
-    again, _ = project.step("adopt", root, yes="true", **words)
-    assert (again.code, tree(project.work.directory)) == (0, after), again.log
-    assert "There is nothing to write." in again.log + again.answer
 
     commit = project.commit(project.work, {}, "main", "Adopt model-gitops")
     for branch in ("staging", "production"):

@@ -210,7 +210,7 @@ def find(project: Project) -> list[Output]:
     """Return what all pipelines and .dvc files make, each once."""
     readers: dict[str, list[str]] = {}
     made: dict[str, Output] = {}
-    for source, name, definition, folder in stages.defined(project):
+    for source, name, definition, folder in stages.all_defined(project):
         for dep in dvc_files.names(definition.get("deps")):
             readers.setdefault(_plain(dep, folder), []).append(name)
         for key in stages.OUTPUTS:
