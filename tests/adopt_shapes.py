@@ -30,7 +30,7 @@ GET_STARTED = replace(
     added=("data/posts.xml",),
 )
 # DVC 2, a text file as model, metrics as TOML, params of Python.
-OLDER = replace(_plain(DVC_2), model="price", files={
+OLDER = replace(_plain(DVC_2), model="price-model", files={
     **_plain(DVC_2).files,
     "dvc.yaml": _plain(DVC_2).files["dvc.yaml"].replace("model.txt", "price-model.txt"),
     "shop/fit.py": DVC_2.files["shop/fit.py"].replace("model.txt", "price-model.txt"),
