@@ -3,7 +3,7 @@
 # As in actions/__init__.py: each name is the module <name_with_underscores> beside this file, and the
 # extra of that name in pyproject.toml. run.sh reads the names and sentences from here.
 COMMANDS = {
-    "adopt": "Bring an existing DVC repository into the flow: find what is there, write what is missing.",
+    "adopt": "Bring a DVC repository into the flow: find what is there, add the rest.",
     "doctor": "Check that all is set up for promotions, and say what to type where not.",
     "init": "Make a model repository and its deploy repository from the templates.",
     "update": "Merge what later templates change into a repository of yours.",

@@ -1,4 +1,4 @@
-"""Bring an existing DVC repository into the flow: find what is there, write what is missing.
+"""Bring a DVC repository into the flow: find what is there, add the rest.
 
     model-gitops adopt --dry-run
     model-gitops adopt --yes

@@ -59,8 +59,10 @@ def rendered(
     """
     changes, kept, places = list[Change](), list[Change](), dict[str, str]()
     for path, file in render(taken(files), said).items():
-        text = with_config(file.content.decode(), folders)
         place, before = _place(path, there)
+        text = with_config(file.content.decode(), folders)
+        # A workflow that calls another one names its folder.
+        text = text.replace("./.github/workflows/", f"./{posixpath.dirname(place)}/")
         if before is not None and before != text:
             kept.append(Change(place, before, text))
         elif before is None:

@@ -16,7 +16,7 @@ def plan(found: Plan) -> str:
         for one in found.changes:
             parts += [*_shown(one), ""]
     if found.kept:
-        parts += ["These stay as they are; what would be new in them:", ""]
+        parts += ["These stay as they are. To take ours, remove the file and run this again:", ""]
         for one in found.kept:
             parts += [*_diff(one), ""]
     if found.open:

@@ -14,7 +14,7 @@ from model_gitops.core.scaffold.render import File, render
 from model_gitops.errors import InputError
 
 FILE = ".model-gitops.yaml"
-TEMPLATES = ("model", "deploy")
+TEMPLATES = ("model", "deploy", "several-models")
 # A commit or a tag, and nothing that git could take for an option or for two commits.
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}")
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9._/-]*")
@@ -62,7 +62,9 @@ def parse(text: str, *, source: str = FILE) -> Record:
     if not isinstance(data, dict) or not isinstance(data.get("answers"), dict):
         raise InputError(f"{source} is no list of answers that `init` wrote", fix=fix)
     if data.get("template") not in TEMPLATES:
-        said = f"{source}: `template` is {data.get('template')!r}: it is model or deploy"
+        said = (
+            f"{source}: `template` is {data.get('template')!r}: it is one of {', '.join(TEMPLATES)}"
+        )
         raise InputError(said, fix=fix)
     version = data.get("version")
     if not isinstance(version, str) or not VERSION.fullmatch(version) or ".." in version:
