@@ -68,9 +68,18 @@ class Manifests:
         self._source = source
         self._commit = commit
         self._files = source.files(commit)
+        # YAML takes long to read: each file is read once.
+        self._parsed: dict[str, list[Document]] = {}
+        self._made: dict[str, list[Document]] = {}
+        self._seen: dict[str, Overlay] = {}
 
     def overlay(self, environment: Environment) -> Overlay:
         """Return an environment's overlay; one that is not there has no path."""
+        if environment.name not in self._seen:
+            self._seen[environment.name] = self._overlay(environment)
+        return self._seen[environment.name]
+
+    def _overlay(self, environment: Environment) -> Overlay:
         folder = check_path(environment.overlay)
         names = self._kustomizations(folder)
         if len(names) > 1:
@@ -99,7 +108,9 @@ class Manifests:
 
     def documents(self, path: str) -> list[Document]:
         """Return what the kustomization at `path` makes, as far as files tell: patches merged in."""
-        return self._built(path, is_top=True, depth=0)
+        if path not in self._made:
+            self._made[path] = self._built(path, is_top=True, depth=0)
+        return self._made[path]
 
     def containers(self, overlay: Overlay, names: Sequence[str]) -> list[Container]:
         """Return an overlay's containers whose image has one of these names."""
@@ -129,7 +140,8 @@ class Manifests:
         ]
         found = sorted(found, key=lambda one: (_LIKELY.search(one) is None, one))[:_MOST_FILES]
         self._source.bring([self._files[one] for one in found])
-        known = [one for path in found for one in self._documents(path, "argoproj.io")]
+        named = [path for path in found if "argoproj.io/" in self._text(path)]
+        known = [one for path in named for one in self._documents(path)]
         return (
             [each for one in known for each in applications(one.data, one.file)],
             [each for one in known for each in projects(one.data, one.file)],
@@ -142,13 +154,12 @@ class Manifests:
     def _text(self, path: str) -> str:
         return self._source.blob(self._files[path]).decode("utf-8", errors="replace")
 
-    def _documents(self, path: str, needed: str = "") -> Iterator[Document]:
-        """Yield the documents of a file that are YAML, and have the text `needed` in them."""
-        if path not in self._files:
-            return
-        text = self._text(path).removeprefix("\ufeff")
-        if needed in text:
-            yield from _parsed(text, path)
+    def _documents(self, path: str) -> list[Document]:
+        """Return the documents of a file that are YAML."""
+        if path not in self._parsed:
+            text = self._text(path) if path in self._files else ""
+            self._parsed[path] = list(_parsed(text.removeprefix("\ufeff"), path))
+        return self._parsed[path]
 
     def _built(self, path: str, *, is_top: bool, depth: int) -> list[Document]:
         if depth > _DEEPEST:

@@ -106,8 +106,8 @@ def _asked(
     except RefusedError as error:
         return Finding(check, False, error.message, error.fix)
     except InputError as error:
-        # No remote, or none of that name: a file of the project says so.
-        return Finding(check, False, error.message, error.fix)
+        # No remote, or none of that name.
+        return Finding(check, None, error.message, "see the check dvc-remote")
     if count:
         told = f"{count} outputs" if count > 1 else only or "1 output"
         return Finding(check, True, f"the remote has {told}")

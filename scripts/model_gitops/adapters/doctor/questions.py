@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 
+from model_gitops.adapters.champion import Champion
 from model_gitops.adapters.doctor import deploy_place, dvc_places, machine
 from model_gitops.adapters.doctor.bounded import Question
 from model_gitops.adapters.doctor.deploy_place import Access, DeployPlace
@@ -25,6 +26,7 @@ from model_gitops.core.doctor import (
     workflows,
 )
 from model_gitops.core.doctor.deploying import Overlay
+from model_gitops.core.doctor.dvc_project import Measured
 from model_gitops.core.doctor.finding import Finding, NotAskedError
 from model_gitops.core.flow.promotion import Promotion
 from model_gitops.core.lineage.facts import pick
@@ -114,7 +116,7 @@ class World:
         found = (
             list(
                 dvc_places.measured(
-                    self.promotion, self.checkout, self.checkout.head, "HEAD", self.remote
+                    self.promotion, self.checkout, self.checkout.head, dvc_project.HEAD, self.remote
                 )
             )
             if self.checkout.head
@@ -127,32 +129,31 @@ class World:
         if not self.promotion.gate:
             return self._metrics("champion-metrics", [], trained=True)
         self.deploy.require()
-        found = []
+        found: list[Measured] = []
         for environment in self.promotion.environments:
-            champion = self.deploy.champion(self.promotion, environment, self.checkout.git)
-            if champion is None:
-                continue
-            if champion.problem:
-                unknown = dvc_project.Measured(
-                    "the gate",
-                    champion.name,
-                    False,
-                    champion.problem,
-                    unasked=True,
-                    fix="git fetch --unshallow origin",
-                )
-                found.append(unknown)
-                continue
-            found += dvc_places.measured(
-                self.promotion, self.checkout, champion.commit, champion.name, self.remote
-            )
+            try:
+                champion = self.deploy.champion(self.promotion, environment, self.checkout.git)
+            except InputError:
+                continue  # the check overlays says what is wrong with it
+            if champion is not None:
+                found += self._of_champion(champion)
         return self._metrics("champion-metrics", found, trained=True)
 
-    def _metrics(
-        self, check: str, found: Sequence[dvc_project.Measured], *, trained: bool
-    ) -> Finding:
+    def _of_champion(self, champion: Champion) -> list[Measured]:
+        promotion, checkout = self.promotion, self.checkout
+        if champion.problem:
+            fix = (
+                "git fetch --unshallow origin" if checkout.git.is_shallow() else "git fetch origin"
+            )
+            return [Measured("the gate", champion.name, False, champion.problem, fix, unasked=True)]
+        return list(
+            dvc_places.measured(promotion, checkout, champion.commit, champion.name, self.remote)
+        )
+
+    def _metrics(self, check: str, found: Sequence[Measured], *, trained: bool) -> Finding:
         gated = any(not rule.measured for rule in self.promotion.gate)
-        return dvc_project.metrics(check, found, gated=gated, trained=trained)
+        new_pass = self.promotion.allow_new_metrics
+        return dvc_project.metrics(check, found, gated=gated, trained=trained, new_pass=new_pass)
 
     def dvc_remote(self) -> Finding:
         """Judge the default remote."""
@@ -189,7 +190,7 @@ class World:
         """Judge the image that each sets."""
         return deploying.images(self._overlays, self.promotion)
 
-    @property
+    @cached_property
     def _containers(self) -> list[Container]:
         """The containers with the image: as a base has it, before overlays set it."""
         manifests, found = self.deploy.require(), list[Container]()

@@ -166,17 +166,29 @@ def judge_applications(
             (one, each) for one in found for each in one.sources if _is_folder(each.path, folder)
         ]
         if not ours:
-            near = found[0].file
+            fix = _synced(folder, found, overlays)
             parts.append(
                 Part(
                     False,
                     f"no Application syncs {folder}",
-                    f"in {near}, or in a copy of it: path: {folder}",
+                    fix,
                 )
             )
         for one, source in ours:
             parts += _source(one, source, repository, url, branch)
     return joined(check, parts)
+
+
+def _synced(folder: str, found: Sequence[Application], overlays: Sequence[str]) -> str:
+    """Return how an Application comes to sync a folder: one that syncs no overlay, else a copy."""
+    for one in found:
+        if not any(_is_folder(each.path, other) for each in one.sources for other in overlays):
+            return f"in {one.file}: path: {folder}"
+    copy = posixpath.join(posixpath.dirname(found[0].file), f"{posixpath.basename(folder)}.yaml")
+    return (
+        f"in the deploy repository: cp {found[0].file} {copy}\n"
+        f"in {copy}: path: {folder}, and a name and a namespace of its own"
+    )
 
 
 def _source(

@@ -148,7 +148,7 @@ def _probes(one: Container, image: Runtime) -> list[Part]:
                     Part(
                         False,
                         f"{where} asks port {probe.port}, and the container has {_told(numbers)}",
-                        f"in {one.file}, {probe.name}: port: {min(numbers)}",
+                        f"in {one.file}, under {probe.name}: port: {min(numbers)}",
                     )
                 )
         elif probe.port not in named:
@@ -157,7 +157,7 @@ def _probes(one: Container, image: Runtime) -> list[Part]:
                 Part(
                     False,
                     f"{where} asks the port {probe.port!r}, and the container's ports are called {have}",
-                    f"in {one.file}, {probe.name}: port: {next(iter(named), 'http')}",
+                    f"in {one.file}, under {probe.name}: port: {next(iter(named), 'http')}",
                 )
             )
     return parts

@@ -17,6 +17,7 @@ _LIKE_A_MODEL = re.compile(
     r"model|\.(?:onnx|pkl|pickle|joblib|pt|pth|h5|keras|safetensors|bin|cbm|ubj|gguf|tflite)\b",
     re.I,
 )
+HEAD = "HEAD"
 TRAIN = "dvc repro && dvc push, then commit dvc.lock"
 
 
@@ -98,22 +99,27 @@ def _likely_path(files: Mapping[str, str], folder: str) -> str:
     return posixpath.relpath(likely[-1], folder or ".") if likely else "PATH"
 
 
-def metrics(check: str, found: Sequence[Measured], *, gated: bool, trained: bool) -> Finding:
-    """Judge the gate's metrics at one or several commits."""
+def metrics(
+    check: str, found: Sequence[Measured], *, gated: bool, trained: bool, new_pass: bool = False
+) -> Finding:
+    """Judge the gate's metrics at one or several commits. `new_pass`: what only a candidate has passes."""
     if not gated:
         return Finding(check, True, "promotion.yaml gates no metric")
     if not trained:
         return Finding(check, None, "nothing was trained yet", TRAIN)
-    return joined(
-        check, [_metric(one) for one in found], nothing="no environment runs anything yet"
-    )
+    parts = [_metric(one, new_pass=new_pass) for one in found]
+    return joined(check, parts, nothing="no environment runs anything yet")
 
 
-def _metric(one: Measured) -> Part:
+def _metric(one: Measured, *, new_pass: bool) -> Part:
     if one.is_there:
         return Part(True, f"{one.metric} at {one.where}")
     problem = one.problem or f"{one.metric.partition(':')[0]} has no number of that name"
+    if not one.problem and new_pass and one.where != HEAD:
+        return Part(True, f"{one.metric} is new since {one.where}, and new metrics pass")
     fix = one.fix or f"dvc repro, and commit {one.metric.partition(':')[0]}"
+    if not one.problem and one.where != HEAD:
+        fix = "in promotion.yaml, until it runs there: new-metrics: allow"
     return Part(None if one.unasked else False, f"{one.metric} at {one.where}: {problem}", fix)
 
 

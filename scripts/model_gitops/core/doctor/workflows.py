@@ -96,7 +96,11 @@ def branches(
     known = {each.branch for flow in promotions for each in flow.environments}
     parts: list[Part] = []
     deploying = [flow for flow in ours if "push" in flow.triggers and flow.uses(_DEPLOYING)]
-    judging = [flow for flow in ours if "pull_request" in flow.triggers and flow.uses(*_JUDGING)]
+    judging = [
+        flow
+        for flow in ours
+        if "pull_request" in flow.triggers and flow.uses(*_JUDGING) and not _is_of_forks(flow)
+    ]
     for what, trigger, found in (
         ("deploys a push", "push", deploying),
         ("judges a pull request", "pull_request", judging),
@@ -118,6 +122,14 @@ def _is_of(flow: Workflow, one: Promotion, promotions: Sequence[Promotion]) -> b
     return one.folder in folders
 
 
+def _is_of_forks(flow: Workflow) -> bool:
+    """Whether a workflow leaves out the pull requests of the repository's own branches."""
+    jobs = [flow.jobs[one] for one in {step.job for step in flow.steps}]
+    return any(
+        re.search(r"head\.repo\.(full_name\s*!=|fork)", str(job.get("if", ""))) for job in jobs
+    )
+
+
 def _covering(
     what: str, trigger: str, flows: Sequence[Workflow], wanted: Sequence[str], known: set[str]
 ) -> Iterator[Part]:
@@ -131,7 +143,7 @@ def _covering(
             yield Part(
                 False,
                 f"{path} does not run for {branch}",
-                f"in {path}, under on: {trigger}: {line}",
+                f"in {path}, under on.{trigger}: {line}",
             )
     for flow in flows:
         for name in _texts(flow.triggers[trigger].get("branches")):
@@ -139,7 +151,7 @@ def _covering(
                 yield Part(
                     False,
                     f"{flow.path} runs for {name}, which is no environment's branch",
-                    f"in {flow.path}, under on: {trigger}: {line}",
+                    f"in {flow.path}, under on.{trigger}: {line}",
                 )
     yield Part(True, f"{', '.join(flow.path for flow in flows)} {trigger}: {', '.join(wanted)}")
 
@@ -155,7 +167,7 @@ def _ignoring(flow: Workflow, wanted: Sequence[str]) -> Iterator[Part]:
         yield Part(
             False,
             f"{flow.path} takes {', '.join(missing)} for an experiment's branch",
-            f"in {flow.path}, under on: push: branches-ignore: {_listed([*wanted, *others])}",
+            f"in {flow.path}, under on.push: branches-ignore: {_listed([*wanted, *others])}",
         )
 
 
