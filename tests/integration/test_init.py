@@ -15,6 +15,7 @@ import pytest
 from model_gitops.__main__ import main
 from model_gitops.adapters import template_files
 from model_gitops.core.scaffold import answers, record, render
+from model_gitops_local import toolchain
 
 ROOT = Path(__file__).parents[2]
 
@@ -188,6 +189,19 @@ def test_a_kill_leaves_nothing_half(tmp_path: Path) -> None:
     assert init("--to", tmp_path / "A") == 0
     # What the killed one left is gone too.
     assert sorted(path.name for path in tmp_path.iterdir()) == ["A", "A-deploy"]
+
+
+def test_the_workflows_are_valid_with_other_branches(tmp_path: Path) -> None:
+    assert init("--to", tmp_path / "A", "--branches", "trunk,release/live") == 0
+    for folder in (tmp_path / "A", tmp_path / "A-deploy"):
+        workflows = sorted((folder / ".github/workflows").glob("*.yml"))
+        done = subprocess.run(
+            [toolchain.ensure("actionlint"), *workflows],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout
 
 
 def test_the_longest_names_pass_the_project_s_own_lint(tmp_path: Path) -> None:

@@ -16,8 +16,10 @@ from crds import schema
 from jsonschema import Draft202012Validator
 from kubernetes_validate import validate
 
+from model_gitops.adapters import new_repository, template_files
 from model_gitops.core.deploy import kustomization_edit
 from model_gitops.core.deploy.kustomization import Image
+from model_gitops.core.scaffold import answers, render
 from model_gitops_local import toolchain
 
 TEMPLATE = Path(__file__).parents[2] / "templates" / "deploy"
@@ -56,6 +58,26 @@ def test_each_overlay_is_valid_for_kubernetes(built: dict[str, str], name: str) 
     for manifest in found.values():
         validate(manifest, KUBERNETES, strict=True)
         assert manifest["metadata"]["namespace"] == f"diabetes-{name}"
+
+
+def test_a_new_repository_of_other_names_is_valid_too(tmp_path: Path) -> None:
+    """As `init` renders it: one overlay an environment, and each builds."""
+    found = answers.new(
+        name="my-model", owner="NewCo", branches=["trunk", "pre/live", "uat", "live"]
+    )
+    files = render.render(template_files.read("deploy"), found)
+    new_repository.write(tmp_path, files)
+    for name in found.environments:
+        manifest = manifests(build(tmp_path / "overlays" / name))
+        for one in manifest.values():
+            validate(one, KUBERNETES, strict=True)
+            assert one["metadata"]["namespace"] == f"my-model-{name}"
+        deployment = manifest["Deployment"]
+        # Not deployed yet: no pod, and an image that the first bump replaces.
+        assert deployment["spec"]["replicas"] == 0
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        assert container["image"] == "ghcr.io/newco/my-model:not-deployed-yet"
+    assert {path.name for path in (tmp_path / "overlays").iterdir()} == set(found.environments)
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)

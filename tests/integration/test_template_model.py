@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from model_gitops.__main__ import main
+
 TEMPLATE = Path(__file__).resolve().parents[2] / "templates" / "model"
 pytestmark = pytest.mark.slow
 
@@ -277,3 +279,38 @@ def test_the_models_file_is_named_in_dvc_yaml_alone(project: Project) -> None:
     clone.make("reproduce")
     assert (clone.folder / "models" / "glucose.onnx").is_file()
     assert not (clone.folder / "models" / "diabetes.onnx").exists()
+
+
+def test_a_new_repository_of_another_name_works_as_it_is(project: Project, tmp_path: Path) -> None:
+    """As `init` makes it, with a name that is a module of Python's: nothing is edited before this."""
+    folder = tmp_path / "json"
+    words = [
+        "init",
+        "--name",
+        "json",
+        "--owner",
+        "newco",
+        "--to",
+        str(folder),
+        "--branches",
+        "trunk,live",
+    ]
+    assert main(words) == 0
+    made = copy.copy(project)
+    made.folder = folder
+    # The same packages: only not installed a second time.
+    assert (folder / "requirements/train.txt").read_bytes() == (
+        project.folder / "requirements/train.txt"
+    ).read_bytes()
+    (folder / ".venv").symlink_to(project.folder / ".venv")
+    (folder / ".git/info/exclude").write_text(".venv\n")
+    (project.folder / ".venv/.ready").touch()
+    made.make("env", "check", "test", "reproduce")
+    assert made.changed() == [
+        "?? dvc.lock",
+        "?? eval/metrics.json",
+        "?? eval/plots/learning_curve.csv",
+        "?? eval/plots/predictions.csv",
+    ]
+    assert (folder / "models/json.onnx").is_file()
+    assert (folder / "src/json_model/train.py").is_file()

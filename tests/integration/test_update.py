@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -196,6 +200,25 @@ def test_what_it_can_t_work_on_is_refused_and_stays(
     commit(made)
     assert update()[0] == 2
     assert git(made, "status", "--porcelain") == ""
+
+
+def test_one_that_is_killed_before_its_end_has_touched_nothing(
+    made: Path, ours: Path, tmp_path: Path, update: Update
+) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    running = subprocess.Popen(
+        [sys.executable, "-I", ROOT / "scripts", "update", made, "--source", ours, "--version", LATER],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "TMPDIR": str(temporary)},
+    )  # fmt: skip
+    end = time.monotonic() + 60
+    while not any(temporary.glob("model-gitops-render-*/files")) and time.monotonic() < end:
+        time.sleep(0.005)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    assert git(made, "status", "--porcelain") == ""
+    assert update()[0] == 0
+    assert (made / "src/my_churn/explain.py").is_file()
 
 
 def test_the_version_that_runs_is_where_it_goes_without_another_word(
