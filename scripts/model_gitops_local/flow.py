@@ -308,7 +308,10 @@ class Flow:
         given = {"GITHUB_TOKEN": self.tokens[actor]}
         if trusted:
             file = checkout.directory / ".github" / "workflows" / workflow
-            names = secrets_of(file.read_text(encoding="utf-8"))
+            names = secrets_of(
+                file.read_text(encoding="utf-8"),
+                lambda called: file.with_name(called).read_text(encoding="utf-8"),
+            )
             given |= {secret: self.tokens[secret] for secret in names if secret in self.tokens}
         uploads = {"MODEL_GITOPS_ARTIFACTS": str(artifacts)} if artifacts else {}
         try:
@@ -357,14 +360,18 @@ class Flow:
             file.write_text(text.replace("ghcr.io/", f"{self.parts.registry}/"), encoding="utf-8")
 
 
-def secrets_of(workflow: str) -> tuple[str, ...]:
+def secrets_of(workflow: str, called: Callable[[str], str] | None = None) -> tuple[str, ...]:
     """Return the names of the secrets that the run of a workflow, its YAML, sees.
 
     On GitHub an environment's secrets reach only the jobs that name it; act gives all jobs of a run
-    the same, so here they reach only the workflows that have such a job.
+    the same, so here they reach only the workflows that have such a job, or that call one
+    that has: `called` gives the text of a file's name.
     """
-    jobs = document.load_yaml(workflow, source="the workflow")["jobs"]
-    enters = any("environment" in job for job in jobs.values())
+    jobs = document.load_yaml(workflow, source="the workflow")["jobs"].values()
+    texts = [called(Path(job["uses"]).name) for job in jobs if "uses" in job] if called else []
+    enters = any("environment" in job for job in jobs) or any(
+        secrets_of(text) != OF_REPOSITORY for text in texts
+    )
     return (*OF_ENVIRONMENTS, *OF_REPOSITORY) if enters else OF_REPOSITORY
 
 

@@ -95,6 +95,8 @@ def test_what_the_image_is_made_of_counts() -> None:
         assert why(path, image=image) == path
     for path in ("docker/other", "r/base"):
         assert why(path, image=image) == ""
+    elsewhere = {"name": "r/x", "build": False, "digest": f"sha256:{'a' * 64}"}
+    assert why("any/where", image=elsewhere) == ""
     assert why("any/where", image={"name": "r/x", "context": ".."}) == "any/where"
 
 

@@ -169,11 +169,14 @@ class Promotion:
                 fix=f"branch off {base} and open the pull request from that branch",
             )
         if head != before.branch:
+            # Who names a branch so looks for a short way, and there is none.
+            urgent = re.match(r"(hotfix|release)s?[/-]", head)
             raise RefusedError(
                 f"the hop {_shown(head)} → {base} is not allowed: {target.name} takes changes only from "
                 f"branch {before.branch!r} ({before.name})",
                 fix=f"merge into {before.branch!r} first, then open a pull request "
-                f"from {before.branch!r} into {base!r}",
+                f"from {before.branch!r} into {base!r}"
+                + (". What is urgent: A hotfix, in docs/branching.md" if urgent else ""),
             )
         return target
 

@@ -38,6 +38,8 @@ def scope(
     build = promotion.build
     built = {build.dockerfile, build.context, build.smoke_test or ""}
     built.update(one for one in (build.contexts or {}).values() if not is_reference(one))
+    if build.elsewhere:
+        built = set()
     said = (judged | built | set(promotion.watch)) - {"", promotion.folder or "."}
     return reads.of(promotion.model, files, own) | said
 
