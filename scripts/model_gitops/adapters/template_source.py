@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +22,15 @@ class Version:
 
 
 def default(version: str) -> str:
-    """Return where a version is looked for: the clone of ours that this runs from has it, or our own."""
+    """Return where a version is looked for: in the clone of ours that this runs from, if it has it.
+
+    Else where this package was installed from, which may be a mirror; else our public repository.
+    """
     clone = template_files.clone()
-    return str(clone) if clone and Git(clone).commit_of(version) else installation.REPOSITORY
+    if clone and Git(clone).commit_of(version):
+        return str(clone)
+    installed = re.fullmatch(r"git\+(.+)@[^@/]+", installation.source())
+    return installed[1] if installed else installation.REPOSITORY
 
 
 def fetch(source: str, version: str, template: str, *, named: str) -> Version:

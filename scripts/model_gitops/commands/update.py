@@ -35,7 +35,7 @@ def command(
         str,
         option(
             "source",
-            "Git URL or folder of model-gitops. Default: its public repository; a clone of it where it runs from one.",
+            "Git URL or folder of model-gitops. Default: the clone that it runs from, or where it was installed from.",
         ),
     ] = "",
     dry_run: Annotated[bool, flag("dry-run", "Show the difference, and change nothing.")] = False,
