@@ -174,7 +174,7 @@ def test_a_rollback_is_right_however_it_was_made(bad: Bad, way: str) -> None:
 
     # The stage follows: stages.yml gives what is unassigned to gto-register-stage.
     assert row_of(world, environment) == {
-        "model": "diabetes", "stage": environment, "version": "v0.0.1",
+        "model": "diabetes", "stage": environment, "environment": environment, "version": "v0.0.1",
     }  # fmt: skip
     done = world.run("gto-register-stage", model="diabetes", version="v0.0.1", stage=environment)
     assert done.code == 0, done.log

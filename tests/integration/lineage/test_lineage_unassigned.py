@@ -47,10 +47,11 @@ def test_the_stage_waits_for_the_merge_of_the_deploy_pull_request(world: World) 
     (link,) = (one for one in found["links"] if (one["from"], one["to"]) == ("stage", "version"))
     assert "gh workflow run stages.yml" in link["fix"]
     waits = unassigned(world)
-    assert waits[-1] == {"model": "diabetes", "stage": "production", "version": "v0.0.2"}
+    held = {"model": "diabetes", "stage": "production", "version": "v0.0.2"}
+    assert waits[-1] == {**held, "environment": "production"}
 
     for one in waits:
-        told = world.run("gto-register-stage", **one)
+        told = world.run("gto-register-stage", **{key: one[key] for key in held})
         assert told.code == 0, told.log
     told, found = world.trace("production")
     assert links(found)["stage → version"] == "verified"

@@ -125,7 +125,7 @@ def _next(before: Status, status: Status) -> str:
 
 
 def unassigned(model: str, statuses: Sequence[Status]) -> list[dict[str, str]]:
-    """Return the stages whose version runs and no tag says so yet, as gto-register-stage takes them."""
+    """Return the stages whose version runs and no tag says so yet, with what gto-register-stage takes."""
     found = [(one, stages.unassigned(one.trace, one.links)) for one in statuses if one.trace]
     return [
         {
