@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from github.Requester import Requester
 
 _TIMEOUT_SECONDS = 30
+_REACH_SECONDS = 10
 _ATTEMPTS = 6
 # A primary rate limit may last an hour; no job should sit that long, in one wait or in several.
 _LONGEST_WAIT_SECONDS = 900
@@ -188,6 +189,19 @@ class Client:
         if status in self.dialect.exists and "already exists" in said:
             return AlreadyExistsError(text, status=status)
         return ApiError(text, status=status)
+
+
+def reach(api_url: str) -> None:
+    """Connect to an API once, without a token. Raises ApiError where nobody answers at all."""
+    import requests
+
+    try:
+        requests.get(api_url, timeout=_REACH_SECONDS, allow_redirects=False, stream=True).close()
+    except requests.RequestException as error:
+        raise ApiError(
+            f"the API at {api_url} can't be reached: {_cause(error)}",
+            fix="look at the network of this machine, and at the server's status page",
+        ) from error
 
 
 def find_api(server_url: str) -> str:

@@ -12,7 +12,7 @@ from promotion_world import served
 from world import World
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     top = tmp_path_factory.mktemp("doctor")
     with served(top) as forge:

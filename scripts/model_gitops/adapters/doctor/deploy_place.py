@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import posixpath
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from model_gitops import runner
-from model_gitops.adapters import champion, event_checkout, git, paths
+from model_gitops.adapters import champion, event_checkout, git, paths, process
 from model_gitops.adapters.champion import Champion
 from model_gitops.adapters.deploy_repository import DeployRepository, check_secrets, connected
 from model_gitops.adapters.doctor.deploy_files import Folder, Manifests
@@ -20,6 +22,7 @@ from model_gitops.core.flow.promotion import Environment, Promotion
 from model_gitops.errors import ActionError, InputError
 
 _CHECK = "deploy-repository"
+_NOBODY = re.compile("could not read Username|Permission denied", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,19 @@ class DeployPlace:
                 )
             self.manifests = Manifests(Folder(folder))
             return Finding(_CHECK, True, f"the clone in {self.access.folder}")
-        # Once, and without the patience of a step in a workflow.
-        self.repository.ask_once()
+        try:
+            # Once, and without the patience of a step in a workflow.
+            self.repository.ask_once()
+        except process.ProcessError as error:
+            said = error.completed.said.splitlines()
+            clone = posixpath.join("..", posixpath.basename(self.location.slug or "deploy"))
+            more = (
+                f"git clone {self.location.url} {clone}, then: model-gitops doctor --deploy {clone}"
+            )
+            if error.completed.returncode == 128 and _NOBODY.search(error.completed.said):
+                raise  # `connected` says that nothing was given, and what to give
+            problem = f"{name} can't be read: {said[-1] if said else error.message}"
+            return Finding(_CHECK, None, problem, error.fix or more)
         refs = self.repository.refs()
         self.branch = self.access.branch or refs.default
         if self.branch not in refs.branches:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -100,15 +101,11 @@ class Checkout:
             for file in sorted((self.top / folder).iterdir())
             if file.suffix in (".yml", ".yaml")
         ]
-        return [one for file in files if (one := self._workflow(file))]
-
-    def _workflow(self, file: Path) -> Workflow | None:
-        name = file.relative_to(self.top).as_posix()
-        try:
-            data = document.load_yaml(self.text(name), source=name)
-        except InputError:
-            return None
-        return workflows.read(name, data)
+        documents = {}
+        for name in (file.relative_to(self.top).as_posix() for file in files):
+            with contextlib.suppress(InputError):
+                documents[name] = document.load_yaml(self.text(name), source=name)
+        return workflows.read_all(documents)
 
     def text(self, path: str) -> str:
         """Return the text of a file, from the top; empty where there is none, or it is no file of ours."""

@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from pathlib import Path
 
+from model_gitops.adapters import paths
 from model_gitops.adapters.champion import Champion
 from model_gitops.adapters.doctor import deploy_place, dvc_places, machine
 from model_gitops.adapters.doctor.bounded import Question
@@ -85,7 +87,9 @@ class World:
 
     def promotion_file(self) -> Finding:
         """Judge promotion.yaml itself."""
-        return dvc_project.promotion_file(self.flow.path, self.flow.error)
+        return dvc_project.promotion_file(
+            self.flow.path, self.flow.error, is_there=paths.is_file(Path(self.flow.path))
+        )
 
     def model(self) -> Finding:
         """Judge the model at HEAD."""

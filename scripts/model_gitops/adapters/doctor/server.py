@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from model_gitops import runner
-from model_gitops.adapters import event_checkout, github
+from model_gitops.adapters import event_checkout, github, github_client
 from model_gitops.adapters.doctor import deploy_place
 from model_gitops.adapters.doctor.model_repository import Checkout
 from model_gitops.adapters.github_client import ApiError, Client, ForbiddenError
@@ -52,6 +52,7 @@ class Server:
                 "git remote set-url origin https://HOST/OWNER/NAME.git",
             )  # fmt: skip
         try:
+            github_client.reach(self._api)
             repository = self.model
         except ForbiddenError as error:
             if error.status in (401, 404):

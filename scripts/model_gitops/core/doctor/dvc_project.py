@@ -36,8 +36,10 @@ class Measured:
     unasked: bool = False
 
 
-def promotion_file(path: str, error: InputError | None) -> Finding:
+def promotion_file(path: str, error: InputError | None, *, is_there: bool) -> Finding:
     """Judge promotion.yaml itself: `error` is why it can't be read."""
+    if not is_there:
+        return Finding("promotion", False, f"there is no {path}", "model-gitops adopt")
     if error is None:
         return Finding("promotion", True, path)
     return Finding("promotion", False, error.message, error.fix)

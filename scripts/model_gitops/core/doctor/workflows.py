@@ -32,30 +32,56 @@ class Step:
 
 @dataclass(frozen=True)
 class Workflow:
-    """A workflow that uses our actions: its triggers, its jobs and these steps."""
+    """A workflow that uses our actions: its triggers, its jobs and these steps.
+
+    `called` are the steps of the workflows that its jobs call: they run by its triggers.
+    """
 
     path: str
     triggers: Mapping[str, Mapping[str, Any]]
     jobs: Mapping[str, Mapping[str, Any]]
     permissions: Any
     steps: tuple[Step, ...]
+    called: tuple[Step, ...] = ()
 
     def uses(self, *actions: str) -> bool:
         """Whether a step uses one of these actions."""
-        return any(one.action in actions for one in self.steps)
+        return any(one.action in actions for one in (*self.steps, *self.called))
 
 
-def read(path: str, document: Any) -> Workflow | None:
-    """Read a parsed workflow; None where it is none, or uses none of our actions."""
+def read_all(documents: Mapping[str, Any]) -> list[Workflow]:
+    """Read parsed workflows, path → document: those that use our actions, or call one that does."""
+    found = (_read(path, document, documents) for path, document in documents.items())
+    return [one for one in found if one is not None]
+
+
+def _read(path: str, document: Any, others: Mapping[str, Any]) -> Workflow | None:
     if not isinstance(document, Mapping) or not isinstance(document.get("jobs"), Mapping):
         return None
-    jobs = {str(key): one for key, one in document["jobs"].items() if isinstance(one, Mapping)}
+    jobs = _jobs(document)
     steps = tuple(one for name, job in jobs.items() for one in _steps(name, job))
-    if not steps:
+    called = tuple(
+        one
+        for job in jobs.values()
+        for name, other in _jobs(others.get(_called(job))).items()
+        for one in _steps(name, other)
+    )
+    if not steps and not called:
         return None
     # YAML 1.1 reads the key `on` as true.
     triggers = _triggers(document.get("on", document.get(True)))
-    return Workflow(path, triggers, jobs, document.get("permissions"), steps)
+    return Workflow(path, triggers, jobs, document.get("permissions"), steps, called)
+
+
+def _jobs(document: Any) -> dict[str, Mapping[str, Any]]:
+    jobs = document.get("jobs") if isinstance(document, Mapping) else None
+    pairs = jobs.items() if isinstance(jobs, Mapping) else ()
+    return {str(key): one for key, one in pairs if isinstance(one, Mapping)}
+
+
+def _called(job: Mapping[str, Any]) -> str:
+    """Return the path of the workflow of this repository that a job calls."""
+    return str(job.get("uses", "")).removeprefix("./").partition("@")[0]
 
 
 def _steps(name: str, job: Mapping[str, Any]) -> Iterator[Step]:
@@ -124,10 +150,8 @@ def _is_of(flow: Workflow, one: Promotion, promotions: Sequence[Promotion]) -> b
 
 def _is_of_forks(flow: Workflow) -> bool:
     """Whether a workflow leaves out the pull requests of the repository's own branches."""
-    jobs = [flow.jobs[one] for one in {step.job for step in flow.steps}]
-    return any(
-        re.search(r"head\.repo\.(full_name\s*!=|fork)", str(job.get("if", ""))) for job in jobs
-    )
+    pattern = re.compile(r"head\.repo\.(full_name\s*!=|fork)")
+    return any(pattern.search(str(job.get("if", ""))) for job in flow.jobs.values())
 
 
 def _covering(
