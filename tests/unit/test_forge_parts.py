@@ -96,13 +96,9 @@ def test_no_operation_twice_and_every_need_is_known() -> None:
         for need in route.needs:
             permission, _, level = need.partition(":")
             assert permission in {
-                "metadata",
-                "actions",
-                "contents",
-                "issues",
-                "pull_requests",
-                "statuses",
-            }
+                "metadata", "actions", "administration", "contents", "environments", "issues",
+                "pull_requests", "secrets", "statuses",
+            }  # fmt: skip
             assert level in {"read", "write"}
         if route.method != "GET" and "comments" not in route.template:
             assert any(need.endswith(":write") for need in route.needs), route

@@ -138,7 +138,7 @@ class Client:
                 retry=_patient_retry(
                     total=_ATTEMPTS,
                     # What we send by PATCH may be sent twice; PyGithub's own list lacks it.
-                    allowed_methods=["DELETE", "GET", "PATCH", "POST"],
+                    allowed_methods=["DELETE", "GET", "PATCH", "POST", "PUT"],
                     backoff_factor=0.5,
                     backoff_jitter=0.5,
                     status_forcelist=[429, *range(500, 600)],

@@ -8,4 +8,5 @@ COMMANDS = {
     "init": "Make a model repository and its deploy repository from the templates.",
     "update": "Merge what later templates change into a repository of yours.",
     "merge-lock": "Merge dvc.lock by stages, as a merge driver of Git.",
+    "protect": "Protect a flow's repositories as promotion.yaml wants it, or check it.",
 }

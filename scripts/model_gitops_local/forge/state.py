@@ -164,6 +164,35 @@ class Run:
 
 
 @dataclass
+class Guard:
+    """How a repository is protected, as its forms take it.
+
+    `plan` is what its plan has: `rulesets`, `classic` protection alone, or `none`. `secrets` are names:
+    under "" the repository's, under "organization" those it shares, else by environment.
+    """
+
+    plan: str = "rulesets"
+    rulesets: list[dict[str, Any]] = field(default_factory=list)
+    branches: dict[str, dict[str, Any]] = field(default_factory=dict)
+    environments: dict[str, dict[str, Any]] = field(default_factory=dict)
+    secrets: dict[str, list[str]] = field(default_factory=dict)
+    # GitHub's own defaults for a new repository of an organization that changed nothing.
+    workflow: dict[str, Any] = field(
+        default_factory=lambda: {
+            "default_workflow_permissions": "read",
+            "can_approve_pull_request_reviews": False,
+        }
+    )
+    merge: dict[str, bool] = field(
+        default_factory=lambda: {
+            "allow_merge_commit": True,
+            "allow_squash_merge": True,
+            "allow_rebase_merge": True,
+        }
+    )
+
+
+@dataclass
 class Repository:
     """One repository of the forge; its Git data is the bare repository at `path`."""
 
@@ -179,6 +208,7 @@ class Repository:
     reviews: list[Review] = field(default_factory=list)
     statuses: list[Status] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
+    guard: Guard = field(default_factory=Guard)
 
     @property
     def owner(self) -> str:
@@ -210,6 +240,7 @@ class Repository:
                 "reviews": [Review(**item) for item in data["reviews"]],
                 "statuses": [Status(**item) for item in data["statuses"]],
                 "runs": [Run(**item) for item in data.get("runs", [])],
+                "guard": Guard(**data.get("guard", {})),
             }
         )
 

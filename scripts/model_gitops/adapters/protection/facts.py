@@ -9,13 +9,14 @@ from typing import Any
 from urllib.parse import quote
 
 from model_gitops.adapters.github_client import ApiError, Client, ForbiddenError
+from model_gitops.core.protection import workflows
 from model_gitops.core.protection.wanted import Facts, Mechanism
 from model_gitops.errors import InputError
 
 READ = "administration: read"
 WRITE = "administration: write"
 _FOLDERS = (".github/workflows", ".gitea/workflows", ".forgejo/workflows")
-_CODE_OWNERS = ("CODEOWNERS", ".github/CODEOWNERS", ".gitea/CODEOWNERS", "docs/CODEOWNERS")
+_CODE_OWNERS = (".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS", ".gitea/CODEOWNERS")
 _MOST_FILES = 100
 
 
@@ -131,7 +132,7 @@ def gather(repository: Repository, environments: frozenset[str], **more: Any) ->
     """Return the facts of a repository; `environments` are those whose secrets are asked for."""
     kind, rulesets = mechanism(repository)
     branches = frozenset(str(one["name"]) for one in repository.pages("/branches"))
-    files = workflow_files(repository)
+    loaded = workflows.load(workflow_files(repository))
     there: frozenset[str] = frozenset()
     secrets = None
     if kind != "gitea":
@@ -144,7 +145,7 @@ def gather(repository: Repository, environments: frozenset[str], **more: Any) ->
         mechanism=kind,
         default_branch=repository.default_branch,
         branches=branches,
-        files=files,
+        workflows=loaded,
         has_code_owners=has_code_owners(repository),
         secrets=secrets,
         environments=there,

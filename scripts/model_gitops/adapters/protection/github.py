@@ -172,13 +172,22 @@ class GitHub:
         if not isinstance(wanted, frozenset):
             return
         policies = f"{path}/deployment-branch-policies"
+        there = {_policy_name(one) for one in self._policies.get(subject, ())}
         with self.client.errors(f"set the branches of environment {subject.name}", WRITE):
-            there = {_policy_name(one): one for one in self._policies.get(subject, ())}
-            for name, policy in there.items():
-                if name not in wanted:
-                    self.client.write("DELETE", f"{policies}/{policy['id']}")
-            for name in sorted(wanted - there.keys()):
+            for name in sorted(wanted - there):
                 self.client.write("POST", policies, {"name": name, "type": "branch"})
+        for policy in self._policies.get(subject, ()):
+            if _policy_name(policy) not in wanted:
+                self._delete(f"{policies}/{policy['id']}", f"set the branches of {subject.name}")
+
+    def _delete(self, path: str, doing: str) -> None:
+        """Remove what another run may have removed meanwhile."""
+        try:
+            with self.client.errors(doing, WRITE):
+                self.client.write("DELETE", path)
+        except ForbiddenError as error:
+            if error.status != 404:
+                raise
 
     def _reviewers(self, environment: Json) -> dict[str, Json]:
         """Return who reviews deployments: name → the entry to send."""

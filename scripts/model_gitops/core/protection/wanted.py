@@ -10,6 +10,7 @@ from typing import Literal
 from model_gitops.core.flow.promotion import Environment, Promotion
 from model_gitops.core.protection import names, workflows
 from model_gitops.core.protection.settings import Compare, Desired, Setting, Subject, Todo
+from model_gitops.core.protection.workflows import Workflow
 
 # What writes the deploy repository: one of them is enough, and each belongs to GitHub environments.
 _WRITERS = ("DEPLOY_TOKEN", "DEPLOY_KEY")
@@ -26,7 +27,7 @@ class Facts:
     """What is known of one repository, beside its settings.
 
     `mechanism` is what its server and plan have: GitHub's rule sets, its older branch protection, or
-    Gitea's. `files` are the workflows. `secrets` are names: under "" the repository's, else by GitHub environment; None where the
+    Gitea's. `secrets` are names: under "" the repository's, else by GitHub environment; None where the
     token can't see them. `deployer` is who may push to the deploy repository's branch.
     """
 
@@ -34,7 +35,7 @@ class Facts:
     mechanism: Mechanism
     default_branch: str
     branches: frozenset[str]
-    files: Mapping[str, str] = field(default_factory=dict)
+    workflows: tuple[Workflow, ...] = ()
     has_code_owners: bool = False
     secrets: Mapping[str, frozenset[str]] | None = None
     environments: frozenset[str] = frozenset()
@@ -72,7 +73,9 @@ def model_repository(promotion: Promotion, facts: Facts, asked: Asked | None = N
         by_branch.setdefault(one.branch, []).append(one)
     first = promotion.environments[0].branch
     for branch, environments in by_branch.items():
-        checks = workflows.required_checks(facts.files, branch, gitea=facts.mechanism == "gitea")
+        checks = workflows.required_checks(
+            facts.workflows, branch, gitea=facts.mechanism == "gitea"
+        )
         notes += [note for note in checks.notes if note not in notes]
         # One that was asked for may be another system's.
         more = {f"{one}{names.ANY_APP}" if facts.knows_apps else one for one in asked.checks}
@@ -131,7 +134,7 @@ def deploy_repository(promotion: Promotion, facts: Facts, branch: str = "") -> D
     subject = Subject("branch", branch)
     pushed = [one.name for one in promotion.environments if one.deploy == "push"]
     checks = workflows.required_checks(
-        facts.files, branch, every_job=True, gitea=facts.mechanism == "gitea"
+        facts.workflows, branch, every_job=True, gitea=facts.mechanism == "gitea"
     )
     notes = list(checks.notes)
     todos: list[Todo] = []
@@ -245,7 +248,7 @@ def _environments(promotion: Promotion, facts: Facts, asked: Asked) -> list[Sett
 
 def _actions(facts: Facts) -> list[Setting]:
     settings = [Setting(Subject("repository"), names.READ_TOKEN, wanted=True)]
-    opens = workflows.opens_pull_requests(facts.files)
+    opens = workflows.opens_pull_requests(facts.workflows)
     settings.append(
         Setting(Subject("repository"), names.PULL_REQUESTS_BY_ACTIONS, opens, Compare.EXACTLY)
     )
@@ -257,7 +260,7 @@ def _secrets(promotion: Promotion, facts: Facts) -> list[Todo]:
     if facts.secrets is None:
         return []
     todos = []
-    reserved = workflows.environment_secrets(facts.files)
+    reserved = workflows.environment_secrets(facts.workflows)
     own = facts.secrets.get("", frozenset())
     repo = facts.repository
     for name in sorted(reserved & own):
@@ -294,7 +297,7 @@ def _secrets(promotion: Promotion, facts: Facts) -> list[Todo]:
             )
     if (
         facts.private_deploy
-        and _READER in workflows.repository_secrets(facts.files)
+        and _READER in workflows.repository_secrets(facts.workflows)
         and _READER not in own
     ):
         todos.append(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,28 @@ _TYPES = {"opened", "synchronize"}
 
 
 @dataclass(frozen=True)
+class Workflow:
+    """One workflow file: its path, its text and what is in it."""
+
+    file: str
+    text: str
+    data: Mapping[str, Any]
+
+
+def load(files: Mapping[str, str]) -> tuple[Workflow, ...]:
+    """Return the workflows of some files: path → text. A file that is none is run by nobody: left out."""
+    found = []
+    for file, text in sorted(files.items()):
+        try:
+            data = document.load_yaml(text, source=file)
+        except InputError:
+            continue
+        if isinstance(data, dict):
+            found.append(Workflow(file, text, data))
+    return tuple(found)
+
+
+@dataclass(frozen=True)
 class Checks:
     """The names of the checks that judge a pull request, and what was left out of them and why."""
 
@@ -33,7 +55,7 @@ class Checks:
 
 
 def required_checks(
-    files: Mapping[str, str], branch: str, *, every_job: bool = False, gitea: bool = False
+    workflows: Iterable[Workflow], branch: str, *, every_job: bool = False, gitea: bool = False
 ) -> Checks:
     """Return the checks that a pull request into `branch` must pass, by the workflow files.
 
@@ -43,7 +65,8 @@ def required_checks(
     """
     names: set[str] = set()
     notes: list[str] = []
-    for file, data in _loaded(files):
+    for one in workflows:
+        file, data = one.file, one.data
         trigger = _trigger(data, "pull_request")
         if trigger is None or not _is_for(trigger, branch):
             continue
@@ -62,42 +85,31 @@ def required_checks(
     return Checks(frozenset(names), tuple(notes))
 
 
-def environment_secrets(files: Mapping[str, str]) -> frozenset[str]:
+def environment_secrets(workflows: Iterable[Workflow]) -> frozenset[str]:
     """Return the secrets that only jobs of a GitHub environment name: no other job may have them."""
     inside: set[str] = set()
     outside: set[str] = set()
-    for _, data in _loaded(files):
+    for one in workflows:
         # What stands above the jobs is for each of them.
-        outside |= _secrets({key: value for key, value in data.items() if key != "jobs"})
-        for _, job in _jobs(data):
+        outside |= _secrets({key: value for key, value in one.data.items() if key != "jobs"})
+        for _, job in _jobs(one.data):
             (inside if "environment" in job else outside).update(_secrets(job))
     return frozenset(inside - outside)
 
 
-def repository_secrets(files: Mapping[str, str]) -> frozenset[str]:
+def repository_secrets(workflows: Iterable[Workflow]) -> frozenset[str]:
     """Return the secrets that a job without a GitHub environment names."""
     names = set()
-    for _, data in _loaded(files):
-        for _, job in _jobs(data):
+    for one in workflows:
+        for _, job in _jobs(one.data):
             if "environment" not in job:
                 names |= _secrets(job)
     return frozenset(names)
 
 
-def opens_pull_requests(files: Mapping[str, str]) -> bool:
+def opens_pull_requests(workflows: Iterable[Workflow]) -> bool:
     """Whether a workflow opens pull requests, for which the server asks for a permission of its own."""
-    return any(_OPENS_PULL_REQUESTS.search(text) for text in files.values())
-
-
-def _loaded(files: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield what is in the files. One that is no workflow is run by nobody, and left out."""
-    for file, text in sorted(files.items()):
-        try:
-            data = document.load_yaml(text, source=file)
-        except InputError:
-            continue
-        if isinstance(data, dict):
-            yield file, data
+    return any(_OPENS_PULL_REQUESTS.search(one.text) for one in workflows)
 
 
 def _jobs(data: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -16,6 +16,16 @@ def get_repository(api: Context, call: Call) -> Answer:
     return Answer(200, api.repo(call.repository, call.token))
 
 
+@routes.add("PATCH", REPO, "administration:write")
+def edit_repository(api: Context, call: Call) -> Answer:
+    """Change what a merge may be."""
+    merge = call.repository.guard.merge
+    merge |= {name: call.body[name] for name in merge if name in call.body}
+    if not any(merge[name] for name in merge if name.startswith("allow_")):
+        merge["allow_merge_commit"] = True
+    return Answer(200, api.repo(call.repository, call.token))
+
+
 @routes.add("GET", f"{REPO}/branches", "contents:read")
 def list_branches(api: Context, call: Call) -> Answer:
     """List the branches."""

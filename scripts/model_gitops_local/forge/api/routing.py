@@ -95,8 +95,11 @@ class Context:
         shape = self.shapes.repository(repository, default)
         if token:
             write = token.allows("contents", "write") and token.reaches(repository.full_name)
+            if token.allows("administration", "read") and token.reaches(repository.full_name):
+                # Shown to those alone who may see the settings.
+                shape |= repository.guard.merge
             shape["permissions"] = {
-                "admin": False,
+                "admin": token.allows("administration", "write"),
                 "maintain": False,
                 "push": write,
                 "triage": write,

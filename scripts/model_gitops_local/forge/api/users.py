@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from model_gitops_local.forge.api.answers import Answer, ApiError
+from model_gitops_local.forge.api.answers import Answer, ApiError, not_found
 from model_gitops_local.forge.api.routing import Call, Context, Routes
 
 routes = Routes()
@@ -24,6 +24,22 @@ def get_account(api: Context, call: Call) -> Answer:
     """Return any account: every name has one here."""
     created = "2020-01-01T00:00:00Z"
     return Answer(200, api.shapes.account(call.params["username"], created, private=False))
+
+
+@routes.add("GET", "/apps/{app_slug}")
+def get_app(api: Context, call: Call) -> Answer:
+    """Return any GitHub App but one whose name starts with `no-`: that there is not."""
+    if call.params["app_slug"].startswith("no-"):
+        raise not_found()
+    return Answer(200, api.shapes.app(call.params["app_slug"]))
+
+
+@routes.add("GET", "/orgs/{org}/teams/{team_slug}")
+def get_team(api: Context, call: Call) -> Answer:
+    """Return any team, to who may see them."""
+    if call.token is None or not call.token.allows("members", "read"):
+        raise not_found()
+    return Answer(200, api.shapes.full_team(call.params["org"], call.params["team_slug"]))
 
 
 @routes.add("GET", "/rate_limit")

@@ -27,6 +27,33 @@ SHAPES: dict[str, dict[str, str]] = {
         "fork": "boolean", "html_url": "string", "url": "string", "clone_url": "string",
         "default_branch": "string",
     },
+    "WholeRepository": {
+        "id": "integer", "owner": "User", "name": "string", "full_name": "string", "private": "boolean",
+        "fork": "boolean", "html_url": "string", "url": "string", "clone_url": "string",
+        "default_branch": "string", "allow_merge_commits": "boolean", "allow_rebase": "boolean",
+        "allow_rebase_explicit": "boolean", "allow_squash_merge": "boolean",
+        "allow_fast_forward_only_merge": "boolean", "default_merge_style": "string",
+    },
+    "Branch": {"name": "string", "protected": "boolean", "required_approvals": "integer"},
+    # `content` of a file is base64; in the list of a folder it is null.
+    "ContentsResponse": {
+        "name": "string", "path": "string", "sha": "string", "type": "string", "size": "integer",
+        "encoding": "string?", "content": "string?",
+    },
+    # `branch_name` is deprecated, and the same.
+    "BranchProtection": {
+        "branch_name": "string", "rule_name": "string", "priority": "integer", "enable_push": "boolean",
+        "enable_push_whitelist": "boolean", "push_whitelist_usernames": "[string]",
+        "push_whitelist_teams": "[string]", "push_whitelist_deploy_keys": "boolean",
+        "enable_force_push": "boolean", "enable_force_push_allowlist": "boolean",
+        "enable_merge_whitelist": "boolean", "merge_whitelist_usernames": "[string]",
+        "enable_status_check": "boolean", "status_check_contexts": "[string]",
+        "required_approvals": "integer", "block_on_rejected_reviews": "boolean",
+        "block_on_official_review_requests": "boolean", "block_on_outdated_branch": "boolean",
+        "dismiss_stale_approvals": "boolean", "ignore_stale_approvals": "boolean",
+        "require_signed_commits": "boolean", "protected_file_patterns": "string",
+        "unprotected_file_patterns": "string", "block_admin_merge_override": "boolean",
+    },
     "PRBranchInfo": {
         "label": "string", "ref": "string", "sha": "string", "repo_id": "integer", "repo": "Repository?",
     },
@@ -88,6 +115,13 @@ class Operation:
 OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/version"): Operation({200: "ServerVersion"}),
     ("GET", "/user"): Operation({200: "User"}),
+    ("GET", _REPO): Operation({200: "WholeRepository"}),
+    ("PATCH", _REPO): Operation({200: "WholeRepository"}),
+    ("GET", f"{_REPO}/branches"): Operation({200: "[Branch]"}, _PAGES),
+    ("GET", f"{_REPO}/contents/{{path}}"): Operation({200: "ContentsResponse|"}, ("ref",)),
+    ("GET", f"{_REPO}/branch_protections"): Operation({200: "[BranchProtection]"}),
+    ("POST", f"{_REPO}/branch_protections"): Operation({201: "BranchProtection"}),
+    ("PATCH", f"{_REPO}/branch_protections/{{name}}"): Operation({200: "BranchProtection"}),
     ("GET", f"{_REPO}/pulls"): Operation(
         {200: "[PullRequest]"}, ("base_branch", "state", "sort", "poster", *_PAGES)
     ),
@@ -123,6 +157,10 @@ def errors(value: Any, shape: str, *, where: str = "answer", exact: bool = True)
     """Return what is wrong with `value` for `shape`; unless `exact`, it may have more fields."""
     if shape.endswith("?"):
         return [] if value is None else errors(value, shape[:-1], where=where, exact=exact)
+    if shape.endswith("|"):
+        # One of them, or a list.
+        inner = f"[{shape[:-1]}]" if isinstance(value, list) else shape[:-1]
+        return errors(value, inner, where=where, exact=exact)
     if shape.startswith("["):
         if not isinstance(value, list):
             return [f"{where} is no list"]

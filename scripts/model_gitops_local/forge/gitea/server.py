@@ -18,6 +18,8 @@ from model_gitops_local.forge.shapes import Json
 from model_gitops_local.forge.state import ALL_WRITE, Repository, Token
 
 _LARGEST_PAGE = 50
+# Parts of a path that may hold slashes.
+_WIDE = {"name", "path"}
 # What the reviews of GitHub call otherwise.
 _EVENTS = {"APPROVED": "APPROVE", "REQUEST_CHANGES": "REQUEST_CHANGES", "COMMENT": "COMMENT"}
 
@@ -55,6 +57,13 @@ class _Call:
         if found is None:
             raise _Refused(404, "not found")
         return found
+
+    def administered(self) -> Repository:
+        """Return the repository to one who may change its settings."""
+        if self.token is None or not self.token.allows("administration", "write"):
+            said = "user should be an owner or a collaborator with admin write of a repository"
+            raise _Refused(403, said)
+        return self.repository
 
     def page(self, items: list[Any]) -> Answer:
         """Return the page that the query asks for. `per_page` is not known here."""
@@ -105,6 +114,59 @@ def _user(call: _Call) -> Answer:
         scopes = "required=[read:user], token scope=write:issue,write:repository"
         raise _Refused(403, f"token does not have at least one of required scope(s), {scopes}")
     return Answer(200, shapes.user(call.token.login, call.forge.url))
+
+
+@_route("GET", "")
+def _repository(call: _Call) -> Answer:
+    return Answer(200, shapes.whole_repository(call.ask("GET", ""), call.forge.url))
+
+
+@_route("PATCH", "")
+def _edit_repository(call: _Call) -> Answer:
+    merge = call.administered().guard.merge
+    merge |= {name: one for name, one in call.body.items() if name in shapes.MERGE}
+    return Answer(200, shapes.whole_repository(call.ask("GET", ""), call.forge.url))
+
+
+@_route("GET", "/branches")
+def _branches(call: _Call) -> Answer:
+    rules = call.repository.guard.branches
+    found = call.ask("GET", "/branches", per_page="100")
+    return call.page([shapes.branch(one, rules.get(one["name"])) for one in found])
+
+
+@_route("GET", "/contents/{path}")
+def _contents(call: _Call) -> Answer:
+    found = call.ask("GET", f"/contents/{call.path['path']}", **call.query)
+    if isinstance(found, list):
+        return Answer(200, [shapes.content(one) for one in found])
+    return Answer(200, shapes.content(found))
+
+
+@_route("GET", "/branch_protections")
+def _protections(call: _Call) -> Answer:
+    # All at once.
+    return Answer(200, list(call.administered().guard.branches.values()))
+
+
+@_route("POST", "/branch_protections")
+def _protect(call: _Call) -> Answer:
+    rules = call.administered().guard.branches
+    name = call.body["rule_name"]
+    if name in rules:
+        raise _Refused(403, "Branch protection already exist")
+    rules[name] = shapes.branch_protection(name, call.body)
+    return Answer(201, rules[name])
+
+
+@_route("PATCH", "/branch_protections/{name}")
+def _edit_protection(call: _Call) -> Answer:
+    rules = call.administered().guard.branches
+    name = call.path["name"]
+    if name not in rules:
+        raise _Refused(404, "not found")
+    rules[name] = shapes.branch_protection(name, {**rules[name], **call.body})
+    return Answer(200, rules[name])
 
 
 @_route("GET", "/pulls")
@@ -324,7 +386,11 @@ class GiteaForge(Forge):
         """Answer a request of the REST API, held to its description."""
         with self.lock:
             for known, template, handler in _ROUTES:
-                pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(template))
+                pattern = re.sub(
+                    r"\\{(\w+)\\}",
+                    lambda one: f"(?P<{one[1]}>{'.+' if one[1] in _WIDE else '[^/]+'})",
+                    re.escape(template),
+                )
                 found = re.fullmatch(pattern, path)
                 if known != method or not found:
                     continue

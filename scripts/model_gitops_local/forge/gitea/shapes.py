@@ -8,6 +8,16 @@ from model_gitops_local.forge.gitea.description import SHAPES
 from model_gitops_local.forge.shapes import Json
 from model_gitops_local.forge.state import account_id
 
+# How a new repository merges.
+MERGE: Json = {
+    "allow_merge_commits": True,
+    "allow_rebase": True,
+    "allow_rebase_explicit": True,
+    "allow_squash_merge": True,
+    "allow_fast_forward_only_merge": True,
+    "default_merge_style": "merge",
+}
+
 
 def _only(shape: str, values: Json) -> Json:
     """Return the fields that Gitea has of `values`."""
@@ -32,6 +42,30 @@ def repository(github: Json, web: str) -> Json:
     """Return a repository."""
     owner = user(github["owner"]["login"], web)
     return _only("Repository", {**github, "owner": owner})
+
+
+def whole_repository(github: Json, web: str) -> Json:
+    """Return a repository on its own, with how it merges."""
+    owner = user(github["owner"]["login"], web)
+    return _only("WholeRepository", {**MERGE, **github, "owner": owner})
+
+
+def branch(github: Json, rule: Json | None) -> Json:
+    """Return a branch of a list."""
+    approvals = rule["required_approvals"] if rule else 0
+    return {"name": github["name"], "protected": bool(rule), "required_approvals": approvals}
+
+
+def content(github: Json) -> Json:
+    """Return a file, or an entry of a folder: without its content."""
+    return _only("ContentsResponse", {"encoding": None, "content": None, **github})
+
+
+def branch_protection(name: str, given: Json) -> Json:
+    """Return a rule of branches: what is not given is off."""
+    empty: Json = {"string": "", "integer": 0, "boolean": False}
+    off = {field: empty.get(kind, []) for field, kind in SHAPES["BranchProtection"].items()}
+    return _only("BranchProtection", {**off, **given, "rule_name": name, "branch_name": name})
 
 
 def pull(github: Json, web: str, merge_base: str) -> Json:

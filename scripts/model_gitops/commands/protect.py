@@ -1,0 +1,196 @@
+"""Protect a flow's repositories as promotion.yaml wants it, or check it.
+
+Shows what differs first. It changes nothing without a yes: --yes, or an answer in a terminal.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import click
+
+from model_gitops import runner
+from model_gitops.adapters.github_client import ApiError, Client, ForbiddenError
+from model_gitops.adapters.protection import repositories
+from model_gitops.adapters.protection.facts import Repository
+from model_gitops.adapters.protection.repositories import Protection
+from model_gitops.core.protection import names, table, wanted
+from model_gitops.core.protection.wanted import Asked
+from model_gitops.errors import ExternalError, InputError, RefusedError
+from model_gitops.options import Config, flag, lines, option, secret
+
+ARGUMENTS = {"repository": None}
+
+
+def command(
+    repository: str,
+    yes: Annotated[bool, flag("yes", "Change what differs, without a question.")] = False,
+    dry_run: Annotated[bool, flag("dry-run", "Show what differs, and change nothing.")] = False,
+    check: Annotated[
+        bool, flag("check", "Change nothing; end with code 3 where a setting was loosened.")
+    ] = False,
+    config: Config = "promotion.yaml",
+    reviewer: Annotated[
+        str,
+        option(
+            "reviewer",
+            "Who approves deployments, one a line: `alice` or `owner/team` for each environment,"
+            " `production=alice` for one. Default: the reviewers that are there stay.",
+        ),
+    ] = "",
+    checks: Annotated[
+        str, option("checks", "More checks that a pull request must pass, one a line.")
+    ] = "",
+    deploy: Annotated[
+        bool, flag("deploy", "Whether the deploy repository of promotion.yaml is protected too.")
+    ] = True,
+    deploy_branch: Annotated[
+        str,
+        option("deploy-branch", "Branch that Argo CD reads. Default: that repository's default."),
+    ] = "",
+    deployer: Annotated[
+        str,
+        option(
+            "deployer",
+            "Who pushes to the deploy repository: `app:NAME`, `user:NAME` or `deploy-keys`. Default:"
+            " the one whom our rule there lets pass now.",
+        ),
+    ] = "",
+    token: Annotated[
+        str, secret("token", "Token that may administer the repositories; to look, one that reads.")
+    ] = "",
+) -> None:
+    """Read promotion.yaml and the repositories, show the difference, and set it."""
+    if not token:
+        raise InputError(
+            "the settings of a repository are shown to those alone who may see them: there is no token",
+            fix="export MODEL_GITOPS_TOKEN=$(gh auth token)",
+        )
+    if sum((yes, dry_run, check)) > 1:
+        raise InputError(
+            "--yes changes, and --dry-run and --check look: only one can be asked for",
+            fix="leave the others out",
+        )
+    client = Client(repository, token)
+    asked = Asked(frozenset(lines(checks)), _reviewers(reviewer))
+    with runner.group("Asking how it is protected"):
+        found = _look(client, token, config, asked, deploy, deploy_branch, deployer)
+    for one in found:
+        runner.say(table.text(one.desired, one.changes, one.unseen))
+        runner.write_summary(table.summary(one.desired, one.changes))
+    if check:
+        _check(found)
+        return
+    if dry_run or not any(one.changes for one in found):
+        return
+    if not yes and not _agreed():
+        raise RefusedError(
+            "nothing was changed: nobody said yes to it",
+            fix="give --yes, or start this in a terminal and answer there; --dry-run only looks",
+        )
+    _write(found)
+
+
+def _look(
+    client: Client, token: str, config: str, asked: Asked, deploy: bool, branch: str, deployer: str
+) -> list[Protection]:
+    repository = Repository(client)
+    promotion = repositories.read_promotion(repository, config)
+    known = [one.name for one in promotion.environments]
+    for name in asked.reviewers:
+        if name and name not in known:
+            raise InputError.of(
+                "reviewer", f"{name}=…", f"there is no such environment: there are {', '.join(known)}",
+                fix=f"reviewer: {known[-1]}=NAME",
+            )  # fmt: skip
+    other = repositories.deploy_client(client, promotion, token) if deploy else None
+    beside: Repository | None = None
+    if other is None:
+        if deploy:
+            runner.notice("the deploy repository is on no server that this token is for: left out")
+    else:
+        try:
+            beside = Repository(other)
+        except ForbiddenError as error:
+            raise ForbiddenError(
+                error.message,
+                status=error.status,
+                fix=f"give a token that may administer {other.repository} too, or --deploy false",
+            ) from error
+    found = [repositories.of_model(repository, promotion, asked, beside)]
+    if beside is not None:
+        found.append(repositories.of_deploy(beside, promotion, deployer=deployer, branch=branch))
+    return found
+
+
+def _reviewers(text: str) -> dict[str, frozenset[str]]:
+    found = wanted.reviewers(lines(text))
+    for people in found.values():
+        for name in people:
+            if not wanted.is_account(name):
+                raise InputError.of(
+                    "reviewer", name, "it is no account", fix="reviewer: alice, or owner/team"
+                )
+    return found
+
+
+def _agreed() -> bool:
+    """Whether somebody at a terminal says yes."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return False
+    return click.confirm("Change this?", default=False)
+
+
+def _check(found: list[Protection]) -> None:
+    """Raise RefusedError where a setting was loosened, and ExternalError where it can't be seen."""
+    wrong = [str(change) for one in found for change in one.changes]
+    wrong += [
+        f"{one.desired.repository}, {todo.what}"
+        for one in found
+        for todo in one.desired.todos
+        if todo.is_loose
+    ]
+    if wrong:
+        raise RefusedError(
+            "the protection is not what promotion.yaml wants: " + "; ".join(wrong),
+            fix=f"model-gitops protect {found[0].desired.repository}",
+        )
+    # Who may bypass a rule set is shown to those alone who may change it.
+    hidden = [one for each in found for one in each.unseen if one.name != names.BYPASS]
+    if hidden:
+        raise ExternalError(
+            "the token may not see: " + "; ".join(f"{one.subject}: {one.name}" for one in hidden),
+            fix="give the token `administration: read`, `actions: read` and `contents: read`",
+        )
+
+
+def _write(found: list[Protection]) -> None:
+    """Set what differs, one subject after the other; one that is refused holds back no other."""
+    failed: list[ApiError] = []
+    for one in found:
+        for subject in dict.fromkeys(change.subject for change in one.changes):
+            try:
+                one.write(subject)
+                runner.say(f"set: {one.desired.repository}, {subject}")
+            except ApiError as error:
+                runner.warning(f"not set: {one.desired.repository}, {subject}: {error.message}")
+                failed.append(error)
+                if not error.status:
+                    # Nobody answers: no other request will do better.
+                    raise
+    if failed:
+        raise type(failed[0])(
+            f"{len(failed)} could not be set, the rest is: {failed[0].message}",
+            status=failed[0].status,
+            fix=f"{failed[0].fix}\nthen run it again: it sets what is missing".lstrip(),
+        )
+    for one in found:
+        one.look()
+        if one.changes:
+            raise ExternalError(
+                "the server took the settings, and still says: "
+                + "; ".join(str(change) for change in one.changes),
+                fix="look at the repository's settings, and who else changes them; then run it again",
+            )
+    runner.say("all is set")
