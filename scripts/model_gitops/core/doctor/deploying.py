@@ -74,7 +74,9 @@ def _image(one: Overlay, promotion: Promotion) -> list[Part]:
     except InputError as error:
         return [Part(False, error.message, error.fix)]
     name = entry.settled.full_name
-    if name != split_reference(promotion.image)[0]:
+    # One without a name of its own gets it by the first deployment.
+    is_new = not entry.settled.new_name and (not entry.tag or entry.is_placeholder)
+    if name != split_reference(promotion.image)[0] and not is_new:
         return [
             Part(
                 False,

@@ -183,7 +183,7 @@ def _covering(
 def _ignoring(flow: Workflow, wanted: Sequence[str]) -> Iterator[Part]:
     """Yield what is wrong with a workflow of experiments: it must leave the environments out."""
     ignored = _texts(flow.triggers.get("push", {}).get("branches-ignore"))
-    if not ignored:
+    if not ignored or flow.uses(_DEPLOYING):
         return
     missing = [one for one in wanted if not any(_matches(glob, one) for glob in ignored)]
     if missing:

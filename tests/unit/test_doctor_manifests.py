@@ -1,0 +1,203 @@
+"""What doctor judges of a deploy repository's manifests: containers against the image, Argo CD's own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from model_gitops.core.deploy import containers as manifests
+from model_gitops.core.doctor import argocd, containers
+from model_gitops.core.doctor.finding import Finding
+from model_gitops.core.document import load_yaml
+from model_gitops.core.image.runtime import Runtime, runtime
+
+# --- containers ---------------------------------------------------------------------------------------
+
+
+def container(text: str) -> manifests.Container:
+    pod = load_yaml(text, source="x")
+    (found,) = manifests.read({"kind": "Deployment", "spec": {"template": {"spec": pod}}}, "d.yaml")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("security", "user", "ok"),
+    [
+        ("{runAsNonRoot: true, runAsUser: 7}", "7:7", True),
+        ("{runAsUser: 7}", "8", False),
+        ("{runAsNonRoot: true, runAsUser: 0}", "", False),
+        ("{runAsNonRoot: true}", "root", False),
+        ("{runAsNonRoot: true}", "0", False),
+        ("{runAsNonRoot: true}", "app", False),
+        ("{runAsNonRoot: true}", "7", True),
+        ("{runAsNonRoot: true}", "", None),
+        ("{runAsUser: 7}", "app", True),
+        ("{}", "", True),
+    ],
+)
+def test_who_runs_a_container(security: str, user: str, ok: bool | None) -> None:
+    one = container(f"securityContext: {security}\ncontainers: [{{name: c, image: m}}]")
+    found = containers.user([one], Runtime(user=user))
+    assert found.ok is ok
+    assert ok or found.fix
+
+
+@pytest.mark.parametrize(
+    ("command", "dockerfile", "ok"),
+    [
+        ("command: [/v/uwsgi, --ini, x]", 'CMD ["/v/uwsgi"]', True),
+        ("command: [uwsgi]", 'CMD ["/v/uwsgi"]', True),
+        ("command: [/other/uwsgi]", 'CMD ["/v/uwsgi"]', False),
+        ("command: [gunicorn]", "CMD uwsgi --ini x", False),
+        ("command: [gunicorn]", "# gunicorn\nRUN pip install gunicorn\nCMD uwsgi", True),
+        ("command: [gunicorn]", "# no gunicorn here\nCMD uwsgi", False),
+        ("command: [python, -m, app]", "FROM python:3.12 AS x\nCMD uwsgi", True),
+        ("command: [sh, -c, x]", 'ENTRYPOINT ["/v/uwsgi"]', True),
+        ("args: [--x]", 'ENTRYPOINT ["/v/uwsgi"]', True),
+        ("", 'ENTRYPOINT ["/v/uwsgi"]', True),
+        ("", "RUN true", None),
+    ],
+)
+def test_what_a_container_starts(command: str, dockerfile: str, ok: bool | None) -> None:
+    entry = "".join(f"\n    {line}" for line in [command] if line)
+    one = container(f"containers:\n  - name: c\n    image: m{entry}\n")
+    text = dockerfile if dockerfile.startswith("FROM") else f"FROM x\n{dockerfile}"
+    assert containers.command([one], runtime(text), text).ok is ok
+
+
+@pytest.mark.parametrize(
+    ("ports", "probe", "exposed", "ok"),
+    [
+        ("{name: http, containerPort: 8080}", "http", (8080,), True),
+        ("{name: http, containerPort: 8080}", "web", (8080,), False),
+        ("{name: http, containerPort: 8080}", "8080", (), True),
+        ("{name: http, containerPort: 8080}", "9090", (), False),
+        ("{name: http, containerPort: 8080}", "9090", (8080, 9090), True),
+        ("{name: http, containerPort: 8080}", "http", (9090,), False),
+        ("{containerPort: 8080}, {containerPort: 9090}", "8080", (8080,), True),
+        ("", "8080", (9090,), True),
+    ],
+)
+def test_ports_and_probes(ports: str, probe: str, exposed: tuple[int, ...], ok: bool) -> None:
+    one = container(
+        f"containers: [{{name: c, image: m, ports: [{ports}],"
+        f" livenessProbe: {{httpGet: {{path: /x, port: {probe}}}}}}}]"
+    )
+    assert containers.ports([one], Runtime(ports=exposed)).ok is ok
+
+
+def test_without_a_dockerfile_nobody_can_say_what_fits() -> None:
+    one = container("containers: [{name: c, image: m, command: [x]}]")
+    assert containers.user([one], None).ok is None
+    assert containers.command([one], None, "").ok is None
+    assert containers.ports([one], None).ok is None
+    assert containers.user([], Runtime()).ok is None
+
+
+def test_how_an_image_runs_is_read_stage_by_stage() -> None:
+    text = (
+        "FROM a AS base\nENV U=7\nARG PORT=8080\nUSER ${U}\nEXPOSE ${PORT}/tcp 9000-9001\nCMD x -y\n"
+        'FROM base AS one\nENTRYPOINT ["e", "f"]\nFROM b\nCMD ["z"]\n'
+    )
+    assert runtime(text) == Runtime("", (), (), ("z",))
+    assert runtime(text, "one") == Runtime("7", (8080, 9000, 9001), ("e", "f"), ())
+    assert runtime(text, "base").words == ("x", "-y")
+    assert runtime("") == Runtime()
+
+
+def test_a_patch_changes_the_container_of_its_name() -> None:
+    manifest = {
+        "kind": "D",
+        "metadata": {"name": "d"},
+        "spec": {"containers": [{"name": "a"}, {"name": "b", "x": 1, "y": 2}]},
+    }
+    patch = {
+        "kind": "D",
+        "metadata": {"name": "d"},
+        "spec": {"containers": [{"name": "b", "x": 3, "y": None}]},
+    }
+    assert manifests.is_patch_of(patch, manifest)
+    assert not manifests.is_patch_of({"kind": "D"}, manifest)
+    made = manifests.merged(manifest, patch)
+    assert made["spec"]["containers"] == [{"name": "a"}, {"name": "b", "x": 3}]
+
+
+# --- Argo CD ------------------------------------------------------------------------------------------
+
+
+def application(url: str = "https://h/o/r.git", path: str = "overlays/dev", **spec: Any) -> Any:
+    source = {"repoURL": url, "path": path, "targetRevision": spec.pop("revision", "HEAD")}
+    return {
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "metadata": {"name": "a"},
+        "spec": {"source": source, "project": "p", **spec},
+    }  # fmt: skip
+
+
+def synced(document: Any, branch: str = "main") -> Finding:
+    found = list(argocd.applications(document, "a.yaml"))
+    return argocd.judge_applications(found, ["overlays/dev"], "o/r", "https://h/o/r.git", branch)
+
+
+@pytest.mark.parametrize(
+    ("document", "ok"),
+    [
+        (application(), True),
+        (application("git@h:o/r.git"), True),
+        (application("ssh://git@h:22/o/r"), True),
+        (application(path="./overlays/dev/"), True),
+        (application(revision="main"), True),
+        (application(revision="next"), False),
+        (application("https://h/o/old.git"), False),
+        (application(path="overlays/qa"), False),
+        ({"apiVersion": "argoproj.io/v1alpha1", "kind": "ApplicationSet", "metadata": {"name": "s"},
+          "spec": {"template": {"spec": application(path="overlays/{{env}}")["spec"]}}}, True),
+        ({"apiVersion": "other/v1", "kind": "Application", "spec": {}}, None),
+        ("text", None),
+    ],
+)  # fmt: skip
+def test_applications(document: Any, ok: bool | None) -> None:
+    assert synced(document).ok is ok
+
+
+def project(**spec: Any) -> Any:
+    return {
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject", "metadata": {"name": "p"},
+        "spec": {
+            "sourceRepos": ["https://h/o/*"], "destinations": [{"server": "*", "namespace": "m-*"}], **spec,
+        },
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("spec", "kinds", "namespace", "ok"),
+    [
+        ({}, [("apps", "Deployment")], "m-dev", True),
+        ({}, [("apps", "Deployment")], "other", False),
+        ({"sourceRepos": ["https://h/x/*"]}, [], "m-dev", False),
+        ({"sourceRepos": ["*", "!https://h/o/r.git"]}, [], "m-dev", False),
+        ({"namespaceResourceBlacklist": [{"group": "apps", "kind": "*"}]}, [("apps", "Deployment")], "m-dev", False),
+        ({"namespaceResourceWhitelist": [{"group": "apps", "kind": "Deployment"}]}, [("apps", "Deployment")], "m-dev", True),
+        ({"namespaceResourceWhitelist": []}, [("", "Service")], "m-dev", False),
+        ({}, [("", "Namespace")], "m-dev", False),
+        ({"clusterResourceWhitelist": [{"group": "*", "kind": "*"}]}, [("", "Namespace")], "m-dev", True),
+        ({"destinations": [{"server": "*", "namespace": "*"}, {"server": "*", "namespace": "!m-dev"}]}, [], "m-dev", False),
+    ],
+)  # fmt: skip
+def test_projects(spec: Any, kinds: Any, namespace: str, ok: bool) -> None:
+    found = list(argocd.applications(application(destination={"server": "s"}), "a.yaml"))
+    known = list(argocd.projects(project(**spec), "p.yaml"))
+    built = [argocd.Built("overlays/dev", namespace, tuple(kinds))]
+    judged = argocd.judge_project(found, known, built)
+    assert judged.ok is ok
+    assert ok or judged.fix.startswith("in p.yaml, under ")
+
+
+def test_a_project_that_is_elsewhere_is_not_judged() -> None:
+    found = list(argocd.applications(application(), "a.yaml"))
+    built = [argocd.Built("overlays/dev", "x", ())]
+    assert argocd.judge_project(found, [], built).ok is None
+    default = [replace(one, project="default") for one in found]
+    assert argocd.judge_project(default, [], built).ok is True
+    assert argocd.judge_project([], [], built).ok is None
