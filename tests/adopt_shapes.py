@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from public_projects import Shape
-from public_shapes import DVC_2, MATRIX, MONOREPO, SUBDIR, TUTORIAL
+from public_shapes import DVC_2, MONOREPO, SUBDIR, TUTORIAL
 
 
 def _plain(shape: Shape, **files: str) -> Shape:
@@ -51,8 +51,4 @@ ADDED = Shape(
     added=("models/detector.onnx",),
 )
 TEAMS = replace(MONOREPO, rules="services/churn/promotion.yaml")
-BEST_OF = replace(_plain(MATRIX), model="best-ranker", files={
-    one: text.replace("models/best.bin", "models/best-ranker.bin").replace('"best.bin"', '"best-ranker.bin"')
-    for one, text in _plain(MATRIX).files.items()
-})  # fmt: skip
-SHAPES = (GET_STARTED, OLDER, ADDED, TEAMS, BEST_OF, SUBDIR)
+SHAPES = (GET_STARTED, OLDER, ADDED, TEAMS, SUBDIR)

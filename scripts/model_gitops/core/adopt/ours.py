@@ -5,10 +5,13 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from model_gitops.core.adopt import models, workflows
+from model_gitops.core.adopt import models, notes, workflows
 from model_gitops.core.adopt.inventory import Inventory
+from model_gitops.core.adopt.plan import NAME
 from model_gitops.core.adopt.planned import Change, Plan
+from model_gitops.core.scaffold import record
 from model_gitops.core.scaffold.answers import Answers, python_package
 from model_gitops.core.scaffold.render import File, render
 
@@ -24,6 +27,32 @@ _STEP = re.compile(
     r"(?P<with>(?: *#.*\n)* *with:\n)?",
     re.MULTILINE,
 )
+
+
+def folders(plan: Plan, there: Inventory) -> list[str]:
+    """Return the folders of all models: the plan's, and those that were adopted before."""
+    known = sorted(one for one in there.in_git if posixpath.basename(one) == NAME)
+    own = [one.folder for one in plan.models]
+    return list(dict.fromkeys([*own, *map(posixpath.dirname, known)]))
+
+
+def template(of: Sequence[str]) -> str:
+    """Return the template whose workflows serve the models in these folders."""
+    return "model" if len(of) == 1 else "several-models"
+
+
+def added(plan: Plan, there: Inventory, files: Mapping[str, File], version: str) -> Plan:
+    """Return the plan with the workflows of a template's `files`, and the record for `update`."""
+    said, of = answers(there, plan), folders(plan, there)
+    changes, kept, places = rendered(files, said, there, of)
+    if there.read(record.FILE) is None:
+        own = tuple(sorted(source for place, source in places.items() if place == source))
+        text = record.Record(template(of), version, said, own).text()
+        changes.append(Change(record.FILE, None, text))
+    left = notes.overlapping(there, list(places))
+    return replace(
+        plan, changes=(*plan.changes, *changes), kept=tuple(kept), open=(*plan.open, *left)
+    )
 
 
 def answers(there: Inventory, plan: Plan) -> Answers:
@@ -50,17 +79,17 @@ def taken(files: Mapping[str, File]) -> dict[str, File]:
 
 
 def rendered(
-    files: Mapping[str, File], said: Answers, there: Inventory, folders: Sequence[str]
+    files: Mapping[str, File], said: Answers, there: Inventory, of: Sequence[str]
 ) -> tuple[list[Change], list[Change], dict[str, str]]:
     """Return the changes, those that are not made as a person's file is there, and path → template's path.
 
-    `folders` are those of the models' promotion.yaml. A workflow of ours that is there is a person's by
+    `of` are the folders of the models' promotion.yaml. A workflow of ours that is there is a person's by
     now: it stays. One that is none of ours keeps its name, and ours gets another one.
     """
     changes, kept, places = list[Change](), list[Change](), dict[str, str]()
     for path, file in render(taken(files), said).items():
         place, before = _place(path, there)
-        text = with_config(file.content.decode(), folders)
+        text = with_config(file.content.decode(), of)
         # A workflow that calls another one names its folder.
         text = text.replace("./.github/workflows/", f"./{posixpath.dirname(place)}/")
         if before is not None and before != text:
@@ -71,15 +100,15 @@ def rendered(
     return changes, kept, places
 
 
-def with_config(text: str, folders: Sequence[str]) -> str:
+def with_config(text: str, of: Sequence[str]) -> str:
     """Return a workflow whose steps read the promotion.yaml of the one folder; at the top none need be told."""
     # What runs for another run has no checkout of the project, and needs none.
-    if len(folders) != 1 or not folders[0] or "workflow_run:" in text:
+    if len(of) != 1 or not of[0] or "workflow_run:" in text:
         return text
 
     def added(step: re.Match[str]) -> str:
         indent = step["indent"] + ("  " if step["item"] else "")
-        line = f"{indent}  config: {folders[0]}\n"
+        line = f"{indent}  config: {of[0]}\n"
         return f"{step[0]}{line}" if step["with"] else f"{step[0]}{indent}with:\n{line}"
 
     return _STEP.sub(added, text)
