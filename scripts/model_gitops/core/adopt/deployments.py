@@ -110,6 +110,32 @@ def told(found: Deployments) -> list[str]:
     return lines
 
 
+def left(found: Deployments, entry: str) -> list[tuple[str, str]]:
+    """Return what kustomize must be told to deploy the image of `entry`: in words, and what to write.
+
+    docs/how-to/serving.md shows each of them whole.
+    """
+    lines = []
+    for one in found.fields:
+        if one.kind == "image":
+            path = re.sub(r"/\d+(?=/)", "", one.path.replace(".", "/"))
+            what = f"kustomize sets no image in {one.path} of {one.of} ({one.file}) by itself"
+            fix = f"in a file of `configurations:`: images: [{{kind: {one.of}, path: {path}}}]"
+        else:
+            what = f"{one.path} of {one.of} ({one.file}) is the model's address: the image's, as `oci://`"
+            fix = f"storageUri: oci://{entry}, and in each overlay the replacement of docs/how-to/serving.md"
+        lines.append((what, fix))
+    if found.overlays and entry not in found.entries:
+        has = f": {', '.join(found.entries)}" if found.entries else " none"
+        what = f"a deployment sets the entry {entry!r} of `images:`, and the overlays have{has}"
+        lines.append((what, f"in each overlay: images: [{{name: {entry}, newTag: none}}]"))
+    if found.charts and not found.overlays:
+        what = f"the Helm chart {found.charts[0]} has no overlay of kustomize, which is what a deployment edits"
+        fix = f"in each overlay's kustomization.yaml: helmCharts: [{{name: …, releaseName: {entry}}}], and `images:`"
+        lines.append((what, fix))
+    return lines
+
+
 def _overlay(environment: str, kustomized: Mapping[str, str]) -> str | None:
     """Return the folder of an environment's overlay: one of its name, else of another word for it."""
     by_name = [one for one in kustomized if environment in one.split("/")]

@@ -103,6 +103,11 @@ def make(
         )
     elif deploy is not None:
         made.found += [f"deploy repository: {one}" for one in deployments.told(deploy)]
+        made.open += [
+            Open(what, fix)
+            for model in found.taken
+            for what, fix in deployments.left(deploy, model.name)
+        ]
     notes.remotes(there, tracked, is_pushed, made)
     return Plan(
         tuple(made.found), tuple(made.changes), tuple(dict.fromkeys(made.open)), found.taken,

@@ -28,8 +28,6 @@ class Deploy:
     repository: str
     path: str = "overlays/{environment}"
     paths: Mapping[str, str] = field(default_factory=dict)
-    # `deploy.field`, where the image or the model's URI is not in `images:`.
-    field: Mapping[str, str] = field(default_factory=dict)
 
 
 def write(
@@ -59,7 +57,6 @@ def write(
             "deploy:",
             f"  repository: {scalar(deploy.repository)}",
             f"  path: {_templated(deploy.path)}",
-            *_field(deploy.field),
             "environments: # in promotion order",
             *(_environment(one, deploy.paths) for one in environments),
             *_gate(model, measures),
@@ -97,12 +94,6 @@ def _image(
     yield "image:"
     yield f"  name: {scalar(image)}"
     yield from (f"  {key}: {value}" for key, value in more.items())
-
-
-def _field(said: Mapping[str, str]) -> Iterator[str]:
-    if said:
-        yield "  field: # what a deployment changes, in place of an entry of `images:`"
-        yield from (f"    {key}: {_templated(value)}" for key, value in said.items())
 
 
 def _environment(one: Environment, paths: Mapping[str, str]) -> str:
