@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from adopted import PIPELINE, left, rules, there, written
 from ruamel.yaml import YAML
-from test_adopt_plan import PIPELINE, left, rules, there, written
 
 from model_gitops.core.adopt import artifact_edit, deployments, plan
 from model_gitops.core.adopt.models import Model
 from model_gitops.core.adopt.planned import Wishes
 from model_gitops.core.image import smoke
 from model_gitops.errors import InputError
-
 
 KSERVE = """\
 apiVersion: serving.kserve.io/v1beta1
@@ -108,7 +107,7 @@ COMMANDS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
             "Makefile": "env:\n\tpython3 -m venv .venv\n\ntest: env\n\tpytest\n\nlint:\n\truff check\n\n"
             "reproduce:\n\tdvc repro\n",
         },
-        {"env": "make env", "check": f"{VENV}make lint", "test": f"{VENV}make test",
+        {"env": None, "check": f"{VENV}make lint", "test": f"{VENV}make test",
          "reproduce": f"{VENV}make reproduce"},
     ),
     "targets that mean something else": (

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from adopted import PIPELINE, there
 from ruamel.yaml import YAML
-from test_adopt_plan import PIPELINE, there
 
 from model_gitops.core import document
 from model_gitops.core.adopt import ours, page, plan

@@ -134,6 +134,7 @@ def test_an_adopted_project_passes_its_first_actions(project: Project, shape: Sh
     findings = {one["check"]: one for one in json.loads(told.answer)}
     print("SHAPE", shape.name)
     for one in findings.values():
-        if not one["ok"]: print("DOC", one["ok"], one["check"], one["found"][:250], "|", one["fix"][:150])
+        if not one["ok"]:
+            print("DOC", one["ok"], one["check"], one["found"][:250], "|", one["fix"][:150])
     print(told.log[-600:])
     assert [findings[one] for one in OF_FILES if findings[one]["ok"] is False] == []
