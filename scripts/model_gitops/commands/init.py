@@ -17,7 +17,6 @@ import click
 
 from model_gitops import runner
 from model_gitops.adapters import installation, new_repository, paths, template_files
-from model_gitops.commands import COMMANDS
 from model_gitops.core.scaffold import answers, record
 from model_gitops.errors import InputError
 from model_gitops.options import option
@@ -176,6 +175,6 @@ Next:
        git -C {here} remote add origin {url}/{found.repository}.git
        git -C {here} push origin {pushed}
   3. See what is still to be set up:
-       cd {here} && {installation.call("doctor" if "doctor" in COMMANDS else "status")}
+       cd {here} && {installation.call("doctor")} --deploy {beside}
 README.md of each says the rest: DVC remote, secrets, the first pull request.
 """

@@ -27,6 +27,8 @@ _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?")
 _BRANCH = re.compile(r"[A-Za-z][A-Za-z0-9._/-]*")
 _NO_BRANCH = re.compile(r"\.\.|//|/\.|/$|\.$|\.lock(/|$)|^(HEAD|model-gitops(/.*)?)$")
 _LONGEST_BRANCH = 100
+# Names of any kind that `adopt` finds: no path that leads elsewhere, and nothing that ends a line.
+_KEPT = re.compile(r"(?!.*(?:^|/)\.\.(?:/|$))[^\s/-][^\x00-\x1f\x7f]{0,254}")
 # YAML 1.1, which Kubernetes' tools read, or 1.2 takes these for no text.
 NO_TEXT = re.compile(r"true|false|null|yes|no|on|off|y|n", re.IGNORECASE)
 # What the model template or its tests import: a package of the same name would hide it.
@@ -67,12 +69,11 @@ class Answers:
             value = data.get(key)
             many = field.name in ("branches", "environments")
             found = value if isinstance(value, list) and value and many else [value]
-            if not all(isinstance(one, str) and one for one in found) or many != isinstance(
-                value, list
-            ):
+            texts = all(isinstance(one, str) and _KEPT.fullmatch(one) for one in found)
+            if not texts or many != isinstance(value, list):
                 raise InputError(
                     f"{where}: `answers: {key}` is {value!r}: it must be"
-                    f" {'a list of texts' if many else 'a text'}",
+                    f" {'a list of names' if many else 'a name'}",
                     fix=f"git log -p -- {where} (and take back what changed it)",
                 )
             made[field.name] = tuple(found) if many else value
