@@ -37,6 +37,7 @@ def run(
     config: str,
     base_ref: str,
     head_ref: str,
+    environment: str,
     deploy_branch: str,
     token: str,
     ssh_key: str,
@@ -53,6 +54,13 @@ def run(
         promotion_file.place(config), repository, context, asked.base, is_change=asked.is_change
     )
     target = branches.target_of(found, asked.base, head)
+    if environment:
+        if asked.stage is not _Stage.MERGED:
+            raise InputError.of(
+                "environment", environment, f"a pull request into {asked.base} promotes to {target.name}",
+                fix="leave `environment` out here: it is for a run by hand, on the trunk",
+            )  # fmt: skip
+        target = found.promotion.by_hand(environment)
     here = repository.commit_of("HEAD")
     promotion = named_model.settled(repository, found, here)
 
@@ -67,17 +75,21 @@ def run(
         own = "" if base_ref else event_checkout.of_files(context, repository)
         proposed = (repository.find_commit(own) if own else None) or here
         branches.require_mergeable(repository, promotion, target, found.commit, proposed)
-    elif before:
+    elif before and not environment:
         branches.warn_of_a_squash(repository, promotion, target, here)
     promoted = None
-    for commit in () if asked.is_new else asked.before:
+    for commit in () if asked.is_new or environment else asked.before:
         _hold_to_the_rules_before(
             _Overlays(promotion, repository, deploy_branch, token, ssh_key, known_hosts),
             promotion_file.read_previous(promotion_file.place(config), repository, commit),
             target,
             model_hash,
         )
-    if before and model_hash:
+    if before and environment:
+        overlays = _Overlays(promotion, repository, deploy_branch, token, ssh_key, known_hosts)
+        promoted = overlays.running(before)
+        model_hash = promoted.model_hash
+    elif before and model_hash:
         overlays = _Overlays(promotion, repository, deploy_branch, token, ssh_key, known_hosts)
         promoted = (
             _proposed(overlays, before, model_hash)
@@ -108,6 +120,7 @@ def run(
             "promote-version": promoted.version if promoted else "",
             "promote-fingerprint": promoted.fingerprint if promoted else "",
             "promote-sha256": promoted.sha256 if promoted else "",
+            "promote-commit": promoted.commit if promoted else "",
             **{name: built[name] for name in (*image.NAMES, "built-elsewhere")},
             "push-candidates": _boolean(promotion.push_candidates),
             "assign-stage": _boolean(

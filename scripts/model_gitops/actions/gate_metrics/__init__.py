@@ -31,6 +31,13 @@ def command(
     candidate: Annotated[
         str, option("candidate", "What to judge, likewise. Default: the commit checked out.")
     ] = "",
+    environment: Annotated[
+        str,
+        option(
+            "environment",
+            "With `flow: trunk`, the later environment that is promoted to: the champion is what it runs.",
+        ),
+    ] = "",
     measured_text: Annotated[
         str, option("measured", "What compare-models measured, for rules with `measured: true`.")
     ] = "",
@@ -49,6 +56,7 @@ def command(
         config=config,
         baseline=baseline,
         candidate=candidate,
+        environment=environment,
         measured_text=measured_text,
         deploy_branch=deploy_branch,
         token=token,

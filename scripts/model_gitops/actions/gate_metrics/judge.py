@@ -22,7 +22,7 @@ from model_gitops.core.dvc import artifacts
 from model_gitops.core.flow import gate, measured, metrics
 from model_gitops.core.flow.gate import Verdict
 from model_gitops.core.flow.measured import Measured
-from model_gitops.core.flow.promotion import Promotion, Rule
+from model_gitops.core.flow.promotion import Environment, Promotion, Rule
 from model_gitops.core.gto import revision, tags
 from model_gitops.errors import InputError, RefusedError
 from model_gitops.options import lines
@@ -35,6 +35,7 @@ def run(
     config: str,
     baseline: str,
     candidate: str,
+    environment: str,
     measured_text: str,
     deploy_branch: str,
     token: str,
@@ -57,7 +58,10 @@ def run(
     if baseline:
         against = Champion(baseline, _commit(repository, model, baseline, "baseline"))
     else:
-        against = _champion(promotion, repository, deploy_branch, token, ssh_key, known_hosts)
+        target = promotion.by_hand(environment) if environment else _of_event(promotion)
+        against = _champion(
+            promotion, target, repository, deploy_branch, token, ssh_key, known_hosts
+        )
     judged = MetricsFiles(repository, proposed, model, remote, settings)
     compared = (
         MetricsFiles(repository, against.commit, model, remote, settings)
@@ -92,14 +96,7 @@ def run(
         raise _refusal(promotion, config, against, refused)
 
 
-def _champion(
-    promotion: Promotion,
-    repository: git.Git,
-    deploy_branch: str,
-    token: str,
-    ssh_key: str,
-    known_hosts: str,
-) -> Champion | None:
+def _of_event(promotion: Promotion) -> Environment:
     base = runner.context().base_ref
     environment = promotion.of_branch(base)
     if environment is None:
@@ -109,6 +106,18 @@ def _champion(
             f"and the event's branch {base!a} is no environment's, so nothing runs to compare with",
             fix=f"give `baseline`, for example {promotion.model}#{promotion.environments[-1].name}",
         )
+    return environment
+
+
+def _champion(
+    promotion: Promotion,
+    environment: Environment,
+    repository: git.Git,
+    deploy_branch: str,
+    token: str,
+    ssh_key: str,
+    known_hosts: str,
+) -> Champion | None:
     return champions.find(
         promotion,
         environment,

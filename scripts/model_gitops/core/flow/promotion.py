@@ -105,6 +105,8 @@ class Promotion:
     environments: tuple[Environment, ...]
     deploy_repository: str = ""
     stage_on: Literal["merge", "pull_request"] = "merge"
+    # One branch, which stands for the first environment; later ones are promoted by hand.
+    is_trunk: bool = False
     gate: tuple[Rule, ...] = field(default=())
     # Whether a metric that only the candidate has passes, where something runs.
     allow_new_metrics: bool = False
@@ -143,6 +145,21 @@ class Promotion:
         """Return the environment that `environment` takes changes from; None for the first."""
         place = self.environments.index(environment)
         return self.environments[place - 1] if place else None
+
+    def by_hand(self, name: str) -> Environment:
+        """Return the later environment `name`, which no branch but a person promotes to. Raises InputError."""
+        later = {one.name: one for one in self.environments[1:]}
+        if not self.is_trunk:
+            raise InputError.of(
+                "environment", name, "promotion.yaml has no `flow: trunk`: the event's branch says which one",
+                fix="leave `environment` out",
+            )  # fmt: skip
+        if name not in later:
+            raise InputError.of(
+                "environment", name, f"promotions by hand are those to {', '.join(later) or 'no environment'}",
+                fix=f"environment: {next(iter(later), 'add one to promotion.yaml')}",
+            )  # fmt: skip
+        return later[name]
 
     def target(self, base: str, head: str) -> Environment:
         """Return the environment that a change into branch `base` promotes to.
@@ -198,10 +215,12 @@ def parse(document: object, *, source: str = "promotion.yaml", folder: str = "")
     deploy = data.get("deploy", {})
     approvals = data.get("approvals", 0)
     model = _model(data["model"], folder, source)
+    is_trunk = data.get("flow") == "trunk"
+    _check_branches(data["environments"], is_trunk, source)
     environments = tuple(
         Environment(
             one["name"],
-            one["branch"],
+            data["environments"][0]["branch"] if is_trunk else one["branch"],
             one.get("deploy", "push"),
             _overlay(one, deploy.get("path", _PATH), model.rpartition(":")[2], source),
             one.get("approvals", approvals),
@@ -209,7 +228,7 @@ def parse(document: object, *, source: str = "promotion.yaml", folder: str = "")
         )
         for one in data["environments"]
     )
-    for what in ("name", "branch", "path", "stage"):
+    for what in ("name", *(() if is_trunk else ("branch",)), "path", "stage"):
         seen = [getattr(one, what) for one in environments]
         if len(set(seen)) != len(seen):
             raise InputError(
@@ -225,6 +244,7 @@ def parse(document: object, *, source: str = "promotion.yaml", folder: str = "")
         build=build,
         commands=commands.parse(data.get("commands", {})),
         environments=environments,
+        is_trunk=is_trunk,
         deploy_repository=deploy.get("repository", ""),
         stage_on=data.get("stage-on", "merge"),
         gate=tuple(_rule(one, source, folder) for one in data.get("gate", [])),
@@ -301,6 +321,21 @@ def _signer(entry: Any, source: str) -> Signer:
             fix="give `key`, or `identity` and `issuer`",
         )
     return signer
+
+
+def _check_branches(entries: Any, is_trunk: bool, source: str) -> None:
+    """Refuse an environment without a branch, and with `flow: trunk` a later one that has one."""
+    for place, one in enumerate(entries):
+        if "branch" not in one and not (is_trunk and place):
+            raise InputError(
+                f"{source}: the environment {one['name']} has no `branch`", fix="branch: main"
+            )
+        if is_trunk and place and "branch" in one:
+            raise InputError(
+                f"{source}: with `flow: trunk` the first environment alone has a branch, and"
+                f" {one['name']} has {one['branch']!r}",
+                fix="leave out its `branch`, or `flow: trunk`",
+            )
 
 
 def _stage(entry: Any, source: str) -> str:

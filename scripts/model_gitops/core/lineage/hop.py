@@ -14,7 +14,7 @@ class Promoted:
     """What an environment runs, as its deploy commit says: the image to take over, and its model.
 
     `image` is `name:tag@digest`. `version` is GTO's, `fingerprint` that of the image's content,
-    `sha256` the model's; each is empty where the deploy commit does not say it.
+    `sha256` the model's, `commit` that of the model repository; each is empty where the deploy commit does not say it.
     """
 
     image: str
@@ -22,6 +22,7 @@ class Promoted:
     version: str = ""
     fingerprint: str = ""
     sha256: str = ""
+    commit: str = ""
 
 
 def running(before: Deployed, environment: str, *, model: str, image: str) -> Promoted:
@@ -61,6 +62,7 @@ def running(before: Deployed, environment: str, *, model: str, image: str) -> Pr
         version=version,
         fingerprint=before.says("image-fingerprint", model),
         sha256=before.says("model-sha256", model),
+        commit=before.says("source-commit", model),
     )
 
 

@@ -38,7 +38,9 @@ def _links(trace: Trace) -> Iterator[Link]:
     if deployed is not None and source is not None and source.known:
         yield _tagged(trace, deployed, source)
         yield _deployed_model(trace, deployed, source)
-        if source.tip:
+        # Of a trunk's later environments the branch says nothing: a person promotes to them.
+        by_hand = trace.flow is not None and trace.flow.is_trunk and trace.flow.environments[0].name
+        if source.tip and by_hand in (False, trace.environment):
             yield _branch(deployed, source)
     if source is not None and source.edited:
         yield made(

@@ -106,7 +106,8 @@ def waiting(promotion: Promotion, statuses: Sequence[Status]) -> list[tuple[str,
         said = list(status.waiting)
         if before and (next_one := _next(before, status)):
             into = promotion.environments[place].branch
-            said.insert(0, f"{next_one} of {before.environment} ({before.branch} → {into})")
+            way = "by hand" if promotion.is_trunk else f"{before.branch} → {into}"
+            said.insert(0, f"{next_one} of {before.environment} ({way})")
         found.append(tuple(said))
     return found
 
