@@ -78,13 +78,7 @@ def command(
     access = Access(deploy, token, ssh_key, known_hosts, deploy_branch)
     screen = terminal.Screen(sys.stdout, sys.stderr)
     with ExitStack() as stack, contextlib.redirect_stdout(sys.stderr):
-        asked = [
-            one
-            for flow in flows
-            for one in questions.lanes(
-                questions.World(flow, flows, checkout, access, Remote(remote, settings), stack)
-            )
-        ]
+        asked = questions.lanes(flows, checkout, access, Remote(remote, settings), stack)
         findings = _told(asked, screen, as_json=as_json)
     if as_json:
         screen.print(json.dumps([one.document for one in findings], indent=2, ensure_ascii=False))

@@ -184,6 +184,10 @@ def test_a_model_in_a_folder_and_two_of_them(place: Place, tmp_path: Path) -> No
     assert code == 3
     assert found["model (diabetes)"]["ok"] is found["model (models/a:m)"]["ok"] is True
     assert found["model (models/b:m)"]["ok"] is False
+    # Both small ones are deployed nowhere: one place, asked once.
+    assert {one for one in found if one.startswith("deploy-repository")} == {
+        "deploy-repository (diabetes)", "deploy-repository (models/a:m)",
+    }  # fmt: skip
     one = by_check(place.doctor("--config", "models/a")[1])
     assert one["model"]["ok"] is True
     shutil.rmtree(place.model / "models")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -45,8 +45,20 @@ class World:
     access: Access
     remote: Remote
     stack: ExitStack
-    _deploy: DeployPlace | ActionError | None = field(default=None)
-    _server: Server | None = field(default=None)
+    # The places of all flows, which several of them may have in common.
+    deploys: dict[Hashable, DeployPlace | ActionError] = field(default_factory=dict)
+    servers: dict[Hashable, Server] = field(default_factory=dict)
+
+    @property
+    def place(self) -> Hashable:
+        """What is equal for flows that are deployed to the same places; None where it can't be read."""
+        one = self.flow.promotion
+        return one and (
+            one.deploy_repository,
+            tuple(
+                (each.name, each.branch, each.deploy, each.approvals) for each in one.environments
+            ),
+        )
 
     @property
     def promotion(self) -> Promotion:
@@ -65,23 +77,24 @@ class World:
         """The deploy repository. Raises ActionError where it can't be opened."""
         if self.server.is_refused and not self.access.folder:
             raise NotAskedError("the token was refused", fix="see the check token")
-        if self._deploy is None:
+        if self.place not in self.deploys:
             try:
-                self._deploy = self.stack.enter_context(
+                self.deploys[self.place] = self.stack.enter_context(
                     deploy_place.opened(self.promotion, self.checkout.git, self.access)
                 )
             except ActionError as error:
-                self._deploy = error
-        if isinstance(self._deploy, ActionError):
-            raise self._deploy
-        return self._deploy
+                self.deploys[self.place] = error
+        found = self.deploys[self.place]
+        if isinstance(found, ActionError):
+            raise found
+        return found
 
     @property
     def server(self) -> Server:
         """The server of both repositories."""
-        if self._server is None:
-            self._server = Server(self.promotion, self.checkout, self.access.token)
-        return self._server
+        if self.place not in self.servers:
+            self.servers[self.place] = Server(self.promotion, self.checkout, self.access.token)
+        return self.servers[self.place]
 
     # --- the model repository ---------------------------------------------------------------------
 
@@ -334,16 +347,35 @@ LANES: tuple[tuple[tuple[str, Callable[[World], Finding]], ...], ...] = (
 )
 
 
-def lanes(world: World) -> list[list[Question]]:
-    """Return the questions about one flow; of several each says which it is about."""
-    label = f" ({world.flow.label})" if len(world.flows) > 1 else ""
-    return [
-        [
-            Question(f"{name}{label}", partial(_asked, world, f"{name}{label}", ask))
-            for name, ask in lane
-        ]
-        for lane in LANES
-    ]
+# What is asked of places: once for all flows that are deployed to the same.
+_OF_PLACES = {
+    "workflow-secrets", "token", "deploy-repository", "branch-protection", "tag-rule", "merge-methods",
+    "environments", "reviewers", "secrets", "secrets-scope", "actions-permissions",
+    "deploy-branch-protection", "buildx",
+}  # fmt: skip
+
+
+def lanes(
+    flows: Sequence[Flow], checkout: Checkout, access: Access, remote: Remote, stack: ExitStack
+) -> list[list[Question]]:
+    """Return the questions about all flows; of several each says which it is about."""
+    found: list[list[Question]] = [[] for _ in LANES]
+    deploys: dict[Hashable, DeployPlace | ActionError] = {}
+    servers: dict[Hashable, Server] = {}
+    worlds = [World(one, flows, checkout, access, remote, stack, deploys, servers) for one in flows]
+    places = {one.place for one in worlds} - {None}
+    asked: set[Hashable] = set()
+    for world in worlds:
+        for number, lane in enumerate(LANES):
+            for name, ask in lane:
+                of_place = name in _OF_PLACES
+                if of_place and (world.place in asked or (places and world.place is None)):
+                    continue
+                is_one = len(flows) == 1 or (of_place and len(places) < 2)
+                label = name if is_one else f"{name} ({world.flow.label})"
+                found[number].append(Question(label, partial(_asked, world, label, ask)))
+        asked.add(world.place)
+    return found
 
 
 def _asked(world: World, label: str, ask: Callable[[World], Finding]) -> Finding:
