@@ -72,12 +72,13 @@ def command(
             "--yes changes, and --dry-run and --check look: only one can be asked for",
             fix="leave the others out",
         )
+    runner.mask(token)
     client = Client(repository, token)
     asked = Asked(frozenset(lines(checks)), _reviewers(reviewer))
     with runner.group("Asking how it is protected"):
         found = _look(client, token, config, asked, deploy, deploy_branch, deployer)
+    runner.answer({}, "\n".join(table.text(one.desired, one.changes, one.unseen) for one in found))
     for one in found:
-        runner.say(table.text(one.desired, one.changes, one.unseen))
         runner.write_summary(table.summary(one.desired, one.changes))
     if check:
         _check(found)

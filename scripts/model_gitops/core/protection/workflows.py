@@ -133,11 +133,10 @@ def _is_for(trigger: Mapping[str, Any], branch: str) -> bool:
     """Whether the event's filters let `branch` through; the last pattern that fits counts."""
     for key, default in (("branches", False), ("branches-ignore", True)):
         if key in trigger:
-            listed = trigger[key]
             through = default
-            for pattern in [listed] if isinstance(listed, str) else listed or ():
-                negative = str(pattern).startswith("!")
-                if _glob(str(pattern).removeprefix("!")).fullmatch(branch):
+            for pattern in _texts(trigger[key]):
+                negative = pattern.startswith("!")
+                if _glob(pattern.removeprefix("!")).fullmatch(branch):
                     through = negative is default
             return through
     return True
@@ -146,7 +145,15 @@ def _is_for(trigger: Mapping[str, Any], branch: str) -> bool:
 def _glob(pattern: str) -> re.Pattern[str]:
     """Return GitHub's pattern of a branch as an expression: `*` stops at a slash, `**` does not."""
     escaped = re.escape(pattern).replace(r"\*\*", ".*").replace(r"\*", "[^/]*")
-    return re.compile(re.sub(r"\\([?+\[\]])", r"\1", escaped))
+    try:
+        return re.compile(re.sub(r"\\([?+\[\]])", r"\1", escaped))
+    except re.error:
+        return re.compile(re.escape(pattern))
+
+
+def _texts(listed: object) -> list[str]:
+    """Return one text, or a list of them, as a list."""
+    return [str(one) for one in (listed if isinstance(listed, list) else [listed])]
 
 
 def _judges(key: str, job: Mapping[str, Any]) -> bool:
@@ -162,10 +169,8 @@ def _judges(key: str, job: Mapping[str, Any]) -> bool:
 
 def _gathers(job: Mapping[str, Any], data: Mapping[str, Any]) -> bool:
     """Whether a job tells, whatever happened, of jobs whose own checks have no name to require."""
-    waits_for = job.get("needs") or ()
-    names = [waits_for] if isinstance(waits_for, str) else waits_for
     jobs = dict(_jobs(data))
-    called = any("uses" in jobs.get(str(name), {}) for name in names)
+    called = any("uses" in jobs.get(name, {}) for name in _texts(job.get("needs")))
     return called and "always()" in str(job.get("if", ""))
 
 
@@ -175,7 +180,7 @@ def _problem(trigger: Mapping[str, Any], job: Mapping[str, Any], name: str) -> s
         return (
             "its workflow runs for some paths only, and without a run a pull request waits for ever"
         )
-    if "types" in trigger and not set(trigger["types"] or ()) >= _TYPES:
+    if "types" in trigger and not set(_texts(trigger["types"])) >= _TYPES:
         return "its workflow does not run for each new commit of a pull request"
     if "uses" in job:
         return "the names of a called workflow's checks are not in this repository's file"
