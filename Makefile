@@ -45,8 +45,8 @@ lint: rooms ## ruff, mypy, actionlint, zizmor, shellcheck, the rooms, and the ge
 	$(DEV) ruff format --check .
 	$(DEV) mypy
 	$(DEV) shellcheck scripts/run.sh .ci/run findings/*.sh
-	$(DEV) python -I scripts local tool actionlint -- .github/workflows/*.yml templates/*/.github/workflows/*.yml
-	$(DEV) zizmor --offline --pedantic --quiet .github actions templates
+	$(DEV) python -I scripts local tool actionlint -- .github/workflows/*.yml templates/*/.github/workflows/*.yml examples/*/*.yml
+	$(DEV) zizmor --offline --pedantic --quiet .github actions templates examples/*/*.yml
 	$(DEV) python -I scripts local docs --check
 
 .PHONY: rooms

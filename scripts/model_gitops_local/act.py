@@ -14,8 +14,9 @@ from typing import Any
 from model_gitops.adapters import process
 from model_gitops_local import toolchain
 
-# GitHub's own action, which needs GitHub's storage; here its stand-in keeps the files in a folder.
-_UPLOAD = "actions/upload-artifact"
+# GitHub's own actions. One needs GitHub's storage: its stand-in keeps the files in a folder. The other is
+# act's business, but for `ref`: its stand-in checks that out, as all of the repository is here.
+_UPLOAD, _CHECKOUT = "actions/upload-artifact", "actions/checkout"
 # What hears of a step that ended: its job, its name, its result, and how many seconds it took.
 OnStep = Callable[[str, str, str, float], None]
 # This checkout.
@@ -102,7 +103,7 @@ def run_workflow(
             "--workflows", checkout / ".github/workflows" / workflow,
             "--platform", "ubuntu-latest=-self-hosted",
             "--local-repository", f"model-gitops/model-gitops@v0={actions}",
-            *_uploads(checkout / ".github/workflows" / workflow, Path(folder)),
+            *_stand_ins(checkout / ".github/workflows" / workflow, Path(folder)),
             "--action-offline-mode", "--no-cache-server",
             "--eventpath", event_file,
             "--actor", "octocat",
@@ -131,20 +132,37 @@ def run_workflow(
     return found
 
 
-def _uploads(workflow: Path, folder: Path) -> list[str]:
-    """Return act's options for a stand-in of each pinned upload-artifact of `workflow`.
+def _stand_ins(workflow: Path, folder: Path) -> list[str]:
+    """Return act's options for the stand-ins of GitHub's own pinned actions in `workflow`.
 
-    It copies `path` to `$MODEL_GITOPS_ARTIFACTS/NAME`.
+    That of upload-artifact copies `path` to `$MODEL_GITOPS_ARTIFACTS/NAME`.
     """
-    found = set(re.findall(rf"uses: {_UPLOAD}@([0-9a-f]{{40}})", workflow.read_text("utf-8")))
-    if not found:
-        return []
-    place = folder / "upload-artifact"
-    place.mkdir()
-    (place / "action.yml").write_text(_UPLOAD_ACTION, encoding="utf-8")
-    return [f"--local-repository={_UPLOAD}@{commit}={place}" for commit in sorted(found)]
+    options = []
+    text = workflow.read_text("utf-8")
+    for name, action in ((_UPLOAD, _UPLOAD_ACTION), (_CHECKOUT, _CHECKOUT_ACTION)):
+        place = folder / name
+        place.mkdir(parents=True)
+        (place / "action.yml").write_text(action, encoding="utf-8")
+        found = set(re.findall(rf"uses: {name}@([0-9a-f]{{40}})", text))
+        options += [f"--local-repository={name}@{commit}={place}" for commit in sorted(found)]
+    return options
 
 
+_CHECKOUT_ACTION = """\
+name: checkout
+description: Check out a commit of the repository that is here.
+inputs:
+  ref: {description: Commit., required: true}
+  fetch-depth: {description: Unused., default: "1"}
+  persist-credentials: {description: Unused., default: "true"}
+runs:
+  using: composite
+  steps:
+    - shell: bash
+      run: git checkout --quiet --detach "${REF}"
+      env:
+        REF: ${{ inputs.ref }}
+"""
 _UPLOAD_ACTION = """\
 name: upload-artifact
 description: Keep the files in a folder of this machine.

@@ -50,6 +50,7 @@ def pages() -> list[Path]:
         ROOT / "README.md",
         *sorted(ROOT.glob("docs/*.md")),
         *sorted(ROOT.glob("actions/*/README.md")),
+        ROOT / "examples" / "README.md",
     ]
 
 
@@ -74,6 +75,10 @@ def _table(kind: str, folder: Path) -> str:
             f"| [{name}](actions/{name}/README.md) | {text} |" for name, text in ACTIONS.items()
         ]
         return "\n".join(["| action | what it does |", "|---|---|", *rows]) + "\n"
+    if kind == "example":
+        return f"```yaml\n{example(folder.name).read_text(encoding='utf-8')}```\n"
+    if kind == "examples":
+        return _examples()
     if kind == "keys":
         return _keys(promotion_schema())
     if kind == "events":
@@ -93,6 +98,20 @@ def _table(kind: str, folder: Path) -> str:
         head = ["| output | what it is |", "|---|---|"]
         rows = [f"| `{name}` | {_cell(one['description'])} |" for name, one in entries.items()]
     return "\n".join([*head, *rows]) + "\n"
+
+
+def example(action: str) -> Path:
+    """Return the complete workflow that shows an action alone."""
+    return ROOT / "examples" / action / f"{action}.yml"
+
+
+def _examples() -> str:
+    """Return each example, with the sentence that it starts with."""
+    rows = []
+    for action in ACTIONS:
+        said = example(action).read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+        rows.append(f"| [{action}]({action}/{action}.yml) | {said} |")
+    return "\n".join(["| workflow | what it answers or does |", "|---|---|", *rows]) + "\n"
 
 
 def _keys(schema: Any) -> str:

@@ -1,7 +1,9 @@
-"""Workflows that somebody else wrote: one action each, nothing else of this project."""
+"""Workflows that somebody else copied: each of examples/, in a repository that is not from our templates."""
 
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,10 +12,12 @@ from typing import Any
 import pytest
 import yaml
 
-from model_gitops_local import act
+from model_gitops.actions import ACTIONS
+from model_gitops_local import act, docs
 from model_gitops_local.flow import Parts
 from model_gitops_local.forge import Forge
 
+MODEL, DEPLOY = "acme/diabetes", "acme/diabetes-deploy"
 ODD = 'models/it\'s a "model" $(touch pwned).bin'
 SERVER = """
 import http.server
@@ -22,23 +26,30 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(200); self.end_headers(); self.wfile.write(b"fine")
 http.server.ThreadingHTTPServer(("", 8080), Handler).serve_forever()
 """
+# Its number is the model's, of the data's length.
+EVALUATE = """
+import json, pathlib
+model = pathlib.Path("models")
+(weights,) = model.glob("*.bin")
+score = float(weights.read_text()) / len(pathlib.Path("data.csv").read_text())
+pathlib.Path("metrics.json").write_text(json.dumps({"r2": score}))
+"""
 PROMOTION = """
-model: odd
+model: diabetes
 image: {image}
+deploy: {{repository: acme/diabetes-deploy}}
 environments:
-  - {{name: dev, branch: main}}
-  - {{name: production, branch: production}}
+  - {{name: dev, branch: main, path: overlays/dev}}
+  - {{name: production, branch: production, path: overlays/production}}
 gate:
-  - {{metric: metrics.json:r2, better: higher}}
+  - {{metric: metrics.json:r2, better: higher, measured: true}}
+commands: {{env: touch set-up, check: test -e set-up, test: "true", smoke: false}}
 """
-# For the image alone: the other actions are run without a deploy repository.
-DEPLOYED = """
-model: odd
-image: {image}
-deploy: {{repository: them/deploy}}
-environments:
-  - {{name: dev, branch: main, path: app}}
-"""
+TOKENS = {
+    "GITHUB_TOKEN": ("github-actions[bot]", MODEL),
+    "DEPLOY_TOKEN": ("deployer[bot]", DEPLOY),
+    "DEPLOY_READ_TOKEN": ("auditor[bot]", DEPLOY),
+}
 
 
 def git(folder: Path, *args: str) -> str:
@@ -47,190 +58,244 @@ def git(folder: Path, *args: str) -> str:
 
 
 class Project:
-    """A repository that is not from our templates, on a forge, with a deploy repository."""
+    """A repository on a forge, with a deploy repository, and a pull request of a better model."""
 
     def __init__(self, root: Path, parts: Parts) -> None:
         self.root, self.parts, self.runs = root, parts, 0
         self.folder, self.bare = root / "project", root / "project.git"
         self.deploy = root / "deploy.git"
-        self.image = f"{parts.registry}/{root.name}/odd"
+        self.registry = f"{parts.registry}/{root.name}/"
         self.forge = Forge(root / "forge")
         self.forge.start()
-        for name, bare in (("them/odd-project", self.bare), ("them/deploy", self.deploy)):
+        for name, bare in ((MODEL, self.bare), (DEPLOY, self.deploy)):
             bare.mkdir()
             git(bare, "init", "-q", "--bare", "-b", "main")
             self.forge.add_repository(name, bare)
-        self.forge.add_token("job-token", "github-actions[bot]", repositories=["them/odd-project"])
-        self.forge.add_token("deploy-token", "deployer[bot]", repositories=["them/deploy"])
+        for token, (login, repository) in TOKENS.items():
+            self.forge.add_token(token, login, repositories=[repository])
+        self.forge.add_token("ada", "ada")
         self._fill()
+        self._propose()
 
     def _fill(self) -> None:
         self.folder.mkdir()
         git(self.folder, "init", "-q", "-b", "main")
         git(self.folder, "remote", "add", "origin", str(self.bare))
-        subprocess.run(["dvc", "init", "-q"], cwd=self.folder, check=True)
-        remote = self.root / "a remote"
-        subprocess.run(
-            ["dvc", "remote", "add", "-q", "-d", "store", remote], cwd=self.folder, check=True
-        )
-        model = self.folder / ODD
-        model.parent.mkdir()
-        model.write_bytes(b"weights")
-        subprocess.run(["dvc", "add", "-q", ODD], cwd=self.folder, check=True)
-        subprocess.run(["dvc", "push", "-q"], cwd=self.folder, check=True)
-        (self.folder / "dvc.yaml").write_text(
-            yaml.safe_dump({"artifacts": {"odd": {"path": ODD, "type": "model"}}}), "utf-8"
-        )
-        (self.folder / "metrics.json").write_text('{"r2": 0.5}', "utf-8")
-        (self.folder / "promotion.yaml").write_text(PROMOTION.format(image=self.image), "utf-8")
-        (self.folder / "deployed.yaml").write_text(DEPLOYED.format(image=self.image), "utf-8")
-        (self.folder / "server.py").write_text(SERVER, "utf-8")
-        (self.folder / "Dockerfile").write_text(
-            'ARG BASE\nFROM ${BASE}\nCOPY server.py /\nCMD ["python3", "/server.py"]\n', "utf-8"
-        )
-        git(self.folder, "add", "--all")
-        git(self.folder, "commit", "-qm", "A project")
-        git(self.folder, "push", "-q", "origin", "main")
+        self._dvc("init")
+        self._dvc("remote", "add", "-d", "store", str(self.root / "a remote"))
+        files = {
+            ODD: "1",
+            "data.csv": "12",
+            "server.py": SERVER,
+            "evaluate.py": EVALUATE,
+            "promotion.yaml": PROMOTION.format(image=f"{self.registry}acme/diabetes"),
+            "Dockerfile": "ARG BASE\nFROM ${BASE}\nCOPY server.py /\nCOPY --from=model . /model/\n"
+            'CMD ["python3", "/server.py"]\n',
+        }
+        for name, text in files.items():
+            (self.folder / name).parent.mkdir(exist_ok=True)
+            (self.folder / name).write_text(text, "utf-8")
+        evaluate = {
+            "cmd": "python3 evaluate.py",
+            "deps": ["evaluate.py", "data.csv", ODD],
+            "metrics": [{"metrics.json": {"cache": False}}],
+        }
+        pipeline = {
+            "stages": {"evaluate": evaluate},
+            "artifacts": {"diabetes": {"path": ODD, "type": "model"}},
+        }
+        (self.folder / "dvc.yaml").write_text(yaml.safe_dump(pipeline), "utf-8")
+        self._publish("main", "A project")
         clone = self.root / "deploy"
         git(self.root, "clone", "-q", str(self.deploy), str(clone))
-        (clone / "app").mkdir()
-        (clone / "app" / "kustomization.yaml").write_text(
-            "images:\n  - name: odd # keep me\n    newTag: v0\n", "utf-8"
-        )
+        for name in ("dev", "production"):
+            overlay = clone / "overlays" / name
+            overlay.mkdir(parents=True)
+            text = f"images:\n  - name: diabetes # keep me\n    newName: {self.registry}acme/diabetes\n    newTag: none\n"
+            (overlay / "kustomization.yaml").write_text(text, "utf-8")
         git(clone, "add", "--all")
         git(clone, "commit", "-qm", "Deploy")
         git(clone, "push", "-q", "origin", "HEAD:main")
 
-    def run(
-        self, action: str, inputs: Mapping[str, str], event: Mapping[str, Any] | None = None
-    ) -> act.Run:
-        """Run a one-step workflow in a fresh copy of the repository."""
-        self.runs += 1
-        checkout = self.root / f"checkout-{self.runs}"
-        git(self.root, "clone", "-q", str(self.bare), str(checkout))
-        workflow = checkout / ".github" / "workflows" / "theirs.yml"
-        workflow.parent.mkdir(parents=True)
-        step = {
-            "name": "it",
-            "uses": f"model-gitops/model-gitops/actions/{action}@v0",
-            "with": dict(inputs),
-        }
-        job = {"runs-on": "ubuntu-latest", "steps": [{"uses": "actions/checkout@v7"}, step]}
-        workflow.write_text(yaml.safe_dump({"on": "push", "jobs": {"job": job}}), "utf-8")
-        sha = git(checkout, "rev-parse", "HEAD")
-        push = {"ref": "refs/heads/main", "before": "0" * 40, "after": sha}
-        payload = event or {**push, "repository": {"full_name": "them/odd-project"}}
-        return act.run_workflow(
-            self.parts.act,
-            "theirs.yml",
-            "push",
-            payload,
-            checkout=checkout,
-            env={
-                **self.parts.environment,
-                "GITHUB_SERVER_URL": self.forge.url,
-                "GITHUB_API_URL": self.forge.api_url,
-                "GITHUB_REPOSITORY": "them/odd-project",
-            },
-            process_env=self.parts.environment,
-            secrets={"GITHUB_TOKEN": "job-token", "DEPLOY_TOKEN": "deploy-token"},
-            variables={},
-            actions=self.parts.actions,
-            log=self.root / f"run-{self.runs}.log",
-        )
+    def _propose(self) -> None:
+        """Open pull request 1: a better model."""
+        from github import Auth, Github
 
-    def outputs(self, action: str, **inputs: str) -> dict[str, str]:
-        """Run an action that must succeed, and return its outputs."""
-        run = self.run(action, {name.replace("_", "-"): value for name, value in inputs.items()})
-        assert run.status == 0, (run.errors, run.log[-2000:])
-        return run.outputs["it"]
+        git(self.folder, "switch", "-qc", "better")
+        (self.folder / ODD).write_text("1.5", "utf-8")
+        self._publish("better", "A better model")
+        server = Github(auth=Auth.Token("ada"), base_url=self.forge.api_url, retry=None)
+        server.get_repo(MODEL).create_pull(base="main", head="better", title="A better model")
+
+    def _publish(self, branch: str, message: str) -> None:
+        self._dvc("add", ODD)
+        self._dvc("repro")
+        self._dvc("push")
+        git(self.folder, "add", "--all")
+        git(self.folder, "commit", "-qm", message)
+        git(self.folder, "push", "-q", "origin", branch)
+
+    def _dvc(self, *args: str) -> None:
+        subprocess.run(["dvc", *args, "-q"], cwd=self.folder, check=True)
+
+    def event(self, workflow: Mapping[Any, Any], inputs: Mapping[str, str]) -> tuple[str, Any]:
+        """Return the kind and the payload of the first event that a workflow is for."""
+        kind = next(iter(workflow[True]))  # `on:` to YAML
+        if kind == "pull_request":
+            return kind, self.forge.event(kind, MODEL, 1, action="opened", sender="ada")
+        if kind == "workflow_dispatch":
+            repository = self.forge.event("schedule", MODEL)["repository"]
+            return kind, {
+                "inputs": dict(inputs),
+                "ref": "refs/heads/main",
+                "repository": repository,
+            }
+        branch = {"branch": "main", "sender": "ada"} if kind == "push" else {}
+        return kind, self.forge.event(kind, MODEL, **branch)
+
+    def run(self, text: str, inputs: Mapping[str, str] | None = None) -> act.Run:
+        """Run a workflow in a fresh clone of what its event is of."""
+        self.runs += 1
+        workflow = yaml.safe_load(text)
+        kind, event = self.event(workflow, inputs or {})
+        checkout = self.root / f"checkout-{self.runs}"
+        branch = "better" if kind == "pull_request" else "main"
+        git(self.root, "clone", "-q", "-b", branch, str(self.bare), str(checkout))
+        file = checkout / ".github" / "workflows" / "theirs.yml"
+        file.parent.mkdir(parents=True)
+        file.write_text(text.replace("ghcr.io/", self.registry), "utf-8")
+        try:
+            return act.run_workflow(
+                self.parts.act,
+                "theirs.yml",
+                kind,
+                event,
+                checkout=checkout,
+                env={
+                    **self.parts.environment,
+                    "GITHUB_SERVER_URL": self.forge.url,
+                    "GITHUB_API_URL": self.forge.api_url,
+                    "GITHUB_REPOSITORY": MODEL,
+                },
+                process_env=self.parts.environment,
+                secrets={name: name for name in TOKENS},
+                variables={"BUILD_ARGS": f"BASE={self.parts.base_image}"},
+                actions=self.parts.actions,
+                log=self.root / f"run-{self.runs}.log",
+            )
+        finally:
+            shutil.rmtree(checkout)
+
+    def example(self, action: str, **inputs: str) -> dict[str, dict[str, str]]:
+        """Run the example of an action, which must succeed, and return the outputs of its steps."""
+        run = self.run(docs.example(action).read_text("utf-8"), inputs)
+        assert run.status == 0, (run.errors, run.log[-3000:])
+        return run.outputs
+
+    def refs(self) -> str:
+        return git(self.bare, "for-each-ref") + git(self.deploy, "for-each-ref")
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory, parts: Parts) -> Iterator[Project]:
+    """The project, with its first model in dev: built, deployed and registered by the examples."""
     made = Project(tmp_path_factory.mktemp("odd"), parts)
-    yield made
-    made.forge.stop()
+    try:
+        built = made.example("build-push-image")["Build, smoke-test and push the image"]
+        assert built["operation"] == "built"
+        made.image = built["image"]
+        deployed = made.example("bump-kustomize-tag", image=built["image"], version="v0.0.1")
+        assert deployed["Set the image"]["operation"] == "pushed"
+        registered = made.example("gto-register-stage")["Register the version"]
+        assert (registered["operation"], registered["version-tag"]) == (
+            "registered-and-assigned",
+            "diabetes@v0.0.1",
+        )
+        yield made
+    finally:
+        made.forge.stop()
     assert not list(made.root.rglob("pwned"))
 
 
+def test_there_is_an_example_of_each_action() -> None:
+    folders = {path.name for path in (act.ROOT / "examples").iterdir() if path.is_dir()}
+    assert folders == set(ACTIONS)
+    for action in ACTIONS:
+        assert f"/actions/{action}@v0" in docs.example(action).read_text("utf-8")
+
+
+def test_what_deployed_does_nothing_the_second_time(project: Project) -> None:
+    before = project.refs()
+    bump = project.example("bump-kustomize-tag", image=project.image, version="v0.0.1")
+    assert bump["Set the image"]["operation"] == "none"
+    register = project.example("gto-register-stage")["Register the version"]
+    assert (register["operation"], register["version"]) == ("none", "v0.0.1")
+    assert project.refs() == before
+    text = git(project.deploy, "show", "main:overlays/dev/kustomization.yaml")
+    assert "- name: diabetes # keep me" in text
+    assert project.image.partition("@")[2] in text
+
+
 def test_check_promotion(project: Project) -> None:
-    outputs = project.outputs("check-promotion")
-    assert (outputs["environment"], outputs["model"], outputs["deploy-mode"]) == (
+    found = project.example("check-promotion")["Is this hop allowed?"]
+    assert (found["environment"], found["model"], found["deploy-mode"]) == (
         "dev",
-        "odd",
+        "diabetes",
         "push",
     )
 
 
-def test_check_promotion_refuses(project: Project) -> None:
-    run = project.run("check-promotion", {"base-ref": "production", "head-ref": "feature"})
-    assert run.status != 0
-    assert "takes changes only from branch 'main'" in run.errors[0]
-
-
 def test_dvc_pull_model_with_an_odd_path(project: Project) -> None:
-    outputs = project.outputs("dvc-pull-model", model="odd")
-    assert outputs["path"] == ODD
-    assert outputs["size"] == "7"
-    assert project.outputs("dvc-pull-model", model=ODD)["hash"] == outputs["hash"]
+    found = project.example("dvc-pull-model")["Pull the model"]
+    assert (found["path"], found["size"]) == (ODD, "3")
 
 
-def test_gate_metrics(project: Project) -> None:
-    assert project.outputs("gate-metrics", baseline="HEAD")["passed"] == "true"
+def test_compare_models_and_gate_what_was_measured(project: Project) -> None:
+    found = project.example("compare-models")
+    (metric,) = json.loads(found["Measure both models"]["measured"])["metrics"]
+    assert (metric["champion"], metric["candidate"]) == (0.5, 0.75)
+    assert "| 0.5 | 0.75 | +0.25 ▲ |" in found["Gate what was measured"]["table"]
 
 
-def test_gto_register_stage_twice(project: Project) -> None:
-    first = project.outputs("gto-register-stage", model="odd", stage="dev")
-    assert first["operation"] == "registered-and-assigned"
-    assert first["version-tag"] == "odd@v0.0.1"
-    second = project.outputs("gto-register-stage", model="odd", stage="dev")
-    assert second["operation"] == "none"
-    assert second["version"] == "v0.0.1"
-    assert git(project.bare, "tag").split() == ["odd#dev#1", "odd@v0.0.1"]
+@pytest.mark.parametrize("action", ["gate-metrics", "changed-models"])
+def test_a_gate_asks_what_runs(project: Project, action: str) -> None:
+    """A rule that asks for a measurement is refused without one, in a job of each changed model too."""
+    run = project.run(docs.example(action).read_text("utf-8"))
+    assert run.failed_step == "Gate the metrics"
+    assert any("compare-models measured no such metric" in error for error in run.errors)
+    if action == "changed-models":
+        models = json.loads(run.outputs["Which models are touched?"]["models"])
+        assert [one["model"] for one in models] == ["diabetes"]
 
 
-def test_build_push_image_and_bump_twice(project: Project) -> None:
-    inputs = {
-        "image": project.image,
-        "build_args": f"BASE={project.parts.base_image}",
-        "smoke_test": '{"port": 8080, "requests": [{"path": "/", "expect": {"status": 200}}]}',
-        "config": "deployed.yaml",
-        "token": "${{ secrets.DEPLOY_TOKEN }}",
-    }
-    first = project.outputs("build-push-image", **inputs)
-    assert first["operation"] == "built"
-    assert first["tag"] == git(project.bare, "rev-parse", "main")
-    bump = {
-        "repository": "them/deploy",
-        "path": "app",
-        "images": f"odd={first['image']}",
-        "token": "${{ secrets.DEPLOY_TOKEN }}",
-        "trailers": f"Image-Fingerprint: {first['fingerprint']}",
-    }
-    assert project.outputs("bump-kustomize-tag", **bump)["operation"] == "pushed"
-    assert project.outputs("bump-kustomize-tag", **bump)["operation"] == "none"
-    text = git(project.deploy, "show", "main:app/kustomization.yaml")
-    assert "- name: odd # keep me" in text
-    assert first["digest"] in text
-    second = project.outputs("build-push-image", **inputs)
-    assert (second["operation"], second["digest"]) == ("reused", first["digest"])
+def test_run_command(project: Project) -> None:
+    project.example("run-command")
 
 
-def test_cml_report_comments_on_the_commit_once(project: Project) -> None:
-    first = project.outputs("cml-report", base="HEAD")
-    second = project.outputs("cml-report", base="HEAD")
+def test_cml_report_comments_once(project: Project) -> None:
+    first = project.example("cml-report")["Report"]
+    second = project.example("cml-report")["Report"]
     assert (first["operation"], second["operation"]) == ("created", "none")
     assert second["url"] == first["url"]
+    assert "/pull/1#" in first["url"]
+
+
+def test_status_and_trace_model(project: Project) -> None:
+    status = json.loads(project.example("status")["What runs where?"]["json"])
+    assert [one["version"] for one in status["environments"]] == ["v0.0.1", None]
+    trace = json.loads(
+        project.example("trace-model", subject="dev")["Where does it come from?"]["json"]
+    )
+    assert trace["image"]["digest"] == project.image.partition("@")[2]
 
 
 @pytest.mark.parametrize(
     ("action", "inputs", "says"),
     [
-        ("dvc-pull-model", {"model": "no such model"}, "odd"),
-        ("gto-register-stage", {"model": "no-such-model"}, "odd"),
-        ("bump-kustomize-tag", {"repository": "them/deploy", "path": "app", "images": "old=x:1", "token": "${{ secrets.DEPLOY_TOKEN }}"}, "odd"),
-        ("bump-kustomize-tag", {"repository": "them/deploy", "path": "nowhere", "images": "odd=x:1", "token": "${{ secrets.DEPLOY_TOKEN }}"}, "nowhere"),
+        ("dvc-pull-model", {"model": "no such model"}, "diabetes"),
+        ("gto-register-stage", {"model": "no-such-model"}, "diabetes"),
+        ("bump-kustomize-tag", {"repository": DEPLOY, "path": "overlays/dev", "images": "old=x:1", "token": "${{ secrets.DEPLOY_TOKEN }}"}, "diabetes"),
+        ("bump-kustomize-tag", {"repository": DEPLOY, "path": "nowhere", "images": "diabetes=x:1", "token": "${{ secrets.DEPLOY_TOKEN }}"}, "nowhere"),
         ("build-push-image", {"image": "Upper/Case"}, "upper/case"),
         ("gate-metrics", {"baseline": "no-such-revision"}, "no-such-revision"),
     ],
@@ -238,12 +303,12 @@ def test_cml_report_comments_on_the_commit_once(project: Project) -> None:
 def test_wrong_inputs_say_what_to_do_and_change_nothing(
     project: Project, action: str, inputs: dict[str, str], says: str
 ) -> None:
-    def refs() -> str:
-        return git(project.bare, "for-each-ref") + git(project.deploy, "for-each-ref")
-
-    before = refs()
-    run = project.run(action, inputs)
+    before = project.refs()
+    uses = f"model-gitops/model-gitops/actions/{action}@v0"
+    steps = [{"uses": "actions/checkout@v7"}, {"name": "it", "uses": uses, "with": inputs}]
+    job = {"runs-on": "ubuntu-latest", "steps": steps}
+    run = project.run("on: {push: null}\n" + yaml.safe_dump({"jobs": {"job": job}}))
     assert run.status != 0
     assert "exitcode '2'" in run.log or "exit status 2" in run.log, run.log[-800:]
     assert any(says in text and "Fix:" in text for text in run.errors), run.errors
-    assert refs() == before
+    assert project.refs() == before
