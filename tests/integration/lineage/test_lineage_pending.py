@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from world import (
@@ -49,7 +50,7 @@ def test_a_merge_that_is_not_deployed_yet_is_pending_in_its_pull_request(world: 
     assert broken == {"branch → source commit", "stage → version"}
 
 
-def test_the_first_deployment_waits_in_its_pull_request(world: World) -> None:
+def test_the_first_deployment_waits_in_its_pull_request(world: World, tmp_path: Path) -> None:
     commit = world.work.commit_of("origin/production") or ""
     world.work.run("push", "--quiet", "origin", f"{commit}:refs/heads/empty")
     _, found = world.trace("production")
@@ -62,6 +63,20 @@ def test_the_first_deployment_waits_in_its_pull_request(world: World) -> None:
     assert told.code == 0, told.log
     assert view["environments"][-1]["waiting"][-1] == "diabetes@v0.0.1 in the deploy pull request"
     (pull,) = world.waiting()
+    # The summary of one environment ends with one line, and the pull request is a link in it.
+    summary = tmp_path / "summary"
+    world.env["GITHUB_STEP_SUMMARY"] = str(summary)
+    try:
+        world.status(environment="empty")
+        world.status(environment="production")
+    finally:
+        del world.env["GITHUB_STEP_SUMMARY"]
+    _, waits, runs = summary.read_text("utf-8").split("what runs where")
+    proposed = "diabetes@\u2060v0.0.1 in the deploy pull request"
+    assert f"\n\nempty waits for [{proposed}]({pull.url}), and runs nothing yet.\n" in waits
+    assert re.search(
+        r"\n\nproduction now runs diabetes v0\.0\.1, r2 0\.455, deploy commit `\w{12}`\.\s*$", runs
+    )
     merge(world, DEPLOY, pull.head_ref, "main", approve=False)
     told, found = world.trace("empty")
     assert (told.code, set(links(found).values()) - {"verified"}) == (3, {"broken"})
