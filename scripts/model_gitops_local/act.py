@@ -15,7 +15,7 @@ from model_gitops.adapters import process
 from model_gitops_local import toolchain
 
 # GitHub's own actions. One needs GitHub's storage: its stand-in keeps the files in a folder. The other is
-# act's business, but for `ref`: its stand-in checks that out, as all of the repository is here.
+# act's business, but for `ref`: its stand-in copies the checkout as act does, and checks that out.
 _UPLOAD, _CHECKOUT = "actions/upload-artifact", "actions/checkout"
 # What hears of a step that ended: its job, its name, its result, and how many seconds it took.
 OnStep = Callable[[str, str, str, float], None]
@@ -103,7 +103,7 @@ def run_workflow(
             "--workflows", checkout / ".github/workflows" / workflow,
             "--platform", "ubuntu-latest=-self-hosted",
             "--local-repository", f"model-gitops/model-gitops@v0={actions}",
-            *_stand_ins(checkout / ".github/workflows" / workflow, Path(folder)),
+            *_stand_ins(checkout, workflow, Path(folder)),
             "--action-offline-mode", "--no-cache-server",
             "--eventpath", event_file,
             "--actor", "octocat",
@@ -132,14 +132,15 @@ def run_workflow(
     return found
 
 
-def _stand_ins(workflow: Path, folder: Path) -> list[str]:
+def _stand_ins(checkout: Path, workflow: str, folder: Path) -> list[str]:
     """Return act's options for the stand-ins of GitHub's own pinned actions in `workflow`.
 
     That of upload-artifact copies `path` to `$MODEL_GITOPS_ARTIFACTS/NAME`.
     """
     options = []
-    text = workflow.read_text("utf-8")
-    for name, action in ((_UPLOAD, _UPLOAD_ACTION), (_CHECKOUT, _CHECKOUT_ACTION)):
+    text = (checkout / ".github/workflows" / workflow).read_text("utf-8")
+    here = _CHECKOUT_ACTION.replace("@CHECKOUT@", json.dumps(str(checkout)))
+    for name, action in ((_UPLOAD, _UPLOAD_ACTION), (_CHECKOUT, here)):
         place = folder / name
         place.mkdir(parents=True)
         (place / "action.yml").write_text(action, encoding="utf-8")
@@ -159,8 +160,9 @@ runs:
   using: composite
   steps:
     - shell: bash
-      run: git checkout --quiet --detach "${REF}"
+      run: cp -a "${FROM}/." . && git checkout --quiet --detach "${REF}"
       env:
+        FROM: @CHECKOUT@
         REF: ${{ inputs.ref }}
 """
 _UPLOAD_ACTION = """\
