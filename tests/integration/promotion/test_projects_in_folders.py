@@ -236,3 +236,17 @@ def test_a_version_of_the_project_is_pulled_by_its_plain_name(flow: Flow) -> Non
         )
         assert (found["path"], found["hash"]) == ("proj/m.bin", sub)
     assert flow.outputs("dvc-pull-model", model="m#dev")["hash"] == top
+
+
+def test_where_no_model_is_named_it_is_the_one_of_config(monorepo: Flow) -> None:
+    flow = monorepo
+    remote = f"[core]\n    remote = here\n['remote \"here\"']\n    url = {flow.top}/remote\n"
+    flow.change("main", {".dvc/config": remote})
+    flow.push("main")
+    for config, tag in (("", "diabetes@v0.0.1"), ("proj", "proj=diabetes@v0.0.1")):
+        assert flow.outputs("gto-register-stage", config=config)["version-tag"] == tag
+        told = flow.run("dvc-pull-model", config=config)  # nobody has pushed it
+        assert f"'{config}/m.bin'".replace("'/", "'") in told.log, told.log
+    for action in ("gto-register-stage", "dvc-pull-model"):
+        told = flow.run(action, config="nope")
+        assert (told.code, "it is empty, and there is no nope" in told.log) == (2, True), told.log
