@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from model_gitops import runner
-from model_gitops.adapters import git, project_commands, promotion_file
+from model_gitops.adapters import git, paths, project_commands, promotion_file
 from model_gitops.adapters.git import Git
 from model_gitops.core.flow import commands
 from model_gitops.core.flow.commands import Planned
@@ -34,7 +34,7 @@ def command(
     repository = git.open_repository(Path.cwd())
     place = Path(config)
     promotion = promotion_file.read_promotion(place, repository)
-    folder = place if place.is_dir() else place.parent
+    folder = place if paths.is_folder(place) else place.parent
     makefile = project_commands.makefile(folder)
     ran, skipped = [], []
     for name in names:
