@@ -13,10 +13,10 @@ import pytest
 from ruamel.yaml import YAML
 
 from model_gitops.adapters import template_files
-from model_gitops.core.scaffold import answers, render
+from model_gitops.core.scaffold import answers, record, render
 from model_gitops.core.scaffold.render import File
 
-MODEL, DEPLOY = (template_files.read(name) for name in ("model", "deploy"))
+ALL = {name: template_files.read(name) for name in record.TEMPLATES}
 OWN = answers.new(name="diabetes", owner="acme", branches=render.BRANCHES)
 # What these words mean elsewhere: Python's and nginx' own, our repository's branch, the one branch of the
 # deploy repository.
@@ -35,10 +35,10 @@ def made(branches: str, environments: str = "", **given: str) -> answers.Answers
     )
 
 
-def both(found: answers.Answers) -> dict[str, File]:
+def every(found: answers.Answers) -> dict[str, File]:
     return {
         f"{name}/{path}": file
-        for name, files in (("model", MODEL), ("deploy", DEPLOY))
+        for name, files in ALL.items()
         for path, file in render.render(files, found).items()
     }
 
@@ -48,8 +48,8 @@ def text(files: dict[str, File], path: str) -> str:
 
 
 def test_with_its_own_names_a_template_is_what_it_was() -> None:
-    assert render.render(MODEL, OWN) == MODEL
-    assert render.render(DEPLOY, OWN) == DEPLOY
+    for files in ALL.values():
+        assert render.render(files, OWN) == files
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_with_its_own_names_a_template_is_what_it_was() -> None:
 def test_nothing_of_the_example_is_left(branches: str, environments: str) -> None:
     left = [
         f"{path}: {line}"
-        for path, file in both(made(branches, environments)).items()
+        for path, file in every(made(branches, environments)).items()
         for line in [path, *ELSEWHERE.sub("", file.content.decode()).splitlines()]
         if re.search(r"diabetes|acme", line, re.IGNORECASE)
         or re.search(r"\b(main|dev|staging|production)\b", line)
@@ -92,7 +92,7 @@ def test_nothing_of_the_example_is_left(branches: str, environments: str) -> Non
 def test_as_many_environments_as_there_are_branches(
     branches: str, environments: str, expected: list[tuple[str, str, str]]
 ) -> None:
-    files = both(made(branches, environments))
+    files = every(made(branches, environments))
     flow = YAML(typ="safe").load(text(files, "model/promotion.yaml"))
     assert [
         (one["name"], one["branch"], one.get("deploy", "push")) for one in flow["environments"]
@@ -117,14 +117,14 @@ def test_as_many_environments_as_there_are_branches(
 
 
 def test_each_yaml_file_is_read_as_before() -> None:
-    files = both(made("trunk,release", "qa,live", name="my-model", owner="NewCo"))
+    files = every(made("trunk,release", "qa,live", name="my-model", owner="NewCo"))
     for path, file in files.items():
         if path.endswith((".yml", ".yaml")):
             assert YAML(typ="safe").load(file.content.decode()), path
 
 
 def test_the_names_are_where_they_belong() -> None:
-    files = both(
+    files = every(
         made("main,production", name="my-model", owner="NewCo", host="git.example.org:3000")
     )
     assert "model/src/my_model/train.py" in files
@@ -147,7 +147,9 @@ def test_the_names_are_where_they_belong() -> None:
 
 @pytest.mark.parametrize("name", ["main", "dev", "staging", "production", "model", "acme-x", "a"])
 def test_what_was_put_in_is_not_changed_again(name: str) -> None:
-    files = both(made("staging,production,main", "production,dev,staging", name=name, owner="main"))
+    files = every(
+        made("staging,production,main", "production,dev,staging", name=name, owner="main")
+    )
     flow = YAML(typ="safe").load(text(files, "model/promotion.yaml"))
     assert (flow["model"], flow["image"]) == (name, f"ghcr.io/main/{name}")
     assert [(one["name"], one["branch"]) for one in flow["environments"]] == [

@@ -16,7 +16,6 @@ from model_gitops.adapters.git import Git
 from model_gitops.core.scaffold.render import File
 from model_gitops.errors import InputError
 
-TEMPLATES = ("model", "deploy")
 _PACKAGE = Path(__file__).resolve().parent.parent
 # Python's own, which an installer writes beside each file of ours.
 _COMPILED = "__pycache__"
