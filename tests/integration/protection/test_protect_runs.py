@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from protect_world import DEPLOY, MODEL, Run, guard, rule, runner, serve, writes
 
+from model_gitops.adapters import process
 from model_gitops.adapters.github_client import Client
 from model_gitops.adapters.protection import repositories
 from model_gitops.core.protection.wanted import Asked
@@ -181,6 +182,21 @@ def test_reviewers_are_added_to_those_that_are_there(run: Run, forge: Forge) -> 
     assert not found["dev"]["reviewers"]
     assert run("--check", *words)[0] == 0
     assert run("--check", "--reviewer", "bob", "--deploy", "false")[0] == 3
+
+
+def test_before_the_first_push_the_files_of_the_folder_count(
+    run: Run, forge: Forge, bares: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work, bare = tmp_path / "work", tmp_path / "empty.git"
+    process.run(["git", "clone", "--quiet", bares[MODEL], work])
+    process.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", bare])
+    forge.add_repository("acme/new", bare)
+    monkeypatch.chdir(work)
+    code, said = run("--dry-run", "--deploy", "false", repository="acme/new")
+    assert code == 0, said
+    assert "Check, gate, build; Check, gate, build a fork's change" in said
+    assert "git push origin main:production" in said
+    assert "CODEOWNERS" not in said
 
 
 def test_two_at_once_both_end_well(run: Run, forge: Forge, monkeypatch: pytest.MonkeyPatch) -> None:

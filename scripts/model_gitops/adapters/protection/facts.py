@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Mapping
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
+from model_gitops.adapters import paths
 from model_gitops.adapters.github_client import ApiError, Client, ForbiddenError
+from model_gitops.core import document
 from model_gitops.core.protection import workflows
 from model_gitops.core.protection.wanted import Facts, Mechanism
 from model_gitops.errors import InputError
@@ -21,21 +23,27 @@ _MOST_FILES = 100
 
 
 class Repository:
-    """One repository at its server: its files on the default branch, and lists of its API."""
+    """One repository at its server: its files on the default branch, and lists of its API.
+
+    Before its first push `checkout` is where its files are.
+    """
 
     def __init__(self, client: Client) -> None:
         self.client = client
         self.name = client.repository
+        self.checkout: Path | None = None
         with client.errors("read the repository", "metadata: read"):
             self.data: dict[str, Any] = client.ask("")
             self.default_branch = str(self.data["default_branch"])
 
     def text(self, path: str) -> str | None:
         """Return a file of the default branch; None where there is none."""
-        found = self._contents(path)
-        if not isinstance(found, dict) or "content" not in found:
-            return None
         try:
+            if self.checkout is not None:
+                return _read(self.checkout, path)
+            found = self._contents(path)
+            if not isinstance(found, dict) or "content" not in found:
+                return None
             return base64.b64decode(found["content"]).decode()
         except ValueError as error:
             problem = f"it is not UTF-8 on {self.default_branch} of {self.name}"
@@ -43,6 +51,9 @@ class Repository:
 
     def files(self, folder: str) -> list[str]:
         """Return the paths of the files in a folder of the default branch."""
+        if self.checkout is not None:
+            there = sorted((self.checkout / folder).glob("*"))
+            return [f"{folder}/{one.name}" for one in there if paths.is_file(one)]
         found = self._contents(folder)
         listed = found if isinstance(found, list) else []
         return [str(one["path"]) for one in listed if one.get("type") == "file"]
@@ -71,6 +82,13 @@ class Repository:
         """Return the whole list at `path`."""
         with self.client.errors(f"list {path.strip('/')}", READ):
             return list(self.client.pages(path, query))
+
+
+def _read(checkout: Path, path: str) -> str | None:
+    file = checkout / path
+    if not paths.is_file(file) or paths.leads_out(file, checkout):
+        return None
+    return paths.read_bounded(file, document.LARGEST_YAML).decode()
 
 
 def workflow_files(repository: Repository) -> dict[str, str]:

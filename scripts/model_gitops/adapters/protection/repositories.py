@@ -84,11 +84,11 @@ def read_promotion(repository: Repository, config: str) -> Promotion:
             fix=f"push it to {repository.default_branch} first, or start this in a checkout that has it",
         )  # fmt: skip
     runner.notice(
-        f"{repository.name} has no {config} on {repository.default_branch} yet: the one of this folder is taken"
+        f"{repository.name} has no {config} on {repository.default_branch} yet: the files of this folder count"
     )
-    return promotion_file.read_promotion(
-        promotion_file.place(config), git.open_repository(Path.cwd())
-    )
+    checkout = git.open_repository(Path.cwd())
+    repository.checkout = checkout.directory
+    return promotion_file.read_promotion(promotion_file.place(config), checkout)
 
 
 def model(
