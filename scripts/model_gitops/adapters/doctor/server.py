@@ -25,6 +25,7 @@ from model_gitops.errors import ActionError
 T = TypeVar("T")
 
 _CHECK = "token"
+_SETTINGS = "model settings"
 _EXPORT = "export MODEL_GITOPS_TOKEN=$(gh auth token)"
 
 
@@ -87,7 +88,8 @@ class Server:
             try:
                 self._known[key] = ask()
             except ActionError as error:
-                self._known[key] = error
+                self._known[key] = _said_already(key, error)
+                raise
         found = self._known[key]
         if isinstance(found, ActionError):
             raise found
@@ -132,7 +134,7 @@ class Server:
     def model_settings(self) -> Protected:
         """What is wanted of the model repository, and what differs."""
         self.require()
-        return self._once("model settings", self._read_model)
+        return self._once(_SETTINGS, self._read_model)
 
     def _read_model(self) -> Protected:
         found = repositories.of_model(self.model, self.promotion, Asked(), self.deploy)
@@ -152,10 +154,19 @@ class Server:
                 fix=f"{_EXPORT}, of an account that may read it",
             )
         found = repositories.of_deploy(self.deploy, self.promotion)
-        return _protected(self.deploy.name, found)
+        return _protected(self.deploy.name, found, model=self.model.name)
 
 
-def _protected(name: str, found: Protection, *, knows_secrets: bool = False) -> Protected:
+def _said_already(key: str, error: ActionError) -> ActionError:
+    """Return what the later checks say, where the first of several has told why nobody can know."""
+    if key != _SETTINGS:
+        return error
+    return NotAskedError("the settings could not be read", fix="see the check branch-protection")
+
+
+def _protected(
+    name: str, found: Protection, *, knows_secrets: bool = False, model: str = ""
+) -> Protected:
     return Protected(
         repository=name,
         wanted=found.desired.settings,
@@ -165,4 +176,5 @@ def _protected(name: str, found: Protection, *, knows_secrets: bool = False) -> 
         notes=found.desired.notes,
         found=found.found,
         knows_secrets=knows_secrets,
+        model=model,
     )

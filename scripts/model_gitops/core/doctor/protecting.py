@@ -18,7 +18,10 @@ _SECRET = re.compile(r"\bsecret\b")
 
 @dataclass(frozen=True)
 class Protected:
-    """One repository: what is wanted of it, what differs, and what the token could not see."""
+    """One repository: what is wanted of it, what differs, and what the token could not see.
+
+    `model` is the model repository, which `protect` is started for: it sets both.
+    """
 
     repository: str
     wanted: tuple[Setting, ...]
@@ -28,11 +31,12 @@ class Protected:
     notes: tuple[str, ...] = ()
     found: Mapping[Subject, Mapping[str, Value]] | None = None
     knows_secrets: bool = False
+    model: str = ""
 
     @property
     def command(self) -> str:
         """What sets all that is wanted."""
-        return f"model-gitops protect {self.repository}"
+        return f"model-gitops protect {self.model or self.repository}"
 
 
 def branches(one: Protected) -> Finding:
@@ -52,8 +56,8 @@ def deploy_branch(one: Protected) -> Finding:
     found = branches(one)
     if any(todo.subject.kind == "branch" for todo in one.todos):
         # Who deploys is not known: `protect` asks for it.
-        fix = f"model-gitops protect MODEL_REPOSITORY --deployer app:NAME: see {one.repository}"
-        return Finding("deploy-branch-protection", False, found.found, found.fix or fix)
+        fix = f"{one.command} --deployer app:NAME"
+        return Finding("deploy-branch-protection", False, found.found, fix)
     return Finding("deploy-branch-protection", found.ok, found.found, found.fix)
 
 
