@@ -78,6 +78,12 @@ def test_a_later_environment_takes_what_the_one_before_it_runs(trunk: Flow) -> N
     _, told = flow.status()
     states = {one["name"]: one["version"] for one in told["environments"]}
     assert states == {"dev": "v0.0.1", "staging": "v0.0.1", "production": "v0.0.1"}
+    # The trunk has moved on, which says nothing of an environment that a person promotes to.
+    behind = {
+        one["name"]: any("main is at" in each["problem"] for each in one["problems"])
+        for one in told["environments"]
+    }
+    assert behind == {"dev": True, "staging": False, "production": False}, told
 
 
 def test_nothing_passes_over_an_environment_or_the_gate(trunk: Flow) -> None:
