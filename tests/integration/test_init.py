@@ -142,10 +142,12 @@ def test_an_empty_folder_that_one_stands_in_is_filled(
 ) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    assert init("--to", ".", "--deploy", tmp_path / "there/deep") == 0
+    assert init("--to", ".") == 0
     assert Path("promotion.yaml").is_file()
     assert git(tmp_path / "here", "status", "--porcelain") == ""
-    assert (tmp_path / "there/deep/argocd/dev.yaml").is_file()
+    assert (tmp_path / "here-deploy/argocd/dev.yaml").is_file()
+    assert init("--to", tmp_path / "there/deep", "--deploy", "../there/deploy") == 0
+    assert (tmp_path / "there/deploy/argocd/dev.yaml").is_file()
 
 
 def test_a_name_that_git_does_not_know_is_told(

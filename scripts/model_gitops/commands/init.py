@@ -79,7 +79,7 @@ def command(
         registry=registry,
         modules=sys.stdlib_module_names,
     )
-    deploy = deploy or f"{given['to'].rstrip('/')}-deploy"
+    deploy = deploy or f"{new_repository.absolute(given['to'])}-deploy"
     model_folder = new_repository.check_target("to", given["to"])
     deploy_folder = new_repository.absolute(deploy)
     if paths.is_inside(deploy_folder, model_folder) or paths.is_inside(model_folder, deploy_folder):
@@ -87,7 +87,7 @@ def command(
             "deploy",
             deploy,
             "one repository would lie in the other",
-            fix=f"--deploy {given['to']}-deploy",
+            fix=f"--deploy {shlex.quote(str(model_folder))}-deploy",
         )
     version = template_files.version()
     if template_files.changed():
