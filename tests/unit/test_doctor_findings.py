@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from model_gitops.adapters.doctor import bounded
 from model_gitops.adapters.doctor.bounded import Question
 from model_gitops.adapters.doctor.questions import LANES
+from model_gitops.adapters.terminal import Screen
 from model_gitops.core.doctor import (
     building,
     checks,
@@ -300,3 +302,26 @@ def test_secrets_and_reviewers() -> None:
     assert protecting.tags(replace(well, wanted=WANTED[:1])).ok is None
     gone = Todo(BRANCH, "is not there yet", "git push origin main:dev")
     assert protecting.branches(replace(well, todos=(gone,))).fix == "git push origin main:dev"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_has_colours_and_a_line_that_goes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    output, errors = Terminal(), Terminal()
+    screen = Screen(output, errors)
+    assert screen.has_colour
+    screen.status("model")
+    screen.print("✓ model")
+    assert output.getvalue() == "✓ model\n"
+    assert errors.getvalue() == "\r\x1b[K… model\r\x1b[K"
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not Screen(output, errors).has_colour
+    plain = io.StringIO()
+    pipe = Screen(plain, plain)
+    pipe.status("model")
+    assert (pipe.has_colour, plain.getvalue()) == (False, "")

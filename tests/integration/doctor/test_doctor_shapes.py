@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ from typing import Any
 import pytest
 from doctor_world import IMAGE, SERVER, Place, told
 from public_projects import dvc
-from world import READER, World
+from world import READER, World, push_image
 
 from model_gitops.adapters import process
 from model_gitops.adapters.git import Git
+from model_gitops_local.engine import Engine
 
 OF_DEPLOY = {
     "overlays", "overlay-images", "container-user", "container-command", "container-ports",
@@ -218,3 +220,20 @@ def test_what_is_told_in_a_terminal_and_in_a_workflow(place: Place, tmp_path: Pa
 @pytest.mark.parametrize("words", [["--deploy", "no/such"], ["--json", "maybe"]])
 def test_an_option_that_is_wrong_is_bad_input(place: Place, words: list[str]) -> None:
     assert told(place.model, ["doctor", *words], {})[0] == 2
+
+
+@pytest.mark.docker
+def test_a_base_image_is_asked_of_its_registry(
+    docker_environment: Engine, registry: str, tools_on_path: None, tmp_path: Path
+) -> None:
+    push_image(registry, "bases/python", "3", {})
+    place = plain(tmp_path, {"promotion.yaml": rules(), "Dockerfile": ""})
+    found = {}
+    for tag in ("3", "4"):
+        (tmp_path / "Dockerfile").write_text(f"FROM {registry}/bases/python:{tag}\n", "utf-8")
+        env = {"DOCKER_HOST": os.environ.get("DOCKER_HOST", "")}
+        found[tag] = by_check(place.doctor(deploy=False, **env)[1])
+    assert found["3"]["base-image"]["ok"] is True, found["3"]["base-image"]
+    assert "a tag that may move" in found["3"]["base-image"]["found"]
+    assert found["4"]["base-image"]["ok"] is False, found["4"]["base-image"]
+    assert found["3"]["buildx"]["ok"] is True, found["3"]["buildx"]
