@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -98,24 +101,76 @@ def read_manifests(git: Git) -> Inventory:
 
 def is_pushed(artifact: Artifact, remote: Remote, root: Path) -> bool | None:
     """Whether a remote has the object of a model; None where it can't be asked without credentials."""
-    md5 = artifact.hash
-    legacy = "" if artifact.hash_name == LEGACY_HASH else "files/md5/"
-    place = f"{legacy}{md5[:2]}/{md5[2:]}"
-    parts = urlsplit(remote.url)
-    if parts.scheme in ("", "file"):
-        # A path of .dvc/config starts in that folder.
-        folder = root / ".dvc" / (parts.path if parts.scheme else remote.url)
+    place = _object(artifact.hash, artifact.hash_name)
+    if folder := _local(remote, root):
         return (folder / place).is_file() if folder.is_dir() else None
-    if parts.scheme not in ("http", "https") or parts.username:
+    with suppress(OSError, ValueError):
+        return _ask(remote, place, "HEAD") is not None
+    return None
+
+
+def text_of(artifact: Artifact, part: str, root: Path, remote: Remote | None) -> str | None:
+    """Return the text of a file that DVC keeps: `part` of a folder, or all of a file. Nothing is stored.
+
+    It is read in DVC's cache, else in a remote that needs no credentials; None where neither has it.
+    """
+    md5 = artifact.hash
+    if artifact.is_folder:
+        listed = _content(md5, artifact.hash_name, root, remote)
+        entries = json.loads(listed) if listed else []
+        md5 = next((str(one["md5"]) for one in entries if one.get("relpath") == part), "")
+    elif part:
         return None
-    request = urllib.request.Request(f"{remote.url.rstrip('/')}/{place}", method="HEAD")  # noqa: S310 - checked above
+    content = _content(md5, artifact.hash_name, root, remote) if md5 else None
+    return content.decode("utf-8", errors="replace") if content is not None else None
+
+
+def _content(md5: str, kind: str, root: Path, remote: Remote | None) -> bytes | None:
+    """Return an object by its hash, verified; None where it can't be had."""
+    place = _object(md5, kind)
+    local = remote and _local(remote, root)
+    for folder in (root / ".dvc/cache", *([local] if local else [])):
+        with suppress(OSError):
+            return _verified(paths.read_bounded(folder / place, document.LARGEST), md5, kind)
+    if remote and not local:
+        with suppress(OSError, ValueError):
+            content = _ask(remote, place, "GET")
+            return _verified(content, md5, kind) if content is not None else None
+    return None
+
+
+def _verified(content: bytes, md5: str, kind: str) -> bytes | None:
+    """Return the content where it is what its hash says. DVC 2's may be of another text than the file's."""
+    same = hashlib.md5(content, usedforsecurity=False).hexdigest() == md5.removesuffix(".dir")
+    return content if same or kind == LEGACY_HASH else None
+
+
+def _object(md5: str, kind: str) -> str:
+    legacy = "" if kind == LEGACY_HASH else "files/md5/"
+    return f"{legacy}{md5[:2]}/{md5[2:]}"
+
+
+def _local(remote: Remote, root: Path) -> Path | None:
+    parts = urlsplit(remote.url)
+    if parts.scheme not in ("", "file"):
+        return None
+    # A path of .dvc/config starts in that folder.
+    return root / ".dvc" / (parts.path if parts.scheme else remote.url)
+
+
+def _ask(remote: Remote, place: str, method: str) -> bytes | None:
+    """Return an object of a web server; None where it says that there is none. Raises OSError, ValueError."""
+    if urlsplit(remote.url).scheme not in ("http", "https"):
+        raise ValueError("it needs credentials, or a package")
+    url = f"{remote.url.rstrip('/')}/{place}"
+    request = urllib.request.Request(url, method=method)  # noqa: S310 - checked above
     try:
-        with urllib.request.urlopen(request, timeout=_ASK_SECONDS):  # noqa: S310 - as above
-            return True
+        with urllib.request.urlopen(request, timeout=_ASK_SECONDS) as answer:  # noqa: S310 - as above
+            return bytes(answer.read(document.LARGEST))
     except urllib.error.HTTPError as error:
-        return False if error.code == 404 else None
-    except (OSError, ValueError):
-        return None
+        if error.code == 404:
+            return None
+        raise
 
 
 def _listed(git: Git) -> frozenset[str]:

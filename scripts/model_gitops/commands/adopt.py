@@ -101,6 +101,9 @@ def command(
         is_pushed=lambda artifact, project, remote: project_inventory.is_pushed(
             artifact, remote, top / project
         ),
+        pulled=lambda output, part, project, remote: project_inventory.text_of(
+            output, part, top / project, remote
+        ),
     )
     found = adopted_workflows.added(found, there)
     runner.answer({}, page.plan(found))

@@ -14,6 +14,8 @@ from promotion_world import served
 from public_projects import Project, Shape, dvc
 from world import DEPLOY, MODEL, READER
 
+from model_gitops.adapters.git import Git
+
 # What `doctor` must find right: what a file of the repository says.
 OF_FILES = (
     "promotion", "model", "workflow-branches", "workflow-secrets", "workflow-packages", "dockerfile",
@@ -109,13 +111,15 @@ def test_an_edited_file_with_changes_of_a_person_stays(project: Project) -> None
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
 def test_an_adopted_project_passes_its_first_actions(project: Project, shape: Shape) -> None:
-    root = found(project, shape)
-    told, _ = project.step("adopt", root, yes="true", **WORDS)
+    found(project, shape)
+    # A fresh clone: what DVC keeps is not there, and is asked of its remote.
+    clone = project.job(project.sha("main"))
+    told, _ = project.step("adopt", clone / shape.root, yes="true", **WORDS)
     assert told.code == 0, told.log
 
-    commit = project.commit(project.work, {}, "main", "Adopt model-gitops")
+    commit = project.commit(Git(clone), {}, "main", "Adopt model-gitops")
     for branch in ("staging", "production"):
-        project.work.run("push", "--quiet", "origin", f"{commit}:refs/heads/{branch}")
+        Git(clone).run("push", "--quiet", "origin", f"{commit}:refs/heads/{branch}")
     project.push("main")
     job = project.job(commit)
     checked = project.check_promotion(job)

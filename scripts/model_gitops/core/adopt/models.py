@@ -280,7 +280,7 @@ def _name(path: str, where: str, repository: str, registered: Iterable[str]) -> 
 
 def slug(text: str) -> str:
     """Return `text` as a name of DVC's artifacts: lowercase letters, numbers, single hyphens."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60].strip("-")
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:40].strip("-")
 
 
 def problem(model: Model) -> str:
@@ -299,7 +299,6 @@ def _none(folder: str, made: Sequence[Output]) -> InputError:
     return InputError(
         f"no model was found in {where}: dvc.yaml has no `artifacts:`, and no output looks like a model"
         f"{shown}",
-        fix=f"model-gitops adopt --model NAME={kept[0] if kept else 'PATH'}"
-        if kept
-        else "dvc add the model, or let a stage of dvc.yaml make it; then model-gitops adopt again",
+        fix="let a stage of dvc.yaml list the model under `outs:`, or `dvc add` it, and run this again"
+        + ("; or name one of these: --model NAME=PATH" if kept else ""),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from model_gitops.core.adopt import (
 )  # fmt: skip
 from model_gitops.core.adopt.branches import Environment, Environments
 from model_gitops.core.adopt.deployments import Deployments
-from model_gitops.core.adopt.inventory import Inventory, Overlaid
+from model_gitops.core.adopt.inventory import Inventory, Overlaid, Remote
 from model_gitops.core.adopt.measures import Measures
 from model_gitops.core.adopt.models import Model
 from model_gitops.core.adopt.outputs import Output
@@ -38,6 +38,9 @@ from model_gitops.errors import InputError
 
 NAME = "promotion.yaml"
 
+# An output, a path in it (empty: itself), the folder of its DVC project, and the remote → its text.
+Pulled = Callable[[Artifact, str, str, Remote | None], str | None]
+
 
 def make(
     there: Inventory,
@@ -45,10 +48,12 @@ def make(
     deploy: Deployments | None = None,
     *,
     is_pushed: notes.IsPushed = lambda model, project, remote: None,
+    pulled: Pulled = lambda output, part, project, remote: None,
 ) -> Plan:
     """Return the plan for the project, without the workflows.
 
-    `deploy` is what a checkout of the deploy repository has. `is_pushed` says whether a remote has a model.
+    `deploy` is what a checkout of the deploy repository has. `is_pushed` says whether a remote has a model, `pulled`
+    returns the text of a file that DVC keeps.
     Raises InputError where there is no model.
     """
     made = Made()
@@ -83,7 +88,12 @@ def make(
     for model in found.taken:
         others = [one for one in found.taken if one is not model]
         judged = measures.find(
-            project, made_by_dvc, model, others, in_git=there.in_git, read=there.read
+            project,
+            made_by_dvc,
+            model,
+            others,
+            in_git=there.in_git,
+            read=lambda path: _text(path, there, pulled),
         )
         _one(there, model, judged, environments, (_of(image, model, len(found.taken)), digest, tag), target,
              made, made_by_dvc, project)  # fmt: skip
@@ -113,6 +123,21 @@ def make(
         tuple(made.found), tuple(made.changes), tuple(dict.fromkeys(made.open)), found.taken,
         environments.found, image, target.repository,
     )  # fmt: skip
+
+
+def _text(path: str, there: Inventory, pulled: Pulled) -> str | None:
+    """Return the text of a file of metrics: of the checkout, else of what DVC keeps."""
+    text = there.read(path)
+    place = path
+    while text is None and place:
+        try:
+            kept = artifacts.find(place, there.files)
+        except InputError:
+            place = posixpath.dirname(place)
+            continue
+        part = path.removeprefix(f"{place}/") if place != path else ""
+        return pulled(kept, part, there.project_of(path), there.remote_of(path))
+    return text
 
 
 def _one(

@@ -20,6 +20,12 @@ _SERVES = re.compile(
 _TRAINS = re.compile(
     r"(?:^|[./_-])(train|training|dev|devcontainer|ci|test|jupyter|notebook)(?:[./_-]|$)"
 )
+_USUAL_PORTS = {
+    r"\bstreamlit run\b": 8501, r"\bflask run\b": 5000, r"\bgunicorn\b": 8000, r"\buvicorn\b": 8000,
+    r"\bbentoml serve\b": 3000, r"\bmlserver start\b": 8080, r"\btritonserver\b": 8000,
+}  # fmt: skip
+# A file `Dockerfile` in the project's folder is one, whatever is in it; another must show that it serves.
+_LEAST = 4
 _HEALTH = re.compile(
     r"[\"'](/(?:api/)?(?:v1/)?(?:readyz?|healthz?|health_check|healthcheck|health/ready|livez?|ping|status))[\"']"
 )
@@ -57,7 +63,7 @@ def find(model: Model, in_git: frozenset[str], read: Read) -> Serving:
         (one for one in in_git if _is_dockerfile(one)),
         key=lambda one: (-_points(one, model.project, read), one.count("/"), one),
     )
-    candidates = [one for one in candidates if _points(one, model.project, read) >= 0]
+    candidates = [one for one in candidates if _points(one, model.project, read) >= _LEAST]
     if candidates:
         chosen = candidates[0]
         notes = [
@@ -129,9 +135,9 @@ def _is_dockerfile(path: str) -> bool:
     return (
         not hidden
         and (
-            name in ("Dockerfile", "Containerfile")
-            or name.startswith("Dockerfile.")
-            or name.endswith(".Dockerfile")
+            name.lower() in ("dockerfile", "containerfile")
+            or name.lower().startswith("dockerfile.")
+            or name.lower().endswith(".dockerfile")
         )
         and not name.endswith((".dockerignore", ".md", ".j2", ".tmpl"))
     )
@@ -143,7 +149,7 @@ def _points(path: str, folder: str, read: Read) -> int:
     if folder and posixpath.dirname(path) and not (f"{path}/").startswith(f"{folder}/"):
         # Of another project of the monorepo, unless it names this one.
         return 1 if re.search(rf"(?:^|[\s/]){re.escape(folder)}(?:/|\s)", text) else -1
-    found = 4 if posixpath.dirname(path) == folder else 1
+    found = 4 if path == posixpath.join(folder, "Dockerfile") else 1
     last = [one for one in dockerfile.instructions(text) if one.name in ("cmd", "entrypoint")]
     if any(one.name == "expose" for one in dockerfile.instructions(text)):
         found += 3
@@ -171,7 +177,13 @@ def _of(path: str, model: Model, in_git: frozenset[str], read: Read) -> Image:
     context = max(
         places, key=lambda place: sum(_is_there(place, one, in_git, model) for one in wanted)
     )
-    return Image(path, context or ".", _port(text), _health(folder, model, in_git, read), text=text)
+    return Image(
+        path,
+        context or ".",
+        _port(text, context, read),
+        _health(folder, model, in_git, read),
+        text=text,
+    )
 
 
 def _is_there(place: str, source: str, in_git: frozenset[str], model: Model) -> bool:
@@ -189,16 +201,27 @@ def _is_there(place: str, source: str, in_git: frozenset[str], model: Model) -> 
     )
 
 
-def _port(text: str) -> int:
+def _port(text: str, context: str, read: Read) -> int:
     for one in dockerfile.instructions(text):
         if one.name == "expose" and (found := re.match(r"(\d{2,5})", one.words)):
             return int(found[1])
     for one in reversed(list(dockerfile.instructions(text))):
         if one.name in ("cmd", "entrypoint"):
             plain = re.sub(r"[\[\]\",]+", " ", one.words)
-            if found := _PORT.search(re.sub(r"\s+", " ", plain)):
+            plain = re.sub(r"\s+", " ", plain)
+            if found := _PORT.search(plain):
                 return int(found[1])
+            return _port_of_program(plain, context, read)
     return 0
+
+
+def _port_of_program(command: str, context: str, read: Read) -> int:
+    """Return the port that the program of a command opens: as its text says, else its server's usual one."""
+    for script in re.findall(r"[\w./-]+\.py\b", command):
+        text = read(posixpath.normpath(posixpath.join(context, script.lstrip("/")))) or ""
+        if found := re.search(r"\.run\([^)]*\bport\s*=\s*(\d{4,5})\b", text):
+            return int(found[1])
+    return next((port for name, port in _USUAL_PORTS.items() if re.search(name, command)), 0)
 
 
 def _health(folder: str, model: Model, in_git: frozenset[str], read: Read) -> str:
