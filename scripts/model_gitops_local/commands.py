@@ -45,7 +45,7 @@ def setup() -> None:
     """Find or build every tool that the flow needs, and say where each is."""
     from model_gitops_local import toolchain
 
-    for name, path in toolchain.ensure_all(sorted(toolchain.TOOLS)).items():
+    for name, path in toolchain.ensure_all(list(toolchain.TOOLS)).items():
         click.echo(f"{name}: {path}")
 
 

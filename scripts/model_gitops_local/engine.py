@@ -290,9 +290,10 @@ def apt_install(packages: list[str]) -> None:
     say(f"installing {words} from the distribution")
     install = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
     env = {"DEBIAN_FRONTEND": "noninteractive"}
-    if process.run(install, env=env, check=False).returncode != 0:
-        process.run(["apt-get", "update"], env=env)
-        process.run(install, env=env)
+    with toolchain.apt():
+        if process.run(install, env=env, check=False).returncode != 0:
+            process.run(["apt-get", "update"], env=env)
+            process.run(install, env=env)
 
 
 def _make_private(folder: Path) -> None:

@@ -13,6 +13,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,6 +131,11 @@ def cache_folder() -> Path:
     """Return the folder that outlives checkouts: what is costly to make is made once a machine."""
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(base).expanduser() / "model-gitops"
+
+
+def apt() -> AbstractContextManager[None]:
+    """Let one process of ours at a time use apt-get, which does not wait for another."""
+    return locked(cache_folder() / "apt.lock")
 
 
 def ensure(name: str) -> Path:
@@ -262,9 +268,10 @@ def _unpack_debian(tool: Tool, folder: Path) -> None:
     work.mkdir()
     work.chmod(0o755)
     fetch = ["apt-get", "download", "-o", "APT::Sandbox::User=root", tool.debian]
-    if process.run(fetch, cwd=work, check=False).returncode != 0:
-        process.run(["apt-get", "update"])
-        process.run(fetch, cwd=work)
+    with apt():
+        if process.run(fetch, cwd=work, check=False).returncode != 0:
+            process.run(["apt-get", "update"])
+            process.run(fetch, cwd=work)
     (package,) = work.glob("*.deb")
     process.run(["dpkg-deb", "--extract", package, work / "root"])
     for name in (tool.name, *tool.names):
