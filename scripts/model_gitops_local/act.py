@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from model_gitops.adapters import process
+from model_gitops.runner import say
 from model_gitops_local import toolchain
+from model_gitops_local.demo_page import spell
 
 # GitHub's own actions. One needs GitHub's storage: its stand-in keeps the files in a folder. The other is
 # act's business, but for `ref`: its stand-in copies the checkout as act does, and checks that out.
@@ -21,6 +23,13 @@ _UPLOAD, _CHECKOUT = "actions/upload-artifact", "actions/checkout"
 OnStep = Callable[[str, str, str, float], None]
 # This checkout.
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def show_step(job: str, step: str, result: str, seconds: float) -> None:
+    """Tell a person that a step of a workflow ended, and how long it took; not one that was skipped."""
+    mark = {"success": "✓", "failure": "✗"}.get(result, "-")
+    if result != "skipped":
+        say(f"  {mark} {step.partition('@')[0]:<52} {spell(seconds):>10}")
 
 
 @dataclass

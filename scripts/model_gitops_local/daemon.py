@@ -28,6 +28,19 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def try_locked(path: Path) -> Iterator[bool]:
+    """Hold the lock file `path` if nobody else does, and say whether we hold it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
 def free_port(preferred: int = 0) -> int:
     """Return a free TCP port on loopback: `preferred` if nothing has it.
 

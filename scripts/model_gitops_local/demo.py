@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import socket
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -21,9 +20,9 @@ from model_gitops.core import document
 from model_gitops.core.gto import tags
 from model_gitops.errors import ExternalError
 from model_gitops_local import act, demo_page, machine, planted_image, report_pages, serving
-from model_gitops_local.daemon import Daemon
 from model_gitops_local.engine import remove_engine
-from model_gitops_local.flow import DEPLOY, MODEL, Flow, Parts, copy_actions
+from model_gitops_local.flow import DEPLOY, MODEL, Flow, left_forge
+from model_gitops_local.parts import parts_of
 
 BETTER = "experiment/more-epochs"
 WORSE = "experiment/too-few-epochs"
@@ -355,14 +354,8 @@ def run(folder: Path, *, keep: bool) -> None:
     try:
         _say(f"[{clock(0)}] Tools, Docker engine, registry, base image")
         here = machine.start(folder / "machine")
-        parts = Parts(
-            act=here.tools["act"],
-            actions=copy_actions(folder / "actions"),
-            environment=machine.environment(here),
-            registry=here.registry.address,
-            base_image=here.base_image,
-        )
-        flow = Flow(folder, parts, on_step=_show_step)
+        parts = parts_of(here, folder / "actions")
+        flow = Flow(folder, parts, on_step=act.show_step)
         demo = Demo(folder, here, flow, started)
         demo.play()
         demo.finish()
@@ -375,7 +368,7 @@ def run(folder: Path, *, keep: bool) -> None:
         if not kept:
             machine.stop(folder / "machine")
     if kept:
-        _say(f"  forge         {_leave_forge(folder, flow)}")
+        _say(f"  forge         {flow.leave()}")
         _say(f"  registry      http://{parts.registry}/v2/_catalog")
         _say("  to stop them  make demo-clean")
 
@@ -383,35 +376,9 @@ def run(folder: Path, *, keep: bool) -> None:
 def clean(folder: Path) -> None:
     """Stop what a demo left running, and remove its folder."""
     if folder.exists():
-        Daemon("the forge", folder / "forge").stop()
+        left_forge(folder).stop()
         machine.remove(folder / "machine")
         shutil.rmtree(folder)
-
-
-def _leave_forge(folder: Path, flow: Flow) -> str:
-    """Serve the forge from a process of its own, at the same address; return that."""
-    port = flow.forge.port
-
-    def answers() -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
-
-    Daemon("the forge", folder / "forge").start(
-        [
-            *(sys.executable, "-I", act.ROOT / "scripts", "local", "forge"),
-            *("--root", folder / "forge", "--port", str(port), "--public"),
-            *("--repository", f"{MODEL}={flow.bare(MODEL).directory}"),
-            *("--repository", f"{DEPLOY}={flow.bare(DEPLOY).directory}"),
-        ],
-        answers,
-    )
-    return flow.forge.url
-
-
-def _show_step(job: str, step: str, result: str, seconds: float) -> None:
-    mark = {"success": "✓", "failure": "✗"}.get(result, "-")
-    if result != "skipped":
-        _say(f"  {mark} {step.partition('@')[0]:<52} {demo_page.spell(seconds):>10}")
 
 
 def _say(text: str) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import shutil
+import socket
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +18,9 @@ from model_gitops.adapters.git_credentials import token_credentials
 from model_gitops.core import document
 from model_gitops.errors import ExternalError
 from model_gitops_local import act
+from model_gitops_local.daemon import Daemon
 from model_gitops_local.forge import Forge
+from model_gitops_local.parts import Parts, copy_tree
 
 MODEL = "acme/diabetes"
 DEPLOY = "acme/diabetes-deploy"
@@ -39,22 +44,6 @@ _OF_A_WORKFLOW = (
 
 
 @dataclass
-class Parts:
-    """The real parts that a flow needs: where the act program is, and what reaches the workflows.
-
-    `actions` is a folder with what `uses: model-gitops/model-gitops/actions/…@v0` needs;
-    `environment` holds the variables that a job needs to find Docker, its builder and the tools;
-    `registry` is `host:port`, `base_image` a reference that the builder can resolve.
-    """
-
-    act: Path
-    actions: Path
-    environment: Mapping[str, str]
-    registry: str
-    base_image: str
-
-
-@dataclass
 class Flow:
     """A model repository and its deploy repository, on a forge, with runs on demand.
 
@@ -67,6 +56,8 @@ class Flow:
     on_step: act.OnStep = lambda job, step, result, seconds: None
     on_end: Callable[[Path], None] = lambda checkout: None
     port: int = 0
+    model: str = MODEL
+    deploy: str = DEPLOY
     forge: Forge = field(init=False)
     tokens: dict[str, str] = field(init=False)
     runs: int = 0
@@ -80,31 +71,32 @@ class Flow:
             name: secrets.token_hex(20)
             for name in ("GITHUB_TOKEN", *SECRETS, "FORK_TOKEN", "ada", "grace")
         }
+        owner = self.model.partition("/")[0]
         # As on GitHub: the job's token reaches its own repository only.
         self.forge.add_token(
-            self.tokens["GITHUB_TOKEN"], "github-actions[bot]", repositories=[MODEL]
+            self.tokens["GITHUB_TOKEN"], "github-actions[bot]", repositories=[self.model]
         )
         self.forge.add_token(
-            self.tokens["DEPLOY_TOKEN"], "acme-deployer[bot]", repositories=[DEPLOY]
+            self.tokens["DEPLOY_TOKEN"], f"{owner}-deployer[bot]", repositories=[self.deploy]
         )
         self.forge.add_token(
             self.tokens["DEPLOY_READ_TOKEN"],
-            "acme-auditor[bot]",
+            f"{owner}-auditor[bot]",
             {"contents": "read", "pull_requests": "read"},
-            repositories=[DEPLOY],
+            repositories=[self.deploy],
         )
         self.forge.add_token(
             self.tokens["COMMIT_TOKEN"],
-            "acme-committer[bot]",
+            f"{owner}-committer[bot]",
             {"contents": "write"},
-            repositories=[MODEL],
+            repositories=[self.model],
         )
         # What GitHub gives the run of a fork's pull request.
         self.forge.add_token(
             self.tokens["FORK_TOKEN"],
             "github-actions[bot]",
             {"contents": "read"},
-            repositories=[MODEL],
+            repositories=[self.model],
         )
         for person in ("ada", "grace"):
             self.forge.add_token(self.tokens[person], person)
@@ -113,21 +105,45 @@ class Flow:
         """Stop the forge; what it holds stays on disk."""
         self.forge.stop()
 
+    def leave(self) -> str:
+        """Serve the forge from a process of its own, for people to look at; return its address."""
+        self.stop()
+        port = self.forge.port
+
+        def answers() -> bool:
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", port)) == 0
+
+        words: list[str | Path] = [
+            *(sys.executable, "-I", act.ROOT / "scripts", "local", "forge"),
+            *("--root", self.root / "forge", "--port", str(port), "--public"),
+        ]
+        for repository in (self.model, self.deploy):
+            words += ["--repository", f"{repository}={self.bare(repository).directory}"]
+        left_forge(self.root).start(words, answers, facts={"url": self.forge.url})
+        return self.forge.url
+
     def bare(self, repository: str) -> Git:
         """Return a bare repository of the forge."""
-        return Git(self.root / "git" / ("model.git" if repository == MODEL else "deploy.git"))
+        return Git(self.root / "git" / ("deploy.git" if repository == self.deploy else "model.git"))
+
+    def add_bare(self, repository: str, default_branch: str) -> Git:
+        """Let the forge have `repository`, empty where it is new; return it."""
+        bare = self.bare(repository)
+        if not bare.directory.exists():
+            bare.directory.mkdir(parents=True)
+            bare.run("init", "--quiet", "--bare", "--initial-branch", default_branch)
+        self.forge.add_repository(repository, bare.directory)
+        return bare
 
     def create_repositories(self) -> None:
         """Make both repositories from the templates, with every environment at the first commit."""
         templates = act.ROOT / "templates"
-        for repository, template in ((MODEL, "model"), (DEPLOY, "deploy")):
-            bare = self.bare(repository)
-            bare.directory.mkdir(parents=True)
-            bare.run("init", "--quiet", "--bare", "--initial-branch", "main")
-            self.forge.add_repository(repository, bare.directory)
+        for repository, template in ((self.model, "model"), (self.deploy, "deploy")):
+            self.add_bare(repository, "main")
             clone = self.clone(repository, "main", self.root / "new" / template)
-            _copy(templates / template, clone.directory)
-            if repository == MODEL:
+            copy_tree(templates / template, clone.directory)
+            if repository == self.model:
                 self._configure(clone.directory)
             else:
                 self._configure_deploy(clone.directory)
@@ -135,7 +151,7 @@ class Flow:
             clone.run(
                 "commit", "--quiet", "--message", f"Start from the {template} template", env=PERSON
             )
-            branches = ["main", "staging", "production"] if repository == MODEL else ["main"]
+            branches = ["main", "staging", "production"] if repository == self.model else ["main"]
             clone.run(
                 "push", "--quiet", "origin", *(f"HEAD:refs/heads/{name}" for name in branches)
             )
@@ -168,7 +184,7 @@ class Flow:
 
     def commit(self, branch: str, change: Callable[[Path], None], message: str) -> str:
         """Let a person change the model repository on `branch`, new from main, and push it."""
-        git = self.clone(MODEL, branch, self.root / "new" / "change")
+        git = self.clone(self.model, branch, self.root / "new" / "change")
         if git.commit_of(f"refs/remotes/origin/{branch}") is None:
             git.run("checkout", "--quiet", "-B", branch, "refs/remotes/origin/main")
         change(git.directory)
@@ -181,7 +197,7 @@ class Flow:
 
     def pushed(self, branch: str, workflow: str) -> act.Run:
         """Run `workflow` for the push that made `branch` what it is."""
-        event = self.forge.event("push", MODEL, branch=branch, sender="ada")
+        event = self.forge.event("push", self.model, branch=branch, sender="ada")
         return self._run(workflow, "push", event, branch)
 
     def run_again(self, workflow: str, event: Mapping[str, Any], commit: str) -> act.Run:
@@ -192,7 +208,7 @@ class Flow:
         self, number: int, workflow: str = "promote.yml", *, action: str = "opened"
     ) -> act.Run:
         """Run `workflow` for what was done (`action`) to pull request `number`."""
-        event = self.forge.event("pull_request", MODEL, number, action=action, sender="ada")
+        event = self.forge.event("pull_request", self.model, number, action=action, sender="ada")
         return self._run(workflow, "pull_request", event, event["pull_request"]["head"]["sha"])
 
     def proposed_by_fork(self, number: int, workflow: str, artifacts: Path) -> act.Run:
@@ -200,7 +216,7 @@ class Flow:
 
         `artifacts` is a folder for what the run uploads: a folder of files an artifact.
         """
-        event = self.forge.event("pull_request", MODEL, number, action="opened", sender="eve")
+        event = self.forge.event("pull_request", self.model, number, action="opened", sender="eve")
         head = event["pull_request"]["head"]["sha"]
         return self._run(
             workflow, "pull_request", event, head, actor="FORK_TOKEN", artifacts=artifacts
@@ -211,17 +227,17 @@ class Flow:
 
         Only `.github` is checked out, as the workflow says: act copies what is there.
         """
-        event = self.forge.event("workflow_run", MODEL, run)
+        event = self.forge.event("workflow_run", self.model, run)
         return self._run(workflow, "workflow_run", event, "main", sparse=".github")
 
     def scheduled(self, workflow: str) -> act.Run:
         """Run `workflow` as its schedule does, on the default branch."""
-        event = self.forge.event("schedule", MODEL)
+        event = self.forge.event("schedule", self.model)
         return self._run(workflow, "schedule", event, "main")
 
     def ask(self, *command: str) -> str:
         """Return what an action answers to a person in a clone, who may read everything."""
-        clone = self.clone(MODEL, "main", self.root / "new" / f"ask-{secrets.token_hex(4)}")
+        clone = self.clone(self.model, "main", self.root / "new" / f"ask-{secrets.token_hex(4)}")
         try:
             done = process.run(
                 [act.ROOT / "scripts" / "run.sh", *command],
@@ -240,17 +256,30 @@ class Flow:
 
     def open_pull_request(self, head: str, base: str, title: str) -> int:
         """Open a pull request in the model repository; return its number."""
-        return int(self._repository(MODEL).create_pull(base=base, head=head, title=title).number)
+        return int(
+            self._repository(self.model).create_pull(base=base, head=head, title=title).number
+        )
 
-    def approve(self, number: int, repository: str = MODEL) -> None:
+    def pull_request_of(self, head: str, base: str) -> tuple[int, str]:
+        """Return the open pull request, opened if need be, and what was done to it."""
+        found = self._repository(self.model).get_pulls(state="open", base=base)
+        number = next((one.number for one in found if one.head.ref == head), None)
+        if number is not None:
+            return int(number), "synchronize"
+        return self.open_pull_request(head, base, f"Promote {head} to {base}"), "opened"
+
+    def approve(self, number: int, repository: str = "") -> None:
         """Approve a pull request, as another person than the one who opened it."""
-        self._repository(repository, "grace").get_pull(number).create_review(event="APPROVE")
+        self._repository(repository or self.model, "grace").get_pull(number).create_review(
+            event="APPROVE"
+        )
 
-    def merge(self, number: int, repository: str = MODEL, *, squash: str = "") -> str:
+    def merge(self, number: int, repository: str = "", *, squash: str = "") -> str:
         """Merge a pull request as a person does, with a merge commit; return that commit.
 
         With `squash` it becomes one commit, whose whole message this is.
         """
+        repository = repository or self.model
         pull = self._repository(repository).get_pull(number)
         if squash:
             done = pull.merge(merge_method="squash", commit_title=squash, commit_message="")
@@ -262,7 +291,7 @@ class Flow:
 
     def revert(self, commit: str, reason: str) -> str:
         """Let a person take a commit of the deploy repository back; return the commit that does."""
-        git = self.clone(DEPLOY, "main", self.root / "new" / "revert")
+        git = self.clone(self.deploy, "main", self.root / "new" / "revert")
         git.run("revert", "--no-edit", commit, env=PERSON)
         message = git.run("log", "-1", "--format=%B").strip()
         git.run("commit", "--quiet", "--amend", "-m", f"{message}\n\n{reason}", env=PERSON)
@@ -277,7 +306,7 @@ class Flow:
 
     def comments(self, number: int) -> list[str]:
         """Return the comments on a pull request of the model repository, oldest first."""
-        issue = self._repository(MODEL).get_issue(number)
+        issue = self._repository(self.model).get_issue(number)
         return [comment.body for comment in issue.get_comments()]
 
     def _repository(self, repository: str, person: str = "ada") -> Any:
@@ -302,7 +331,7 @@ class Flow:
         trusted = actor == "GITHUB_TOKEN"
         # As `token:` of actions/checkout says there.
         holder = "COMMIT_TOKEN" if trusted and workflow == "experiment.yml" else actor
-        checkout = self.clone(MODEL, at, self.root / "runs" / name, actor=holder)
+        checkout = self.clone(self.model, at, self.root / "runs" / name, actor=holder)
         if sparse:
             checkout.run("sparse-checkout", "set", "--no-cone", sparse)
         given = {"GITHUB_TOKEN": self.tokens[actor]}
@@ -325,7 +354,7 @@ class Flow:
                     **self.parts.environment,
                     "GITHUB_SERVER_URL": self.forge.url,
                     "GITHUB_API_URL": self.forge.api_url,
-                    "GITHUB_REPOSITORY": MODEL,
+                    "GITHUB_REPOSITORY": self.model,
                     "GITHUB_RUN_ID": str(self.runs),
                     **uploads,
                 },
@@ -345,19 +374,30 @@ class Flow:
         file = folder / "promotion.yaml"
         text = file.read_text(encoding="utf-8")
         file.write_text(text.replace("ghcr.io/", f"{self.parts.registry}/"), encoding="utf-8")
+        self.use_own_remote(folder)
+
+    def use_own_remote(self, folder: Path) -> None:
+        """Let the DVC project in `folder` push to a folder of the flow's own; no project, nothing."""
+        config = folder / ".dvc" / "config"
+        if not config.is_file():
+            return
         remote = self.root / "remote"
         remote.mkdir(exist_ok=True)
-        config = folder / ".dvc" / "config"
-        text = config.read_text(encoding="utf-8").replace(
-            "[core]\n", "[core]\n    remote = storage\n"
-        )
-        text += f"['remote \"storage\"']\n    url = {remote}\n"
+        text = re.sub(r"(?m)^\s*remote\s*=.*\n", "", config.read_text(encoding="utf-8"))
+        text = text if "[core]" in text else f"[core]\n{text}"
+        text = text.replace("[core]\n", "[core]\n    remote = on-this-machine\n", 1)
+        text += f"['remote \"on-this-machine\"']\n    url = {remote}\n"
         config.write_text(text, encoding="utf-8")
 
     def _configure_deploy(self, folder: Path) -> None:
         for file in folder.glob("overlays/*/kustomization.yaml"):
             text = file.read_text(encoding="utf-8")
             file.write_text(text.replace("ghcr.io/", f"{self.parts.registry}/"), encoding="utf-8")
+
+
+def left_forge(root: Path) -> Daemon:
+    """Return the process that `Flow.leave` started in the same folder."""
+    return Daemon("the forge", root / "forge")
 
 
 def secrets_of(workflow: str, called: Callable[[str], str] | None = None) -> tuple[str, ...]:
@@ -373,20 +413,3 @@ def secrets_of(workflow: str, called: Callable[[str], str] | None = None) -> tup
         secrets_of(text) != OF_REPOSITORY for text in texts
     )
     return (*OF_ENVIRONMENTS, *OF_REPOSITORY) if enters else OF_REPOSITORY
-
-
-def copy_actions(folder: Path) -> Path:
-    """Copy what a release of the actions holds, and nothing else, into `folder`; return it.
-
-    act copies the whole of a local repository for each step that uses it.
-    """
-    for name in ("actions", "scripts"):
-        _copy(act.ROOT / name, folder / name)
-    shutil.copy2(act.ROOT / "pyproject.toml", folder)
-    return folder
-
-
-def _copy(template: Path, folder: Path) -> None:
-    """Copy a template as `cp -r` would, less what tools leave behind in it."""
-    ignored = shutil.ignore_patterns(".venv", "__pycache__", ".git", ".pytest_cache", ".ruff_cache")
-    shutil.copytree(template, folder, dirs_exist_ok=True, ignore=ignored)

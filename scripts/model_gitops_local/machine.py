@@ -48,6 +48,12 @@ def environment(machine: Machine) -> dict[str, str]:
     }
 
 
+def registry_of(state: Path) -> str:
+    """Return the address of the registry that runs for `state`, or ""."""
+    registry = Registry(state / "registry")
+    return registry.address if registry.running else ""
+
+
 def stop(state: Path) -> None:
     """Stop all that was started for `state`; images and caches stay."""
     stop_engine(state)

@@ -11,21 +11,16 @@ import pytest
 
 from model_gitops_local import machine
 from model_gitops_local.demo import Demo
-from model_gitops_local.flow import Flow, Parts, copy_actions
+from model_gitops_local.flow import Flow
 from model_gitops_local.forge.openapi import OpenApi
+from model_gitops_local.parts import Parts, parts_of
 
 
 @pytest.fixture(scope="session")
 def parts(machine_state: Path, tmp_path_factory: pytest.TempPathFactory) -> Parts:
     """The real parts, and a copy of the actions as a release holds them."""
     here = machine.start(machine_state)
-    return Parts(
-        act=here.tools["act"],
-        actions=copy_actions(tmp_path_factory.mktemp("actions")),
-        environment=machine.environment(here),
-        registry=here.registry.address,
-        base_image=here.base_image,
-    )
+    return parts_of(here, tmp_path_factory.mktemp("actions"))
 
 
 @pytest.fixture(scope="session")

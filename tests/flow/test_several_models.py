@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from model_gitops_local import act, toolchain
-from model_gitops_local.flow import DEPLOY, MODEL, PERSON, Flow, Parts, copy_actions
+from model_gitops_local.flow import DEPLOY, MODEL, PERSON, Flow
+from model_gitops_local.parts import Parts, copy_actions
 
 MODELS = ("churn", "fraud")
 DVC = f"{sys.executable} -m dvc"

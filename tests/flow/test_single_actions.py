@@ -14,8 +14,8 @@ import yaml
 
 from model_gitops.actions import ACTIONS
 from model_gitops_local import act, docs
-from model_gitops_local.flow import Parts
 from model_gitops_local.forge import Forge
+from model_gitops_local.parts import Parts
 
 MODEL, DEPLOY = "acme/diabetes", "acme/diabetes-deploy"
 ODD = 'models/it\'s a "model" $(touch pwned).bin'
