@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from adopted import PIPELINE, left, rules, there, written
 from ruamel.yaml import YAML
 
+from model_gitops import options
+from model_gitops.commands import adopt
 from model_gitops.core.adopt import artifact_edit, deployments, plan
 from model_gitops.core.adopt.models import Model
 from model_gitops.core.adopt.planned import Wishes
@@ -168,3 +172,9 @@ def test_a_dvc_yaml_in_one_flow_mapping_is_left_to_a_person() -> None:
     model = Model("net", "net.onnx", "dvc.yaml", "", is_new=True)
     with pytest.raises(InputError, match="by hand"):
         artifact_edit.added("{stages: {}}\n", [model], source="dvc.yaml")
+
+
+def test_the_page_names_each_option() -> None:
+    page = (Path(__file__).parents[2] / "docs/adopt.md").read_text("utf-8")
+    named = re.findall(r"(?m)^\| `--([a-z-]+)` \|", page)
+    assert named == [one.name for one, _ in options.inputs_of(adopt.command).values()]

@@ -240,6 +240,15 @@ def test_metrics_that_no_commit_has_are_no_gate() -> None:
     assert "nothing is gated" in left(made)
 
 
+def test_metrics_that_nobody_has_here_are_named_for_the_gate() -> None:
+    files = {one: text for one, text in PIPELINE.items() if one != "scores.json"}
+    files["dvc.yaml"] = TRAIN.replace("scores.json: {cache: false}", "scores.json")
+    files["dvc.lock"] = lock(train=["models/churn.pkl"], evaluate=["scores.json"])
+    made = plan.make(there(files), Wishes())
+    assert "#   - {metric: scores.json:KEY, better: higher}" in written(made)["promotion.yaml"]
+    assert "dvc pull scores.json, then remove promotion.yaml and run this again" in left(made)
+
+
 def test_an_output_that_looks_like_nothing_is_asked_for() -> None:
     files = {"dvc.yaml": "stages:\n  split: {cmd: x, outs: [data/train.csv, data/test.csv]}\n"}
     with pytest.raises(InputError, match="no model was found") as refused:

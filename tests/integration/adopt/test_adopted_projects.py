@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import pty
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +15,7 @@ import pytest
 from adopt_shapes import ADDED, SHAPES
 from promotion_world import served
 from public_projects import Project, Shape, dvc
-from world import DEPLOY, MODEL, READER
+from world import DEPLOY, MODEL, READER, SCRIPTS
 
 from model_gitops.adapters.git import Git
 
@@ -137,3 +140,30 @@ def test_an_adopted_project_passes_its_first_actions(project: Project, shape: Sh
     told, _ = project.step("doctor", job, config=shape.rules, json="true", token=READER)
     findings = {one["check"]: one for one in json.loads(told.answer)}
     assert [findings[one] for one in OF_FILES if findings[one]["ok"] is False] == []
+
+
+def test_a_person_in_a_terminal_is_asked_once_and_a_new_deploy_repository_is_made(
+    project: Project,
+) -> None:
+    root, work = found(project, ADDED), project.work.directory
+    words = [sys.executable, "-I", str(SCRIPTS), "adopt", "--deploy", str(project.top / "live")]
+    for answer, code in (("n", 3), ("y", 0)):
+        before = tree(work)
+        child, terminal = pty.fork()
+        if child == 0:
+            os.chdir(root)
+            os.execve(sys.executable, words, {**os.environ, **project.env})
+        os.write(terminal, f"{answer}\n".encode())
+        shown = b""
+        # The end of a terminal whose program has ended is an error, on Linux.
+        with contextlib.suppress(OSError):
+            while part := os.read(terminal, 4096):
+                shown += part
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == code, shown.decode()
+        assert shown.count(b"Write these files?") == 1
+        assert (tree(work) != before) == (answer == "y")
+    deploy = Git(project.top / "live")
+    assert deploy.run("rev-list", "--count", "HEAD").strip() == "1"
+    kustomization = (deploy.directory / "overlays/dev/kustomization.yaml").read_text("utf-8")
+    assert "name: detector" in kustomization
+    assert "diabetes" not in kustomization.replace("acme/diabetes", "")

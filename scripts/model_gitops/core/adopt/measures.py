@@ -80,10 +80,14 @@ class Measure:
 
 @dataclass(frozen=True)
 class Measures:
-    """The numbers of a model, the best for a gate first, and which files could not be read, and why."""
+    """The numbers of a model, the best for a gate first, and which files could not be read, and why.
+
+    `missing` are files that are named, and that nobody has here.
+    """
 
     found: tuple[Measure, ...]
     problems: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 def find(
@@ -100,7 +104,7 @@ def find(
     `in_git` are the files that a commit would have; `read` returns the text of a file of the checkout,
     None where there is none.
     """
-    found, problems = list[Measure](), list[str]()
+    found, problems, missing = list[Measure](), list[str](), list[str]()
     nearness = {
         path: near
         for path in _files(project, made, model, in_git)
@@ -118,7 +122,8 @@ def find(
             continue
         text = read(path)
         if text is None:
-            problems.append(f"{path} is not here: `dvc repro` or `dvc pull` brings it")
+            problems.append(f"{path} is not here: `dvc pull` or `dvc repro` brings it")
+            missing.append(path)
             continue
         try:
             values = metrics.load(text, source=path)
@@ -132,7 +137,7 @@ def find(
                 order = (better is None, _part(path, key), near, _weight(key), place)
                 found.append(Measure(path, key, number, better, tuple(int(one) for one in order)))
     found.sort(key=lambda one: (*one.order, one.file, one.key))
-    return Measures(tuple(found), tuple(problems))
+    return Measures(tuple(found), tuple(problems), tuple(missing))
 
 
 def direction(file: str, key: str) -> Better | None:

@@ -278,9 +278,14 @@ def _name(path: str, where: str, repository: str, registered: Iterable[str]) -> 
     return slug(repository) or "model"
 
 
-def slug(text: str) -> str:
-    """Return `text` as a name of DVC's artifacts: lowercase letters, numbers, single hyphens."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:40].strip("-")
+def slug(text: str, longest: int = 40) -> str:
+    """Return `text` as a name of DVC's artifacts: lowercase letters, numbers, single hyphens.
+
+    What is longer ends with a whole word. A part of Kubernetes' names is made of it, of 63 letters at most.
+    """
+    whole = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    short = whole[: longest + 1].rpartition("-")[0] or whole[:longest]
+    return whole if len(whole) <= longest else short
 
 
 def problem(model: Model) -> str:

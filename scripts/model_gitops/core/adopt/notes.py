@@ -51,7 +51,12 @@ def tell_gate(judged: Measures, path: str, made: Made) -> None:
             if judged.found
             else "no metric was found, so nothing is gated"
         )
-        made.open.append(Open(what, f"in {path}: gate: [{{metric: FILE:KEY, better: higher}}]"))
+        file = next(iter(judged.missing), "FILE")
+        fix = f"in {path}: gate: [{{metric: {file}:KEY, better: higher}}]"
+        if judged.missing:
+            what = "the metrics are not here, so nothing is gated"
+            fix = f"dvc pull {file}, then remove {path} and run this again; or {fix}"
+        made.open.append(Open(what, fix))
     elif best.is_of_training:
         made.open.append(
             Open(f"the gate's metric {best.file}:{best.key} was measured on the training data; no other was found")

@@ -187,7 +187,7 @@ def _one(
     notes.tell_gate(judged, path, made)
     text = promotion_text.write(
         model, image=image[0], digest=image[1], tag=image[2], build=build, smoke_test=smoke,
-        environments=environments.found, deploy=_for(target, model), measures=judged.found,
+        environments=environments.found, deploy=_for(target, model), measures=judged,
         commands=told.of, makes=_makes(there, model.project),
     )  # fmt: skip
     made.changes.insert(_after_promotions(made), Change(path, None, text))
@@ -267,7 +267,7 @@ def _image(there: Inventory, wishes: Wishes, made: Made) -> tuple[str, str, str]
         return names.check_name(name), digest, tag
     host, owner, name = there.server
     owner = owner or wishes.deploy_repository.rpartition("/")[0]
-    plain = models.slug(name or there.name) or "model"
+    plain = models.slug(name or there.name, 100) or "model"
     registry = "ghcr.io" if host in ("", "github.com") else host
     image = f"{registry}/{(owner or 'owner').lower()}/{plain}"
     if not names.is_name(image):
@@ -298,7 +298,7 @@ def _deploy(
     there: Inventory, wishes: Wishes, found: Deployments, count: int, made: Made
 ) -> promotion_text.Deploy:
     _, owner, name = there.server
-    plain = models.slug(name or there.name) or "model"
+    plain = models.slug(name or there.name, 100) or "model"
     repository = wishes.deploy_repository or f"{owner or 'owner'}/{plain}-deploy"
     if not wishes.deploy_repository:
         made.open.append(

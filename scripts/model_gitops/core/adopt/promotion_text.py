@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from model_gitops.core.adopt.artifact_edit import scalar
 from model_gitops.core.adopt.branches import Environment
-from model_gitops.core.adopt.measures import Measure
+from model_gitops.core.adopt.measures import Measure, Measures
 from model_gitops.core.adopt.models import Model
 from model_gitops.core.adopt.serving import Image
 from model_gitops.core.flow import spelling
@@ -40,7 +40,7 @@ def write(
     smoke_test: str,
     environments: Sequence[Environment],
     deploy: Deploy,
-    measures: Sequence[Measure],
+    measures: Measures,
     commands: Mapping[str, str | None],
     makes: frozenset[str],
 ) -> str:
@@ -107,8 +107,9 @@ def _environment(one: Environment, paths: Mapping[str, str]) -> str:
     return f"  - {{{', '.join(parts)}}}"
 
 
-def _gate(model: Model, measures: Sequence[Measure]) -> Iterator[str]:
+def _gate(model: Model, judged: Measures) -> Iterator[str]:
     """Yield the gate: the best measure is its rule, others stand below it as comments."""
+    measures = judged.found
     known = [one for one in measures if one.better]
     rules = [f"{{metric: {_metric(model, one)}, better: {one.better}}}" for one in known]
     if rules:
@@ -117,6 +118,12 @@ def _gate(model: Model, measures: Sequence[Measure]) -> Iterator[str]:
     elif measures:
         yield "# Nothing is gated: no name says which direction is better. To gate one, with the right direction:"
         yield "# gate:"
+    elif judged.missing:
+        yield "# Nothing is gated: the metrics were not here when this was written. With their key and direction:"
+        yield "# gate:"
+        yield from (
+            f"#   - {{metric: {_from(model, one)}:KEY, better: higher}}" for one in judged.missing
+        )
     else:
         yield "# Nothing is gated: no metric was found. `metrics:` of a stage in dvc.yaml names a file of them."
     yield from (f"  # - {rule}" for rule in rules[1:_MOST_OFFERED])
