@@ -76,26 +76,30 @@ def command(
     client = Client(repository, token)
     asked = Asked(frozenset(lines(checks)), _reviewers(reviewer))
     with runner.group("Asking how it is protected"):
-        found = _look(client, token, config, asked, deploy, deploy_branch, deployer)
+        found, hidden = _look(client, token, config, asked, deploy, deploy_branch, deployer)
     runner.answer({}, "\n".join(table.text(one.desired, one.changes, one.unseen) for one in found))
     for one in found:
         runner.write_summary(table.summary(one.desired, one.changes))
+    if dry_run:
+        return
     if check:
         _check(found)
-        return
-    if dry_run or not any(one.changes for one in found):
-        return
-    if not yes and not _agreed():
-        raise RefusedError(
-            "nothing was changed: nobody said yes to it",
-            fix="give --yes, or start this in a terminal and answer there; --dry-run only looks",
-        )
-    _write(found)
+    elif any(one.changes for one in found):
+        if not yes and not _agreed():
+            raise RefusedError(
+                "nothing was changed: nobody said yes to it",
+                fix="give --yes, or start this in a terminal and answer there; --dry-run only looks",
+            )
+        _write(found)
+    if hidden:
+        # The model repository is done; the other one is as it was.
+        raise hidden
 
 
 def _look(
     client: Client, token: str, config: str, asked: Asked, deploy: bool, branch: str, deployer: str
-) -> list[Protection]:
+) -> tuple[list[Protection], ForbiddenError | None]:
+    """Return what can be seen, and why the deploy repository can't where that is so."""
     repository = Repository(client)
     promotion = repositories.read_promotion(repository, config)
     known = [one.name for one in promotion.environments]
@@ -106,23 +110,22 @@ def _look(
                 fix=f"reviewer: {known[-1]}=NAME",
             )  # fmt: skip
     other = repositories.deploy_client(client, promotion, token) if deploy else None
-    beside: Repository | None = None
-    if other is None:
-        if deploy:
-            runner.notice("the deploy repository is on no server that this token is for: left out")
-    else:
-        try:
-            beside = Repository(other)
-        except ForbiddenError as error:
-            raise ForbiddenError(
-                error.message,
-                status=error.status,
-                fix=f"give a token that may administer {other.repository} too, or --deploy false",
-            ) from error
+    if other is None and deploy and promotion.deploy_repository:
+        runner.notice("the deploy repository is on no server that this token is for: left out")
+    beside, hidden = None, None
+    try:
+        beside = Repository(other) if other else None
+    except ForbiddenError as error:
+        hidden = ForbiddenError(
+            error.message,
+            status=error.status,
+            fix=f"give a token that may administer {other.repository if other else ''} too, or --deploy false",
+        )
+        runner.warning(f"the deploy repository is left out: {error.message}")
     found = [repositories.of_model(repository, promotion, asked, beside)]
     if beside is not None:
         found.append(repositories.of_deploy(beside, promotion, deployer=deployer, branch=branch))
-    return found
+    return found, hidden
 
 
 def _reviewers(text: str) -> dict[str, frozenset[str]]:

@@ -16,7 +16,7 @@ from model_gitops_local.forge.api.routing import Route
 from model_gitops_local.forge.faults import Faults
 from model_gitops_local.forge.limits import Limits
 from model_gitops_local.forge.shapes import Json
-from model_gitops_local.forge.state import ALL_WRITE, Repository, Run, State, Token, now
+from model_gitops_local.forge.state import ALL_WRITE, OWNER, Repository, Run, State, Token, now
 
 API = "/api/v3"
 
@@ -83,9 +83,14 @@ class Instance(Faults):
         permissions: Mapping[str, str] | None = None,
         repositories: list[str] | None = None,
     ) -> Token:
-        """Let `secret` stand for `login`; without limits it may write everywhere."""
+        """Let `secret` stand for `login`; without limits it may write everywhere.
+
+        A person may change the settings of the repositories too, and a bot may not.
+        """
         names = None if repositories is None else frozenset(repositories)
-        token = Token(login, ALL_WRITE if permissions is None else permissions, names)
+        if permissions is None:
+            permissions = ALL_WRITE if login.endswith("[bot]") else ALL_WRITE | OWNER
+        token = Token(login, permissions, names)
         self.tokens[secret] = token
         return token
 

@@ -20,6 +20,13 @@ ALL_WRITE = {
     "pull_requests": "write",
     "statuses": "write",
 }
+# What a person's token may do besides: the repositories are that person's own.
+OWNER = {
+    "administration": "write",
+    "environments": "write",
+    "members": "read",
+    "secrets": "write",
+}
 # The one account whose number tools know by heart.
 _KNOWN_IDS = {"github-actions[bot]": 41898282}
 

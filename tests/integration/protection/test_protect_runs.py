@@ -134,9 +134,26 @@ def test_one_refusal_holds_back_no_other_setting_and_a_rerun_completes(
     assert code == 4
     assert "not set: acme/diabetes, branch main" in said
     assert "set: acme/diabetes, environment production" in said
+    # The server has made it, and the answer is lost: it is asked again, and finds its own.
+    forge.drop_next("POST", "/repos/acme/diabetes/rulesets$", when="after")
     code, said = run("--yes")
     assert code == 0, said
     assert run("--check")[0] == 0
+    assert len(guard(forge).rulesets) == 4
+
+
+def test_a_deploy_repository_that_can_not_be_seen_holds_back_nothing_and_is_not_forgotten(
+    run: Run, forge: Forge
+) -> None:
+    forge.add_token("half", "alice", repositories=[MODEL])
+    code, said = run("--dry-run", token="half")
+    assert (code, "the deploy repository is left out" in said) == (0, True)
+    code, said = run("--yes", token="half")
+    assert code == 4
+    assert "--deploy false" in said
+    assert run("--yes", "--deploy", "false", token="half")[0] == 0
+    assert run("--check", "--deploy", "false", token="half")[0] == 0
+    assert run("--check", token="half")[0] == 4
 
 
 def test_a_token_that_reads_is_enough_for_a_check_and_says_what_it_can_not_see(

@@ -15,7 +15,7 @@ from model_gitops_local.forge.bare import Bare
 from model_gitops_local.forge.gitea import description, shapes
 from model_gitops_local.forge.server import Forge
 from model_gitops_local.forge.shapes import Json
-from model_gitops_local.forge.state import ALL_WRITE, Repository, Token
+from model_gitops_local.forge.state import ALL_WRITE, OWNER, Repository, Token
 
 _LARGEST_PAGE = 50
 # Parts of a path that may hold slashes.
@@ -377,8 +377,10 @@ class GiteaForge(Forge):
         repositories: list[str] | None = None,
     ) -> Token:
         """Let `secret` stand for `login`; `user: read` is to ask who that is."""
-        granted = {**ALL_WRITE, "user": "read"} if permissions is None else permissions
-        return super().add_token(secret, login, granted, repositories)
+        if permissions is None:
+            own = {} if login.endswith("-actions") else OWNER
+            permissions = {**ALL_WRITE, **own, "user": "read"}
+        return super().add_token(secret, login, permissions, repositories)
 
     def call_api(
         self, method: str, path: str, query: Mapping[str, str], body: bytes, token: Token | None
