@@ -19,6 +19,10 @@ from model_gitops_local.engine import Engine
 
 pytestmark = pytest.mark.slow
 
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/how-to/local.md").read_text("utf-8")
+# What the page says to type, in its order.
+TYPED = [line.split()[3:] for line in PAGE.splitlines() if "run.sh local " in line]
 IMAGE = "registry.example/acme/diabetes"
 Local = Callable[..., tuple[int, str]]
 
@@ -67,6 +71,13 @@ def test_what_is_not_there_is_told_before_anything_starts(
     assert asked("stop") == (0, "nothing runs here\n")
 
 
+@pytest.mark.parametrize("typed", TYPED, ids=" ".join)
+def test_what_the_page_says_can_be_typed(typed: list[str]) -> None:
+    context = local.make_context("local", list(typed))
+    command = local.commands[typed[0]]
+    assert command.make_context(typed[0], typed[1:], parent=context).params
+
+
 def test_a_folder_without_a_flow_is_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     for make, says in (([], "it is in no Git repository"), (["init", "-q"], "no promotion.yaml")):
         if make:
@@ -93,21 +104,21 @@ def test_a_project_goes_to_dev_on_this_machine(
     project.run("branch", "experiment/x")
     kept = project.run("for-each-ref"), deploy.run("for-each-ref")
     try:
-        code, told = asked("start")
+        start, experiment, promote, deploy_it, *_ = TYPED
+        code, told = asked(*start)
         assert code == 0, told
         again, told_again = asked("start")
         assert (again, told_again) == (0, told)
         (address,) = {one.split("/")[2] for one in told.split() if one.endswith("/v2/_catalog")}
         assert push_image(address, "acme/diabetes", "main", {}) == digest
 
-        code, told = asked("run", "experiment.yml", "--branch", "experiment/x")
+        code, told = asked(*experiment)
         assert code == 0, told
-        hop = ("--head", "experiment/x", "--base", "main")
-        code, told = asked("run", "promote.yml", *hop)
+        code, told = asked(*promote)
         assert code == 0, told
         assert "report: " in told
         # The run that merges the pull request.
-        code, told = asked("run", "deploy.yml", *hop)
+        code, told = asked(*deploy_it)
         assert code == 0, told
         assert "pull request 1, experiment/x → main: approved and merged" in told
 
@@ -124,11 +135,11 @@ def test_a_project_goes_to_dev_on_this_machine(
         (top / "notes.md").write_text("x\n")
         project.run("add", "--all")
         project.run("commit", "--quiet", "--message", "Notes")
-        code, told = asked("run", "promote.yml", *hop)
+        code, told = asked(*promote)
         assert (code, "main of this clone has commits" in told) == (3, True), told
 
         with try_locked(state / "lock"):
-            code, told = asked("run", "promote.yml", *hop)
+            code, told = asked(*promote)
             assert (code, "another `local` command uses" in told) == (3, True), told
             assert "in use by a `local` command" in asked("status")[1]
             assert asked("stop")[0] == 3
