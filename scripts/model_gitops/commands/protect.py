@@ -91,6 +91,7 @@ def command(
                 fix="give --yes, or start this in a terminal and answer there; --dry-run only looks",
             )
         _write(found)
+    _require_seen(found)
     if hidden:
         # The model repository is done; the other one is as it was.
         raise hidden
@@ -147,7 +148,7 @@ def _agreed() -> bool:
 
 
 def _check(found: list[Protection]) -> None:
-    """Raise RefusedError where a setting was loosened, and ExternalError where it can't be seen."""
+    """Raise RefusedError where a setting was loosened."""
     wrong = [str(change) for one in found for change in one.changes]
     wrong += [
         f"{one.desired.repository}, {todo.what}"
@@ -160,6 +161,10 @@ def _check(found: list[Protection]) -> None:
             "the protection is not what promotion.yaml wants: " + "; ".join(wrong),
             fix=f"model-gitops protect {found[0].desired.repository}",
         )
+
+
+def _require_seen(found: list[Protection]) -> None:
+    """Raise ExternalError where a setting can't be seen: nobody can say that it is as wanted."""
     # Who may bypass a rule set is shown to those alone who may change it.
     hidden = [one for each in found for one in each.unseen if one.name != names.BYPASS]
     if hidden:

@@ -167,6 +167,9 @@ def test_a_token_that_reads_is_enough_for_a_check_and_says_what_it_can_not_see(
     code, said = run("--check", "--deploy", "false", token="blind")
     assert code == 4
     assert "workflows' token reads by default" in said.rpartition("may not see")[2]
+    code, said = run("--yes", "--deploy", "false", token="blind")
+    assert code == 4
+    assert "nothing to change in what can be seen" in said
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ def text(desired: Desired, changes: Sequence[Change], unseen: Sequence[Setting])
     """Return what differs in one repository: by subject, what is and what it becomes."""
     lines = [desired.repository]
     if not changes:
-        lines.append("  nothing to change")
+        lines.append("  nothing to change" + (" in what can be seen" if unseen else ""))
     for subject in dict.fromkeys(one.subject for one in changes):
         own = [one for one in changes if one.subject == subject]
         is_new = all(one.found is None for one in own) and len(own) > 1
