@@ -232,6 +232,13 @@ def test_another_server_is_its_own_registry() -> None:
     assert rules(made).image == "git.example/team/net"
 
 
+def test_a_model_whose_name_gto_does_not_take_is_refused_before_anything_is_written() -> None:
+    files = {"dvc.yaml": "artifacts:\n  Net.v1: {path: net.onnx, type: model}\n"}
+    with pytest.raises(InputError, match=r"GTO takes no name 'Net\.v1'") as refused:
+        plan.make(there(files), Wishes())
+    assert "rename it to 'net-v1' in dvc.yaml" in refused.value.fix
+
+
 def test_metrics_that_no_commit_has_are_no_gate() -> None:
     files = {one: text for one, text in PIPELINE.items() if one != "scores.json"}
     made = plan.make(there(files, kept={"scores.json": '{"auc": 0.9}'}), Wishes())

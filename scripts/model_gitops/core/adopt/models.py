@@ -288,9 +288,14 @@ def slug(text: str, longest: int = 40) -> str:
     return whole if len(whole) <= longest else short
 
 
-def problem(model: Model) -> str:
-    """Return why GTO does not take a model's name; empty where it does."""
-    return "" if tags.is_model_name(model.gto_name) else f"GTO takes no name {model.gto_name!r}"
+def check(model: Model) -> None:
+    """Refuse a model that GTO, which writes its tags, does not take by its name. Raises InputError."""
+    if not tags.is_model_name(model.gto_name):
+        raise InputError(
+            f"the artifact {model.name!r} of {model.pipeline} can't be registered: GTO takes no name {model.gto_name!r}",
+            fix=f"rename it to {slug(model.name) or 'model'!r} in {model.pipeline}; a folder's name may have letters,"
+            " numbers, '.', '-', '_' and '/'",
+        )
 
 
 def _is_below(path: str, folder: str) -> bool:

@@ -87,11 +87,28 @@ def remotes(
             continue
         extra = f", which needs dvc[{remote.extra}]" if remote.extra else ""
         made.found.append(f"DVC remote {remote.name}{where}: {remote.url}{extra}")
+        if remote.extra:
+            what = f"the workflows need credentials for the DVC remote {remote.name}"
+            made.open.append(
+                Open(what, "docs/how-to/remotes.md of model-gitops: under `env:` of three jobs")
+            )
         for model, artifact in tracked.items():
             own = artifact is not None and there.project_of(model.path) == project
             if own and artifact and is_pushed(artifact, project, remote) is False:
                 what = f"the DVC remote {remote.name} does not have {model.path}"
                 made.open.append(Open(what, f"dvc push {model.path}"))
+
+
+def owners(there: Inventory) -> list[Open]:
+    """Return what is missing where nobody is named who reviews changes of the rules."""
+    if any(one in there.in_git for one in ("CODEOWNERS", ".github/CODEOWNERS", "docs/CODEOWNERS")):
+        return []
+    what = "nobody is named who must review a change of the rules, the workflows and the Dockerfile"
+    team = f"@{there.server[1] or 'OWNER'}/TEAM"
+    lines = "; ".join(
+        f"/{one} {team}" for one in ("promotion.yaml", ".github/", "dvc.yaml", "Dockerfile")
+    )
+    return [Open(what, f"in .github/CODEOWNERS, a line each: {lines}")]
 
 
 def overlapping(there: Inventory, ours: Sequence[str]) -> list[Open]:

@@ -13,8 +13,11 @@ def plan(found: Plan) -> str:
     parts = ["Found:", *(f"  {one}" for one in found.found), ""]
     if found.changes:
         parts += ["To be written:", ""]
+        own = [one for one in found.changes if _is_of_template(one)]
         for one in found.changes:
-            parts += [*_shown(one), ""]
+            parts += [] if one in own else [*_diff(one), ""]
+        parts += [f"+++ {one.path} (new, of the template)" for one in own]
+        parts += [""] if own else []
     if found.kept:
         parts += ["These stay as they are. To take ours, remove the file and run this again:", ""]
         for one in found.kept:
@@ -26,12 +29,11 @@ def plan(found: Plan) -> str:
     return "\n".join(parts)
 
 
-def _shown(change: Change) -> Iterator[str]:
-    lines = change.after.splitlines()
-    if change.before is None and change.path.startswith("."):
-        yield f"+++ {change.path} (new, {len(lines)} lines, of the template)"
-        return
-    yield from _diff(change)
+def _is_of_template(change: Change) -> bool:
+    """Whether it is a new file that a person need not read to agree: a workflow, or the record."""
+    return change.before is None and change.path.startswith(
+        (".github/", ".gitea/", ".forgejo/", ".model-")
+    )
 
 
 def _diff(change: Change) -> Iterator[str]:

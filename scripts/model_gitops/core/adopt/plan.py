@@ -70,6 +70,8 @@ def make(
         wanted=wishes.models,
         registered=known,
     )
+    for model in found.taken:
+        models.check(model)
     environments = _environments(there, wishes, found.taken)
     # A promotion.yaml that is there has decided these.
     asked = made if any(not _said(there, one.folder) for one in found.taken) else Made()
@@ -349,11 +351,6 @@ def _tracked(there: Inventory, taken: Sequence[Model], made: Made) -> dict[Model
     found = dict[Model, Artifact | None]()
     for model in taken:
         found[model] = None
-        if reason := models.problem(model):
-            made.open.append(
-                Open(reason, "rename the artifact: letters, numbers and single hyphens")
-            )
-            continue
         try:
             found[model] = artifacts.find(model.gto_name, files)
         except InputError as error:
