@@ -159,7 +159,8 @@ def refused(**changes: Any) -> tuple[str, str]:
 
 
 def test_a_later_environment_takes_what_runs() -> None:
-    assert running() == hop.Promoted(NAMED, HASH, "v1.0.0", FINGERPRINT, SHA256)
+    commit = "1" * 40
+    assert running() == hop.Promoted(NAMED, HASH, "v1.0.0", FINGERPRINT, SHA256, commit)
     untagged = replace(IMAGE, tag="")
     assert running(image=untagged, recorded=untagged).image == f"r.example/m@{DIGEST}"
     trailers = {**DEPLOYED.trailers, "model": ["m"], "model-version": ["v3"]}
