@@ -43,6 +43,7 @@ environments:
   - {{name: production, branch: production, path: overlays/production}}
 gate:
   - {{metric: metrics.json:r2, better: higher, measured: true}}
+compare: {{allow-pickle: true}} # who may push may run code in that job: it holds nothing
 commands: {{env: touch set-up, check: test -e set-up, test: "true", smoke: false}}
 """
 TOKENS = {
@@ -81,6 +82,9 @@ class Project:
         self.folder.mkdir()
         git(self.folder, "init", "-q", "-b", "main")
         git(self.folder, "remote", "add", "origin", str(self.bare))
+        git(self.folder, "commit", "-q", "--allow-empty", "-m", "Start")
+        git(self.folder, "push", "-q", "origin", "main")
+        git(self.folder, "switch", "-qc", "first")
         self._dvc("init")
         self._dvc("remote", "add", "-d", "store", str(self.root / "a remote"))
         files = {
@@ -105,7 +109,7 @@ class Project:
             "artifacts": {"diabetes": {"path": ODD, "type": "model"}},
         }
         (self.folder / "dvc.yaml").write_text(yaml.safe_dump(pipeline), "utf-8")
-        self._publish("main", "A project")
+        self._publish("first", "A first model")
         clone = self.root / "deploy"
         git(self.root, "clone", "-q", str(self.deploy), str(clone))
         for name in ("dev", "production"):
@@ -118,14 +122,18 @@ class Project:
         git(clone, "push", "-q", "origin", "HEAD:main")
 
     def _propose(self) -> None:
-        """Open pull request 1: a better model."""
+        """Merge pull request 1, of the first model, and open pull request 2, of a better one."""
         from github import Auth, Github
 
+        auth = Auth.Token("ada")
+        server = Github(auth=auth, base_url=self.forge.api_url, retry=None).get_repo(MODEL)
+        server.create_pull(base="main", head="first", title="A first model").merge()
+        git(self.folder, "switch", "-q", "main")
+        git(self.folder, "pull", "-q", "origin", "main")
         git(self.folder, "switch", "-qc", "better")
         (self.folder / ODD).write_text("1.5", "utf-8")
         self._publish("better", "A better model")
-        server = Github(auth=Auth.Token("ada"), base_url=self.forge.api_url, retry=None)
-        server.get_repo(MODEL).create_pull(base="main", head="better", title="A better model")
+        server.create_pull(base="main", head="better", title="A better model")
 
     def _publish(self, branch: str, message: str) -> None:
         self._dvc("add", ODD)
@@ -142,7 +150,7 @@ class Project:
         """Return the kind and the payload of the first event that a workflow is for."""
         kind = next(iter(workflow[True]))  # `on:` to YAML
         if kind == "pull_request":
-            return kind, self.forge.event(kind, MODEL, 1, action="opened", sender="ada")
+            return kind, self.forge.event(kind, MODEL, 2, action="opened", sender="ada")
         if kind == "workflow_dispatch":
             repository = self.forge.event("schedule", MODEL)["repository"]
             return kind, {
@@ -262,7 +270,8 @@ def test_a_gate_asks_what_runs(project: Project, action: str) -> None:
     """A rule that asks for a measurement is refused without one, in a job of each changed model too."""
     run = project.run(docs.example(action).read_text("utf-8"))
     assert run.failed_step == "Gate the metrics"
-    assert any("compare-models measured no such metric" in error for error in run.errors)
+    (error,) = [one for one in run.errors if "compare-models measured no such metric" in one]
+    assert "Fix: run compare-models before" in error
     if action == "changed-models":
         models = json.loads(run.outputs["Which models are touched?"]["models"])
         assert [one["model"] for one in models] == ["diabetes"]
@@ -277,7 +286,7 @@ def test_cml_report_comments_once(project: Project) -> None:
     second = project.example("cml-report")["Report"]
     assert (first["operation"], second["operation"]) == ("created", "none")
     assert second["url"] == first["url"]
-    assert "/pull/1#" in first["url"]
+    assert "/pull/2#" in first["url"]
 
 
 def test_status_and_trace_model(project: Project) -> None:

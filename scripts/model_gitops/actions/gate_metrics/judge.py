@@ -214,7 +214,9 @@ def _refusal(
     promotion: Promotion, config: str, against: Champion | None, refused: Sequence[Verdict]
 ) -> RefusedError:
     reasons = "; ".join(f"{verdict.rule.metric}: {verdict.reason}" for verdict in refused)
-    if any(verdict.candidate is None for verdict in refused):
+    if any(verdict.rule.measured and verdict.measured is None for verdict in refused):
+        fix = "run compare-models before, and give its output `measured` to this step"
+    elif any(verdict.candidate is None for verdict in refused):
         fix = (
             "commit the metrics file (`cache: false` in dvc.yaml keeps it in Git), or correct "
             f"`gate:` in {config}"
