@@ -227,6 +227,12 @@ def test_without_origin_names_are_marked_as_guesses() -> None:
     assert "adopt --image REGISTRY/OWNER/NAME" in left(made)
 
 
+@pytest.mark.parametrize("where", ["/srv/deploy.git", "https://git.example/ops/live.git"])
+def test_a_deploy_repository_by_its_address_names_no_owner(where: str) -> None:
+    made = plan.make(there(PIPELINE, origin=""), Wishes(deploy_repository=where))
+    assert (rules(made).image, rules(made).deploy_repository) == ("ghcr.io/owner/churn", where)
+
+
 def test_another_server_is_its_own_registry() -> None:
     made = plan.make(there(PIPELINE, origin="https://git.example/Team/Net.git"), Wishes())
     assert rules(made).image == "git.example/team/net"

@@ -67,6 +67,9 @@ def test_the_workflows_have_the_branches_of_the_repository(branches: tuple[str, 
 def test_in_a_folder_each_step_reads_the_promotion_yaml_there() -> None:
     found = made({f"services/churn/{path}": text for path, text in PIPELINE.items()})
     assert judged(found, "services/churn/promotion.yaml").ok is True
+    protect = YAML(typ="safe").load(texts(found)[".github/workflows/protect-check.yml"])
+    (told,) = (step["env"] for step in protect["jobs"]["check"]["steps"] if "env" in step)
+    assert told["MODEL_GITOPS_CONFIG"] == "services/churn"
     for path, text in texts(found).items():
         if not path.endswith(".yml") or "workflow_run:" in text:
             continue

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import click
@@ -81,7 +82,9 @@ def command(
     yes: Annotated[bool, flag("yes", "Write without asking.")] = False,
 ) -> None:
     """Write what the plan says. Raises RefusedError, with nothing written, where nobody agreed to it."""
-    folder = existing_folder("config", config)
+    # As everywhere, a promotion.yaml may be named in place of its folder.
+    named = Path(config)
+    folder = existing_folder("config", str(named.parent) if named.name == plan.NAME else config)
     repository = git.open_repository(folder)
     top = repository.directory
     there = project_inventory.read(folder)

@@ -28,6 +28,8 @@ _STEP = re.compile(
     re.MULTILINE,
 )
 
+_PROTECT = re.compile(r"(?m)^( +)MODEL_GITOPS_TOKEN: .*PROTECT_TOKEN.*\n")
+
 
 def folders(plan: Plan, there: Inventory) -> list[str]:
     """Return the folders of all models: the plan's, and those that were adopted before."""
@@ -63,7 +65,7 @@ def answers(there: Inventory, plan: Plan) -> Answers:
     return Answers(
         name=plain,
         package=python_package(plain),
-        owner=owner or plan.deploy_repository.partition("/")[0] or "owner",
+        owner=owner or ["owner", *plan.image.split("/")][-2],
         host=host or "github.com",
         image=plan.image,
         repository=f"{owner or 'owner'}/{repository}",
@@ -111,6 +113,8 @@ def with_config(text: str, of: Sequence[str]) -> str:
         line = f"{indent}  config: {of[0]}\n"
         return f"{step[0]}{line}" if step["with"] else f"{step[0]}{indent}with:\n{line}"
 
+    # protect-check.yml is told by the environment: it runs a command, and no action.
+    text = _PROTECT.sub(rf"\g<0>\g<1>MODEL_GITOPS_CONFIG: {of[0]}\n", text)
     return _STEP.sub(added, text)
 
 

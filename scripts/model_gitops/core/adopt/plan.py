@@ -268,7 +268,8 @@ def _image(there: Inventory, wishes: Wishes, made: Made) -> tuple[str, str, str]
             )  # fmt: skip
         return names.check_name(name), digest, tag
     host, owner, name = there.server
-    owner = owner or wishes.deploy_repository.rpartition("/")[0]
+    slug = re.fullmatch(r"([A-Za-z0-9][A-Za-z0-9-]*)/[A-Za-z0-9_.-]+", wishes.deploy_repository)
+    owner = owner or (slug[1] if slug else "")
     plain = models.slug(name or there.name, 100) or "model"
     registry = "ghcr.io" if host in ("", "github.com") else host
     image = f"{registry}/{(owner or 'owner').lower()}/{plain}"
