@@ -94,6 +94,7 @@ def test_without_a_dockerfile_nobody_can_say_what_fits() -> None:
     assert containers.command([one], None, "").ok is None
     assert containers.ports([one], None).ok is None
     assert containers.user([], Runtime()).ok is None
+    assert containers.ports([], Runtime()).ok is None
 
 
 def test_how_an_image_runs_is_read_stage_by_stage() -> None:
@@ -159,6 +160,18 @@ def synced(document: Any, branch: str = "main") -> Finding:
 )  # fmt: skip
 def test_applications(document: Any, ok: bool | None) -> None:
     assert synced(document).ok is ok
+
+
+def test_an_application_that_syncs_another_models_overlay_is_not_taken_away() -> None:
+    found = list(argocd.applications(application(path="overlays/other"), "argocd/a.yaml"))
+    free = argocd.judge_applications(found, ["x", "y"], "o/r", "", "")
+    assert free.fix.splitlines() == [
+        "in argocd/a.yaml: path: x",
+        "in the deploy repository: cp argocd/a.yaml argocd/y.yaml",
+        "in argocd/y.yaml: path: y, and a name and a namespace of its own",
+    ]
+    taken = argocd.judge_applications(found, ["x"], "o/r", "", "", ["overlays/other"])
+    assert taken.fix.startswith("in the deploy repository: cp argocd/a.yaml argocd/x.yaml")
 
 
 def project(**spec: Any) -> Any:

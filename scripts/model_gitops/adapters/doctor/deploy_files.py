@@ -104,7 +104,17 @@ class Manifests:
                 for one in plan.resources:
                     if self._kustomizations(one):
                         return one
-        return "base" if self._kustomizations("base") else ""
+        found = self._kustomizations("base")
+        names = (promotion.name, promotion.image)
+        # It may be another model's.
+        is_ours = any(self._containers(path, names) for path in found)
+        return "base" if is_ours else ""
+
+    @property
+    def folders(self) -> list[str]:
+        """All folders that have a kustomization."""
+        parts = (path.rpartition("/") for path in self._files)
+        return sorted({at or "." for at, _, name in parts if name in kustomization.FILE_NAMES})
 
     def documents(self, path: str) -> list[Document]:
         """Return what the kustomization at `path` makes, as far as files tell: patches merged in."""
@@ -114,9 +124,12 @@ class Manifests:
 
     def containers(self, overlay: Overlay, names: Sequence[str]) -> list[Container]:
         """Return an overlay's containers whose image has one of these names."""
+        return self._containers(overlay.path, names)
+
+    def _containers(self, path: str, names: Sequence[str]) -> list[Container]:
         return [
             container
-            for one in self.documents(overlay.path)
+            for one in self.documents(path)
             for container in containers.read(one.data, one.file)
             if container.image.partition("@")[0].rpartition(":")[0] in names
             or container.image in names

@@ -242,11 +242,15 @@ class World:
 
     def argocd_applications(self) -> Finding:
         """Judge Argo CD's Applications."""
-        applications, _ = self.deploy.require().argocd()
-        folders = [one.folder for one in self._overlays]
-        url = deploy_place.wanted_url(self.promotion, self.checkout.git)
-        repository = self.promotion.deploy_repository
-        return argocd.judge_applications(applications, folders, repository, url, self.deploy.branch)
+        manifests = self.deploy.require()
+        return argocd.judge_applications(
+            manifests.argocd()[0],
+            [one.folder for one in self._overlays],
+            self.promotion.deploy_repository,
+            deploy_place.wanted_url(self.promotion, self.checkout.git),
+            self.deploy.branch,
+            manifests.folders,
+        )
 
     def argocd_project(self) -> Finding:
         """Judge what their projects allow."""

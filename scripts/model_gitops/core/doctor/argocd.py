@@ -149,24 +149,29 @@ def _list(value: Any) -> Sequence[Any]:
 
 
 def judge_applications(
-    found: Sequence[Application], overlays: Sequence[str], repository: str, url: str, branch: str
+    found: Sequence[Application],
+    overlays: Sequence[str],
+    repository: str,
+    url: str,
+    branch: str,
+    folders: Sequence[str] = (),
 ) -> Finding:
     """Judge whether an Application syncs each overlay, from `repository` (owner/name, or a URL).
 
-    `url` is what `repoURL` should be, `branch` the one that is deployed to; empty where nobody knows.
+    `folders` are all that can be built, `url` is what `repoURL` should be, `branch` the one that is deployed to; empty where nobody knows.
     """
     check = "argocd-applications"
     if not any(one.sources for one in found):
         return Finding(
             check, None, _NONE_HERE, "kubectl get applications --all-namespaces shows it"
         )
-    parts = []
+    parts, taken = list[Part](), set[str]()
     for folder in overlays:
         ours = [
             (one, each) for one in found for each in one.sources if _is_folder(each.path, folder)
         ]
         if not ours:
-            fix = _synced(folder, found, overlays)
+            fix = _synced(folder, found, [*overlays, *folders], taken)
             parts.append(
                 Part(
                     False,
@@ -179,12 +184,17 @@ def judge_applications(
     return joined(check, parts)
 
 
-def _synced(folder: str, found: Sequence[Application], overlays: Sequence[str]) -> str:
-    """Return how an Application comes to sync a folder: one that syncs no overlay, else a copy."""
+def _synced(
+    folder: str, found: Sequence[Application], folders: Sequence[str], taken: set[str]
+) -> str:
+    """Return how an Application comes to sync a folder: one that syncs none of `folders`, else a copy."""
     for one in found:
-        if not any(_is_folder(each.path, other) for each in one.sources for other in overlays):
+        if one.file not in taken and not any(
+            _is_folder(each.path, other) for each in one.sources for other in folders
+        ):
+            taken.add(one.file)
             return f"in {one.file}: path: {folder}"
-    copy = posixpath.join(posixpath.dirname(found[0].file), f"{posixpath.basename(folder)}.yaml")
+    copy = posixpath.join(posixpath.dirname(found[0].file), f"{folder.replace('/', '-')}.yaml")
     return (
         f"in the deploy repository: cp {found[0].file} {copy}\n"
         f"in {copy}: path: {folder}, and a name and a namespace of its own"

@@ -32,11 +32,13 @@ def command(containers: Sequence[Container], image: Runtime | None, dockerfile: 
 
 def ports(containers: Sequence[Container], image: Runtime | None) -> Finding:
     """Judge the ports of the containers, and what their probes ask."""
+    if not containers:
+        return Finding("container-ports", None, _NOTHING, "see the check overlay-images")
     parts = [part for one in containers for part in _probes(one, image or Runtime())]
     if image is None and containers and not any(one.ok is False for one in parts):
         return _unknown("container-ports")
     parts += [part for one in containers for part in _exposed(one, image or Runtime())]
-    return joined("container-ports", parts, nothing=_NOTHING)
+    return joined("container-ports", parts)
 
 
 def _judged(
