@@ -26,7 +26,7 @@ from model_gitops.core.flow import promotion
 from model_gitops.core.flow.promotion import Promotion
 from model_gitops.core.protection import names
 from model_gitops.core.protection.settings import Change, Setting, Subject, Todo
-from model_gitops.errors import ExternalError
+from model_gitops.errors import ExternalError, InputError
 
 USES = "model-gitops/model-gitops/actions"
 
@@ -172,6 +172,12 @@ def test_a_renamed_environment_is_renamed_where_a_step_names_it() -> None:
 def test_without_our_actions_there_is_nothing_to_judge() -> None:
     other = {"on": "push", "jobs": {"j": {"steps": [{"uses": "actions/checkout@v4"}]}}}
     assert branches({"x.yml": other, "y.yml": None, "z.yml": []}).fix == "model-gitops adopt"
+
+
+def test_a_workflow_that_is_no_yaml_is_named() -> None:
+    error = InputError("d.yml is not valid YAML: line 3", fix="correct that line")
+    found = workflows.branches([], [], flow(), [error])
+    assert found == Finding("workflow-branches", False, error.message, error.fix)
 
 
 def test_who_reads_what_writes_the_deploy_repository() -> None:

@@ -50,7 +50,7 @@ BROKEN: dict[str, tuple[Callable[[Place], None], set[str], str]] = {
     "branch of a deployment": (edit(DEPLOY, "[main, staging, ", "[main, "), {"workflow-branches"}, "for staging"),
     "another branch": (edit(DEPLOY, "staging, production]", "staging, production, next]"), {"workflow-branches"}, "next"),
     "branch of a pull request": (edit(PROMOTE, "branches: [main, staging, ", "branches: [main, "), {"workflow-branches"}, "for staging"),
-    "secret": (edit(DEPLOY, "    environment: ${{ needs.check.outputs.environment }}\n", ""), {"workflow-secrets"}, "DEPLOY_TOKEN"),
+    "secret": (edit(DEPLOY, "\n    environment: ${{ needs.check.outputs.environment }}\n", "\n"), {"workflow-secrets"}, "DEPLOY_TOKEN"),
     "packages": (edit(DEPLOY, "      packages: write # to push the first environment's image\n", ""), {"workflow-packages"}, "may not write packages"),
     "overlay": (remove("overlays/staging"), {"overlays"}, "overlays/staging"),
     "image": (edit("overlays/dev/kustomization.yaml", "newName: ghcr.io/acme/diabetes", "newName: ghcr.io/acme/other"), {"overlay-images"}, "ghcr.io/acme/other"),

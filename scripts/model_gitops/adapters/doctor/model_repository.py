@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -91,9 +90,18 @@ class Checkout:
         """DVC's files as they are in the checkout."""
         return project_files.at(self.git, None)
 
-    @cached_property
+    @property
     def workflows(self) -> list[Workflow]:
-        """The workflows that use our actions. One that can't be read is none."""
+        """The workflows that use our actions."""
+        return self._workflows[0]
+
+    @property
+    def broken_workflows(self) -> list[InputError]:
+        """What is wrong with workflows that are no YAML."""
+        return self._workflows[1]
+
+    @cached_property
+    def _workflows(self) -> tuple[list[Workflow], list[InputError]]:
         files = [
             file
             for folder in _WORKFLOWS
@@ -101,11 +109,13 @@ class Checkout:
             for file in sorted((self.top / folder).iterdir())
             if file.suffix in (".yml", ".yaml")
         ]
-        documents = {}
+        documents, broken = {}, []
         for name in (file.relative_to(self.top).as_posix() for file in files):
-            with contextlib.suppress(InputError):
+            try:
                 documents[name] = document.load_yaml(self.text(name), source=name)
-        return workflows.read_all(documents)
+            except InputError as error:
+                broken.append(error)
+        return workflows.read_all(documents), broken
 
     def text(self, path: str) -> str:
         """Return the text of a file, from the top; empty where there is none, or it is no file of ours."""

@@ -110,7 +110,10 @@ class World:
 
     def workflow_branches(self) -> Finding:
         """Judge the workflows' branches."""
-        return workflows.branches(self.checkout.workflows, self.promotions, self.promotion)
+        checkout = self.checkout
+        return workflows.branches(
+            checkout.workflows, self.promotions, self.promotion, checkout.broken_workflows
+        )
 
     def workflow_secrets(self) -> Finding:
         """Judge which jobs read what writes the deploy repository."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from model_gitops.core.doctor.finding import Finding, Part, joined
 from model_gitops.core.flow.promotion import Promotion
+from model_gitops.errors import InputError
 
 _ACTION = re.compile(r"model-gitops/(?:.*/)?actions/([a-z][a-z-]*)(?:@|$)")
 _SECRET = re.compile(r"\bsecrets\s*(?:\.\s*(\w+)|\[\s*['\"](\w+)['\"]\s*\])")
@@ -110,9 +111,18 @@ def _triggers(on: Any) -> dict[str, Mapping[str, Any]]:
 
 
 def branches(
-    workflows: Sequence[Workflow], promotions: Sequence[Promotion], one: Promotion
+    workflows: Sequence[Workflow],
+    promotions: Sequence[Promotion],
+    one: Promotion,
+    broken: Sequence[InputError] = (),
 ) -> Finding:
-    """Judge whether the workflows run for the branches of `one`, of all the flows that there are."""
+    """Judge whether the workflows run for the branches of `one`, of all the flows that there are.
+
+    `broken` says of each workflow that is no YAML why not.
+    """
+    if broken:
+        unread = [Part(False, error.message, error.fix or "correct it") for error in broken]
+        return joined("workflow-branches", unread)
     ours = [flow for flow in workflows if _is_of(flow, one, promotions)]
     if not ours:
         return Finding(
