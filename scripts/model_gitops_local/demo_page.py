@@ -11,15 +11,16 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
+from model_gitops import installation
 from model_gitops_local import lineage_picture
 from model_gitops_local.forge import pages
 
-_FROM = "uvx --from git+https://github.com/model-gitops/model-gitops@v0 model-gitops"
+FROM = f"uvx --from git+{installation.REPOSITORY}@{installation.LINE} {installation.NAME}"
 # What a person types, under what it is for.
-_YOURS = (
-    ("A new project: both repositories, from the templates", f"{_FROM} init --name churn --owner newco --to churn"),
-    ("A DVC repository that you have: see what would be written, then let it", f"{_FROM} adopt --dry-run\n{_FROM} adopt"),
-    ("What is still missing, and the command that mends it", f"{_FROM} doctor"),
+YOURS = (
+    ("A new project: both repositories, from the templates", f"{FROM} init --name churn --owner newco --to churn"),
+    ("A DVC repository that you have: see what would be written, then let it", f"{FROM} adopt --dry-run\n{FROM} adopt --yes"),
+    ("What is still missing, and the command that mends it", f"{FROM} doctor"),
 )  # fmt: skip
 _STYLE = """
 .scroll{overflow-x:auto}
@@ -156,7 +157,7 @@ def _diff(hop: Mapping[str, Any]) -> str:
 def _yours() -> str:
     blocks = "".join(
         f'<p>{escape(what)}:</p><pre tabindex="0"><code>{escape(command)}</code></pre>'
-        for what, command in _YOURS
+        for what, command in YOURS
     )
     return (
         '<section class="yours" aria-labelledby="yours"><h2 id="yours">Now do it in your repository</h2>'
