@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
-from model_gitops import installation
+from model_gitops.adapters import installation
 from model_gitops_local import lineage_picture
 from model_gitops_local.forge import pages
 
