@@ -31,7 +31,7 @@ class Checkout(Mapping[str, str]):
     """
 
     def __init__(self, top: Path, listed: frozenset[str]) -> None:
-        self._top, self._listed = top, listed
+        self._top, self._listed = top, sorted(listed)
         self._read: dict[str, str | None] = {}
 
     def __getitem__(self, path: str) -> str:
@@ -46,7 +46,7 @@ class Checkout(Mapping[str, str]):
         return isinstance(path, str) and paths.is_file(self._top / path)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted(self._listed))
+        return iter(self._listed)
 
     def __len__(self) -> int:
         return len(self._listed)

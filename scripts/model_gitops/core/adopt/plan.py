@@ -162,7 +162,7 @@ def _one(
         has_remote=remote is not None, has_pipeline=has_pipeline,
     )  # fmt: skip
     served = serving.find(model, there.in_git, there.read)
-    made.found += [f"metrics of {model.name}: {notes.shown(judged)}"] if judged.found else []
+    made.found += [f"metrics of {model.gto_name}: {notes.shown(judged)}"] if judged.found else []
     made.found += [
         f"{what}: {', '.join(listed)}"
         for what, listed in (
