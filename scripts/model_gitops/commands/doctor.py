@@ -12,6 +12,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
+import click
+
 from model_gitops import runner
 from model_gitops.adapters import dvc_remote, git, terminal
 from model_gitops.adapters.doctor import bounded, model_repository, questions
@@ -70,7 +72,8 @@ def command(
 
     Raises RefusedError where something must be mended.
     """
-    settings = dvc_remote.settings(lines(remote_config))
+    with contextlib.redirect_stdout(sys.stderr):
+        settings = dvc_remote.settings(lines(remote_config))
     if deploy:
         existing_folder("deploy", deploy)
     checkout = Checkout(git.open_repository(Path.cwd()))
@@ -87,6 +90,9 @@ def command(
     runner.write_summary(view.markdown(findings))
     wrong = [one for one in findings if one.ok is False]
     bounded.leave_if_hung(RefusedError.exit_code if wrong else 0)
+    if wrong and as_json:
+        # The answer says it all: nothing else may stand on standard output.
+        raise click.exceptions.Exit(RefusedError.exit_code)
     if wrong:
         names = ", ".join(one.check for one in wrong)
         raise RefusedError(

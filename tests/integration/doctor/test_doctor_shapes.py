@@ -100,6 +100,14 @@ def asked(place: Place, *words: str) -> dict[str, dict[str, Any]]:
     return by_check(place.doctor(*words, deploy=False)[1])
 
 
+def test_in_a_workflow_json_is_all_that_stands_on_standard_output(tmp_path: Path) -> None:
+    place = plain(tmp_path, {"promotion.yaml": rules()})
+    env = {"GITHUB_ACTIONS": "true", "MODEL_GITOPS_REMOTE_CONFIG": "password=secret-value"}
+    code, findings = place.doctor(deploy=False, **env)
+    assert code == 3
+    assert by_check(findings)["dockerfile"]["ok"] is False
+
+
 def test_an_empty_repository_is_told_what_to_do_first(tmp_path: Path) -> None:
     found = asked(plain(tmp_path, {}, commit=False))
     assert [one["check"] for one in found.values() if one["ok"] is False] == ["promotion"]
