@@ -94,6 +94,58 @@ def test_a_server_whose_port_nothing_tells_is_not_tested_and_that_is_said() -> N
     assert "no port of Dockerfile is known" in left(made)
 
 
+WDIR = """\
+stages:
+  train: {wdir: ../.., cmd: x, outs: [models/churn.joblib]}
+"""
+
+
+def _in_a_pipelines_folder(**files: str) -> dict[str, str]:
+    return {
+        "pipelines/train/dvc.yaml": WDIR,
+        **{key.replace("__", "/"): one for key, one in files.items()},
+    }
+
+
+def test_what_a_stage_writes_outside_of_its_folder_is_in_the_context_and_tools_run_at_the_top() -> (
+    None
+):
+    made = plan.make(there(_in_a_pipelines_folder(**{"noxfile.py": ""})), Wishes())
+    found = rules(made, "pipelines/train/promotion.yaml")
+    assert (found.build.dockerfile, found.build.context) == ("pipelines/train/Dockerfile", ".")
+    assert (
+        'COPY --chmod=444 ["models/churn.joblib", ' in written(made)["pipelines/train/Dockerfile"]
+    )
+    assert found.commands["test"] == "cd ../.. && pipx run nox"
+
+    server = "FROM x\nCOPY models/churn.joblib m/\nEXPOSE 8000\n"
+    files = _in_a_pipelines_folder(docker__Dockerfile=server)
+    build = rules(plan.make(there(files), Wishes()), "pipelines/train/promotion.yaml").build
+    assert (build.dockerfile, build.context) == ("docker/Dockerfile", ".")
+
+
+def test_two_models_of_one_project_are_carried_by_an_image_each() -> None:
+    files = {
+        "dvc.yaml": "stages:\n  a: {cmd: x, outs: [m/a.onnx]}\n  b: {cmd: x, outs: [m/b.onnx]}\n"
+        "artifacts:\n  a: {path: m/a.onnx, type: model}\n  b: {path: m/b.onnx, type: model}\n",
+    }
+    made = plan.make(there(files), Wishes())
+    paths = [one.path for one in made.changes]
+    assert len(paths) == len(set(paths))
+    for name in "ab":
+        build = rules(made, f"promotion/{name}/promotion.yaml").build
+        assert f'["m/{name}.onnx", ' in written(made)[build.dockerfile]
+        assert build.context == "."
+    for count in range(len(made.changes)):  # stopped after so many files, and run again
+        there_are = {**files, **{one.path: one.after for one in made.changes[:count]}}
+        assert {**there_are, **written(plan.make(there(there_are), Wishes()))} == {
+            **files,
+            **written(made),
+        }
+    mine = {**files, **written(made), "promotion/a/Dockerfile": "FROM mine\n"}
+    assert plan.make(there(mine), Wishes()).changes == ()
+
+
 VENV = 'PATH="$PWD/.venv/bin:$PATH" '
 COMMANDS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "requirements and tests": (

@@ -243,6 +243,10 @@ def test_a_model_whose_name_gto_does_not_take_is_refused_before_anything_is_writ
     with pytest.raises(InputError, match=r"GTO takes no name 'Net\.v1'") as refused:
         plan.make(there(files), Wishes())
     assert "rename it to 'net-v1' in dvc.yaml" in refused.value.fix
+    files = {"ml/rank ing/dvc.yaml": "artifacts:\n  net: {path: net.onnx, type: model}\n"}
+    with pytest.raises(InputError, match="GTO takes no name") as refused:
+        plan.make(there(files), Wishes())
+    assert refused.value.fix.startswith("git mv 'ml/rank ing' ml/rank-ing: ")
 
 
 def test_metrics_that_no_commit_has_are_no_gate() -> None:

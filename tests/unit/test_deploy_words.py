@@ -119,6 +119,11 @@ def test_a_rollback_is_not_undone_by_what_it_took_back() -> None:
 # --- where the deploy repository is ---------------------------------------------------------------
 
 
+@pytest.mark.parametrize("slug", ["ML_Team/net-deploy", "ada_acme/x", "a.b/x"])
+def test_an_owner_is_what_gitea_and_github_take(slug: str) -> None:
+    assert locate(slug, server_url="https://g.example").url == f"https://g.example/{slug}.git"
+
+
 @pytest.mark.parametrize(
     ("value", "problem", "fix"),
     [

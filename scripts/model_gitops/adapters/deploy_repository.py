@@ -14,6 +14,8 @@ from model_gitops.errors import InputError
 
 # ext::, git:// and other helpers of git run programs, or prove nothing.
 _PROTOCOLS = "https:http:ssh:file"
+# What servers and git say of a repository that is not there, or that we may not see.
+_NOT_THERE = ("not found", "does not exist", "does not appear to be a git repository")
 
 
 class DeployRepository(DeployHistory):
@@ -60,6 +62,12 @@ def connected(
                     f"{location.host} does not have the key that `known-hosts` names",
                     fix=f"compare its key with what its owner publishes: ssh-keyscan {location.host}",
                 ) from error
+            if any(mark in said for mark in _NOT_THERE):
+                fix = (
+                    f"make {location.url} (model-gitops adopt --deploy FOLDER writes its files), correct"
+                    " `deploy.repository` in promotion.yaml, or give a token that may read it"
+                )
+                raise process.ProcessError(error.completed, fix=fix) from error
             if token or ssh_key or not any(mark in said for mark in marks):
                 raise
             raise InputError(

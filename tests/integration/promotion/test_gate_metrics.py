@@ -26,6 +26,22 @@ def test_a_worse_model_is_refused_and_a_better_one_passes(deployed: Flow) -> Non
     assert judge(deployed, deployed.files("better", 60)).code == 0
 
 
+def test_without_an_event_it_is_judged_as_a_change_into_the_first_environment(
+    deployed: Flow,
+) -> None:
+    judge(deployed, deployed.files("worse", 5))
+    for name in ("GITHUB_EVENT_NAME", "GITHUB_EVENT_PATH", "GITHUB_REF", "GITHUB_SHA"):
+        deployed.env.pop(name, None)
+    told = deployed.run("gate-metrics", token=READER)
+    assert told.code == 3, told.log
+    assert "there is no event: this is judged as a change into main" in told.log
+    deployed.set_rules(deploy={"repository": "acme/nowhere"})
+    deployed.work.run("checkout", "--quiet", "--detach", deployed.sha("main"))
+    told = deployed.run("gate-metrics", token=READER)
+    assert told.code == 4, told.log
+    assert "acme/nowhere.git (model-gitops adopt --deploy FOLDER writes its files)" in told.log
+
+
 def test_metrics_of_another_model_are_refused(deployed: Flow) -> None:
     files = deployed.files("better", 60)
     lock = json.loads(files["dvc.lock"])

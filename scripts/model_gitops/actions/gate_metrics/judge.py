@@ -58,7 +58,7 @@ def run(
     if baseline:
         against = Champion(baseline, _commit(repository, model, baseline, "baseline"))
     else:
-        target = promotion.by_hand(environment) if environment else _of_event(promotion)
+        target = promotion.by_hand(environment) if environment else _of_event(promotion, repository)
         against = _champion(
             promotion, target, repository, deploy_branch, token, ssh_key, known_hosts
         )
@@ -96,8 +96,11 @@ def run(
         raise _refusal(promotion, config, against, refused)
 
 
-def _of_event(promotion: Promotion) -> Environment:
-    base = runner.context().base_ref
+def _of_event(promotion: Promotion, repository: git.Git) -> Environment:
+    context = runner.context()
+    base = context.base_ref
+    if not base and not context.event_name:
+        return _by_checkout(promotion, repository)
     environment = promotion.of_branch(base)
     if environment is None:
         raise InputError.of(
@@ -106,6 +109,14 @@ def _of_event(promotion: Promotion) -> Environment:
             f"and the event's branch {base!a} is no environment's, so nothing runs to compare with",
             fix=f"give `baseline`, for example {promotion.model}#{promotion.environments[-1].name}",
         )
+    return environment
+
+
+def _by_checkout(promotion: Promotion, repository: git.Git) -> Environment:
+    """Return the target where a person judges: the checked out branch's, else the first, which takes changes."""
+    branch = repository.run("symbolic-ref", "--quiet", "--short", "HEAD", check=False).strip()
+    environment = promotion.of_branch(branch) or promotion.environments[0]
+    runner.notice(f"there is no event: this is judged as a change into {environment.branch}")
     return environment
 
 

@@ -69,7 +69,9 @@ class DeployPlace:
             )
             if error.completed.returncode == 128 and _NOBODY.search(error.completed.said):
                 raise  # `connected` says that nothing was given, and what to give
-            problem = f"{name} can't be read: {said[-1] if said else error.message}"
+            # Git's advice, which ends what it says, is not the reason.
+            reason = next((one for one in said if one.startswith(("fatal: ", "ERROR: "))), "")
+            problem = f"{name} can't be read: {reason or (said[-1] if said else error.message)}"
             return Finding(_CHECK, None, problem, error.fix or more)
         refs = self.repository.refs()
         self.branch = self.access.branch or refs.default

@@ -48,9 +48,14 @@ class Overlays:
         refs = self._refs
         branch = self.wanted_branch or refs.default
         if branch not in refs.branches:
-            names = ", ".join(sorted(refs.branches)[:20]) or "none: it is empty"
-            problem = f"{self.repository.url} has no such branch; it has {names}"
-            raise InputError.of("deploy-branch", branch, problem, fix="deploy-branch: main")
+            if not refs.branches:
+                raise InputError(
+                    f"the deploy repository {self.repository.url} is empty",
+                    fix="model-gitops adopt --deploy ../NAME-deploy makes its files: push them to it",
+                )
+            problem = f"{self.repository.url} has no such branch; it has {', '.join(sorted(refs.branches)[:20])}"
+            fix = f"deploy-branch: {refs.default or min(refs.branches)}"
+            raise InputError.of("deploy-branch", branch, problem, fix=fix)
         return branch
 
     def deployed(self, environment: Environment) -> Deployed:

@@ -273,10 +273,14 @@ def _without_make(
 
 
 def _tests(files: _Files, setup: _Setup, project: str) -> tuple[str, str]:
-    if files.find("tox.ini") or "[tool.tox" in project:
-        return "pipx run tox", "tox"
-    if files.find("noxfile.py"):
-        return "pipx run nox", "noxfile.py"
+    for tool, file in (("tox", "tox.ini"), ("nox", "noxfile.py")):
+        path = files.find(file)
+        if tool == "tox" and not path and "[tool.tox" in project:
+            path = files.find("pyproject.toml")
+        if path:
+            # Neither of them looks for its file in the folders above.
+            above = posixpath.dirname(path)
+            return f"{f'cd {above} && ' if above else ''}pipx run {tool}", posixpath.basename(path)
     settings = files.find("pytest.ini") or (
         "[tool.pytest" in project or "[tool:pytest]" in files.text(files.find("setup.cfg"))
     )

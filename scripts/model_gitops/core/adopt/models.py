@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -290,12 +291,19 @@ def slug(text: str, longest: int = 40) -> str:
 
 def check(model: Model) -> None:
     """Refuse a model that GTO, which writes its tags, does not take by its name. Raises InputError."""
-    if not tags.is_model_name(model.gto_name):
-        raise InputError(
-            f"the artifact {model.name!r} of {model.pipeline} can't be registered: GTO takes no name {model.gto_name!r}",
-            fix=f"rename it to {slug(model.name) or 'model'!r} in {model.pipeline}; a folder's name may have letters,"
-            " numbers, '.', '-', '_' and '/'",
+    if tags.is_model_name(model.gto_name):
+        return
+    folder = posixpath.dirname(model.pipeline)
+    fix = f"rename it to {slug(model.name) or 'model'!r} in {model.pipeline}"
+    if tags.is_model_name(model.name):
+        fix = (
+            f"git mv {shlex.quote(folder)} {shlex.quote(re.sub('[^A-Za-z0-9._/-]+', '-', folder).strip('-'))}:"
+            " GTO's names hold the folder, which may have letters, numbers, '.', '-', '_' and '/'"
         )
+    raise InputError(
+        f"the artifact {model.name!r} of {model.pipeline} can't be registered: GTO takes no name {model.gto_name!r}",
+        fix=fix,
+    )
 
 
 def _is_below(path: str, folder: str) -> bool:

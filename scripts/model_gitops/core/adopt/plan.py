@@ -102,7 +102,7 @@ def make(
     _artifacts(there, found.taken, made)
     tracked = _tracked(there, found.taken, made)
     _lines(there, made)
-    made.found += [f"branch {one.branch} → {one.name}" for one in environments.found]
+    made.found += [f"branch {one.branch} → {one.name}" for one in environments.found if one.exists]
     made.open += [Open(one) for one in environments.notes]
     made.open += notes.missing_branches(there, environments.found)
     if deploy is None and not own.is_empty:
@@ -205,8 +205,11 @@ def _built(
     image = served.image
     if image is None:
         image = serving.carrier(model)
-        if "dockerfile" not in said and "context" not in said:
-            made.add(Change(image.dockerfile, there.read(image.dockerfile), image.text))
+        usual = posixpath.join(str(said.get("context", ".")), "Dockerfile")
+        wanted = posixpath.join(model.folder, str(said.get("dockerfile", usual)))
+        is_ours = not said or posixpath.normpath(wanted) == image.dockerfile
+        if is_ours and there.read(image.dockerfile) is None:
+            made.add(Change(image.dockerfile, None, image.text))
             made.open.append(
                 Open(
                     f"nothing here tells how {model.name} is served: the new {image.dockerfile} makes an image"
@@ -240,8 +243,8 @@ def _environments(there: Inventory, wishes: Wishes, taken: Sequence[Model]) -> E
         listed = said.get("environments")
         if isinstance(listed, list) and all(isinstance(one, dict) for one in listed):
             known = [
-                Environment(str(one.get("name")), str(one.get("branch")),
-                            exists=str(one.get("branch")) in there.branches)
+                Environment(str(one.get("name")), str(one.get("branch")), str(one.get("stage", "")),
+                            str(one.get("branch")) in there.branches, str(one.get("deploy", "push")))
                 for one in listed
             ]  # fmt: skip
             if known and not wishes.branches:
@@ -268,7 +271,7 @@ def _image(there: Inventory, wishes: Wishes, made: Made) -> tuple[str, str, str]
             )  # fmt: skip
         return names.check_name(name), digest, tag
     host, owner, name = there.server
-    slug = re.fullmatch(r"([A-Za-z0-9][A-Za-z0-9-]*)/[A-Za-z0-9_.-]+", wishes.deploy_repository)
+    slug = re.fullmatch(r"([A-Za-z0-9_][A-Za-z0-9_.-]*)/[A-Za-z0-9_.-]+", wishes.deploy_repository)
     owner = owner or (slug[1] if slug else "")
     plain = models.slug(name or there.name, 100) or "model"
     registry = "ghcr.io" if host in ("", "github.com") else host

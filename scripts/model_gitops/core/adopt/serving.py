@@ -61,9 +61,9 @@ def find(model: Model, in_git: frozenset[str], read: Read) -> Serving:
     found = [f"{what}: {path}" for path, what in _servers(model.project, in_git, read)]
     candidates = sorted(
         (one for one in in_git if _is_dockerfile(one)),
-        key=lambda one: (-_points(one, model.project, read), one.count("/"), one),
+        key=lambda one: (-_points(one, model, read), one.count("/"), one),
     )
-    candidates = [one for one in candidates if _points(one, model.project, read) >= _LEAST]
+    candidates = [one for one in candidates if _points(one, model, read) >= _LEAST]
     if candidates:
         chosen = candidates[0]
         notes = [
@@ -78,7 +78,9 @@ def find(model: Model, in_git: frozenset[str], read: Read) -> Serving:
 
 def carrier(model: Model) -> Image:
     """Return an image that carries the model and no server, as KServe (`oci://`) and Kubernetes mount it."""
-    inside = posixpath.relpath(model.path, model.project or ".")
+    # A stage with a `wdir` writes outside of its project, and nothing is copied from outside of the context.
+    context = posixpath.commonpath([f"/{model.project}", f"/{posixpath.dirname(model.path)}"])[1:]
+    inside = posixpath.relpath(model.path, context or ".")
     name = posixpath.basename(inside)
     mode = 444 if posixpath.splitext(name)[1] else 555
     text = f"""\
@@ -90,8 +92,8 @@ FROM ${{BASE_IMAGE}}
 COPY --chmod={mode} {_json([inside, f"/models/{name}"])}
 USER 10001:10001
 """
-    place = posixpath.join(model.project, "Dockerfile")
-    return Image(place, model.project or ".", is_new=True, text=text)
+    place = posixpath.join(model.folder, "Dockerfile")
+    return Image(place, context or ".", is_new=True, text=text)
 
 
 def is_carrier(text: str) -> bool:
@@ -143,10 +145,16 @@ def _is_dockerfile(path: str) -> bool:
     )
 
 
-def _points(path: str, folder: str, read: Read) -> int:
-    """Return how likely a Dockerfile is the one that serves the model of `folder`; negative: it is not."""
-    text = read(path) or ""
-    if folder and posixpath.dirname(path) and not (f"{path}/").startswith(f"{folder}/"):
+def _points(path: str, model: Model, read: Read) -> int:
+    """Return how likely a Dockerfile is the one that serves `model`; negative: it is not."""
+    text, folder = read(path) or "", model.project
+    names_model = re.search(rf"(?:^|[\s/\"]){re.escape(model.path)}[\s/\",]", text)
+    if (
+        folder
+        and posixpath.dirname(path)
+        and not (f"{path}/").startswith(f"{folder}/")
+        and not names_model
+    ):
         # Of another project of the monorepo, unless it names this one.
         return 1 if re.search(rf"(?:^|[\s/]){re.escape(folder)}(?:/|\s)", text) else -1
     found = 4 if path == posixpath.join(folder, "Dockerfile") else 1

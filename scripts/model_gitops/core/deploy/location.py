@@ -12,7 +12,8 @@ from model_gitops.core.deploy.kustomization import FILE_NAMES
 from model_gitops.errors import InputError
 
 _SCP = re.compile(r"(?P<user>\w[\w.-]*)@(?P<host>\w[\w.-]*):(?P<path>[^/:].*)")
-_SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9_.-]+")
+# An owner on Gitea may have dots, and a managed user of GitHub has an underscore.
+_SLUG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*/[A-Za-z0-9_.-]+")
 
 
 @dataclass(frozen=True)

@@ -334,4 +334,4 @@ def reviewers(lines: list[str]) -> dict[str, frozenset[str]]:
 
 def is_account(name: str) -> bool:
     """Whether `name` is a user's, or a team's as `owner/team`."""
-    return re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9-]*)(?:/[A-Za-z0-9._-]+)?", name) is not None
+    return re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9._-]+)?", name) is not None
