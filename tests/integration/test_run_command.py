@@ -79,6 +79,37 @@ def test_it_runs_what_is_there_and_skips_what_is_not(project: Project) -> None:
     assert "check: done in 0." in done.stderr
 
 
+# What only make knows of a Makefile, with what `run-command test` says of it.
+HIDDEN = "define HELP\ntest: runs them\nendef\nexport HELP\nall: ; @true\n"
+COMPUTED = "T := check test\n$(T):\n\t@echo RUN $@\n"
+
+
+@pytest.mark.parametrize(
+    ("makefile", "status", "said"),
+    [
+        (COMPUTED, 0, "RUN test"),
+        ("ifndef NO\n  test: ; @echo RUN\nendif\n", 0, "RUN"),
+        (HIDDEN, 0, "no target in the Makefile"),
+        ("ifdef NO\ntest: ; @echo RUN\nendif\nall: ; @true\n", 0, "no target in the Makefile"),
+        ("all: ; @true\ntest: A = 1\n", 0, "no target in the Makefile"),
+        (".PHONY: test\n", 0, "no target in the Makefile"),
+        ("test\n  broken\n", 3, "missing separator"),
+        ("test: ; @echo RUN\n", 0, "Fix: add the line `.PHONY: test`"),
+        (".PHONY: test\ntest: ; @echo RUN\n", 0, "RUN"),
+    ],
+)
+def test_a_makefile_is_read_by_make(
+    project: Project, makefile: str, status: int, said: str
+) -> None:
+    project.write({}, makefile)
+    if said.startswith("Fix: ") or ".PHONY: test\ntest" in makefile:
+        (project.folder / "test").mkdir()
+    done = project.run("test")
+    assert done.returncode == status, done.said
+    assert said in done.stdout + done.stderr
+    assert ("\nRUN" in done.stdout) is said.startswith("RUN")
+
+
 @pytest.mark.parametrize(
     ("line", "status", "why"),
     [
@@ -87,6 +118,7 @@ def test_it_runs_what_is_there_and_skips_what_is_not(project: Project) -> None:
         ("false | cat", 1, ""),
         ("echo $no_such_variable", 1, ""),
         ("-no-such-program", 127, "not on this runner"),
+        ("kill -9 $$", 137, "no memory is left"),
     ],
 )
 def test_a_command_that_fails_ends_the_step(

@@ -98,7 +98,7 @@ def test_a_command_is_the_project_s_own_or_a_target_of_its_makefile() -> None:
     makefile = (
         "check lint: env\n\truff check\nreproduce::\n\tdvc repro\npush := x\n.PHONY: commit\n"
     )
-    planned = [commands.plan(name, said, makefile) for name in commands.NAMES]
+    planned = [commands.plan(name, said, commands.read(makefile)) for name in commands.NAMES]
     assert {one.name: one.line for one in planned if one.line} == {
         "check": "make check",
         "test": "pytest -q",

@@ -10,7 +10,7 @@ from model_gitops import runner
 from model_gitops.adapters import git, paths, project_commands, promotion_file
 from model_gitops.adapters.git import Git
 from model_gitops.core.flow import commands
-from model_gitops.core.flow.commands import Planned
+from model_gitops.core.flow.commands import Makefile, Planned
 from model_gitops.core.flow.promotion import Promotion
 from model_gitops.errors import InputError, RefusedError
 from model_gitops.options import Config, option
@@ -35,13 +35,15 @@ def command(
     place = Path(config)
     promotion = promotion_file.read_promotion(place, repository)
     folder = place if paths.is_folder(place) else place.parent
-    makefile = project_commands.makefile(folder)
     ran, skipped = [], []
     for name in names:
+        # Again each time: `env` may have made what the Makefile includes.
+        makefile = None if name in promotion.commands else project_commands.makefile(folder)
         planned = commands.plan(name, promotion.commands, makefile)
         if name == "commit" and planned.skipped and name not in promotion.commands:
             planned = _commit(repository, promotion)
         if planned.line:
+            _warn_of_a_file(name, makefile, folder)
             _run(planned, folder)
             ran.append(name)
         else:
@@ -74,6 +76,16 @@ def _commit(repository: Git, promotion: Promotion) -> Planned:
     return Planned("commit", commands.commit_line(written))
 
 
+def _warn_of_a_file(name: str, makefile: Makefile | None, folder: Path) -> None:
+    """Warn where `make NAME` runs nothing, and yet succeeds."""
+    if makefile is not None and name in makefile.files and (folder / name).exists():
+        runner.warning(
+            f"`make {name}` runs nothing: {name} is there as a file or folder, and make takes it for what"
+            f" is to be made. Fix: add the line `.PHONY: {name}` to the Makefile",
+            title=f"{name} runs nothing",
+        )
+
+
 def _run(planned: Planned, folder: Path) -> None:
     """Run one command. Raises RefusedError where it fails."""
     start = time.monotonic()
@@ -88,7 +100,13 @@ def _run(planned: Planned, folder: Path) -> None:
     if status == 0:
         runner.say(f"{planned.name}: done in {took}")
         return
-    why = {126: ": a program in it can't be run", 127: ": a program in it is not on this runner"}
+    if status < 0:
+        status = 128 - status  # a signal, as bash and the runner count it
+    why = {
+        126: ": a program in it can't be run",
+        127: ": a program in it is not on this runner",
+        137: ": it was killed, as the system does where no memory is left",
+    }
     by_hand = planned.line if folder == Path() else f"cd {folder} && {planned.line}"
     raise RefusedError(
         f"the project's own `{planned.name}` failed with status {status} after {took}{why.get(status, '')}",

@@ -13,6 +13,7 @@ from model_gitops.core import document
 from model_gitops.core.dvc import stages
 from model_gitops.core.dvc.files import Project
 from model_gitops.core.flow import commands
+from model_gitops.core.flow.commands import Makefile
 
 # What is ours: inputs, and what run.sh sets or takes away for our own Python and uv. The runner's owner
 # sets the two others.
@@ -21,22 +22,27 @@ _OURS = re.compile(
 )
 # How run.sh hands on what the job had of it.
 _JOBS_OWN = "MODEL_GITOPS_JOB_"
+# https://www.gnu.org/software/make/manual/html_node/Running.html
+_MAKE_FAILED = 2
 
 
-def makefile(folder: Path) -> str | None:
-    """Return the text that tells a folder's targets; None where there is no Makefile."""
+def makefile(folder: Path) -> Makefile | None:
+    """Return what a folder's Makefile has, by make itself where it is there; None without a Makefile."""
     file = next((folder / one for one in commands.MAKEFILES if paths.is_file(folder / one)), None)
     if file is None:
         return None
-    text = paths.read_bounded(file, document.LARGEST).decode("utf-8", errors="replace")
-    if commands.includes(text) and shutil.which("make"):
-        # It reads what is included, and makes nothing: `--question`.
-        said = process.run(
-            ["make", "-pRrq", "-f", file.name, "--", ".model-gitops-asks"],
-            cwd=folder, env=environment(), inherit=False, check=False, timeout=60,
-        )  # fmt: skip
-        text += f"\n{said.stdout}"
-    return text
+    if not shutil.which("make"):
+        text = paths.read_bounded(file, document.LARGEST)
+        return commands.read(text.decode("utf-8", errors="replace"))
+    # Nothing is made: no rule has this name, and with `--question` none that has any is run.
+    asked = ".model-gitops-asks"
+    said = process.run(
+        ["make", "-pRrq", "-f", file.name, "--", asked],
+        cwd=folder, env=environment() | {"LC_ALL": "C"}, inherit=False, check=False, timeout=60,
+    )  # fmt: skip
+    return commands.listed(
+        said.stdout, broken=said.returncode == _MAKE_FAILED and asked not in said.stderr
+    )
 
 
 def written_by_the_pipeline(repository: Git, folder: str) -> list[str]:

@@ -20,11 +20,20 @@ _COMMITTER = (
 # experiment.yml knows the commit by it.
 _MESSAGE = "Reproduce the pipeline"
 # A rule's targets, at the start of a line: `test lint: env`. An assignment (`test := x`) is none.
-_RULE = re.compile(r"^([^\s#:=][^#:=]*?)\s*::?(?![:=])", re.MULTILINE)
+_RULE = re.compile(r"^ *([^\s#:=][^#:=]*?)\s*(?:&:|::?)(?![:=])(.*)$", re.MULTILINE)
 
-# What make's own listing names, and nobody can make.
-_NO_TARGET = re.compile(r"^# Not a target:\n.*$", re.MULTILINE)
-_INCLUDE = re.compile(r"^[ ]*[-s]?include\s", re.MULTILINE)
+
+@dataclass(frozen=True)
+class Makefile:
+    """What a Makefile has: the names of its `targets`.
+
+    `files`: those that make takes for files which need nothing else, so that it runs nothing where a file or
+    folder of that name is there. `broken`: make can't read it, and says why when it is run.
+    """
+
+    targets: frozenset[str] = frozenset()
+    files: frozenset[str] = frozenset()
+    broken: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,30 +50,44 @@ def parse(entry: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(line).strip() if line else "" for name, line in entry.items()}
 
 
-def plan(name: str, said: Mapping[str, str], makefile: str | None) -> Planned:
-    """Return what command `name` is, with the project's `said` and the text of its Makefile, if any."""
+def plan(name: str, said: Mapping[str, str], makefile: Makefile | None) -> Planned:
+    """Return what command `name` is, with the project's `said` and its Makefile, if any."""
     if name in said:
         line = said[name]
         skipped = "" if line else f"promotion.yaml says `{name}: false`"
         return Planned(name, line, skipped)
     if makefile is None:
         return Planned(name, skipped=f"there is neither `commands.{name}` nor a Makefile")
-    if name not in targets(makefile):
+    if name not in makefile.targets and not makefile.broken:
         return Planned(
             name, skipped=f"there is no `commands.{name}`, and no target in the Makefile"
         )
     return Planned(name, f"make {name}")
 
 
-def includes(makefile: str) -> bool:
-    """Whether a Makefile takes rules from other files, so that its text does not say all."""
-    return _INCLUDE.search(makefile) is not None
+def read(text: str) -> Makefile:
+    """Return what stands in the text of a Makefile: less than make itself knows of it."""
+    found = _RULE.findall(text.replace("\\\n", " "))
+    return Makefile(frozenset(name for names, _ in found for name in names.split()))
 
 
-def targets(makefile: str) -> frozenset[str]:
-    """Return the names of the rules that stand in a Makefile, or in what `make --print-data-base` prints."""
-    joined = _NO_TARGET.sub("", makefile.replace("\\\n", " "))
-    return frozenset(name for found in _RULE.findall(joined) for name in found.split())
+def listed(database: str, *, broken: bool) -> Makefile:
+    """Return what `make --print-data-base` prints of a Makefile: what it includes, computes and leaves out counts.
+
+    Its last part has a paragraph for each file: its rule, then comments, then the recipe.
+    """
+    targets, files = set(), set()
+    for paragraph in database.rpartition("\n# Files\n")[2].split("\n\n"):
+        rules = [] if "# Not a target:" in paragraph else _RULE.findall(paragraph)
+        if not rules:
+            continue
+        name, needs = rules[-1]  # variables of that target stand before it
+        has_recipe = " to execute (from" in paragraph
+        if has_recipe or needs.strip():
+            targets.add(name)
+        if has_recipe and not needs.strip() and "Phony target" not in paragraph:
+            files.add(name)
+    return Makefile(frozenset(targets), frozenset(files), broken)
 
 
 def commit_line(paths: Iterable[str]) -> str:
