@@ -47,7 +47,7 @@ def secret(name: str, description: str) -> Input:
 
 
 # Inputs that several actions take, in the same words.
-Config = Annotated[str, option("config", "The flow as data.")]
+Config = Annotated[str, option("config", "promotion.yaml, or its folder.")]
 DeployBranch = Annotated[
     str,
     option(

@@ -121,8 +121,8 @@ class Place:
     def folders(self, *args: Any, **more: Any) -> list[str]:
         return [one["folder"] for one in self.models(*args, **more)]
 
-    def pushed(self, before: str, **more: Any) -> list[str]:
-        return self.folders("push", {"before": before}, **more)
+    def pushed(self, before: str, *, deleted: bool = False, **more: Any) -> list[str]:
+        return self.folders("push", {"before": before, "deleted": deleted}, **more)
 
     def proposed(self, base: str = "main", **more: Any) -> list[str]:
         return self.folders("pull_request", self.pull_request(base), **more)
@@ -301,6 +301,34 @@ def test_hostile_names_are_data(place: Place) -> None:
     done = place.run("push", {"before": place.first})
     assert (done.code, "takes no folder of that name" in done.log) == (2, True)
     assert place.pushed(place.first, ignore="ex amples") == ["churn"]
+
+
+def test_a_link_touches_what_it_leads_to(place: Place) -> None:
+    (place.git.directory / "fraud/common").symlink_to("../common")
+    (place.git.directory / "fraud/top").symlink_to("..")
+    before = place.commit({"common/a.py": "1"})
+    second = place.commit({"common/a.py": "2"})
+    assert place.pushed(before) == ["fraud"]
+    place.commit({"README.md": "2"})
+    assert place.pushed(second) == []
+    (place.git.directory / "churn/promotion.yaml").unlink()
+    (place.git.directory / "churn/promotion.yaml").symlink_to("../fraud/promotion.yaml")
+    place.commit({})
+    done = place.run("push", {"before": second})
+    assert (done.code, "it is a link" in done.log) == (2, True), done.log
+
+
+def test_a_deleted_branch_touches_nothing(place: Place) -> None:
+    tip = place.commit({"churn/train.py": "2"}, "experiment/a")
+    place.git.run("checkout", "--quiet", "--detach", place.first)
+    assert place.pushed(tip, deleted=True) == place.folders("delete", {"ref": "a"}) == []
+
+
+def test_somebody_elses_promotion_yaml_can_be_ignored(place: Place) -> None:
+    place.commit({"docs/promotion.yaml": "steps: []"})
+    done = place.run("push", {"before": place.first})
+    assert (done.code, "ignore: docs" in done.log) == (2, True)
+    assert place.pushed(place.first, ignore="docs") == []
 
 
 @pytest.mark.parametrize("ignore", ["/etc", "..", "."])

@@ -225,3 +225,13 @@ def test_what_is_no_command_is_refused_before_anything_runs(
     assert done.returncode == 2
     assert said in done.stdout
     assert not (project.folder / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    "config", ["models/churn", "models/churn/", "./models/churn/promotion.yaml"]
+)
+def test_a_command_runs_in_the_folder_that_config_names(project: Project, config: str) -> None:
+    (project.folder / "models").mkdir()
+    project.write({"check": "test -f promotion.yaml"}, folder="models/churn")
+    done = project.run("check", config=config)
+    assert (done.returncode, project.told()) == (0, ["check", ""]), done.said

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import posixpath
 from collections.abc import Iterable, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated
 
@@ -46,9 +47,8 @@ def command(
     now = _configs(repository, change.commit, ignored)
     before = {config for one in change.bases or () for config in _configs(repository, one, ignored)}
     paths = changes.paths(repository, change)
-    found = [
-        one for config in now if (one := _touched(repository, change, config, now, paths, before))
-    ]
+    trees = _Trees(repository)
+    found = [one for config in now if (one := _touched(trees, change, config, now, paths, before))]
     if len(found) > _MOST:
         raise InputError(
             f"the change touches {len(found)} models, and a matrix has {_MOST} jobs at most",
@@ -75,15 +75,31 @@ def _configs(repository: git.Git, commit: str, ignored: Sequence[str]) -> list[s
     ]
 
 
+class _Trees:
+    """The commits that are read, each once for all models."""
+
+    def __init__(self, repository: git.Git) -> None:
+        self.repository = repository
+        self.files = cache(partial(project_files.at, repository))
+        self.links = cache(partial(changes.links, repository))
+
+
 def _touched(
-    repository: git.Git,
+    trees: _Trees,
     change: changes.Change,
     config: str,
     configs: Sequence[str],
     paths: Sequence[str],
     before: Iterable[str],
 ) -> Touched | None:
-    promotion = promotion_file.read_at(repository, change.commit, config)
+    try:
+        promotion = promotion_file.read_at(trees.repository, change.commit, config)
+    except InputError as error:
+        folder = posixpath.dirname(config)
+        if not folder:
+            raise
+        fix = f"{error.fix}\nwhere it is no model's, for changed-models: ignore: {folder}"
+        raise InputError(error.message, fix=fix.lstrip()) from error
     if promotion is None:
         return None
     if change.bases is None:
@@ -94,16 +110,14 @@ def _touched(
     path = touched.first(paths, promotion.folder, folders, ())
     for commit in change.rules if not path else ():
         try:
-            rules = promotion_file.read_at(repository, commit, config)
+            rules = promotion_file.read_at(trees.repository, commit, config)
         except InputError:
             if commit == change.commit:
                 raise
             continue  # a broken one of the base differs from ours: that is in its own folder
         if rules and not path:
-            there = project_files.at(repository, commit)
-            path = touched.first(
-                paths, promotion.folder, folders, touched.scope(rules, there, folders)
-            )
+            scope = touched.scope(rules, trees.files(commit), folders, trees.links(commit))
+            path = touched.first(paths, promotion.folder, folders, scope)
     return Touched(config, promotion, path, is_new) if path else None
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from model_gitops import runner
-from model_gitops.adapters import git, paths, project_commands, promotion_file
+from model_gitops.adapters import git, project_commands, promotion_file
 from model_gitops.adapters.git import Git
 from model_gitops.core.flow import commands
 from model_gitops.core.flow.commands import Makefile, Planned
@@ -32,9 +32,9 @@ def command(
     """Run each command by bash in the folder of promotion.yaml, and stop at the first that fails."""
     names = _names(command)
     repository = git.open_repository(Path.cwd())
-    place = Path(config)
+    place = promotion_file.place(config)
     promotion = promotion_file.read_promotion(place, repository)
-    folder = place if paths.is_folder(place) else place.parent
+    folder = place.parent
     ran, skipped = [], []
     for name in names:
         # Again each time: `env` may have made what the Makefile includes.

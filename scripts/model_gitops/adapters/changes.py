@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from dataclasses import dataclass
 
 from model_gitops import runner
@@ -40,6 +41,8 @@ def find(context: runner.Context, repository: Git, base: str) -> Change:
     subject = context.subject
     if base:
         return Change(head, _joined(repository, _base(repository, base), head))
+    if subject.source.kind is Kind.GONE:
+        return Change(head, (head,))
     event_checkout.require_its_own(context, repository)
     if subject.is_merged:
         return Change(head, event_checkout.before_merge(context, repository))
@@ -85,6 +88,18 @@ def listing(repository: Git, commit: str) -> list[str]:
     """Return the paths of all files at `commit`, from the top."""
     names = repository.run("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit)
     return names.rstrip("\0").split("\0")
+
+
+def links(repository: Git, commit: str) -> dict[str, str]:
+    """Return the links at `commit` that lead to another place of the repository, both from the top."""
+    listed = repository.run("ls-tree", "-r", "-z", "--full-tree", commit).split("\0")
+    found = {}
+    for path in (one.partition("\t")[2] for one in listed if one.startswith("120000 ")):
+        target = repository.file_at(commit, path) or ""
+        place = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
+        if target and not place.startswith(("/", "..")):
+            found[path] = place
+    return found
 
 
 def _base(repository: Git, base: str) -> str:

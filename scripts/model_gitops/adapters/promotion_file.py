@@ -48,7 +48,7 @@ def place(config: str) -> Path:
 def read_promotion(path: Path, repository: Git) -> Promotion:
     """Read and check the promotion.yaml at `path`. Raises InputError."""
     folder = _folder(path, repository)
-    data = _load(path)
+    data = _load(path, repository)
     _refuse_paths_from_the_top(path, data, _from_the_top(repository, "", data, folder), folder)
     return _checked(data, path.name, folder)
 
@@ -74,7 +74,7 @@ def model_of(config: str, model: str, repository: Git) -> str:
 def require_environment(path: Path, repository: Git, branch: str, commit: str) -> None:
     """Refuse a branch that `path` at `commit` does not name as an environment's. Raises InputError."""
     found = repository.find_commit(commit)
-    name = _in_repository(path, repository)
+    name = in_repository(path, repository)
     text = repository.file_at(found, name) if found and name else None
     known = document.load_yaml(text, source=name) if text else None
     listed = known.get("environments") if isinstance(known, Mapping) else None
@@ -94,14 +94,14 @@ def read_rules(path: Path, repository: Git, *, base: str, is_change: bool) -> Ru
     on the server, else at the base of the event's pull request. Raises InputError, and ExternalError
     where a pull request's base can't be had.
     """
-    own, folder = _load(path), _folder(path, repository)
+    own, folder = _load(path, repository), _folder(path, repository)
     judging = _checked(own, path.name, folder)
     wrong = _from_the_top(repository, "", own, folder)
     if not is_change:
         _refuse_paths_from_the_top(path, own, wrong, folder)
         return Rules(judging)
     commit = _base_commit(repository, base)
-    name = _in_repository(path, repository)
+    name = in_repository(path, repository)
     if not commit or not name:
         runner.notice(
             f"{path} of this checkout judges the change: {base!a} is no branch of the server"
@@ -110,7 +110,7 @@ def read_rules(path: Path, repository: Git, *, base: str, is_change: bool) -> Ru
         )
         _refuse_paths_from_the_top(path, own, wrong, folder)
         return Rules(judging)
-    text = repository.file_at(commit, name)
+    text = _text_at(repository, commit, name)
     if text is None:
         runner.notice(f"{base} has no {name} yet: this change's own one judges it")
         _refuse_paths_from_the_top(path, own, wrong, folder)
@@ -135,7 +135,7 @@ def read_previous(path: Path, repository: Git, before: str) -> Promotion | None:
     """
     if not before.strip("0"):
         return None
-    commit, name = repository.find_commit(before), _in_repository(path, repository)
+    commit, name = repository.find_commit(before), in_repository(path, repository)
     if commit is None:
         raise ExternalError(
             f"the commit {before}, whose rules held before this push, can't be fetched",
@@ -146,7 +146,7 @@ def read_previous(path: Path, repository: Git, before: str) -> Promotion | None:
 
 def read_at(repository: Git, commit: str, name: str) -> Promotion | None:
     """Return the rules in file `name`, a path from the top, at `commit`; None without it. Raises InputError."""
-    text = repository.file_at(commit, name)
+    text = _text_at(repository, commit, name)
     if text is None:
         return None
     source, folder = f"{name} of {commit[:12]}", posixpath.dirname(name)
@@ -156,9 +156,23 @@ def read_at(repository: Git, commit: str, name: str) -> Promotion | None:
     return _checked(spelling.rewritten(known, old) if old else known, source, folder)
 
 
+def _text_at(repository: Git, commit: str, name: str) -> str | None:
+    """Return the text of a file at `commit`; None without it. Raises InputError for a link."""
+    text = repository.file_at(commit, name)
+    # Only a short text without a line break may be a link's.
+    if text and "\n" not in text and repository.run(
+        "ls-tree", "--full-tree", commit, "--", f":(literal){name}"
+    ).startswith("120000 "):  # fmt: skip
+        raise InputError.of(
+            "config", name, f"it is a link at {commit[:12]}, whose rules count as they were committed",
+            fix="commit the file itself",
+        )  # fmt: skip
+    return text
+
+
 def _folder(path: Path, repository: Git) -> str:
     """Return the folder of `path` from the top, POSIX; empty for the top, and outside of it."""
-    folder = posixpath.dirname(_in_repository(path, repository))
+    folder = posixpath.dirname(in_repository(path, repository))
     return "" if folder == "." else folder
 
 
@@ -210,7 +224,7 @@ def _base_commit(repository: Git, base: str) -> str:
     return found
 
 
-def _in_repository(path: Path, repository: Git) -> str:
+def in_repository(path: Path, repository: Git) -> str:
     """Return the path from the top of the repository, POSIX; empty for a place outside of it."""
     # As it is written first: a link that the change brings would lead past the base's rules.
     for place in (Path.cwd() / path, path.resolve()):
@@ -220,7 +234,7 @@ def _in_repository(path: Path, repository: Git) -> str:
     return ""
 
 
-def _load(path: Path) -> Any:
+def _load(path: Path, repository: Git) -> Any:
     if paths.leads_out(path, Path.cwd()):
         problem = "it is a link that leads out of the working directory"
         raise InputError.of("config", str(path), problem, fix="commit the file itself")
@@ -228,7 +242,7 @@ def _load(path: Path) -> Any:
         content = paths.read_bounded(path, document.LARGEST_YAML)
         text = content.decode("utf-8")
     except FileNotFoundError as error:
-        fix = meant(path) or f"add a {_NAME}: see templates/model"
+        fix = meant(path) or others(repository) or f"add a {_NAME}: see templates/model"
         raise InputError.of("config", str(path), "no such file", fix=fix) from error
     except (OSError, UnicodeDecodeError) as error:
         said = error.strerror if isinstance(error, OSError) else error
@@ -246,6 +260,16 @@ def meant(path: Path) -> str:
     if paths.is_folder(other):
         other /= _NAME
     return f"config: {other.as_posix()}" if other != path and paths.is_file(other) else ""
+
+
+def others(repository: Git) -> str:
+    """Return the fix for a `config` that is not there, where models are elsewhere; empty without one."""
+    top = repository.directory
+    tracked = repository.run("ls-files", "-z", "--", f":(top,glob)**/{_NAME}").split("\0")
+    folders = [Path(os.path.relpath(top / one)).parent.as_posix() for one in tracked if one]
+    more = f", and {len(folders) - 10} more" if len(folders) > 10 else ""
+    named = ", ".join(f"{one!a}"[1:-1] for one in folders[:10])
+    return f"config: {'one of ' if len(folders) > 1 else ''}{named}{more}" if folders else ""
 
 
 def _checked(data: Any, source: str, folder: str) -> Promotion:

@@ -203,6 +203,33 @@ def test_a_model_in_a_folder_and_two_of_them(place: Place, tmp_path: Path) -> No
     shutil.rmtree(place.model / "models")
 
 
+def test_each_model_is_looked_for_in_its_own_overlays(tmp_path: Path) -> None:
+    place = Place(tmp_path / "model", tmp_path / "deploy")
+    for folder in (place.model, place.deploy):
+        process.run(["git", "init", "--quiet", folder])
+    for name in ("churn", "fraud"):
+        (place.model / name).mkdir()
+        (place.model / name / "promotion.yaml").write_text(
+            rules(
+                model=name,
+                image=f"r.example/{name}",
+                deploy={"repository": "a/d", "path": "{model}/{environment}"},
+            )
+        )
+        overlay = place.deploy / name / "dev"
+        overlay.mkdir(parents=True)
+        (overlay / "kustomization.yaml").write_text(
+            f"images:\n- {{name: {name}, newName: r.example/{name}, newTag: a}}\n"
+        )
+    place.commit()
+    found = by_check(place.doctor()[1])
+    for name in ("churn", "fraud"):
+        for check in ("overlays", "overlay-images"):
+            one = found[f"{check} ({name}:{name})"]
+            assert one["ok"] is True, one
+            assert f"{name}/dev" in one["found"]
+
+
 def test_what_is_told_in_a_terminal_and_in_a_workflow(place: Place, tmp_path: Path) -> None:
     summary, output = tmp_path / "summary", tmp_path / "output"
     env = {

@@ -183,6 +183,18 @@ def test_another_spelling_of_the_file_is_told_the_right_one(monorepo: Flow, conf
         assert flow.outputs("check-promotion", config=same)["model"] == "proj:diabetes"
 
 
+def test_where_there_is_none_at_the_top_the_models_are_named(flow: Flow) -> None:
+    flow.change("main", {**inside(rules()), **inside(rules(), "other")})
+    flow.work.run("rm", "--quiet", "promotion.yaml")
+    hop = {"token": READER, "base_ref": "main", "head_ref": "x"}
+    for config in ("promotion.yaml", "projs"):
+        told = flow.run("check-promotion", config=config, **hop)
+        assert (told.code, told.log.splitlines()[-1]) == (2, "Fix: config: one of other, proj")
+    below = flow.work.directory / "other"
+    told = flow.run("check-promotion", cwd=below, config="nope", **hop)
+    assert told.log.endswith("Fix: config: one of ., ../proj\n")
+
+
 @pytest.mark.parametrize("path", ["Metrics.json", "eval\\metrics.json"])
 def test_a_file_that_is_not_there_is_named_from_the_top(monorepo: Flow, path: str) -> None:
     flow = monorepo

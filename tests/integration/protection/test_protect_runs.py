@@ -9,6 +9,7 @@ import pytest
 from protect_world import DEPLOY, MODEL, Run, guard, rule, runner, serve, writes
 
 from model_gitops.adapters import process
+from model_gitops.adapters.git import Git
 from model_gitops.adapters.github_client import Client
 from model_gitops.adapters.protection import repositories
 from model_gitops.core.protection.wanted import Asked
@@ -217,6 +218,30 @@ def test_before_the_first_push_the_files_of_the_folder_count(
     assert "Check, gate, build; Check, gate, build a fork's change" in said
     assert "git push origin main:production" in said
     assert "CODEOWNERS" not in said
+
+
+def test_the_file_may_be_named_from_a_folder_of_the_checkout(
+    run: Run, bares: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = tmp_path / "work"
+    process.run(["git", "clone", "--quiet", bares[MODEL], work])
+    git = Git(work)
+    (work / "churn").mkdir()
+    git.run("mv", "promotion.yaml", "churn/promotion.yaml")
+    (work / "fraud").mkdir()
+    (work / "fraud/promotion.yaml").write_text((work / "churn/promotion.yaml").read_text())
+    git.run("add", "--all")
+    git.run("-c", "user.name=A", "-c", "user.email=a@b", "commit", "--quiet", "-m", "Move")
+    git.run("push", "--quiet", "origin", "HEAD:main")
+    # What is not merged does not count, wherever the file is named from.
+    (work / "churn/promotion.yaml").write_text("{}")
+    monkeypatch.chdir(work / "fraud")
+    for config in ("churn/", "../churn", str(work / "churn"), "./churn/promotion.yaml"):
+        code, said = run("--dry-run", "--deploy", "false", "--config", config)
+        assert (code, "the files of this folder count" in said) == (0, False), (config, said)
+    monkeypatch.chdir(work)
+    code, said = run("--dry-run", "--deploy", "false")
+    assert (code, "config: one of churn, fraud" in said) == (2, True), said
 
 
 def test_two_at_once_both_end_well(run: Run, forge: Forge, monkeypatch: pytest.MonkeyPatch) -> None:

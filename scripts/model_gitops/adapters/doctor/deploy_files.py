@@ -71,13 +71,15 @@ class Manifests:
         # YAML takes long to read: each file is read once.
         self._parsed: dict[str, list[Document]] = {}
         self._made: dict[str, list[Document]] = {}
-        self._seen: dict[str, Overlay] = {}
+        # Environment and folder: of several models each has its own.
+        self._seen: dict[tuple[str, str], Overlay] = {}
 
     def overlay(self, environment: Environment) -> Overlay:
         """Return an environment's overlay; one that is not there has no path."""
-        if environment.name not in self._seen:
-            self._seen[environment.name] = self._overlay(environment)
-        return self._seen[environment.name]
+        key = (environment.name, environment.overlay)
+        if key not in self._seen:
+            self._seen[key] = self._overlay(environment)
+        return self._seen[key]
 
     def _overlay(self, environment: Environment) -> Overlay:
         folder = check_path(environment.overlay)

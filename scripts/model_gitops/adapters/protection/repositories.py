@@ -71,24 +71,35 @@ def read_promotion(repository: Repository, config: str) -> Promotion:
 
     Raises InputError where there is none.
     """
-    path = PurePosixPath(config.removeprefix("./"))
-    for one in (path, path / "promotion.yaml"):
-        text = None if one.is_absolute() or ".." in one.parts else repository.text(str(one))
-        if text is not None:
-            folder = "" if str(one.parent) == "." else str(one.parent)
-            source = f"{one} of {repository.default_branch}"
-            return promotion_file.parse_text(text, source=source, folder=folder)
-    if not Path(config).exists():
+    checkout = _checkout()
+    written = config.removeprefix("./") or "promotion.yaml"
+    there = promotion_file.in_repository(promotion_file.place(config), checkout) if checkout else ""
+    for path in map(PurePosixPath, dict.fromkeys((written, there or written))):
+        for one in (path, path / "promotion.yaml"):
+            text = None if one.is_absolute() or ".." in one.parts else repository.text(str(one))
+            if text is not None:
+                folder = "" if str(one.parent) == "." else str(one.parent)
+                source = f"{one} of {repository.default_branch}"
+                return promotion_file.parse_text(text, source=source, folder=folder)
+    if not checkout or not Path(config).exists():
         raise InputError.of(
             "config", config, f"{repository.name} has no such file on {repository.default_branch}",
-            fix=f"push it to {repository.default_branch} first, or start this in a checkout that has it",
+            fix=(promotion_file.others(checkout) if checkout else "")
+            or f"push it to {repository.default_branch} first, or start this in a checkout that has it",
         )  # fmt: skip
     runner.notice(
         f"{repository.name} has no {config} on {repository.default_branch} yet: the files of this folder count"
     )
-    checkout = git.open_repository(Path.cwd())
     repository.checkout = checkout.directory
     return promotion_file.read_promotion(promotion_file.place(config), checkout)
+
+
+def _checkout() -> git.Git | None:
+    """Return the checkout that this was started in; None outside of one."""
+    try:
+        return git.open_repository(Path.cwd())
+    except InputError:
+        return None
 
 
 def model(

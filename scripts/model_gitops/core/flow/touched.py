@@ -22,12 +22,15 @@ class Touched:
 
 
 def scope(
-    promotion: Promotion, files: Mapping[str, str], folders: Collection[str]
+    promotion: Promotion,
+    files: Mapping[str, str],
+    folders: Collection[str],
+    links: Mapping[str, str] | None = None,
 ) -> frozenset[str]:
     """Return what the model depends on outside of its own folder, as paths from the top.
 
-    `files` are DVC's files, path → text; `folders` those of all models. Raises InputError for a DVC file
-    that is no YAML.
+    `files` are DVC's files, path → text; `folders` those of all models; `links`, path → target, those of
+    the tree. Raises InputError for a DVC file that is no YAML.
     """
     own = [
         path
@@ -40,7 +43,10 @@ def scope(
     built.update(one for one in (build.contexts or {}).values() if not is_reference(one))
     if build.elsewhere:
         built = set()
-    said = (judged | built | set(promotion.watch)) - {"", promotion.folder or "."}
+    linked = {to for path, to in (links or {}).items() if owner(path, folders) == promotion.folder}
+    # Of the top, or of a folder that holds ours, a link would lead to every model's.
+    linked = {one for one in linked if not f"{promotion.folder}/".startswith(f"{one}/")} - {"."}
+    said = (judged | built | linked | set(promotion.watch)) - {"", promotion.folder or "."}
     return reads.of(promotion.model, files, own) | said
 
 
