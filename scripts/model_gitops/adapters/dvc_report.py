@@ -120,11 +120,12 @@ class Project:
         for revision, called in revisions.items():
             result = found.get(revision, {})
             values.of[revision], values.unread[revision] = {}, set()
+            not_made = self._not_made(revision, result.get("data") or {})
             if error := result.get("error"):
                 values.problems.append(_problem("the project", called, error))
             for file, content in (result.get("data") or {}).items():
                 name = self._name(file)
-                if not files and not self._is_own(file):
+                if file in not_made or (not files and not self._is_own(file)):
                     continue
                 if error := content.get("error"):
                     values.problems.append(_problem(name, called, error))
@@ -143,6 +144,25 @@ class Project:
                     continue
                 values.of[revision].update({(name, key): value for key, value in flat.items()})
         return values
+
+    def _not_made(self, revision: str, data: Mapping[str, Any]) -> set[str]:
+        """Return which missing files no run had made yet at a commit: nothing of theirs is in dvc.lock.
+
+        Before the first model that is no fault, and there is nothing to compare with.
+        """
+        missing = {
+            file for file, read in data.items() if isinstance(read.get("error"), FileNotFoundError)
+        }
+        if revision == WORKSPACE or not missing:
+            return set()
+        with self._repo.switch(revision):
+            relative = self._repo.fs.relpath
+            made = {
+                PurePath(relative(out.fs_path, self._repo.root_dir))
+                for out in self._repo.index.outs
+                if out.hash_info
+            }
+        return {file for file in missing if made.isdisjoint([PurePath(file), *PurePath(file).parents])}
 
 
 @contextmanager

@@ -148,3 +148,25 @@ def test_the_report_of_a_project_in_a_folder_is_of_that_project(flow: Flow) -> N
     assert body.count("![") == 2
     assert "beside" not in body
     flow.run(config="nowhere/promotion.yaml", expect=2)
+
+
+def test_a_base_where_no_run_made_metrics_yet_is_no_fault(flow: Flow) -> None:
+    flow.git.run("switch", "--quiet", "main")
+    (flow.git.directory / METRICS).unlink()
+    flow.commit("main", {})
+    flow.commit("better", project(0.05))
+    flow.on_pull_request()
+    flow.run(plots="false")
+    (body,) = flow.comments()
+    assert "3 metrics; main has none to compare with." in body
+    assert "| r2 | – | 0.45 |" in body
+    assert "is missing in" not in body
+    # What dvc.lock says was made there, and is nowhere, can't be compared.
+    out = {"path": METRICS, "hash": "md5", "md5": "0" * 32, "size": 1}
+    lock = {"schema": "2.0", "stages": {"evaluate": {"cmd": "true", "outs": [out]}}}
+    stages = f"stages:\n  evaluate:\n    cmd: 'true'\n    outs: [{METRICS}]\n"
+    flow.commit("main", {"dvc.yaml": f"{stages}{DVC_YAML}", "dvc.lock": json.dumps(lock)})
+    flow.git.run("switch", "--quiet", "better")
+    flow.run(plots="false")
+    (body,) = flow.comments()
+    assert "eval/metrics.json is missing in main" in body
