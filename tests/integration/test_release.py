@@ -156,7 +156,10 @@ def test_the_wheel_holds_the_users_package_and_nothing_else(clone: Clone, tmp_pa
     subprocess.run(
         ["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=tmp_path / "dist", check=True
     )
-    package = {name.removeprefix("scripts/") for name in tracked("scripts/model_gitops")}
+    sources = set(tracked("scripts/model_gitops"))
+    templates = set(tracked("templates"))  # what `init` renders
+    package = {name.removeprefix("scripts/") for name in sources}
+    package |= {f"model_gitops/{name}" for name in templates}
     information = f"model_gitops-{VERSION}.dist-info"
     with zipfile.ZipFile(tmp_path / "dist" / WHEEL) as wheel:
         names = set(wheel.namelist())
@@ -166,10 +169,10 @@ def test_the_wheel_holds_the_users_package_and_nothing_else(clone: Clone, tmp_pa
     assert f"\nVersion: {VERSION}\n" in metadata
     with tarfile.open(tmp_path / "dist" / SDIST) as sdist:
         inside = {name.partition("/")[2] for name in sdist.getnames()}
-    assert {name for name in inside if name.startswith("scripts/")} == {
-        f"scripts/{name}" for name in package
-    }
-    rest = {name for name in inside if not name.startswith("scripts/")}
+    assert {name for name in inside if name.startswith(("scripts/", "templates/"))} == (
+        sources | templates
+    )
+    rest = {name for name in inside if not name.startswith(("scripts/", "templates/"))}
     wanted = {"CHANGELOG.md", "LICENSE", "README.md", "PKG-INFO", "pyproject.toml", ".gitignore"}
     assert rest == wanted
     # What is installed from it starts, with no more than its one dependency.
