@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from model_gitops_local import project_commands
+
 _FOLDER = click.option(
     "--folder",
     default=".demo",
@@ -40,78 +42,8 @@ def clean(folder: Path) -> None:
     module.clean(folder.resolve())
 
 
-_REPOSITORY = click.option(
-    "--repository",
-    default=".",
-    show_default=True,
-    type=click.Path(path_type=Path),
-    help="Your clone of the model repository.",
-)
-_DEPLOY = click.option(
-    "--deploy",
-    type=click.Path(path_type=Path),
-    help="Your clone of the deploy repository. Default: the folder of its name beside the other.",
-)
-
-
-@local.command()
-@_REPOSITORY
-@_DEPLOY
-def start(repository: Path, deploy: Path | None) -> None:
-    """Start servers for your own repository, with its branches."""
-    from model_gitops_local.project import Project
-
-    Project.of(repository, deploy).start()
-
-
-@local.command()
-@click.argument("workflow")
-@click.option("--head", default="", help="Branch of the pull request.")
-@click.option("--base", default="", help="Branch that it is for.")
-@click.option("--branch", default="", help="Branch that is pushed.")
-@_REPOSITORY
-@_DEPLOY
-def run(
-    workflow: str, head: str, base: str, branch: str, repository: Path, deploy: Path | None
-) -> int:
-    """Run a workflow of your own repository, such as promote.yml.
-
-    With --head and --base it is for that pull request; one that runs on a push alone merges it first.
-    With --branch it is for a push.
-    """
-    from model_gitops_local.project import Project
-
-    project = Project.of(repository, deploy)
-    return project.run(workflow, head=head, base=base, branch=branch)
-
-
-@local.command("merge-deployments")
-@_REPOSITORY
-@_DEPLOY
-def merge_deployments(repository: Path, deploy: Path | None) -> None:
-    """Approve and merge the pull requests that deploy.yml opened in the deploy repository."""
-    from model_gitops_local.project import Project
-
-    Project.of(repository, deploy).merge_deployments()
-
-
-@local.command()
-@_REPOSITORY
-@_DEPLOY
-def status(repository: Path, deploy: Path | None) -> None:
-    """Say which servers run for your repository, and where everything is."""
-    from model_gitops_local.project import Project
-
-    click.echo(Project.of(repository, deploy).told())
-
-
-@local.command()
-@_REPOSITORY
-def stop(repository: Path) -> None:
-    """Stop the servers of your repository, and remove what they stored."""
-    from model_gitops_local import project
-
-    project.stop(repository)
+for _one in project_commands.COMMANDS:
+    local.add_command(_one)
 
 
 @local.command()

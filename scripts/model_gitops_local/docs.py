@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from collections.abc import Iterator
@@ -9,13 +10,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import click
+
 from model_gitops import events
+from model_gitops.__main__ import other_command
 from model_gitops.actions import ACTIONS
 from model_gitops.adapters.promotion_file import promotion_schema
+from model_gitops.commands import COMMANDS
 from model_gitops.core import document
 from model_gitops.core.doctor import checks
 from model_gitops.errors import RefusedError
-from model_gitops_local import several_models
+from model_gitops_local import project_commands, several_models
 
 ROOT = Path(__file__).resolve().parents[2]
 _BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- /generated -->)", re.DOTALL)
@@ -85,6 +90,8 @@ def _table(kind: str, folder: Path) -> str:
         return _events()
     if kind == "checks":
         return _checks()
+    if kind == "commands":
+        return _commands()
     if kind == "speed":
         return _speed(json.loads((ROOT / "benchmarks" / "results.json").read_text("utf-8")))
     entries = metadata(folder)[kind]
@@ -158,6 +165,48 @@ def _checks() -> str:
     """Return what `doctor` checks."""
     rows = [f"| `{one.id}` | {one.means} | {one.needs} |" for one in checks.CHECKS]
     return "\n".join(["| check | ✓ means | it asks |", "|---|---|---|", *rows]) + "\n"
+
+
+def _commands() -> str:
+    """Return each command that is no action, with its words and its options."""
+    parts = [_command(name, other_command(name)) for name in COMMANDS]
+    parts += [_command(f"local {one.name}", one) for one in project_commands.COMMANDS]
+    return "\n".join(parts)
+
+
+def _command(name: str, one: click.Command) -> str:
+    """Return a command's heading, usage, description and table of options."""
+    rows = []
+    words = ""
+    for entry in one.params:
+        if isinstance(entry, click.Option):
+            default = str(entry.default) if isinstance(entry.default, str | Path) else ""
+            shown = "" if default in ("", "false") else f"`{default}`"
+            # A secret has the name of its environment variable there, and is no option to type.
+            variable = re.fullmatch(r"\((\w+)\)", entry.metavar or "")
+            option = variable[1] if variable else entry.opts[0]
+            rows.append(f"| `{option}` | {_cell(entry.help or '')} | {shown} |")
+        else:
+            word = str(entry.name).upper()
+            words += f" {word}" if entry.required else f" [{word}]"
+    parts = [f"## {name}", f"`{name}{words}`", *_paragraphs(one.help or "")]
+    if rows:
+        head = ["| option | what it is | default |", "|---|---|---|"]
+        parts.append("\n".join([*head, *rows]))
+    return "\n\n".join(parts) + "\n"
+
+
+def _paragraphs(text: str) -> list[str]:
+    """Return a docstring's paragraphs; what is indented is what a person types."""
+    result = []
+    for one in inspect.cleandoc(text).split("\n\n"):
+        lines = one.splitlines()
+        if all(line.startswith("    ") for line in lines):
+            typed = "\n".join(f"$ {line.strip()}" for line in lines)
+            result.append(f"```console\n{typed}\n```")
+        else:
+            result.append(" ".join(lines))
+    return result
 
 
 def _speed(record: Any) -> str:

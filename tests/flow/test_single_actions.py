@@ -258,6 +258,13 @@ def test_dvc_pull_model_with_an_odd_path(project: Project) -> None:
     assert (found["path"], found["size"]) == (ODD, "3")
 
 
+def test_the_readmes_first_example_works_when_it_is_copied(project: Project) -> None:
+    text = (act.ROOT / "README.md").read_text("utf-8")
+    run = project.run(text.partition("```yaml\n")[2].partition("```")[0])
+    assert run.status == 0, (run.errors, run.log[-3000:])
+    assert "pulled" in run.log
+
+
 def test_compare_models_and_gate_what_was_measured(project: Project) -> None:
     found = project.example("compare-models")
     (metric,) = json.loads(found["Measure both models"]["measured"])["metrics"]
