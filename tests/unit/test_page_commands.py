@@ -29,7 +29,8 @@ PAGES = [
     *sorted(ROOT.glob("actions/*/README.md")),
     *sorted(ROOT.glob("templates/*/README.md")),
 ]
-BLOCK = re.compile(r"(?ms)^( *)```(\w+)\n(.*?)^ *```$")
+BLOCK = re.compile(r"(?ms)^( *)```(\w*)\n(.*?)^ *```$")
+STARTS = re.compile(r"run\.sh |uvx |^(?:model-gitops|make) ")
 # In place of a name: any command.
 ANY = {"NAME", "COMMAND"}
 
@@ -51,7 +52,8 @@ def typed(text: str) -> Iterator[str]:
         shown = any(line.startswith("$ ") for line in lines)
         yield from (line.removeprefix("$ ") for line in lines if line.startswith("$ ") or not shown)
     prose = BLOCK.sub("", text)
-    yield from re.findall(r"`([^`\n]*(?:scripts/run\.sh|uvx|model-gitops|make) [^`\n]+)`", prose)
+    spans = (" ".join(span.split()) for span in re.findall(r"`([^`]+)`", prose))
+    yield from (span for span in spans if STARTS.search(span))
 
 
 def targets(makefile: Path) -> set[str]:
