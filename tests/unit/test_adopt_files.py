@@ -230,3 +230,10 @@ def test_the_page_names_each_option() -> None:
     page = (Path(__file__).parents[2] / "docs/adopt.md").read_text("utf-8")
     named = re.findall(r"(?m)^\| `--([a-z-]+)` \|", page)
     assert named == [one.name for one, _ in options.inputs_of(adopt.command).values()]
+
+
+def test_an_artifact_that_is_left_to_a_person_is_told_once() -> None:
+    files = {"dvc.yaml": "{stages: {train: {cmd: x, outs: [net.onnx]}}}"}
+    made = plan.make(there(files), Wishes())
+    assert left(made).count("net.onnx") == 1
+    assert "no artifact of dvc.yaml" not in left(made)

@@ -236,6 +236,8 @@ def test_a_deploy_repository_by_its_address_names_no_owner(where: str) -> None:
 def test_another_server_is_its_own_registry() -> None:
     made = plan.make(there(PIPELINE, origin="https://git.example/Team/Net.git"), Wishes())
     assert rules(made).image == "git.example/team/net"
+    made = plan.make(there(PIPELINE, origin="http://ada@git.example:3000/Team/net.git"), Wishes())
+    assert rules(made).image == "git.example:3000/team/net"
 
 
 def test_a_model_whose_name_gto_does_not_take_is_refused_before_anything_is_written() -> None:

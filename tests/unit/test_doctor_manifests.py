@@ -58,12 +58,15 @@ def test_who_runs_a_container(security: str, user: str, ok: bool | None) -> None
         ("args: [--x]", 'ENTRYPOINT ["/v/uwsgi"]', True),
         ("", 'ENTRYPOINT ["/v/uwsgi"]', True),
         ("", "RUN true", None),
+        ("", "FROM scratch\nCOPY m /m", False),
+        ("command: [uwsgi]", "ARG BASE=scratch\nFROM ${BASE}\nCOPY m /m", False),
+        ("command: [/serve]", "FROM scratch\nCOPY serve /serve", True),
     ],
 )
 def test_what_a_container_starts(command: str, dockerfile: str, ok: bool | None) -> None:
     entry = "".join(f"\n    {line}" for line in [command] if line)
     one = container(f"containers:\n  - name: c\n    image: m{entry}\n")
-    text = dockerfile if dockerfile.startswith("FROM") else f"FROM x\n{dockerfile}"
+    text = dockerfile if dockerfile.startswith(("FROM", "ARG")) else f"FROM x\n{dockerfile}"
     assert containers.command([one], runtime(text), text).ok is ok
 
 

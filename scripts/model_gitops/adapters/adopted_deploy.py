@@ -15,7 +15,7 @@ from model_gitops.core.scaffold import answers, record
 from model_gitops.core.scaffold.answers import Answers
 from model_gitops.errors import InputError
 
-_BRANCH = "main"
+BRANCH = "main"
 _ENVIRONMENTS = ("dev", "staging", "production")
 
 
@@ -52,24 +52,34 @@ def make(folder: str, said: Answers) -> None:
     with ExitStack() as stack:
         made = new_repository.beside("deploy", folder, stack)
         new_repository.make(
-            made, files, branches=(_BRANCH,),
+            made, files, branches=(BRANCH,),
             message=f"Start from model-gitops' template of a deploy repository\n\nVersion: {version}",
         )  # fmt: skip
         new_repository.move(made, target)
 
 
-def checked(found: Plan) -> Answers:
-    """Return the answers for a new deploy repository. Raises InputError for what its template can't have."""
+def checked(found: Plan, server: tuple[str, str, str]) -> Answers:
+    """Return the answers for a new deploy repository; `server` has host, owner and name of the model's.
+
+    Raises InputError for what the template can't have.
+    """
     if len(found.models) != 1:
         raise InputError.of(
             "deploy", str(len(found.models)), "a new deploy repository is made for one model, and there are several",
             fix="model-gitops adopt --model ONE --deploy FOLDER, then copy its base and overlays for each other one",
         )  # fmt: skip
     owner, _, _ = found.deploy_repository.partition("/")
+    host, *slug = server
     new = answers.new(
         name=found.models[0].name,
         owner=owner,
+        host=host,
         branches=[one.branch for one in found.environments],
         environments=[one.name for one in found.environments],
     )
-    return replace(new, image=found.image, deploy_repository=found.deploy_repository)
+    return replace(
+        new,
+        repository="/".join(slug).strip("/") or new.repository,
+        image=found.image,
+        deploy_repository=found.deploy_repository,
+    )

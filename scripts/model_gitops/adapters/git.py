@@ -447,4 +447,4 @@ def open_repository(directory: Path) -> Git:
             f" {done.said}",
             fix="run actions/checkout again, or clone the repository anew",
         )
-    raise InputError(f"{where} is in no Git checkout", fix="run actions/checkout before this step")
+    raise InputError(f"{where} is in no Git checkout", fix="run actions/checkout, or git clone")

@@ -110,7 +110,7 @@ def command(
     )
     found = adopted_workflows.added(found, there)
     runner.answer({}, page.plan(found))
-    new = adopted_deploy.checked(found) if deployed and deployed.is_new else None
+    new = adopted_deploy.checked(found, there.server) if deployed and deployed.is_new else None
     if new:
         runner.say(f"The deploy repository {found.deploy_repository} is to be made in {deploy}.")
     if dry_run or not (found.changes or new):
@@ -124,7 +124,9 @@ def command(
     adopted_files.write(top, found.changes)
     if new:
         adopted_deploy.make(deploy, new)
-    runner.say(_next(found, repository))
+        runner.say(_next_of_deploy(found, deploy))
+    if found.changes:
+        runner.say(_next(found, repository))
 
 
 def _agreed() -> bool:
@@ -135,6 +137,20 @@ def _agreed() -> bool:
 
 def _split(value: str) -> tuple[str, ...]:
     return tuple(one.strip() for one in value.replace("\n", ",").split(",") if one.strip())
+
+
+def _next_of_deploy(found: Plan, folder: str) -> str:
+    """Say what to do with a new deploy repository."""
+    place = shlex.quote(folder)
+    return "\n".join(
+        [
+            f"The deploy repository is made in {folder}. Its base/ is the template's:",
+            "  1. See what of it does not fit your image (command, port, probes), and mend that there:",
+            f"       {installation.call('doctor')} --deploy {place}",
+            f"  2. Make {found.deploy_repository} on the server, empty, and push it:",
+            f"       git -C {place} push URL HEAD:{adopted_deploy.BRANCH}",
+        ]
+    )
 
 
 def _next(found: Plan, repository: git.Git) -> str:

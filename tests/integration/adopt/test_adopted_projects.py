@@ -162,8 +162,12 @@ def test_a_person_in_a_terminal_is_asked_once_and_a_new_deploy_repository_is_mad
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == code, shown.decode()
         assert shown.count(b"Write these files?") == 1
         assert (tree(work) != before) == (answer == "y")
+    assert b"-deploy on the server, empty, and push it" in shown
     deploy = Git(project.top / "live")
     assert deploy.run("rev-list", "--count", "HEAD").strip() == "1"
     kustomization = (deploy.directory / "overlays/dev/kustomization.yaml").read_text("utf-8")
     assert "name: detector" in kustomization
     assert "diabetes" not in kustomization.replace("acme/diabetes", "")
+    # Of the clone, and not of the model's name.
+    readme = (deploy.directory / "README.md").read_text("utf-8")
+    assert f"(https://{project.forge.url.partition('://')[2]}/{MODEL})" in readme

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 # owner/name at the end of an address of a Git server: https, ssh, and scp's short form.
 _ADDRESS = re.compile(
-    r"(?:(?:https?|ssh|git)://(?:[^@/]*@)?(?P<host>[^/:]+)(?::\d+)?/|(?:[^@/]+@)?(?P<short>[^/:]+):(?!/))"
+    r"(?:https?://(?:[^@/]*@)?(?P<web>[^/@]+)/|(?:ssh|git)://(?:[^@/]*@)?(?P<host>[^/:]+)(?::\d+)?/"
+    r"|(?:[^@/]+@)?(?P<short>[^/:]+):(?!/))"
     r"(?P<path>.+?)(?:\.git)?/?"
 )
 
@@ -73,9 +74,9 @@ class Inventory:
 
     @property
     def server(self) -> tuple[str, str, str]:
-        """Host, owner and name of the repository on its server; empty where origin names none."""
+        """Host (of a web address with its port), owner and name of the repository; empty where origin names none."""
         found = _ADDRESS.fullmatch(self.origin)
         if not found:
             return "", "", ""
         owner, _, name = found["path"].strip("/").rpartition("/")
-        return found["host"] or found["short"], owner.rpartition("/")[2], name
+        return found["web"] or found["host"] or found["short"], owner.rpartition("/")[2], name

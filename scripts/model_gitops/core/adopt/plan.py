@@ -309,7 +309,8 @@ def _deploy(
     if not wishes.deploy_repository:
         made.open.append(
             Open(f"`deploy.repository` is {repository}: the repository that Argo CD or Flux reads",
-                 "model-gitops adopt --deploy-repository OWNER/NAME")
+                 "model-gitops adopt --deploy-repository OWNER/NAME; where there is none yet, this makes its"
+                 f" files: model-gitops adopt --deploy ../{posixpath.basename(repository)}")
         )  # fmt: skip
     default = "overlays/{environment}" if count == 1 else "overlays/{model}/{environment}"
     return promotion_text.Deploy(repository, found.path or default, found.paths)
@@ -352,9 +353,12 @@ def _artifacts(there: Inventory, taken: Sequence[Model], made: Made) -> None:
 def _tracked(there: Inventory, taken: Sequence[Model], made: Made) -> dict[Model, Artifact | None]:
     """Return what DVC keeps of each model, with the files as they are to be; say of which it keeps nothing."""
     files = Overlaid(there.files, {one.path: one.after for one in made.changes})
+    planned = {one.path for one in made.changes}
     found = dict[Model, Artifact | None]()
     for model in taken:
         found[model] = None
+        if model.is_new and model.pipeline not in planned:
+            continue  # it is to be added by hand, which was said
         try:
             found[model] = artifacts.find(model.gto_name, files)
         except InputError as error:

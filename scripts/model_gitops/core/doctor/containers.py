@@ -13,6 +13,10 @@ from model_gitops.core.image.runtime import Runtime
 
 _NOTHING = "no manifest here has a container with the image"
 # What every image has, or starts what it is told to.
+_CARRIED = (
+    "let the Dockerfile start your server; or mount the image as a volume, or give its address to KServe:"
+    " docs/how-to/serving.md of model-gitops"
+)
 _EVERYWHERE = ("sh", "bash", "env", "tini", "dumb-init", "exec", "sleep")
 
 
@@ -103,6 +107,10 @@ def _command(one: Container, image: Runtime, dockerfile: str) -> Part:
         # `args` takes the place of CMD; what ENTRYPOINT starts is the image's own.
         if image.words or one.arguments:
             return Part(True, "what the image starts")
+        if image.is_from_scratch:
+            if one.kind == "PodTemplate":
+                return Part(True, "a template, which nothing starts")
+            return Part(False, f"{where} would start an image that only carries files", _CARRIED)
         return Part(
             None, f"neither {where} nor the Dockerfile says what is started: its base image decides"
         )
@@ -113,6 +121,9 @@ def _command(one: Container, image: Runtime, dockerfile: str) -> Part:
     exact = any(word == program or "/" not in word or "/" not in program for word in known)
     if exact or name in _EVERYWHERE or _mentions(dockerfile, program if known else name):
         return Part(True, " ".join(one.command[:3]))
+    if image.is_from_scratch and not own:
+        said = f"{where} starts {program}, and the image only carries files"
+        return Part(False, said, _CARRIED)
     started = " ".join(own) or "what its base image says"
     fix = f"command: {_flow(own)}" if own else "take `command:` out"
     return Part(

@@ -18,13 +18,14 @@ class Runtime:
     """How an image runs, as far as its Dockerfile says. Empty: its base image decides.
 
     `user` is the whole of USER, `ports` are those of EXPOSE. `entrypoint` and `command` are words, those
-    of a shell's line split.
+    of a shell's line split. `is_from_scratch`: there is no base image.
     """
 
     user: str = ""
     ports: tuple[int, ...] = ()
     entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
+    is_from_scratch: bool = False
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -42,23 +43,26 @@ class _Stage:
 def runtime(text: str, target: str = "") -> Runtime:
     """Return how the image of `target`, or of the last stage, runs."""
     stages: list[_Stage] = []
+    defaults: dict[str, str] = {}
     for one in instructions(text):
         if one.on_build:
             continue
         if one.name == "from":
-            stages.append(_start(one, stages))
+            stages.append(_start(one, stages, defaults))
         elif stages:
             _apply(one, stages[-1])
+        elif one.name == "arg":
+            defaults.update(_assigned(one.words))
     wanted = [one for one in stages if target and one.name == target.lower()]
     return (wanted or stages or [_Stage("", Runtime())])[-1].runtime
 
 
-def _start(one: Instruction, before: Sequence[_Stage]) -> _Stage:
-    image, *more = [*one.words.split(), ""]
+def _start(one: Instruction, before: Sequence[_Stage], defaults: dict[str, str]) -> _Stage:
+    image, *more = [*_filled(one.words, defaults).split(), ""]
     name = more[1].lower() if len(more) > 1 and more[0].lower() == "as" else ""
     parent = next((each for each in reversed(before) if each.name == image.lower()), None)
     if parent is None:
-        return _Stage(name, Runtime())
+        return _Stage(name, Runtime(is_from_scratch=image == "scratch"))
     return _Stage(name, parent.runtime, dict(parent.values))
 
 
