@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -141,9 +142,9 @@ def test_what_renames_left_behind_is_told_and_nothing_else_is() -> None:
         environments=frozenset({"dev", "prod"}),
     )
     notes = wanted.model_repository(flow(), left).notes
-    assert [one for one in notes if "left over" in one] == [
+    assert [one for one in notes if "left over" in one or "has not" in one] == [
         "left over: rule set 'model-gitops: old', of a branch that is no environment's",
-        "left over: GitHub environment 'prod', which promotion.yaml has not",
+        "GitHub environments that promotion.yaml has not: prod",
     ]
 
 
@@ -291,3 +292,6 @@ def test_the_templates_ask_for_the_four_checks_that_the_security_page_names() ->
     assert len(workflows.required_checks(loaded, "staging").names) == 4
     assert not workflows.required_checks(loaded, "staging").notes
     assert not workflows.opens_pull_requests(loaded)
+    for script, opens in (("gh pr create", True), ("# no gh pr create\necho ok", False)):
+        text = f"jobs: {{a: {{steps: [{{run: {json.dumps(script)}}}]}}}} # gh pr create"
+        assert workflows.opens_pull_requests(workflows.load({"a.yml": text})) is opens

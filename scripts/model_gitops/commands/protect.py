@@ -15,6 +15,7 @@ from model_gitops.adapters.github_client import ApiError, Client, ForbiddenError
 from model_gitops.adapters.protection import repositories
 from model_gitops.adapters.protection.facts import Repository
 from model_gitops.adapters.protection.repositories import Protection
+from model_gitops.core.deploy import location
 from model_gitops.core.protection import names, table, wanted
 from model_gitops.core.protection.wanted import Asked
 from model_gitops.errors import ExternalError, InputError, RefusedError
@@ -36,7 +37,7 @@ def command(
         option(
             "reviewer",
             "Who approves deployments, one a line: `alice` or `owner/team` for each environment,"
-            " `production=alice` for one. Default: the reviewers that are there stay.",
+            " `production=alice` for one; besides promotion.yaml's. Who is there stays.",
         ),
     ] = "",
     checks: Annotated[
@@ -54,7 +55,7 @@ def command(
         option(
             "deployer",
             "Who pushes to the deploy repository: `app:NAME`, `user:NAME` or `deploy-keys`. Default:"
-            " the one whom our rule there lets pass now.",
+            " promotion.yaml's `deploy.deployer`, else the one whom our rule there lets pass now.",
         ),
     ] = "",
     token: Annotated[
@@ -73,7 +74,7 @@ def command(
             fix="leave the others out",
         )
     runner.mask(token)
-    client = Client(repository, token)
+    client = Client(_slug(repository), token)
     asked = Asked(frozenset(lines(checks)), _reviewers(reviewer))
     with runner.group("Asking how it is protected"):
         found, hidden = _look(client, token, config, asked, deploy, deploy_branch, deployer)
@@ -91,7 +92,7 @@ def command(
                 fix="give --yes, or start this in a terminal and answer there; --dry-run only looks",
             )
         _write(found)
-    _require_seen(found)
+    _require_seen(found, check=check)
     if hidden:
         # The model repository is done; the other one is as it was.
         raise hidden
@@ -129,6 +130,22 @@ def _look(
     return found, hidden
 
 
+def _slug(repository: str) -> str:
+    """Return `owner/name` of a repository, which may be given by its URL. Raises InputError."""
+    server_url = runner.context().server_url
+    fix = "give OWNER/REPO; for another server set GITHUB_SERVER_URL=https://HOST"
+    try:
+        where = location.locate(repository, server_url=server_url)
+    except InputError as error:
+        raise InputError(error.message, fix=fix) from error
+    is_name = where.slug.rpartition("/")[2] not in ("", ".", "..")
+    if not is_name or not location.is_on(where, server_url):
+        raise InputError.of(
+            "repository", repository, f"it is no repository of {server_url}", fix=fix
+        )
+    return where.slug
+
+
 def _reviewers(text: str) -> dict[str, frozenset[str]]:
     found = wanted.reviewers(lines(text))
     for people in found.values():
@@ -163,14 +180,15 @@ def _check(found: list[Protection]) -> None:
         )
 
 
-def _require_seen(found: list[Protection]) -> None:
+def _require_seen(found: list[Protection], *, check: bool) -> None:
     """Raise ExternalError where a setting can't be seen: nobody can say that it is as wanted."""
-    # Who may bypass a rule set is shown to those alone who may change it.
-    hidden = [one for each in found for one in each.unseen if one.name != names.BYPASS]
+    # Who may bypass a rule set is shown to those alone who may change it; secrets are not set here.
+    left_out = (names.BYPASS,) if check else (names.BYPASS, names.SECRETS)
+    hidden = [one for each in found for one in each.unseen if one.name not in left_out]
     if hidden:
         raise ExternalError(
             "the token may not see: " + "; ".join(f"{one.subject}: {one.name}" for one in hidden),
-            fix="give the token `administration: read`, `actions: read` and `contents: read`",
+            fix="give the token `administration`, `actions`, `contents`, `environments` and `secrets`, to read",
         )
 
 

@@ -19,7 +19,10 @@ ADMIN = {
     "administration": "write", "actions": "read", "contents": "read", "secrets": "read",
     "environments": "read", "members": "read",
 }  # fmt: skip
-READER = {"administration": "read", "actions": "read", "contents": "read"}
+READER = {
+    "administration": "read", "actions": "read", "contents": "read", "secrets": "read",
+    "environments": "read",
+}  # fmt: skip
 Run = Callable[..., tuple[int, str]]
 
 

@@ -97,6 +97,13 @@ LOOSENED: dict[str, tuple[Callable[[Forge], None], str]] = {
         ),
         "branch staging: rule set is in force for it",
     ),
+    "for tags": (
+        _edit_ruleset("model-gitops: staging", target="tag"),
+        "branch staging: rule set is in force for it",
+    ),
+    "tags: for branches": (
+        _edit_ruleset("model-gitops: tags", target="branch"), "releases: rule set is in force for it",
+    ),
     "excluded": (
         _edit_ruleset(
             "model-gitops: staging",

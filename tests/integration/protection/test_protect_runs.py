@@ -168,6 +168,7 @@ def test_a_token_that_reads_is_enough_for_a_check_and_says_what_it_can_not_see(
     code, said = run("--check", "--deploy", "false", token="blind")
     assert code == 4
     assert "workflows' token reads by default" in said.rpartition("may not see")[2]
+    assert "secrets that each branch's workflow can read" in said.rpartition("may not see")[2]
     code, said = run("--yes", "--deploy", "false", token="blind")
     assert code == 4
     assert "nothing to change in what can be seen" in said
@@ -180,6 +181,9 @@ def test_a_token_that_reads_is_enough_for_a_check_and_says_what_it_can_not_see(
         ([], {"token": "expired"}, 4, "401"),
         ([], {"repository": "acme/none"}, 4, "404"),
         ([], {"repository": "none"}, 2, "owner/name"),
+        ([], {"repository": "acme/.."}, 2, "no repository of"),
+        ([], {"repository": "https://other.example/acme/diabetes"}, 2, "GITHUB_SERVER_URL"),
+        (["--deploy-branch", "mian"], {}, 2, "no such branch"),
         (["--reviewer", "prod=alice"], {}, 2, "no such environment"),
         (["--reviewer", "a b"], {}, 2, "no account"),
         (["--deployer", "somebody"], {}, 2, "app:NAME"),
@@ -196,7 +200,7 @@ def test_what_is_wrong_is_said_and_nothing_is_changed(
 
 
 def test_reviewers_are_added_to_those_that_are_there(run: Run, forge: Forge) -> None:
-    words = ("--reviewer", "production=alice\nproduction=acme/owners", "--deploy", "false")
+    words = ("--reviewer", "production=Alice\nproduction=acme/owners", "--deploy", "false")
     assert run("--yes", *words)[0] == 0
     found = guard(forge).environments
     assert [one["name"] for one in found["production"]["reviewers"]] == ["acme/owners", "alice"]
@@ -306,3 +310,31 @@ def test_gitea_protects_branches_by_its_own_rules(
         assert code == 3
         for _, told in (*wrong, ({}, "merge methods is merge, squash, not merge")):
             assert told in said.rpartition("not what promotion.yaml wants")[2]
+
+
+def test_what_promotion_yaml_names_is_missed_by_a_check(
+    run: Run, forge: Forge, bares: dict[str, Path], tmp_path: Path
+) -> None:
+    """Reviewers, and the deployer: without these nobody could tell a rule taken away from none."""
+    work, bare = tmp_path / "work", tmp_path / "named.git"
+    process.run(["git", "clone", "--quiet", bares[MODEL], work])
+    file = work / "promotion.yaml"
+    text = file.read_text().replace(
+        f"repository: {DEPLOY}", f"repository: {DEPLOY}\n  deployer: app:deployer"
+    )
+    file.write_text(text.replace("branch: production", "branch: production, reviewers: [Alice]"))
+    git = ["git", "-C", work, "-c", "user.name=t", "-c", "user.email=t@t"]
+    process.run([*git, "commit", "--quiet", "--all", "--message=name"])
+    process.run(["git", "clone", "--quiet", "--bare", work, bare])
+    forge.add_repository("acme/named", bare)
+
+    url = f"{forge.url}/acme/named.git"
+    assert run("--yes", repository=url)[0] == 0
+    assert run("--check", repository=url)[0] == 0
+    guard(forge, "acme/named").environments["production"]["reviewers"] = []
+    guard(forge, DEPLOY).rulesets.pop()
+    code, said = run("--check", repository=url)
+    assert code == 3
+    told = said.rpartition("not what promotion.yaml wants")[2]
+    assert "environment production: reviewers is none, not alice" in told
+    assert "branch main, by pull request: changes by pull request only is not set" in told

@@ -129,12 +129,21 @@ def of_model(
 def of_deploy(
     repository: Repository, promotion: Promotion, *, deployer: str = "", branch: str = ""
 ) -> Protection:
-    """Return the deploy repository, read. Without a `deployer` the one that is allowed now stays."""
+    """Return the deploy repository, read. `deployer`: else promotion.yaml's, else the one allowed now.
+
+    Raises InputError for a `branch` that is not there, or a deployer whom the server does not know.
+    """
     known = facts.gather(repository, frozenset())
     server: Server = (
         Gitea(repository) if known.mechanism == "gitea" else GitHub(repository, known.mechanism)
     )
+    if branch and known.branches and branch not in known.branches:
+        raise InputError.of(
+            "deploy-branch", branch, f"{repository.name} has no such branch",
+            fix=f"deploy-branch: {repository.default_branch}",
+        )  # fmt: skip
     branch = branch or repository.default_branch
+    deployer = deployer or promotion.deployer
     name = _deployer(repository, known.mechanism, deployer) or _allowed_now(server, known, branch)
     known = wanted.with_apps(known, server.app is not None, deployer=name)
     protection = Protection(wanted.deploy_repository(promotion, known, branch), server)

@@ -27,6 +27,7 @@ class Environment:
 
     `path` is its overlay's folder in the deploy repository. `approvals` is how many people must have
     approved the pull request that brought what it runs. `own_stage` is `stage:`, empty where it is not said.
+    `reviewers` approve a deployment to it: users, or teams as `owner/team`.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Environment:
     path: str = ""
     approvals: int = 0
     own_stage: str = ""
+    reviewers: tuple[str, ...] = ()
 
     @property
     def stage(self) -> str:
@@ -121,6 +123,8 @@ class Promotion:
     commands: Mapping[str, str] = field(default_factory=dict)
     # What changed-models counts as the model's too, from the top.
     watch: tuple[str, ...] = WATCHED
+    # Who pushes to the deploy repository, as protect's `--deployer` names it.
+    deployer: str = ""
 
     @property
     def name(self) -> str:
@@ -225,6 +229,7 @@ def parse(document: object, *, source: str = "promotion.yaml", folder: str = "")
             _overlay(one, deploy.get("path", _PATH), model.rpartition(":")[2], source),
             one.get("approvals", approvals),
             _stage(one, source),
+            tuple(one.get("reviewers", ())),
         )
         for one in data["environments"]
     )
@@ -246,6 +251,7 @@ def parse(document: object, *, source: str = "promotion.yaml", folder: str = "")
         environments=environments,
         is_trunk=is_trunk,
         deploy_repository=deploy.get("repository", ""),
+        deployer=deploy.get("deployer", ""),
         stage_on=data.get("stage-on", "merge"),
         gate=tuple(_rule(one, source, folder) for one in data.get("gate", [])),
         allow_new_metrics=data.get("new-metrics") == "allow",

@@ -28,6 +28,7 @@ REVIEWERS = "reviewers"
 # The repository's.
 MERGE_COMMITS = "merge commits are allowed"
 READ_TOKEN = "workflows' token reads by default"  # noqa: S105 - a name, no secret
+SECRETS = "secrets that each branch's workflow can read"
 PULL_REQUESTS_BY_ACTIONS = "workflows may create and approve pull requests"
 
 # Rule sets of ours are found by these names.

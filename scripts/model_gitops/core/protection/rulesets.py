@@ -42,6 +42,10 @@ def ref_of(subject: Subject) -> str:
     return f"refs/heads/{subject.name.removesuffix(names.PUSH_RULESET_END)}"
 
 
+def _target(subject: Subject) -> str:
+    return "tag" if subject.kind == "tags" else "branch"
+
+
 def values(ruleset: Mapping[str, Any], subject: Subject, app: int | None) -> dict[str, Value]:
     """Return the settings that a rule set makes. `app` is the number of GitHub Actions, if known.
 
@@ -50,7 +54,7 @@ def values(ruleset: Mapping[str, Any], subject: Subject, app: int | None) -> dic
     rules = {one["type"]: one.get("parameters") or {} for one in ruleset.get("rules") or ()}
     refs = (ruleset.get("conditions") or {}).get("ref_name") or {}
     include, exclude = set(refs.get("include") or ()), set(refs.get("exclude") or ())
-    is_active = ruleset.get("enforcement") == "active"
+    is_active = ruleset.get("enforcement") == "active" and ruleset.get("target") == _target(subject)
     found: dict[str, Value] = {names.NO_DELETION: "deletion" in rules}
     actors = ruleset.get("bypass_actors")
     if actors is not None:
@@ -116,7 +120,7 @@ def body(
     _require_checks(rules, wanted, app)
     return {
         "name": name_of(subject),
-        "target": "tag" if subject.kind == "tags" else "branch",
+        "target": _target(subject),
         "enforcement": "active",
         "bypass_actors": _bypass(old.get("bypass_actors") or [], wanted.get(names.BYPASS)),
         "conditions": {"ref_name": {"include": sorted(include), "exclude": []}},

@@ -14,6 +14,7 @@ from model_gitops.core.protection.workflows import Workflow
 
 # What writes the deploy repository: one of them is enough, and each belongs to GitHub environments.
 _WRITERS = ("DEPLOY_TOKEN", "DEPLOY_KEY")
+_MOST_NAMES = 10
 _READER = "DEPLOY_READ_TOKEN"
 # Versions and stages of models (GTO), and releases. Anybody who may write adds them; nobody moves one.
 # In GitHub's patterns `*` stops at a slash, which a model in a folder has in its name, and a stage may.
@@ -97,8 +98,7 @@ def model_repository(promotion: Promotion, facts: Facts, asked: Asked | None = N
             todos.append(Todo(Subject("branch", branch), problem, push))
         if branch in facts.branches or facts.mechanism != "classic":
             settings += _branch(facts, branch, approvals, required, is_first=branch == first)
-    if not facts.has_code_owners:
-        notes.append(f"{facts.repository} has no CODEOWNERS: a review by code owners asks nobody")
+    notes += _reviews(facts)
     if facts.mechanism == "rulesets":
         settings += _tags()
     else:
@@ -120,6 +120,11 @@ def model_repository(promotion: Promotion, facts: Facts, asked: Asked | None = N
         settings += _environments(promotion, facts, asked)
         settings += _actions(facts)
         todos += _secrets(promotion, facts)
+        if facts.secrets is None:
+            # Nobody can say that none is where it should not be.
+            settings.append(
+                Setting(Subject("repository"), names.SECRETS, frozenset(), Compare.WITHIN)
+            )
     wanted = {one.name for one in promotion.environments}
     notes += _left_over(facts, set(by_branch), wanted)
     return Desired(facts.repository, tuple(settings), tuple(todos), tuple(notes))
@@ -145,7 +150,8 @@ def deploy_repository(promotion: Promotion, facts: Facts, branch: str = "") -> D
                 subject,
                 f"takes pushes of everybody who may write: {', '.join(pushed)} is deployed by a push,"
                 " and who pushes is not known",
-                "protect again with --deployer app:NAME (a GitHub App), deploy-keys or user:NAME",
+                "protect again with --deployer app:NAME (a GitHub App), deploy-keys or user:NAME; as"
+                " deploy.deployer in promotion.yaml, --check sees if somebody takes the rule away",
             )
         )
     elif pushed and facts.mechanism == "rulesets":
@@ -165,8 +171,7 @@ def deploy_repository(promotion: Promotion, facts: Facts, branch: str = "") -> D
             reviewed = {one.overlay for one in promotion.environments if one.deploy != "push"}
             patterns = frozenset(f"{folder}/**" for folder in reviewed)
             settings.append(Setting(subject, names.REVIEWED_PATHS, patterns, Compare.INCLUDES))
-    if not facts.has_code_owners:
-        notes.append(f"{facts.repository} has no CODEOWNERS: a review by code owners asks nobody")
+    notes += _reviews(facts)
     if facts.mechanism != "gitea":
         settings += _actions(facts)
     notes += _left_over(facts, {branch}, set())
@@ -241,6 +246,8 @@ def _environments(promotion: Promotion, facts: Facts, asked: Asked) -> list[Sett
         own = frozenset({one.branch})
         settings.append(Setting(subject, names.DEPLOYS_FROM, own, Compare.EXACTLY))
         people = asked.reviewers.get("", frozenset()) | asked.reviewers.get(one.name, frozenset())
+        # GitHub's names are the same in capitals and in small letters.
+        people |= frozenset(name.lower() for name in one.reviewers)
         if people:
             settings.append(Setting(subject, names.REVIEWERS, people, Compare.INCLUDES))
     return settings
@@ -253,6 +260,19 @@ def _actions(facts: Facts) -> list[Setting]:
         Setting(Subject("repository"), names.PULL_REQUESTS_BY_ACTIONS, opens, Compare.EXACTLY)
     )
     return settings
+
+
+def _reviews(facts: Facts) -> list[str]:
+    """Say whose review is none."""
+    notes = []
+    if not facts.has_code_owners:
+        notes.append(f"{facts.repository} has no CODEOWNERS: a review by code owners asks nobody")
+    if facts.mechanism != "gitea" and workflows.opens_pull_requests(facts.workflows):
+        notes.append(
+            "workflows may create pull requests, as one of them does, and so may approve them: a branch's own"
+            " workflow can approve its change of each file that CODEOWNERS does not name"
+        )
+    return notes
 
 
 def _secrets(promotion: Promotion, facts: Facts) -> list[Todo]:
@@ -317,9 +337,12 @@ def _left_over(facts: Facts, branches: set[str], environments: set[str]) -> list
         rest = name.removeprefix(names.PREFIX).removesuffix(names.PUSH_RULESET_END)
         if name.startswith(names.PREFIX) and name != names.TAG_RULESET and rest not in branches:
             notes.append(f"left over: rule set {name!r}, of a branch that is no environment's")
-    if environments:
-        for name in sorted(facts.environments - environments):
-            notes.append(f"left over: GitHub environment {name!r}, which promotion.yaml has not")
+    others = sorted(facts.environments - environments) if environments else []
+    if others:
+        more = f" and {len(others) - _MOST_NAMES} more" if len(others) > _MOST_NAMES else ""
+        notes.append(
+            f"GitHub environments that promotion.yaml has not: {', '.join(others[:_MOST_NAMES])}{more}"
+        )
     return notes
 
 
@@ -328,7 +351,9 @@ def reviewers(lines: list[str]) -> dict[str, frozenset[str]]:
     found: dict[str, frozenset[str]] = {}
     for line in lines:
         environment, _, name = line.rpartition("=")
-        found[environment] = found.get(environment, frozenset()) | {name.strip().lstrip("@")}
+        found[environment] = found.get(environment, frozenset()) | {
+            name.strip().lstrip("@").lower()
+        }
     return found
 
 

@@ -26,10 +26,9 @@ _TYPES = {"opened", "synchronize"}
 
 @dataclass(frozen=True)
 class Workflow:
-    """One workflow file: its path, its text and what is in it."""
+    """One workflow file: its path and what is in it."""
 
     file: str
-    text: str
     data: Mapping[str, Any]
 
 
@@ -42,7 +41,7 @@ def load(files: Mapping[str, str]) -> tuple[Workflow, ...]:
         except InputError:
             continue
         if isinstance(data, dict):
-            found.append(Workflow(file, text, data))
+            found.append(Workflow(file, data))
     return tuple(found)
 
 
@@ -108,8 +107,17 @@ def repository_secrets(workflows: Iterable[Workflow]) -> frozenset[str]:
 
 
 def opens_pull_requests(workflows: Iterable[Workflow]) -> bool:
-    """Whether a workflow opens pull requests, for which the server asks for a permission of its own."""
-    return any(_OPENS_PULL_REQUESTS.search(one.text) for one in workflows)
+    """Whether a step opens pull requests, for which the server asks for a permission of its own."""
+    return any(
+        _OPENS_PULL_REQUESTS.search(f"{_uncommented(step.get('run'))}\n{step.get('uses', '')}")
+        for one in workflows
+        for _, job in _jobs(one.data)
+        for step in _steps(job)
+    )
+
+
+def _uncommented(script: object) -> str:
+    return re.sub(r"^\s*#.*$", "", str(script or ""), flags=re.MULTILINE)
 
 
 def _jobs(data: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -117,6 +125,11 @@ def _jobs(data: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     for key, job in jobs.items() if isinstance(jobs, dict) else ():
         if isinstance(job, dict):
             yield str(key), job
+
+
+def _steps(job: Mapping[str, Any]) -> list[dict[str, Any]]:
+    steps = job.get("steps")
+    return [one for one in (steps if isinstance(steps, list) else ()) if isinstance(one, dict)]
 
 
 def _trigger(data: Mapping[str, Any], event: str) -> Mapping[str, Any] | None:
@@ -157,11 +170,9 @@ def _texts(listed: object) -> list[str]:
 
 
 def _judges(key: str, job: Mapping[str, Any]) -> bool:
-    steps = job.get("steps")
-    for step in steps if isinstance(steps, list) else ():
-        if isinstance(step, dict) and (
-            _JUDGES.search(str(step.get("uses", "")))
-            or _MAKE_TESTS.search(str(step.get("run", "")))
+    for step in _steps(job):
+        if _JUDGES.search(str(step.get("uses", ""))) or _MAKE_TESTS.search(
+            str(step.get("run", ""))
         ):
             return True
     return bool(_TESTS.search(key.lower()))
