@@ -225,10 +225,12 @@ def test_before_the_first_push_the_files_of_the_folder_count(
 
 
 def test_the_file_may_be_named_from_a_folder_of_the_checkout(
-    run: Run, bares: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, forge: Forge, bares: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    work = tmp_path / "work"
-    process.run(["git", "clone", "--quiet", bares[MODEL], work])
+    work, bare = tmp_path / "work", tmp_path / "several.git"
+    process.run(["git", "clone", "--quiet", "--bare", bares[MODEL], bare])
+    process.run(["git", "clone", "--quiet", bare, work])
+    forge.add_repository("acme/several", bare)
     git = Git(work)
     (work / "churn").mkdir()
     git.run("mv", "promotion.yaml", "churn/promotion.yaml")
@@ -241,10 +243,12 @@ def test_the_file_may_be_named_from_a_folder_of_the_checkout(
     (work / "churn/promotion.yaml").write_text("{}")
     monkeypatch.chdir(work / "fraud")
     for config in ("churn/", "../churn", str(work / "churn"), "./churn/promotion.yaml"):
-        code, said = run("--dry-run", "--deploy", "false", "--config", config)
+        code, said = run(
+            "--dry-run", "--deploy", "false", "--config", config, repository="acme/several"
+        )
         assert (code, "the files of this folder count" in said) == (0, False), (config, said)
     monkeypatch.chdir(work)
-    code, said = run("--dry-run", "--deploy", "false")
+    code, said = run("--dry-run", "--deploy", "false", repository="acme/several")
     assert (code, "config: one of churn, fraud" in said) == (2, True), said
 
 
