@@ -45,6 +45,13 @@ def test_what_an_image_from_elsewhere_is_made_of_is_not_known_and_not_wrong() ->
     assert ("image", "build commit") in [link.ends for link in broken(check(ours))]
 
 
+def test_an_image_is_what_promotion_yaml_of_its_own_commit_says() -> None:
+    # The project builds its images itself since then.
+    assert not broken(check(replace(built_elsewhere({}, flow=False), built_by=ELSEWHERE)))
+    # It builds none any more: what it built is held to its labels as before.
+    assert broken(check(replace(built_elsewhere({}), built_by=FLOW)))
+
+
 def test_a_label_of_another_model_is_wrong_wherever_it_was_built() -> None:
     other = built_elsewhere({"io.model-gitops.model.hash": "9" * 32})
     assert [link.ends for link in broken(check(other))] == [("image", "model")]

@@ -22,7 +22,7 @@ from model_gitops.core.flow import promotion, rules, spelling
 from model_gitops.core.flow.promotion import Promotion
 from model_gitops.errors import ExternalError, InputError
 
-_NAME = "promotion.yaml"
+NAME = "promotion.yaml"
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class Rules:
 
 def place(config: str) -> Path:
     """Return the file that the input `config` means: the file itself, or its folder's promotion.yaml."""
-    path = Path(config or _NAME)
-    return path / _NAME if paths.is_folder(path) else path
+    path = Path(config or NAME)
+    return path / NAME if paths.is_folder(path) else path
 
 
 def read_promotion(path: Path, repository: Git) -> Promotion:
@@ -242,7 +242,7 @@ def _load(path: Path, repository: Git) -> Any:
         content = paths.read_bounded(path, document.LARGEST_YAML)
         text = content.decode("utf-8")
     except FileNotFoundError as error:
-        fix = meant(path) or others(repository) or f"add a {_NAME}: see templates/model"
+        fix = meant(path) or others(repository) or f"add a {NAME}: see templates/model"
         raise InputError.of("config", str(path), "no such file", fix=fix) from error
     except (OSError, UnicodeDecodeError) as error:
         said = error.strerror if isinstance(error, OSError) else error
@@ -258,14 +258,14 @@ def meant(path: Path) -> str:
     """Return the fix for a `config` that is written as on Windows; empty for others."""
     other = Path(str(path).replace("\\", "/"))
     if paths.is_folder(other):
-        other /= _NAME
+        other /= NAME
     return f"config: {other.as_posix()}" if other != path and paths.is_file(other) else ""
 
 
 def others(repository: Git) -> str:
     """Return the fix for a `config` that is not there, where models are elsewhere; empty without one."""
     top = repository.directory
-    tracked = repository.run("ls-files", "-z", "--", f":(top,glob)**/{_NAME}").split("\0")
+    tracked = repository.run("ls-files", "-z", "--", f":(top,glob)**/{NAME}").split("\0")
     folders = [Path(os.path.relpath(top / one)).parent.as_posix() for one in tracked if one]
     more = f", and {len(folders) - 10} more" if len(folders) > 10 else ""
     named = ", ".join(f"{one!a}"[1:-1] for one in folders[:10])

@@ -237,10 +237,19 @@ class Gatherer:
         revision = trace.stored.revision if trace.stored else ""
         # A branch's name would be compared with wherever that branch is today.
         built = self.repository.source(revision) if is_commit(revision) else None
-        recipe = None
+        recipe = built_by = None
         if trace.source and trace.source.model_path:
             recipe = self.repository.recipe(trace.source.commit)
-        return replace(trace, built=built, recipe=recipe, flow=self.promotion, unasked=unasked)
+        if trace.source and trace.source.known:
+            built_by = self.repository.rules(trace.source.commit)
+        return replace(
+            trace,
+            built=built,
+            built_by=built_by,
+            recipe=recipe,
+            flow=self.promotion,
+            unasked=unasked,
+        )
 
     def _deployed_image(self, deployed: Deployed, unasked: dict[str, str]) -> Stored | None:
         if deployed.name != self.promotion.image:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import posixpath
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from model_gitops.adapters import git, git_tree, github, project_files
+from model_gitops.adapters import git, git_tree, github, project_files, promotion_file
 from model_gitops.core.dvc import artifacts, pipeline
 from model_gitops.core.flow import metrics
 from model_gitops.core.flow.promotion import Promotion
@@ -107,6 +109,14 @@ class ModelRepository:
         """Return the model's hash at `commit`, or an empty string."""
         model, _ = self._model(commit)
         return model.hash if model else ""
+
+    def rules(self, commit: str) -> Promotion | None:
+        """Return promotion.yaml as `commit` has it; None where it has none that can be read."""
+        with suppress(InputError):
+            return promotion_file.read_at(
+                self.checkout, commit, posixpath.join(self.promotion.folder, promotion_file.NAME)
+            )
+        return None
 
     def recipe(self, commit: str) -> pipeline.Recipe:
         """Return what `commit` says of how its model was made."""

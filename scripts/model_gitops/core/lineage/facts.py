@@ -278,8 +278,8 @@ class Trace:
     `unasked` where nobody could tell. `image` is promotion.yaml's, `tagged` the digest that its tag
     of the source commit names. `by_pull` says whether only a merged pull request may deploy here,
     `repository` where we look for the source commit. `flow` is promotion.yaml: it says from which
-    branch the pull request must come, and how many must have approved it. `before` is None for the
-    first environment.
+    branch the pull request must come, and how many must have approved it. `built_by` is the one of the
+    source commit, by which the image was made. `before` is None for the first environment.
     """
 
     subject: str
@@ -302,6 +302,7 @@ class Trace:
     by_pull: bool = False
     repository: str = ""
     flow: Promotion | None = None
+    built_by: Promotion | None = None
     before: Before | None = None
     recipe: Recipe | None = None
     pull: Pull | None = None
@@ -317,8 +318,9 @@ class Trace:
 
     @property
     def is_built_elsewhere(self) -> bool:
-        """Whether promotion.yaml says that no workflow of ours builds the image."""
-        return self.flow is not None and self.flow.build.elsewhere != ""
+        """Whether promotion.yaml of the source commit, else of now, says that no workflow of ours built it."""
+        flow = self.built_by or self.flow
+        return flow is not None and flow.build.elsewhere != ""
 
 
 class NothingDeployed(InputError):
