@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from model_gitops.core.image.smoke import Request, SmokeTest
-from model_gitops.errors import ExternalError
+from model_gitops.errors import ExternalError, RefusedError
 
 # On a container under test, and its network: when it can only be a leftover, in seconds since 1970.
 _UNTIL_LABEL = "io.model-gitops.smoke-test.until"
@@ -220,13 +220,22 @@ def _longest(test: SmokeTest) -> float:
 
 @contextmanager
 def _engine_errors(doing: str) -> Iterator[None]:
-    """Turn what the SDK raises, also of an engine that has gone, into ExternalError."""
+    """Turn what the SDK raises, also of an engine that has gone, into ExternalError.
+
+    Raises RefusedError where the image has nothing to start.
+    """
     import docker
     import requests
 
     try:
         yield
     except (docker.errors.DockerException, requests.RequestException) as error:
+        if "no command specified" in str(error).lower():
+            raise RefusedError(
+                "the smoke test failed: the image starts nothing, its Dockerfile has no CMD and no ENTRYPOINT",
+                fix="let the Dockerfile start your server, or leave `smoke-test` out for an image that only"
+                " carries files",
+            ) from error
         raise ExternalError(
             f"the Docker engine can't {doing}: {error}",
             fix="look whether the engine still runs (docker version), and run the job again",

@@ -162,7 +162,9 @@ class Project:
                 for out in self._repo.index.outs
                 if out.hash_info
             }
-        return {file for file in missing if made.isdisjoint([PurePath(file), *PurePath(file).parents])}
+        return {
+            file for file in missing if made.isdisjoint([PurePath(file), *PurePath(file).parents])
+        }
 
 
 @contextmanager

@@ -65,7 +65,8 @@ class DeployPlace:
             said = error.completed.said.splitlines()
             clone = posixpath.join("..", posixpath.basename(self.location.slug or "deploy"))
             more = (
-                f"git clone {self.location.url} {clone}, then: model-gitops doctor --deploy {clone}"
+                f"git clone {self.location.url} {clone} (or, where there is none yet: model-gitops adopt --deploy"
+                f" {clone}), then: model-gitops doctor --deploy {clone}"
             )
             if error.completed.returncode == 128 and _NOBODY.search(error.completed.said):
                 raise  # `connected` says that nothing was given, and what to give
