@@ -136,7 +136,7 @@ def main(
         result = group.main(args, prog_name="model-gitops", standalone_mode=False)
     except ActionError as error:
         title = args[0] if args and args[0] in ACTIONS else ""
-        runner.error(str(error), title=title)
+        runner.error(installation.typed(str(error)), title=title)
         return error.exit_code
     except click.ClickException as error:
         runner.error(error.format_message())

@@ -133,7 +133,9 @@ PULLS = workflow({"pull_request": {"branches": ["dev", "prod"]}}, JUDGES)
 def test_the_branches_of_a_deployment(filters: dict[str, Any], ok: bool) -> None:
     found = branches({"d.yml": workflow({"push": filters}, DEPLOYS), "p.yml": PULLS})
     assert found.ok is ok
-    assert ok or "in d.yml, under on.push: branches: [dev, prod]" in found.fix
+    # GitHub refuses a trigger that has both.
+    instead = ", in place of branches-ignore" if "branches-ignore" in filters else ""
+    assert ok or f"in d.yml, under on.push{instead}: branches: [dev, prod]" in found.fix
 
 
 def test_a_workflow_that_calls_another_one_deploys_by_it() -> None:
@@ -145,6 +147,16 @@ def test_a_workflow_that_calls_another_one_deploys_by_it() -> None:
     documents = {"w/d.yml": caller, "w/model.yml": called, "w/p.yml": PULLS}
     assert branches(documents).ok is True
     assert branches({"w/p.yml": PULLS, "w/model.yml": called}).found == "no workflow deploys a push"
+
+
+def test_what_a_workflow_of_another_repository_does_nobody_can_say() -> None:
+    on = {"push": {"branches-ignore": ["docs/**"]}}
+    caller = {"on": on, "jobs": {"c": {"uses": "acme/shared/.github/workflows/d.yml@v1"}}}
+    found = branches({"d.yml": caller, "p.yml": PULLS})
+    assert found.ok is None
+    assert "acme/shared/.github/workflows/d.yml@v1" in found.found
+    deploys = workflow({"push": {"branches": ["dev"]}}, DEPLOYS)
+    assert branches({"lint.yml": caller, "d.yml": deploys, "p.yml": PULLS}).ok is False
 
 
 def test_an_experiment_is_no_environments_branch() -> None:

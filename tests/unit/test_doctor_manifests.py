@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from model_gitops.adapters.doctor import deploy_files
 from model_gitops.core.deploy import containers as manifests
-from model_gitops.core.doctor import argocd, containers
+from model_gitops.core.doctor import argocd, containers, deploying
 from model_gitops.core.doctor.finding import Finding
 from model_gitops.core.document import load_yaml
+from model_gitops.core.flow import promotion
+from model_gitops.core.flow.promotion import Environment
 from model_gitops.core.image.runtime import Runtime, runtime
 
 # --- containers ---------------------------------------------------------------------------------------
@@ -109,6 +113,78 @@ def test_how_an_image_runs_is_read_stage_by_stage() -> None:
     assert runtime(text, "one") == Runtime("7", (8080, 9000, 9001), ("e", "f"), ())
     assert runtime(text, "base").words == ("x", "-y")
     assert runtime("") == Runtime()
+
+
+BASE = """kind: Deployment
+metadata: {name: d}
+spec: {template: {spec: {securityContext: {runAsUser: 7}, containers: [{name: c, image: m}]}}}
+"""
+USER_8 = "spec: {template: {spec: {securityContext: {runAsUser: 8}}}}"
+STEP = "[{op: add, path: %s, value: 1}]"
+TOP = "resources: [../base]\n"
+
+
+def built(folder: Path, overlay: str, **files: str) -> deploy_files.Manifests:
+    """The manifests of a deploy repository; `files` are of its folder `more`."""
+    base = {"base/kustomization.yaml": "resources: [d.yaml]\n", "base/d.yaml": BASE}
+    of_more = {f"more/{name}.yaml": text for name, text in files.items()}
+    for name, text in {**base, **of_more, "o/dev/kustomization.yaml": overlay}.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text.replace("../base", "../../base"), "utf-8")
+    return deploy_files.Manifests(deploy_files.Folder(folder))
+
+
+DEV = Environment("dev", "main", path="o/dev")
+
+
+@pytest.mark.parametrize(
+    ("overlay", "more", "ok", "said"),
+    [
+        ("", {}, True, ""),
+        (f"patches: [{{target: {{kind: Deploy.*}}, patch: '{USER_8}'}}]", {}, False, "in o/dev/"),
+        (f"patches: [{{target: {{name: other}}, patch: '{USER_8}'}}]", {}, True, ""),
+        ("patches: [{path: ../../more/p.yaml}]", {"p": f"kind: Deployment\nmetadata: {{name: d}}\n{USER_8}"}, False, "in more/p.yaml"),
+        (
+            "components: [../../more]",
+            {"kustomization": f"kind: Component\npatches: [{{target: {{kind: Deployment}}, patch: '{USER_8}'}}]"},
+            False, "in more/",
+        ),
+        # What only kustomize can apply may be what makes it right.
+        (f"patches: [{{target: {{kind: Deployment}}, patch: '{STEP % '/spec/template/spec/containers/0'}'}}]", {}, None, "the JSON patch of o/dev/"),
+        (f"patches: [{{target: {{kind: Deployment}}, patch: '{STEP % '/spec/replicas'}'}}]", {}, False, ""),
+        ("transformers: [../../more/t.yaml]", {}, None, "`transformers`"),
+        ("replacements: [{source: {kind: S}, targets: [{select: {kind: Deployment}, fieldPaths: [spec.template.spec.securityContext.runAsUser]}]}]", {}, None, "`replacements`"),
+        ("replacements: [{source: {kind: S}, targets: [{select: {kind: Deployment}, fieldPaths: ['spec.template.spec.containers.[name=c].env.0.value']}]}]", {}, False, ""),
+    ],
+)  # fmt: skip
+def test_what_an_overlay_changes_in_its_pods(
+    overlay: str, more: dict[str, str], ok: bool | None, said: str, tmp_path: Path
+) -> None:
+    made = built(tmp_path, f"{TOP}{overlay}\n", **more)
+    # Right before any patch, but where what is not applied is asked for: wrong there.
+    image = Runtime(user="7" if ok or said.startswith("in ") else "9")
+    found = containers.user(made.containers(made.overlay(DEV), ["m"]), image)
+    assert found.ok is ok, found
+    assert said in found.found
+
+
+@pytest.mark.parametrize(
+    ("overlay", "said"),
+    [
+        ("", "o/dev/kustomization.yaml is empty"),
+        ("resources: [../base, no.yaml]\n", "names no.yaml, which is not there"),
+        ("resources: [../base, ../../more/twice.yaml]\n", "more/twice.yaml is not valid YAML"),
+        ("resources: [../base, https://example.com/x.yaml]\n", ""),
+    ],
+)
+def test_what_no_build_can_read_is_told(overlay: str, said: str, tmp_path: Path) -> None:
+    made = built(tmp_path, overlay, twice="a: 1\na: 2\n")
+    environments = [{"name": "dev", "branch": "main"}]
+    rules = promotion.parse({"model": "m", "image": "ghcr.io/a/m", "environments": environments})
+    found = deploying.overlays([made.overlay(DEV)], rules, "base")
+    assert found.ok is not bool(said)
+    assert said in found.found
+    assert bool(found.fix) is bool(said)
 
 
 def test_a_patch_changes_the_container_of_its_name() -> None:

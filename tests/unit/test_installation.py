@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from model_gitops.adapters import installation
+from model_gitops.commands import COMMANDS
 from model_gitops.errors import InputError
 
 Install = Callable[..., None]
@@ -96,3 +97,48 @@ def test_uvx_is_started_anew_once(
     with pytest.raises(InputError):
         installation.require(["doctor", "--json"])
     assert len(started) == 1
+
+
+def test_a_command_is_told_as_it_is_typed_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+    script = str(Path(installation.__file__).parents[2] / "run.sh")
+    told = "x && model-gitops protect a/b; see `model-gitops doctor --json`, or model-gitops adopt"
+    assert installation.typed(told) == told.replace("model-gitops", script)
+    for kept in (
+        "uvx --from git+x@v0 model-gitops doctor", "/opt/bin/model-gitops doctor", "in model-gitops 1.0",
+        f"{script} doctor", "uvx --from 'model-gitops[doctor] @ git+x' model-gitops doctor",
+    ):  # fmt: skip
+        assert installation.typed(kept) == kept
+    # Who reads a workflow's log has no such folder.
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    uvx = "uvx --from git+https://github.com/model-gitops/model-gitops@v0 model-gitops protect a/b"
+    assert installation.typed("model-gitops protect a/b") == uvx
+
+
+@pytest.mark.parametrize(
+    ("uv", "on_path", "typed"),
+    [
+        ("/bin/uv", None, f"uvx --from git+{URL}@v0 model-gitops protect"),
+        ("", "/bin/model-gitops", "model-gitops protect"),
+        ("", None, f"{sys.executable} -m model_gitops protect"),
+    ],
+)
+def test_a_command_that_was_installed_is_told_as_it_was_started(
+    install: Install,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    uv: str,
+    on_path: str | None,
+    typed: str,
+) -> None:
+    install(url=URL, vcs_info={"vcs": "git"})
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+    monkeypatch.setenv("UV", uv)
+    monkeypatch.setattr(installation, "__file__", str(tmp_path / "a/b/c/installation.py"))
+    monkeypatch.setattr("shutil.which", lambda name: on_path)
+    assert installation.typed("model-gitops protect") == typed
+
+
+def test_each_command_is_one_that_is_spelled() -> None:
+    for name in COMMANDS:
+        assert installation.typed(f"model-gitops {name}") != f"model-gitops {name}"

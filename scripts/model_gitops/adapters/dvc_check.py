@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from model_gitops import runner
 from model_gitops.adapters import dvc
@@ -26,13 +27,15 @@ def check(
     *,
     only: str = "",
     but: str = "",
+    inside: bool = False,
 ) -> int:
     """Refuse a project of which an output was never pushed; return how many were looked for.
 
     Of one `only`, or of all `but` one: paths from `top`.
 
     `files` are DVC's, path from `top` → text; those of other DVC projects than `root` do not count.
-    Of a folder its list is asked for: DVC pushes that last. Raises RefusedError with what is missing,
+    Of a folder its list is asked for: DVC pushes that last. `inside` has its files looked for too,
+    which somebody may have removed since. Raises RefusedError with what is missing,
     ExternalError where a remote can't be read.
     """
     groups: dict[tuple[str, str], list[Tracked]] = {}
@@ -41,7 +44,7 @@ def check(
             groups.setdefault((remote or out.remote, out.hash_name), []).append(out)
     checked = 0
     for (name, kind), outs in groups.items():
-        checked += _check(name, kind, outs, root, settings, jobs)
+        checked += _check(name, kind, outs, root, settings, jobs, inside=inside)
     return checked
 
 
@@ -52,6 +55,8 @@ def _check(
     root: Path,
     settings: Mapping[str, str],
     jobs: int | None,
+    *,
+    inside: bool,
 ) -> int:
     any_out = Artifact.of(outs[0])
     with dvc.errors(any_out), dvc.opened(root, wanted, settings, any_out) as (repo, name):
@@ -61,6 +66,8 @@ def _check(
         source = repo.cloud.get_remote_odb(name, "check", hash_name=kind)
         there = set(source.oids_exist({out.hash for out in outs}, jobs=jobs))
         missing = [out for out in outs if out.hash not in there]
+        whole = [out for out in outs if out not in missing]
+        lost, lists = _lost(source, whole, jobs) if inside else ([], "")
         where = f"{name!r} ({dvc.shown_url(repo, name)})"
         # DVC takes a server that can't be reached for one that has nothing.
         if missing and (problem := dvc.reading_error(source, missing[0].hash)):
@@ -69,15 +76,40 @@ def _check(
                 fix="look whether this runner can reach it, and whether the credentials"
                 " (`remote-config`, or the cloud's own variables) may read there",
             )
-    if missing:
-        paths = sorted({out.path for out in missing})
+    if missing or lost:
+        paths = sorted({*(out.path for out in missing), *lost})
         more = f", and {len(paths) - _MOST_SHOWN} more" if len(paths) > _MOST_SHOWN else ""
         raise RefusedError(
             f"the DVC remote {where} lacks {len(paths)} outputs that dvc.lock and .dvc files name:"
             f" {', '.join(map(repr, paths[:_MOST_SHOWN]))}{more}",
-            fix=f"where they were made: dvc push --remote {shlex.quote(name)}",
+            fix=f"where they were made: {lists}dvc push --remote {shlex.quote(name)}",
         )
     return len(outs)
+
+
+def _lost(source: Any, outs: Sequence[Tracked], jobs: int | None) -> tuple[list[str], str]:
+    """Return the paths of folders' files that the remote has in its lists alone, and how to push them.
+
+    DVC takes a folder whose list is there for pushed, whatever else is not: the list must go first.
+    """
+    from dvc_data.hashfile.hash_info import HashInfo
+    from dvc_data.hashfile.tree import Tree
+
+    lost, lists = list[str](), list[str]()
+    for out in (one for one in outs if one.hash.endswith(".dir")):
+        tree = Tree.load(source, HashInfo(out.hash_name, out.hash), hash_name=out.hash_name)
+        files = {f"{out.path}/{'/'.join(key)}": one.value or "" for key, _, one in tree}
+        there = set(source.oids_exist(set(files.values()), jobs=jobs))
+        missing = [path for path, one in files.items() if one not in there]
+        if missing:
+            lost += missing
+            path = source.oid_to_path(out.hash)
+            lists.append(
+                path if source.fs.protocol == "local" else source.fs.unstrip_protocol(path)
+            )
+    if source.fs.protocol == "local":
+        return lost, "".join(f"rm -f {shlex.quote(one)} && " for one in lists)
+    return lost, f"remove {' and '.join(lists)}, then: " if lists else ""
 
 
 def _root_of(out: Tracked, top: Path) -> Path | None:

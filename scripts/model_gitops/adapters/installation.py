@@ -6,6 +6,8 @@ import json
 import os
 import re
 import shlex
+import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -17,6 +19,10 @@ from model_gitops.errors import InputError
 NAME = "model-gitops"
 REPOSITORY = "https://github.com/model-gitops/model-gitops"
 LINE = "v0"
+# The short form in which other modules write a command, unless a longer one has said how it starts.
+_COMMAND = re.compile(
+    rf"(uvx --from (?:'[^']*'|\S+) )?(?<![\w./-]){NAME} (init|update|adopt|doctor|protect|merge-lock)(?![\w-])"
+)
 # Set for the second start, which must not start a third.
 _AGAIN = "MODEL_GITOPS_WITH_EXTRA"
 
@@ -51,13 +57,23 @@ def command_line(arguments: Sequence[str], *, extra: str) -> list[str]:
 
 
 def call(name: str) -> str:
-    """Return what a person types to run `name` of this very package, from any folder."""
+    """Return what a person types to run `name` of this very package, from any folder.
+
+    A workflow's log is read on another machine than the runner: there uvx is what can be typed.
+    """
     script = Path(__file__).resolve().parents[2] / "run.sh"
+    if runner.in_workflow() or (os.environ.get("UV") and not script.is_file()):
+        return shlex.join(["uvx", "--from", source(), NAME, name])
     if script.is_file():
         return shlex.join([str(script), name])
-    if os.environ.get("UV"):
-        return shlex.join(["uvx", "--from", source(), NAME, name])
-    return shlex.join([NAME, name])
+    if shutil.which(NAME):
+        return shlex.join([NAME, name])
+    return shlex.join([sys.executable, "-m", __package__.partition(".")[0], name])
+
+
+def typed(text: str) -> str:
+    """Return `text` with each `model-gitops NAME` of one of our commands as it is typed here."""
+    return _COMMAND.sub(lambda found: found[0] if found[1] else call(found[2]), text)
 
 
 def missing(extra: str) -> list[str]:

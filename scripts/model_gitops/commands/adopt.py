@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +26,7 @@ from model_gitops.adapters import (
     project_inventory,
 )  # fmt: skip
 from model_gitops.core.adopt import page, plan
-from model_gitops.core.adopt.planned import Plan, Wishes
+from model_gitops.core.adopt.planned import Open, Plan, Wishes
 from model_gitops.errors import RefusedError
 from model_gitops.options import existing_folder, flag, option
 
@@ -109,7 +110,11 @@ def command(
         ),
     )
     found = adopted_workflows.added(found, there)
-    runner.answer({}, page.plan(found))
+    # The diffs stay to the letter: only what is to be typed is spelled as this was started.
+    typed = tuple(
+        Open(installation.typed(one.what), installation.typed(one.fix)) for one in found.open
+    )
+    runner.answer({}, page.plan(replace(found, open=typed)))
     new = adopted_deploy.checked(found, there.server) if deployed and deployed.is_new else None
     if new:
         runner.say(f"The deploy repository {found.deploy_repository} is to be made in {deploy}.")

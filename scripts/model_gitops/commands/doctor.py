@@ -9,20 +9,21 @@ import contextlib
 import json
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import click
 
 from model_gitops import runner
-from model_gitops.adapters import dvc_remote, git, terminal
+from model_gitops.adapters import dvc_remote, git, installation, terminal
 from model_gitops.adapters.doctor import bounded, model_repository, questions
 from model_gitops.adapters.doctor.deploy_place import Access
 from model_gitops.adapters.doctor.dvc_places import Remote
 from model_gitops.adapters.doctor.model_repository import Checkout
-from model_gitops.core.doctor import view
+from model_gitops.core.doctor import checks, view
 from model_gitops.core.doctor.finding import Finding
-from model_gitops.errors import RefusedError
+from model_gitops.errors import InputError, RefusedError
 from model_gitops.options import (
     DeployBranch,
     DeployKey,
@@ -72,17 +73,22 @@ def command(
 
     Raises RefusedError where something must be mended.
     """
-    with contextlib.redirect_stdout(sys.stderr):
-        settings = dvc_remote.settings(lines(remote_config))
-    if deploy:
+    if deploy and not as_json:
         existing_folder("deploy", deploy)
-    checkout = Checkout(git.open_repository(Path.cwd()))
-    flows = model_repository.find_flows(checkout.git, config)
-    access = Access(deploy, token, ssh_key, known_hosts, deploy_branch)
     screen = terminal.Screen(sys.stdout, sys.stderr)
-    with ExitStack() as stack, contextlib.redirect_stdout(sys.stderr):
-        asked = questions.lanes(flows, checkout, access, Remote(remote, settings), stack)
-        findings = _told(asked, screen, as_json=as_json)
+    try:
+        with ExitStack() as stack, contextlib.redirect_stdout(sys.stderr):
+            settings = dvc_remote.settings(lines(remote_config))
+            checkout = Checkout(git.open_repository(Path.cwd()))
+            flows = model_repository.find_flows(checkout.git, config)
+            access = Access(deploy, token, ssh_key, known_hosts, deploy_branch)
+            asked = questions.lanes(flows, checkout, access, Remote(remote, settings), stack)
+            findings = _told(asked, screen, as_json=as_json)
+    except InputError as error:
+        if not as_json:
+            raise
+        # Who reads a list gets one, here too.
+        findings = checks.nothing_asked(error)
     if as_json:
         screen.print(json.dumps([one.document for one in findings], indent=2, ensure_ascii=False))
     else:
@@ -110,7 +116,9 @@ def _told(
     found: dict[str, Finding] = {}
     printed = 0
     for one in bounded.ask(asked, tell=screen.status):
-        found[one.check] = one
+        found[one.check] = replace(
+            one, found=installation.typed(one.found), fix=installation.typed(one.fix)
+        )
         while printed < len(order) and order[printed] in found:
             if not as_json:
                 line = view.line(found[order[printed]], colour=screen.has_colour, width=width)

@@ -13,8 +13,9 @@ from doctor_world import IMAGE, SERVER, Place, told
 from public_projects import dvc
 from world import READER, World, push_image
 
-from model_gitops.adapters import process
+from model_gitops.adapters import installation, process
 from model_gitops.adapters.git import Git
+from model_gitops.core.doctor import checks
 from model_gitops_local.engine import Engine
 
 OF_DEPLOY = {
@@ -111,7 +112,7 @@ def test_in_a_workflow_json_is_all_that_stands_on_standard_output(tmp_path: Path
 def test_an_empty_repository_is_told_what_to_do_first(tmp_path: Path) -> None:
     found = asked(plain(tmp_path, {}, commit=False))
     assert [one["check"] for one in found.values() if one["ok"] is False] == ["promotion"]
-    assert found["promotion"]["fix"] == "model-gitops adopt"
+    assert found["promotion"]["fix"] == installation.call("adopt")
     assert found["model"]["fix"] == "see the check promotion"
 
 
@@ -123,7 +124,7 @@ def test_a_repository_without_a_commit(tmp_path: Path) -> None:
     }  # fmt: skip
     assert found["deploy-repository"]["ok"] is None
     assert found["dockerfile"]["ok"] is False
-    assert found["workflow-branches"]["fix"] == "model-gitops adopt"
+    assert found["workflow-branches"]["fix"] == installation.call("adopt")
 
 
 def test_an_image_that_is_built_elsewhere_needs_no_dockerfile(tmp_path: Path) -> None:
@@ -228,6 +229,51 @@ def test_each_model_is_looked_for_in_its_own_overlays(tmp_path: Path) -> None:
             one = found[f"{check} ({name}:{name})"]
             assert one["ok"] is True, one
             assert f"{name}/dev" in one["found"]
+
+
+def test_what_only_this_machine_has_is_not_there_for_others(place: Place, tmp_path: Path) -> None:
+    place.sh("git rm --quiet eval/metrics.json && git commit --quiet -m Forget")
+    found = by_check(place.doctor()[1])["metrics"]
+    assert found["ok"] is False
+    place.mend(found["fix"])
+    assert by_check(place.doctor()[1])["metrics"]["ok"] is True
+    (place.model / "eval/metrics.json").write_text('{"r2": "0.5"}', "utf-8")
+    # A folder, of which the remote has lost a file.
+    place.edit(
+        "dvc.yaml",
+        "cp data/train.csv models/",
+        "mkdir models/diabetes.onnx && cp data/train.csv models/diabetes.onnx/w && echo b >models/",
+    )
+    place.edit("dvc.yaml", "echo b >models/diabetes.onnx", "echo b >models/diabetes.onnx/b")
+    place.sh(
+        f"dvc remote add --force --default storage {tmp_path / 'lossy'} && dvc repro -q && dvc push -q"
+    )
+    lost = next((tmp_path / "lossy/files/md5/3b").iterdir())
+    lost.unlink()
+    (place.model / "eval/metrics.json").write_text('{"r2": "0.5"}', "utf-8")
+    place.commit()
+    found = by_check(place.doctor()[1])
+    assert found["metrics"]["ok"] is found["model-pushed"]["ok"] is False  # a text is no number
+    assert "diabetes.onnx/b" in found["model-pushed"]["found"]
+    place.sh(found["model-pushed"]["fix"].partition(": ")[2])
+    assert by_check(place.doctor()[1])["model-pushed"]["ok"] is True
+
+
+def test_outside_a_checkout_a_list_says_so(tmp_path: Path) -> None:
+    code, out = told(tmp_path, ["doctor", "--json"], {})
+    found = json.loads(out)
+    assert code == 3
+    assert [one["check"] for one in found] == [one.id for one in checks.CHECKS]
+    assert [one["check"] for one in found if one["ok"] is False] == ["promotion"]
+    assert "no Git checkout" in found[0]["found"]
+    assert told(tmp_path, ["doctor"], {})[0] == 2
+
+
+def test_a_clone_that_is_not_there_is_the_deploy_repositorys_cross(place: Place) -> None:
+    code, out = told(place.model, ["doctor", "--json", "--deploy", "no/such"], {})
+    found = by_check(json.loads(out))
+    assert code == 3
+    assert [name for name, one in found.items() if one["ok"] is False] == ["deploy-repository"]
 
 
 def test_what_is_told_in_a_terminal_and_in_a_workflow(place: Place, tmp_path: Path) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +56,11 @@ class Folder:
 
 @dataclass(frozen=True)
 class Document:
-    """One YAML document, and the file that it is in."""
+    """One YAML document, and the file that it is in. `unread` is what may change it, and is not applied."""
 
     file: str
     data: Any
+    unread: str = ""
 
 
 class Manifests:
@@ -96,7 +98,31 @@ class Manifests:
             return Overlay(environment.name, folder, problem=problem)
         text = self._text(names[0])
         layer = deploy_manifests.layer_of(self._source, self._commit, names[0], text)
-        return Overlay(environment.name, folder, names[0], text, layer)
+        problem, fix = next(self._problems(names[0], is_top=True, depth=0), ("", ""))
+        return Overlay(environment.name, folder, names[0], text, layer, problem, fix)
+
+    def _problems(self, path: str, *, is_top: bool, depth: int) -> Iterator[tuple[str, str]]:
+        """Yield what no build can read below a kustomization, and what mends it."""
+        plan = layers.plan(self._text(path), path, is_top=is_top)
+        patches = [one.path for one in plan.patches]
+        for one in (*plan.resources, *plan.components, *patches):
+            below = self._kustomizations(one)
+            if below and depth < _DEEPEST:
+                yield from self._problems(below[0], is_top=False, depth=depth + 1)
+            elif one in self._files:
+                try:
+                    for text in _SEPARATOR.split(self._text(one).removeprefix("\ufeff")):
+                        load_yaml(text, source=one)
+                except InputError as error:
+                    # What is too large to be read here is none the worse for it.
+                    if "is not valid YAML" in error.message:
+                        yield error.message, f"correct {one} of the deploy repository"
+            elif one and not below:
+                name = posixpath.relpath(one, posixpath.dirname(path) or ".")
+                yield (
+                    f"{path} names {name}, which is not there",
+                    f"in {path}: take {name} out, or add it to the deploy repository",
+                )
 
     def base_of(self, promotion: Promotion) -> str:
         """Return the folder that an overlay is built on; empty where none says so."""
@@ -130,7 +156,7 @@ class Manifests:
 
     def _containers(self, path: str, names: Sequence[str]) -> list[Container]:
         return [
-            container
+            replace(container, unread=one.unread)
             for one in self.documents(path)
             for container in containers.read(one.data, one.file)
             if container.image.partition("@")[0].rpartition(":")[0] in names
@@ -176,26 +202,29 @@ class Manifests:
             self._parsed[path] = list(_parsed(text.removeprefix("\ufeff"), path))
         return self._parsed[path]
 
-    def _built(self, path: str, *, is_top: bool, depth: int) -> list[Document]:
+    def _built(
+        self, path: str, *, is_top: bool, depth: int, before: Sequence[Document] = ()
+    ) -> list[Document]:
+        """Return what a kustomization makes. A component changes what its parent has `before`."""
+        found = list(before)
         if depth > _DEEPEST:
-            return []
+            return found
         plan = layers.plan(self._text(path), path, is_top=is_top)
-        found: list[Document] = []
-        for one in (*plan.resources, *plan.components):
+        for one in plan.resources:
             below = self._kustomizations(one)
             if below:
                 found += self._built(below[0], is_top=False, depth=depth + 1)
             else:
                 found += self._documents(one)
+        for one in plan.components:
+            for component in self._kustomizations(one)[:1]:
+                found = self._built(component, is_top=False, depth=depth + 1, before=found)
         for patch in plan.patches:
             texts = _parsed(patch.text, path) if patch.text else self._documents(patch.path)
             for each in texts:
-                found = [
-                    Document(one.file, containers.merged(one.data, each.data))
-                    if containers.is_patch_of(each.data, one.data)
-                    else one
-                    for one in found
-                ]
+                found = [_patched(one, patch, each.data, path) for one in found]
+        if plan.unread:
+            found = [replace(one, unread=f"`{plan.unread}` of {path}") for one in found]
         return found
 
     def _namespace(self, path: str, depth: int) -> str:
@@ -212,6 +241,32 @@ class Manifests:
                 if depth < _DEEPEST and (found := self._namespace(below, depth + 1)):
                     return found
         return ""
+
+
+def _patched(one: Document, patch: layers.Patch, data: Any, path: str) -> Document:
+    """Return a document with a patch; what only kustomize can apply is noted."""
+    has_target = bool(patch.kind or patch.name)
+    if isinstance(data, list):
+        steps = [str(each.get("path")) for each in data if isinstance(each, dict)]
+        is_near = any(re.search(layers.OF_PODS, step) for step in steps)
+        if is_near and containers.is_target(patch.kind, patch.name, one.data):
+            return replace(one, unread=f"the JSON patch of {path}")
+        return one
+    meant = (
+        containers.is_target(patch.kind, patch.name, one.data)
+        if has_target
+        else containers.is_patch_of(data, one.data)
+    )
+    if not meant or not isinstance(data, dict):
+        return one
+    if "'$patch'" in str(data) or "'$retainKeys'" in str(data):
+        return replace(one, unread=f"the patch of {path}")
+    # A patch with a target renames nothing.
+    made = {**containers.merged(one.data, data), "metadata": one.data.get("metadata")}
+    if list(containers.read(made, "")) == list(containers.read(one.data, "")):
+        return replace(one, data=made)
+    # Who mends what runs in the pods looks there.
+    return replace(one, data=made, file=patch.path or path)
 
 
 def _parsed(text: str, path: str) -> Iterator[Document]:

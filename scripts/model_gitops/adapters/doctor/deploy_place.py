@@ -53,9 +53,10 @@ class DeployPlace:
         if self.access.folder:
             folder = Path(self.access.folder)
             if not paths.is_folder(folder):
-                raise InputError.of(
-                    "deploy", self.access.folder, "no such folder", fix="--deploy ../NAME-deploy"
-                )
+                return Finding(
+                    _CHECK, False, f"`--deploy`: there is no folder {self.access.folder}",
+                    "give the folder of a clone of the deploy repository, or leave `--deploy` out",
+                )  # fmt: skip
             self.manifests = Manifests(Folder(folder))
             return Finding(_CHECK, True, f"the clone in {self.access.folder}")
         try:

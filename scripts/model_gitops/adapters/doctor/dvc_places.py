@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from model_gitops.adapters import dvc, dvc_check
+from model_gitops.adapters import dvc, dvc_check, project_files
 from model_gitops.adapters.doctor.model_repository import Checkout
 from model_gitops.adapters.metrics_files import MetricsFiles
 from model_gitops.core.doctor import dvc_project
@@ -14,6 +15,7 @@ from model_gitops.core.doctor.dvc_project import Measured
 from model_gitops.core.doctor.finding import Finding
 from model_gitops.core.dvc import artifacts, stages
 from model_gitops.core.dvc.files import Project
+from model_gitops.core.flow import metrics
 from model_gitops.core.flow.promotion import Promotion
 from model_gitops.errors import ExternalError, InputError, RefusedError
 
@@ -35,7 +37,11 @@ def measured(
         if rule.measured:
             continue  # compare-models measures it anew: no file has it
         try:
-            is_there = rule.key in files.values(rule.file)
+            problem, fix = _unpushed(files, rule.file, checkout, remote)
+            if problem:
+                yield Measured(rule.metric, where, False, problem, fix)
+                continue
+            is_there = metrics.is_number(files.values(rule.file).get(rule.key))
         except InputError as error:
             yield Measured(rule.metric, where, False, error.message, error.fix)
         except ExternalError as error:
@@ -43,6 +49,28 @@ def measured(
             yield Measured(rule.metric, where, False, error.message, error.fix, unasked=not missing)
         else:
             yield Measured(rule.metric, where, is_there)
+
+
+def _unpushed(
+    files: MetricsFiles, file: str, checkout: Checkout, remote: Remote
+) -> tuple[str, str]:
+    """Return why only this machine has a file that DVC tracks, and what mends it; empty otherwise."""
+    if project_files.read_file(checkout.git, file, files.commit) is not None:
+        return "", ""
+    writer = files.writer(file)
+    if writer is None or not writer.file.md5:
+        return "", ""
+    kept, top = writer.file, checkout.top
+    if not kept.cached:
+        fix = f"dvc repro && git add --force {shlex.quote(file)} && git commit -m 'Add the metrics'"
+        return f"{file} is not in Git, and DVC keeps no copy of it (`cache: false`)", fix
+    root = dvc.project_root((top / kept.path).parent, top)
+    known = project_files.at(checkout.git, files.commit)
+    try:
+        dvc_check.check(known, top, root, remote.name, remote.settings or {}, None, only=kept.path)
+    except RefusedError as error:
+        return error.message, error.fix
+    return "", ""
 
 
 def remote(promotion: Promotion, checkout: Checkout) -> Finding:
@@ -101,8 +129,9 @@ def _asked(
     root = dvc.project_root(checkout.top / folder, checkout.top)
     try:
         count = dvc_check.check(
-            files, checkout.top, root, wanted.name, wanted.settings or {}, None, only=only, but=but
-        )
+            files, checkout.top, root, wanted.name, wanted.settings or {}, None, only=only, but=but,
+            inside=bool(only),
+        )  # fmt: skip
     except RefusedError as error:
         return Finding(check, False, error.message, error.fix)
     except InputError as error:

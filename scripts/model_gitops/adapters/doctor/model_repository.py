@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +21,11 @@ from model_gitops.errors import InputError
 
 _NAME = "promotion.yaml"
 _WORKFLOWS = (".github/workflows", ".gitea/workflows", ".forgejo/workflows")
+# What names the packages whose programs an image has.
+_INSTALLS = re.compile(
+    r"(?:^|/)(?:[^/]*requirements[^/]*\.(?:txt|in)|requirements/[^/]+\.(?:txt|in)|pyproject\.toml|setup\.(?:py|cfg)"
+    r"|Pipfile|environment\.ya?ml|conda[^/]*\.ya?ml|package\.json|apt[^/]*\.txt|packages\.txt|[^/]+\.sh)$"
+)
 _LARGEST = 1024 * 1024
 
 
@@ -123,6 +129,13 @@ class Checkout:
         if not paths.is_inside(file, self.top) or not paths.is_file(file):
             return ""
         return paths.read_bounded(file, _LARGEST).decode("utf-8", errors="replace")
+
+    def installs(self, promotion: Promotion) -> str:
+        """Return what says which programs the image has: the Dockerfile, what it installs, and files."""
+        build = promotion.build
+        listed = self.git.run("ls-files", "-z").split("\0")
+        texts = [self.text(one) for one in listed if _INSTALLS.search(one)]
+        return "\n".join([self.text(build.dockerfile), *texts, *listed])
 
     def is_trained(self, promotion: Promotion) -> bool:
         """Whether HEAD has the model, and not only its name."""

@@ -165,6 +165,8 @@ class World:
             fix = (
                 "git fetch --unshallow origin" if checkout.git.is_shallow() else "git fetch origin"
             )
+            if "no deploy commit" in champion.problem:
+                fix = "promote once more: a deployment by bump-kustomize-tag says where its image is from"
             return [Measured("the gate", champion.name, False, champion.problem, fix, unasked=True)]
         return list(
             dvc_places.measured(promotion, checkout, champion.commit, champion.name, self.remote)
@@ -236,7 +238,7 @@ class World:
 
     def container_command(self) -> Finding:
         """Judge what they start."""
-        text = self.checkout.text(self.promotion.build.dockerfile)
+        text = self.checkout.installs(self.promotion)
         return containers.command(self._containers, self.checkout.runtime(self.promotion), text)
 
     def container_ports(self) -> Finding:

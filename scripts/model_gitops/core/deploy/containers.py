@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,10 @@ class Probe:
 
 @dataclass(frozen=True)
 class Container:
-    """A container as a manifest has it. `user` is None where it sets none; `ports` is name → number."""
+    """A container as a manifest has it. `user` is None where it sets none; `ports` is name → number.
+
+    `unread` is what may change it, and was not applied: a key of a kustomization, a JSON patch.
+    """
 
     file: str
     kind: str
@@ -32,6 +36,7 @@ class Container:
     arguments: tuple[str, ...] = ()
     ports: Mapping[str, int] | None = None
     probes: tuple[Probe, ...] = ()
+    unread: str = ""
 
 
 def read(data: Any, file: str) -> Iterator[Container]:
@@ -84,6 +89,18 @@ def is_patch_of(patch: Any, manifest: Any) -> bool:
         )
 
     return None not in key(patch) and key(patch) == key(manifest)
+
+
+def is_target(kind: str, name: str, manifest: Any) -> bool:
+    """Whether a patch's target is this manifest: kind and name are regular expressions, of the whole."""
+    if not isinstance(manifest, Mapping):
+        return False
+    own = str(_mapping(manifest.get("metadata")).get("name") or "")
+    pairs = ((kind, str(manifest.get("kind") or "")), (name, own))
+    try:
+        return all(not pattern or re.fullmatch(pattern, text) for pattern, text in pairs)
+    except re.error:
+        return True
 
 
 def _name(one: Any) -> str:

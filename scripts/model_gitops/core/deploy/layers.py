@@ -16,15 +16,21 @@ from model_gitops.errors import InputError
 
 # What makes or changes manifests in a way that can't be read off the files.
 _UNSEEN = ("generators", "transformers", "helmCharts", "helmChartInflationGenerator")
+# Where a patch or a replacement changes who runs a container, what it starts, or its ports.
+OF_PODS = (
+    r"securityContext|runAs|command|\bargs|[pP]orts?\b|Probe|template(?:[./]spec)?(?![\w./])"
+    r"|ontainers(?:/\d+|/-|\.\d+|\.\[[^\]]*\])?(?![\w./=\[])"
+)
 
 
 @dataclass(frozen=True)
 class Patch:
-    """A patch: the file that holds it, or its text, and the kind of what it is for."""
+    """A patch: the file that holds it, or its text, and the kind and name of what it is for."""
 
     path: str = ""
     text: str = ""
     kind: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,7 @@ class Plan:
     """The paths that a kustomization names, relative to the top of the repository.
 
     `is_known` is false where it names what is not in the repository, or can't be read off its files.
+    `unread` is the key by which it may change what runs in pods, and which nobody reads here.
     """
 
     images: tuple[Image, ...] = ()
@@ -40,6 +47,7 @@ class Plan:
     patches: tuple[Patch, ...] = ()
     configurations: tuple[str, ...] = ()
     is_known: bool = True
+    unread: str = ""
 
 
 def plan(text: str, path: str, *, is_top: bool) -> Plan:
@@ -64,7 +72,7 @@ def plan(text: str, path: str, *, is_top: bool) -> Plan:
             at = _inside(folder, one)
             is_known = is_known and bool(at)
             found.setdefault(key, []).append(at)
-    patches = [Patch(kind=kind, **_source(folder, one)) for one, kind in _patches(data)]
+    patches = list(_patches(data, folder))
     if is_top and not found.get("resources") and not found.get("bases"):
         is_known = is_known and bool(found.get("components"))
     return Plan(
@@ -74,6 +82,7 @@ def plan(text: str, path: str, *, is_top: bool) -> Plan:
         tuple(patches),
         tuple(found.get("configurations", ())),
         is_known,
+        _unread(data),
     )
 
 
@@ -101,18 +110,36 @@ def _documents(text: str, path: str) -> Iterator[Any]:
             yield load_yaml(one, source=path)
 
 
-def _patches(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield each patch, a path or a text, and the kind of its target."""
+def _patches(data: Mapping[str, Any], folder: str) -> Iterator[Patch]:
     for one in _texts(data.get("patchesStrategicMerge")):
-        yield one, ""
+        yield _patch(folder, one)
     for key in ("patches", "patchesJson6902"):
         for one in data.get(key) or ():
             if isinstance(one, Mapping):
                 target = one.get("target")
-                kind = str(target.get("kind") or "") if isinstance(target, Mapping) else ""
-                yield str(one.get("path") or one.get("patch") or ""), kind
+                told = target if isinstance(target, Mapping) else {}
+                kind, name = (str(told.get(part) or "") for part in ("kind", "name"))
+                text = str(one.get("patch") or "")
+                path = "" if text else _inside(folder, str(one.get("path") or ""))
+                yield Patch(path, text, kind, name)
             elif isinstance(one, str):
-                yield one, ""
+                yield _patch(folder, one)
+
+
+def _unread(data: Mapping[str, Any]) -> str:
+    for key in ("transformers", "replacements", "vars"):
+        told = data.get(key)
+        if key == "replacements" and isinstance(told, list):
+            # One in a file of its own may write anywhere.
+            told = [
+                one
+                for one in told
+                if isinstance(one, Mapping)
+                and ("path" in one or re.search(OF_PODS, str(one.get("targets"))))
+            ]
+        if told:
+            return key
+    return ""
 
 
 def _sets_images(data: Mapping[str, Any]) -> bool:
@@ -124,10 +151,11 @@ def _sets_images(data: Mapping[str, Any]) -> bool:
     )
 
 
-def _source(folder: str, patch: str) -> dict[str, str]:
-    if "\n" in patch.strip() or patch.lstrip().startswith(("[", "{", "- ")):
-        return {"text": patch}
-    return {"path": _inside(folder, patch)}
+def _patch(folder: str, said: str) -> Patch:
+    """Return the patch that a text is, or names."""
+    if "\n" in said.strip() or said.lstrip().startswith(("[", "{", "- ")):
+        return Patch(text=said)
+    return Patch(_inside(folder, said))
 
 
 def _texts(value: Any) -> list[str]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from model_gitops.core.doctor.finding import Finding
+from model_gitops.errors import InputError
+
 Needs = Literal["", "the DVC remote", "the deploy repository", "a token", "docker"]
 
 
@@ -113,3 +116,13 @@ CHECKS = (
     Check("buildx", "docker has buildx, and a builder", "docker"),
     Check("base-image", "the registry has each image that the Dockerfile starts from", "docker"),
 )
+
+
+def nothing_asked(error: InputError) -> list[Finding]:
+    """Return the findings where doctor could not even start: there is no checkout around it."""
+    first, *others = (one.id for one in CHECKS)
+    wrong = Finding(first, False, error.message, error.fix)
+    return [
+        wrong,
+        *(Finding(one, None, "nothing could be asked", f"see the check {first}") for one in others),
+    ]

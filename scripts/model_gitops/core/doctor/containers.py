@@ -26,7 +26,7 @@ def user(containers: Sequence[Container], image: Runtime | None) -> Finding:
 
 
 def command(containers: Sequence[Container], image: Runtime | None, dockerfile: str) -> Finding:
-    """Judge what the containers start; `dockerfile` is the text of it."""
+    """Judge what the containers start; `dockerfile` is the text of it, and of what it may install."""
 
     def judge(one: Container, made: Runtime) -> Part:
         return _command(one, made, dockerfile)
@@ -38,10 +38,10 @@ def ports(containers: Sequence[Container], image: Runtime | None) -> Finding:
     """Judge the ports of the containers, and what their probes ask."""
     if not containers:
         return Finding("container-ports", None, _NOTHING, "see the check overlay-images")
-    parts = [part for one in containers for part in _probes(one, image or Runtime())]
+    parts = [_sure(part, one) for one in containers for part in _probes(one, image or Runtime())]
     if image is None and containers and not any(one.ok is False for one in parts):
         return _unknown("container-ports")
-    parts += [part for one in containers for part in _exposed(one, image or Runtime())]
+    parts += [_sure(part, one) for one in containers for part in _exposed(one, image or Runtime())]
     return joined("container-ports", parts)
 
 
@@ -55,7 +55,15 @@ def _judged(
         return Finding(check, None, _NOTHING, "see the check overlay-images")
     if image is None:
         return _unknown(check)
-    return joined(check, [judge(one, image) for one in containers])
+    return joined(check, [_sure(judge(one, image), one) for one in containers])
+
+
+def _sure(part: Part, one: Container) -> Part:
+    """Return a part that is wrong only where nothing may still mend it."""
+    if part.ok is not False or not one.unread:
+        return part
+    problem = f"{part.found}, unless {one.unread} changes it, which is not applied here"
+    return Part(None, problem, "kustomize build OVERLAY, and look at what it makes")
 
 
 def _unknown(check: str) -> Finding:

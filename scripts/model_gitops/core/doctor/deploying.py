@@ -20,7 +20,7 @@ from model_gitops.errors import InputError
 class Overlay:
     """The overlay of one environment: its kustomization and what that is built of.
 
-    `path` is empty where there is none, and `problem` says why, as for one that can't be read.
+    `path` is empty where there is none. `problem` says why, or what in it can't be built.
     """
 
     environment: str
@@ -36,14 +36,16 @@ def overlays(found: Sequence[Overlay], promotion: Promotion, base: str) -> Findi
     """Judge whether each overlay is there; `base` is the folder that others are built on, if any."""
     parts = []
     for one in found:
-        if one.path:
+        if one.path and not one.problem and one.text.strip():
             parts.append(Part(True, one.folder))
             continue
         fix = one.fix or _made(one.folder, promotion, base)
-        parts.append(
-            Part(False, one.problem or f"{one.folder} of {one.environment} is not there", fix)
-        )
+        parts.append(Part(False, one.problem or _none(one), fix))
     return joined("overlays", parts)
+
+
+def _none(one: Overlay) -> str:
+    return f"{one.path} is empty" if one.path else f"{one.folder} of {one.environment} is not there"
 
 
 def _made(folder: str, promotion: Promotion, base: str) -> str:
@@ -63,7 +65,7 @@ def _made(folder: str, promotion: Promotion, base: str) -> str:
 
 def images(found: Sequence[Overlay], promotion: Promotion) -> Finding:
     """Judge whether each overlay sets the image, and a manifest has it."""
-    parts = [part for one in found if one.path for part in _image(one, promotion)]
+    parts = [part for one in found if one.text.strip() for part in _image(one, promotion)]
     return joined("overlay-images", parts, nothing="there is no overlay yet")
 
 
@@ -72,7 +74,7 @@ def _image(one: Overlay, promotion: Promotion) -> list[Part]:
         entries = kustomization.read(one.text, source=one.path)
         entry = pick(entries, promotion.name, promotion.image, source=one.path)
     except InputError as error:
-        return [Part(False, error.message, error.fix)]
+        return [Part(False, error.message, error.fix or f"correct {one.path}")]
     name = entry.settled.full_name
     # One without a name of its own gets it by the first deployment.
     is_new = not entry.settled.new_name and (not entry.tag or entry.is_placeholder)

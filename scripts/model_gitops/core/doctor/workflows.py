@@ -35,7 +35,8 @@ class Step:
 class Workflow:
     """A workflow that uses our actions: its triggers, its jobs and these steps.
 
-    `called` are the steps of the workflows that its jobs call: they run by its triggers.
+    `called` are the steps of the workflows that its jobs call: they run by its triggers. `elsewhere`
+    are those of other repositories, which nobody reads here.
     """
 
     path: str
@@ -44,6 +45,7 @@ class Workflow:
     permissions: Any
     steps: tuple[Step, ...]
     called: tuple[Step, ...] = ()
+    elsewhere: tuple[str, ...] = ()
 
     def uses(self, *actions: str) -> bool:
         """Whether a step uses one of these actions."""
@@ -51,7 +53,7 @@ class Workflow:
 
 
 def read_all(documents: Mapping[str, Any]) -> list[Workflow]:
-    """Read parsed workflows, path → document: those that use our actions, or call one that does."""
+    """Read parsed workflows, path → document: those that use our actions, or call one that may."""
     found = (_read(path, document, documents) for path, document in documents.items())
     return [one for one in found if one is not None]
 
@@ -67,11 +69,13 @@ def _read(path: str, document: Any, others: Mapping[str, Any]) -> Workflow | Non
         for name, other in _jobs(others.get(_called(job))).items()
         for one in _steps(name, other)
     )
-    if not steps and not called:
+    uses = [str(job.get("uses", "")) for job in jobs.values()]
+    elsewhere = tuple(one for one in uses if one and not one.startswith("./"))
+    if not steps and not called and not elsewhere:
         return None
     # YAML 1.1 reads the key `on` as true.
     triggers = _triggers(document.get("on", document.get(True)))
-    return Workflow(path, triggers, jobs, document.get("permissions"), steps, called)
+    return Workflow(path, triggers, jobs, document.get("permissions"), steps, called, elsewhere)
 
 
 def _jobs(document: Any) -> dict[str, Mapping[str, Any]]:
@@ -124,7 +128,7 @@ def branches(
         unread = [Part(False, error.message, error.fix or "correct it") for error in broken]
         return joined("workflow-branches", unread)
     ours = [flow for flow in workflows if _is_of(flow, one, promotions)]
-    if not ours:
+    if not any(flow.steps or flow.called or flow.elsewhere for flow in ours):
         return Finding(
             "workflow-branches", False, "no workflow uses an action of model-gitops", _ADOPT
         )
@@ -141,8 +145,12 @@ def branches(
         ("deploys a push", "push", deploying),
         ("judges a pull request", "pull_request", judging),
     ):
-        parts += _covering(what, trigger, found, wanted, known)
-    for flow in ours:
+        callers = [flow for flow in ours if trigger in flow.triggers and flow.elsewhere]
+        if not found and callers:
+            parts += [_unread(what, flow) for flow in callers]
+        else:
+            parts += _covering(what, trigger, found, wanted, known)
+    for flow in (each for each in ours if each.steps or each.called):
         parts += _ignoring(flow, wanted)
         parts += _named(flow, one)
     return joined("workflow-branches", parts)
@@ -164,6 +172,11 @@ def _is_of_forks(flow: Workflow) -> bool:
     return any(pattern.search(str(job.get("if", ""))) for job in flow.jobs.values())
 
 
+def _unread(what: str, flow: Workflow) -> Part:
+    names = ", ".join(flow.elsewhere)
+    return Part(None, f"no workflow here {what}; {flow.path} calls {names}, which is not read here")
+
+
 def _covering(
     what: str, trigger: str, flows: Sequence[Workflow], wanted: Sequence[str], known: set[str]
 ) -> Iterator[Part]:
@@ -174,10 +187,14 @@ def _covering(
     for branch in wanted:
         if not any(_runs_for(flow.triggers[trigger], branch) for flow in flows):
             path = flows[0].path
+            # GitHub takes one of the two.
+            instead = ", in place of branches-ignore" * (
+                "branches-ignore" in flows[0].triggers[trigger]
+            )
             yield Part(
                 False,
                 f"{path} does not run for {branch}",
-                f"in {path}, under on.{trigger}: {line}",
+                f"in {path}, under on.{trigger}{instead}: {line}",
             )
     for flow in flows:
         for name in _texts(flow.triggers[trigger].get("branches")):
