@@ -47,7 +47,7 @@ def rules(folder: str, **more: Any) -> promotion.Promotion:
 
 
 def why(path: str, folder: str = "churn", **more: Any) -> str:
-    scope = touched.scope(rules(folder, **more), FILES, FOLDERS)
+    scope = touched.scope(rules(folder, **more), reads.Reads(FILES), FOLDERS)
     return touched.first([path], folder, FOLDERS, scope)
 
 
@@ -102,13 +102,13 @@ def test_what_the_image_is_made_of_counts() -> None:
 
 def test_a_model_at_the_top_owns_what_no_inner_one_does() -> None:
     folders = ["", "churn"]
-    scope = touched.scope(rules(""), FILES, folders)
+    scope = touched.scope(rules(""), reads.Reads(FILES), folders)
     assert touched.first(["churn/a", "README.md"], "", folders, scope) == "README.md"
     assert touched.first(["churn/a"], "", folders, scope) == ""
 
 
 def test_a_model_of_another_dvc_yaml_has_that_ones_files() -> None:
-    scope = touched.scope(rules("site", model="fraud:fraud"), FILES, ["site"])
+    scope = touched.scope(rules("site", model="fraud:fraud"), reads.Reads(FILES), ["site"])
     assert {"fraud/dvc.yaml", "fraud/dvc.lock", "fraud/m.bin.dvc"} <= scope
 
 
@@ -118,9 +118,9 @@ def test_the_last_run_says_what_dvc_yaml_can_not() -> None:
         "a/dvc.lock": "schema: '2.0'\nstages:\n  t:\n    cmd: x\n    deps: [{path: ../lib/f, md5: x}]\n"
         "    params: {../p.yaml: {k: 1}}\n",
     }
-    assert {"lib/f", "p.yaml"} <= reads.of("a:m", files, ["a/dvc.yaml"])
+    assert {"lib/f", "p.yaml"} <= reads.Reads(files).of("a:m", ["a/dvc.yaml"])
     del files["a/dvc.lock"]
-    assert reads.of("a:m", files, ["a/dvc.yaml"]) == {"a/dvc.yaml", "a/dvc.lock"}
+    assert reads.Reads(files).of("a:m", ["a/dvc.yaml"]) == {"a/dvc.yaml", "a/dvc.lock"}
 
 
 def test_two_projects_that_read_each_other_end() -> None:
@@ -128,4 +128,20 @@ def test_two_projects_that_read_each_other_end() -> None:
         "a/dvc.yaml": "stages:\n  t: {cmd: x, deps: [../b/o], outs: [o]}\n",
         "b/dvc.yaml": "stages:\n  t: {cmd: x, deps: [../a/o, in], outs: [o]}\n",
     }
-    assert {"a/dvc.yaml", "b/dvc.yaml", "b/in"} <= reads.of("a:m", files, ["a/dvc.yaml"])
+    assert {"a/dvc.yaml", "b/dvc.yaml", "b/in"} <= reads.Reads(files).of("a:m", ["a/dvc.yaml"])
+
+
+def test_each_file_of_a_tree_is_parsed_once_for_all_models() -> None:
+    parsed: list[str] = []
+
+    class Counted(dict[str, str]):
+        def __getitem__(self, path: str) -> str:
+            parsed.append(path)
+            return super().__getitem__(path)
+
+    text = "stages: {t: {cmd: x, deps: [../shared.csv], outs: [m.bin]}}\nartifacts: {m: {path: m.bin}}\n"
+    tree = reads.Reads(Counted({f"m{number}/dvc.yaml": text for number in range(20)}))
+    for number in range(20):
+        scope = touched.scope(rules(f"m{number}", model="m"), tree, [])
+        assert "shared.csv" in scope
+    assert len(parsed) == len(set(parsed)) == 20

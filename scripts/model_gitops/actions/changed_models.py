@@ -11,6 +11,7 @@ from typing import Annotated
 
 from model_gitops import runner
 from model_gitops.adapters import changes, git, project_files, promotion_file
+from model_gitops.core.dvc.reads import Reads
 from model_gitops.core.flow import touched
 from model_gitops.core.flow.touched import Touched
 from model_gitops.core.markdown import code
@@ -80,8 +81,13 @@ class _Trees:
 
     def __init__(self, repository: git.Git) -> None:
         self.repository = repository
-        self.files = cache(partial(project_files.at, repository))
+        self.reads = cache(self._reads)
         self.links = cache(partial(changes.links, repository))
+
+    def _reads(self, commit: str) -> Reads:
+        files = project_files.at(self.repository, commit)
+        files.bring()
+        return Reads(files)
 
 
 def _touched(
@@ -108,15 +114,10 @@ def _touched(
     folders = [posixpath.dirname(one) for one in configs]
     # Its own folder first: then nothing else has to be read.
     path = touched.first(paths, promotion.folder, folders, ())
-    for commit in change.rules if not path else ():
-        try:
-            rules = promotion_file.read_at(trees.repository, commit, config)
-        except InputError:
-            if commit == change.commit:
-                raise
-            continue  # a broken one of the base differs from ours: that is in its own folder
-        if rules and not path:
-            scope = touched.scope(rules, trees.files(commit), folders, trees.links(commit))
+    # Else its promotion.yaml is the same at all of these; what other files say may differ.
+    for commit in change.rules:
+        if not path:
+            scope = touched.scope(promotion, trees.reads(commit), folders, trees.links(commit))
             path = touched.first(paths, promotion.folder, folders, scope)
     return Touched(config, promotion, path, is_new) if path else None
 

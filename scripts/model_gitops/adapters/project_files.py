@@ -23,15 +23,28 @@ class ProjectFiles(Mapping[str, str]):
     def __init__(self, git: Git, commit: str | None) -> None:
         self._git = git
         self._commit = commit
+        self._objects: dict[str, str] = {}
         if commit is None:
             listing = git.run("ls-files", "-z", "--cached", "--others", "--exclude-standard")
         else:
             tree = git.run("ls-tree", "-r", "-z", "--full-tree", commit).split("\0")
             # A link's text is no file of the project: the checkout has another one there.
-            listing = "\0".join(one.partition("\t")[2] for one in tree if one.startswith("100"))
+            entries = [one.partition("\t") for one in tree if one.startswith("100")]
+            listing = "\0".join(path for _, _, path in entries)
+            self._objects = {path: fields.split(" ")[2] for fields, _, path in entries}
         self._all = frozenset(listing.split("\0"))
         self._paths = dict.fromkeys(path for path in listing.split("\0") if _is_ours(path))
         self._read: dict[str, str] = {}
+
+    def bring(self) -> None:
+        """Read all of a commit's in one process, for who needs them all. Raises ExternalError."""
+        found = self._git.blobs([self._objects[path] for path in self._paths])
+        self._read = {path: self._real(data) for path, data in zip(self._paths, found, strict=True)}
+
+    def _real(self, data: bytes) -> str:
+        if document.is_lfs_pointer(data):
+            data = git_tree.real_content(self._git, data)
+        return data.decode("utf-8", errors="replace")
 
     def __getitem__(self, path: str) -> str:
         if path not in self._all:

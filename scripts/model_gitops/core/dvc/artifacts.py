@@ -65,13 +65,13 @@ class _Declared:
     fix: str = ""
 
 
-def find(model: str, files: Mapping[str, str], *, folder: str = "") -> Artifact:
+def find(model: str, files: Mapping[str, str] | Project, *, folder: str = "") -> Artifact:
     """Find `model`, the name of an artifact or the path of something that DVC tracks.
 
     `files`: path from the repository's top → text; read only where it is needed. `folder`: where
     plain names and paths start, from the top. Raises InputError, with the artifacts that there are.
     """
-    project = Project(files)
+    project = files if isinstance(files, Project) else Project(files)
     declared = list(_declared(project))
     wanted = (full_name(model, folder), model)
     named = next((one for name in wanted for one in declared if one.name == name), None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from model_gitops.core.dvc import artifacts, stages, templates
@@ -24,28 +25,55 @@ def overlap(one: str, other: str) -> bool:
     )
 
 
-def of(model: str, files: Mapping[str, str], sources: Iterable[str]) -> frozenset[str]:
-    """Return the paths that the dvc.yaml files `sources` and the artifact `model` depend on.
+class Reads:
+    """What the stages of a tree read. `files` are its DVC files, path → text, each parsed once."""
 
-    These are deps, params files, `vars:` and scripts of their stages, as dvc.yaml and dvc.lock name them;
-    where another dvc.yaml or a .dvc file makes one of them, that file, its lock, and what it reads too.
-    `files` are DVC's files, path from the top → text. Raises InputError for one that is no YAML.
-    """
-    project = Project(files)
-    owners = list(_owners(project))
-    waiting, found = _sources(model, files, sources), set[str]()
-    while waiting:
-        source = waiting.pop()
-        if source in found:
-            continue
-        found.add(source)
-        if source.endswith(".dvc") or source not in files:
-            continue
-        found.add(f"{source.removesuffix('dvc.yaml')}dvc.lock")
-        for path in _read_by(project, source):
-            found.add(path)
-            waiting += [one.source for one in owners if overlap(one.path, path)]
-    return frozenset(found)
+    def __init__(self, files: Mapping[str, str]) -> None:
+        self._project = Project(files)
+        self._known: dict[str, list[str]] = {}
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """The tree's DVC files."""
+        return self._project.files
+
+    @cached_property
+    def _owners(self) -> list[_Owner]:
+        return list(_owners(self._project))
+
+    @cached_property
+    def _locked(self) -> dict[str, list[stages.LockedStage]]:
+        found: dict[str, list[stages.LockedStage]] = {}
+        for stage in stages.locked(self._project):
+            found.setdefault(_yaml(stage.source), []).append(stage)
+        return found
+
+    def of(self, model: str, sources: Iterable[str]) -> frozenset[str]:
+        """Return the paths that the dvc.yaml files `sources` and the artifact `model` depend on.
+
+        These are deps, params files, `vars:` and scripts of their stages, as dvc.yaml and dvc.lock name them;
+        where another dvc.yaml or a .dvc file makes one of them, that file, its lock, and what it reads too.
+        Raises InputError for a file that is no YAML.
+        """
+        waiting, found = _sources(model, self._project, sources), set[str]()
+        while waiting:
+            source = waiting.pop()
+            if source in found:
+                continue
+            found.add(source)
+            if source.endswith(".dvc") or source not in self.files:
+                continue
+            found.add(f"{source.removesuffix('dvc.yaml')}dvc.lock")
+            for path in self._of_file(source):
+                found.add(path)
+                waiting += [one.source for one in self._owners if overlap(one.path, path)]
+        return frozenset(found)
+
+    def _of_file(self, source: str) -> list[str]:
+        if source not in self._known:
+            ran = self._locked.get(source, ())
+            self._known[source] = list(_read_by(self._project, source, ran))
+        return self._known[source]
 
 
 @dataclass(frozen=True)
@@ -56,12 +84,12 @@ class _Owner:
     source: str
 
 
-def _sources(model: str, files: Mapping[str, str], sources: Iterable[str]) -> list[str]:
+def _sources(model: str, project: Project, sources: Iterable[str]) -> list[str]:
     folder = model.rpartition(":")[0]
     own = posixpath.join(folder, "dvc.yaml")
-    found = [*sources, *([own] if own in files else [])]
+    found = [*sources, *([own] if own in project.files else [])]
     try:
-        source = artifacts.find(model, files).source
+        source = artifacts.find(model, project).source
     except InputError:
         return found  # nobody has trained it yet, or its name is wrong: check-promotion says that
     return [
@@ -87,7 +115,7 @@ def _yaml(lock: str) -> str:
     return lock.removesuffix("dvc.lock") + "dvc.yaml"
 
 
-def _read_by(project: Project, source: str) -> Iterator[str]:
+def _read_by(project: Project, source: str, ran: Iterable[stages.LockedStage]) -> Iterator[str]:
     """Go through what the stages of `source` read, by their definitions and by their last run."""
     top = posixpath.dirname(source)
     for definition, folder in stages.defined(project, source):
@@ -97,10 +125,9 @@ def _read_by(project: Project, source: str) -> Iterator[str]:
     for entry in _entries(project, source):
         folder = full_path(str(entry.get("wdir") or ""), top)
         yield from _paths(_vars(entry.get("vars")), folder)
-    for stage in stages.locked(project):
-        if _yaml(stage.source) == source:
-            yield from (one.path for one in stage.deps if "://" not in one.path)
-            yield from stage.params
+    for stage in ran:
+        yield from (one.path for one in stage.deps if "://" not in one.path)
+        yield from stage.params
 
 
 def _entries(project: Project, source: str) -> Iterator[Mapping[str, Any]]:

@@ -23,18 +23,18 @@ class Touched:
 
 def scope(
     promotion: Promotion,
-    files: Mapping[str, str],
+    tree: reads.Reads,
     folders: Collection[str],
     links: Mapping[str, str] | None = None,
 ) -> frozenset[str]:
     """Return what the model depends on outside of its own folder, as paths from the top.
 
-    `files` are DVC's files, path → text; `folders` those of all models; `links`, path → target, those of
+    `tree` has DVC's files; `folders` are those of all models; `links`, path → target, those of
     the tree. Raises InputError for a DVC file that is no YAML.
     """
     own = [
         path
-        for path in files
+        for path in tree.files
         if posixpath.basename(path) == "dvc.yaml" and owner(path, folders) == promotion.folder
     ]
     judged = {rule.file for rule in promotion.gate} | {promotion.compare.predictions}
@@ -47,7 +47,7 @@ def scope(
     # Of the top, or of a folder that holds ours, a link would lead to every model's.
     linked = {one for one in linked if not f"{promotion.folder}/".startswith(f"{one}/")} - {"."}
     said = (judged | built | linked | set(promotion.watch)) - {"", promotion.folder or "."}
-    return reads.of(promotion.model, files, own) | said
+    return tree.of(promotion.model, own) | said
 
 
 def owner(path: str, folders: Iterable[str]) -> str | None:
