@@ -19,11 +19,12 @@ FROM = f"uvx --from git+{installation.REPOSITORY}@{installation.LINE} {installat
 # What a person types, under what it is for.
 YOURS = (
     ("A new project: both repositories, from the templates", f"{FROM} init --name churn --owner newco --to churn"),
-    ("A DVC repository that you have: see what would be written, then let it", f"{FROM} adopt --dry-run\n{FROM} adopt --yes"),
+    ("A DVC repository that you have: look first at what it would write, then write it", f"{FROM} adopt --dry-run\n{FROM} adopt --yes"),
     ("What is still missing, and the command that mends it", f"{FROM} doctor"),
 )  # fmt: skip
 _STYLE = """
-.scroll{overflow-x:auto}
+.scroll{overflow-x:auto}.yours pre{white-space:pre-wrap;overflow-wrap:anywhere}
+.yours pre code{overflow-wrap:anywhere}
 ol.hops{list-style:none;padding:0;margin:0}
 ol.hops>li{border-left:.25rem solid var(--line);padding:0 0 1.5rem 1.25rem;margin:0}
 ol.hops>li.deployed{border-color:var(--good)}ol.hops>li.refused{border-color:var(--bad)}

@@ -29,6 +29,7 @@ article>header{background:var(--box);padding:.5rem 1rem;border-bottom:1px solid 
 article>div{padding:0 1rem}table{border-collapse:collapse;display:block;width:max-content;max-width:100%;
 overflow-x:auto}
 td,th{border:1px solid var(--line);padding:.3rem .7rem;overflow-wrap:normal}
+td:last-child{min-width:8rem}
 img{max-width:100%;background:#fff}blockquote{border-left:.25rem solid var(--line);margin:1rem 0;
 padding:0 1rem;color:var(--quiet)}
 code,pre{background:var(--box);border-radius:4px;padding:.1rem .3rem}pre{padding:1rem;overflow:auto}
