@@ -74,15 +74,10 @@ def test_the_page_of_signatures_shows_what_works() -> None:
     key = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE"
     steps, rules = 0, 0
     for text in re.findall(r"(?ms)^ *```yaml\n(.*?)^ *```$", page.replace(f"{key}…", key)):
-        for shown in yaml.safe_load_all(re.sub(r"(?m)^# …$", "---", textwrap.dedent(text))):
-            for step in shown if isinstance(shown, list) else []:
-                name = step["uses"].removeprefix("model-gitops/model-gitops/actions/")
-                action = ROOT / "actions" / name.removesuffix("@v0") / "action.yml"
-                inputs = yaml.safe_load(action.read_text("utf-8"))["inputs"]
-                assert step["with"].keys() <= inputs.keys()
-                steps += 1
-            if isinstance(shown, dict) and "signatures" in shown:
-                start = {"model": "m", "image": "m", "environments": []}
-                assert promotion.parse({**start, **shown}).signatures is not None
-                rules += 1
+        shown = yaml.safe_load(textwrap.dedent(text))
+        steps += len(shown) if isinstance(shown, list) else 0  # their inputs: test_pages.py
+        if isinstance(shown, dict) and "signatures" in shown:
+            start = {"model": "m", "image": "m", "environments": []}
+            assert promotion.parse({**start, **shown}).signatures is not None
+            rules += 1
     assert (steps, rules) == (3, 2)
