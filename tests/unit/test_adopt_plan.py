@@ -96,6 +96,14 @@ SHAPES: dict[str, tuple[dict[str, str], str, str]] = {
         },
         "churn", "eval/metrics.json:avg_prec.test",
     ),
+    "a name that tells nothing, of a stage that trains": (
+        {
+            "dvc.yaml": "stages:\n  prep: {cmd: x, outs: [rows.pkl]}\n"
+            "  train: {cmd: x, deps: [rows.pkl], outs: [modèles/été.pkl], metrics: [m.json: {cache: false}]}\n",
+            "m.json": '{"r2": 0.9}',
+        },
+        "ete", "m.json:r2",
+    ),
     "stages of DVC 1": (
         {
             "train.dvc": f"cmd: python train.py\nouts:\n- md5: {MD5}\n  path: model.pkl\n",

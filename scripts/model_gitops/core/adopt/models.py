@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,49 +17,13 @@ from model_gitops.core.gto import tags
 from model_gitops.errors import InputError
 
 # Names of files that do not tell which model it is.
-_GENERIC = frozenset(
-    [
-        "model",
-        "models",
-        "best",
-        "final",
-        "last",
-        "latest",
-        "trained",
-        "weights",
-        "checkpoint",
-        "checkpoints",
-        "clf",
-        "classifier",
-        "regressor",
-        "estimator",
-        "net",
-        "network",
-        "saved",
-        "savedmodel",
-        "pipeline",
-        "output",
-        "pytorch",
-        "tf",
-        "torch",
-        "keras",
-        "sklearn",
-        "xgb",
-        "lgbm",
-        "onnx",
-        "artifact",
-        "artifacts",
-        "bin",
-        "pkl",
-        "predictor",
-        "file",
-        "new",
-        "prod",
-        "production",
-        "the",
-        "my",
-    ]
-)
+_GENERIC = frozenset([
+    "model", "models", "best", "final", "last", "latest", "trained", "weights", "checkpoint",
+    "checkpoints", "clf", "classifier", "regressor", "estimator", "net", "network", "saved",
+    "savedmodel", "pipeline", "output", "pytorch", "tf", "torch", "keras", "sklearn", "xgb", "lgbm",
+    "onnx", "artifact", "artifacts", "bin", "pkl", "predictor", "file", "new", "prod", "production",
+    "the", "my",
+])  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -284,7 +249,8 @@ def slug(text: str, longest: int = 40) -> str:
 
     What is longer ends with a whole word. A part of Kubernetes' names is made of it, of 63 letters at most.
     """
-    whole = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()  # é is e
+    whole = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")
     short = whole[: longest + 1].rpartition("-")[0] or whole[:longest]
     return whole if len(whole) <= longest else short
 

@@ -12,180 +12,39 @@ from model_gitops.core.dvc import stages, templates
 from model_gitops.core.dvc.files import Project, full_path
 
 # File endings that only models have, and those that other things have too.
-_SURE = frozenset(
-    [
-        ".onnx",
-        ".pt",
-        ".pth",
-        ".ckpt",
-        ".safetensors",
-        ".keras",
-        ".tflite",
-        ".joblib",
-        ".gguf",
-        ".mlmodel",
-        ".pmml",
-        ".cbm",
-        ".lgb",
-        ".ubj",
-        ".skops",
-        ".torchscript",
-        ".caffemodel",
-        ".mar",
-        ".bst",
-        ".model",
-        ".nemo",
-        ".engine",
-        ".ptl",
-        ".mlpackage",
-    ]
-)
-_MAYBE = frozenset(
-    [
-        ".pkl",
-        ".pickle",
-        ".dill",
-        ".sav",
-        ".h5",
-        ".hdf5",
-        ".pb",
-        ".bin",
-        ".xgb",
-        ".npz",
-        ".rds",
-        ".params",
-        ".zip",
-    ]
-)
-_MODEL_WORDS = frozenset(
-    [
-        "model",
-        "models",
-        "classifier",
-        "classifiers",
-        "clf",
-        "regressor",
-        "net",
-        "network",
-        "weights",
-        "checkpoint",
-        "checkpoints",
-        "estimator",
-        "predictor",
-        "detector",
-        "ranker",
-        "recommender",
-        "segmenter",
-        "forecaster",
-        "llm",
-        "lora",
-        "adapter",
-        "savedmodel",
-        "mlmodel",
-        "booster",
-        "forest",
-        "xgboost",
-        "lightgbm",
-        "catboost",
-        "resnet",
-        "bert",
-        "yolo",
-        "unet",
-    ]
-)
+_SURE = frozenset([
+    ".onnx", ".pt", ".pth", ".ckpt", ".safetensors", ".keras", ".tflite", ".joblib", ".gguf",
+    ".mlmodel", ".pmml", ".cbm", ".lgb", ".ubj", ".skops", ".torchscript", ".caffemodel", ".mar",
+    ".bst", ".model", ".nemo", ".engine", ".ptl", ".mlpackage",
+])  # fmt: skip
+_MAYBE = frozenset([
+    ".pkl", ".pickle", ".dill", ".sav", ".h5", ".hdf5", ".pb", ".bin", ".xgb", ".npz", ".rds",
+    ".params", ".zip",
+])  # fmt: skip
+_MODEL_WORDS = frozenset([
+    "model", "models", "classifier", "classifiers", "clf", "regressor", "net", "network", "weights",
+    "checkpoint", "checkpoints", "estimator", "predictor", "detector", "ranker", "recommender",
+    "segmenter", "forecaster", "llm", "lora", "adapter", "savedmodel", "mlmodel", "booster",
+    "forest", "xgboost", "lightgbm", "catboost", "resnet", "bert", "yolo", "unet",
+])  # fmt: skip
 # What is fitted too, or lies beside a model, and is not the model.
-_OTHER_WORDS = frozenset(
-    [
-        "data",
-        "dataset",
-        "datasets",
-        "features",
-        "feature",
-        "featurized",
-        "vectors",
-        "vectorizer",
-        "tfidf",
-        "scaler",
-        "encoder",
-        "tokenizer",
-        "vocab",
-        "vocabulary",
-        "preprocessor",
-        "preprocessing",
-        "transformer",
-        "imputer",
-        "split",
-        "splits",
-        "train",
-        "test",
-        "val",
-        "valid",
-        "validation",
-        "prepared",
-        "processed",
-        "raw",
-        "interim",
-        "predictions",
-        "prediction",
-        "preds",
-        "pred",
-        "metrics",
-        "metric",
-        "scores",
-        "plots",
-        "plot",
-        "report",
-        "reports",
-        "figures",
-        "logs",
-        "log",
-        "history",
-        "curve",
-        "index",
-        "labels",
-        "label",
-        "embeddings",
-        "explainer",
-        "shap",
-        "cache",
-        "mapping",
-        "params",
-        "config",
-    ]
-)
-_FIT_WORDS = frozenset(
-    [
-        "train",
-        "training",
-        "trainer",
-        "fit",
-        "finetune",
-        "finetuning",
-        "tune",
-        "learn",
-        "build",
-        "export",
-        "convert",
-        "package",
-        "select",
-        "choose",
-    ]
-)
-_JUDGE_WORDS = frozenset(
-    [
-        "evaluate",
-        "evaluation",
-        "eval",
-        "test",
-        "testing",
-        "validate",
-        "validation",
-        "score",
-        "scoring",
-        "judge",
-        "metrics",
-    ]
-)
+_OTHER_WORDS = frozenset([
+    "data", "dataset", "datasets", "features", "feature", "featurized", "vectors", "vectorizer",
+    "tfidf", "scaler", "encoder", "tokenizer", "vocab", "vocabulary", "preprocessor",
+    "preprocessing", "transformer", "imputer", "split", "splits", "train", "test", "val", "valid",
+    "validation", "prepared", "processed", "raw", "interim", "predictions", "prediction", "preds",
+    "pred", "metrics", "metric", "scores", "plots", "plot", "report", "reports", "figures", "logs",
+    "log", "history", "curve", "index", "labels", "label", "embeddings", "explainer", "shap",
+    "cache", "mapping", "params", "config",
+])  # fmt: skip
+_FIT_WORDS = frozenset([
+    "train", "training", "trainer", "fit", "finetune", "finetuning", "tune", "learn", "build",
+    "export", "convert", "package", "select", "choose",
+])  # fmt: skip
+_JUDGE_WORDS = frozenset([
+    "evaluate", "evaluation", "eval", "test", "testing", "validate", "validation", "score",
+    "scoring", "judge", "metrics",
+])  # fmt: skip
 # With fewer points an output is no model.
 LEAST = 4
 
@@ -247,7 +106,7 @@ def points(output: Output) -> int:
     elif _words(posixpath.dirname(output.path)) & _MODEL_WORDS:
         found += 2
     if _words(output.stage) & _FIT_WORDS:
-        found += 1
+        found += 2 if ending.lower() in _MAYBE else 1
     if any(_words(reader) & _JUDGE_WORDS for reader in output.readers):
         found += 2
     if own & _OTHER_WORDS:

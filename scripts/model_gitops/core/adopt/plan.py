@@ -32,6 +32,7 @@ from model_gitops.core.adopt.serving import Serving
 from model_gitops.core.dvc import artifacts
 from model_gitops.core.dvc.artifacts import Artifact
 from model_gitops.core.dvc.files import Project
+from model_gitops.core.flow.commands import MAKEFILES
 from model_gitops.core.flow.commands import read as read_makefile
 from model_gitops.core.image import names
 from model_gitops.errors import InputError
@@ -390,7 +391,7 @@ def _append(there: Inventory, path: str, line: str, made: Made) -> None:
 
 
 def _makes(there: Inventory, folder: str) -> frozenset[str]:
-    for name in ("GNUmakefile", "makefile", "Makefile"):
+    for name in MAKEFILES:
         if (text := there.read(posixpath.join(folder, name))) is not None:
             return read_makefile(text).targets
     return frozenset()
