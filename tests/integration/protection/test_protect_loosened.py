@@ -68,10 +68,12 @@ def _remove(ruleset: str, repository: str = MODEL) -> Callable[[Forge], None]:
     return loosen
 
 
-def _bypass(repository: str, ruleset: str) -> Callable[[Forge], None]:
+def _bypass(
+    repository: str, ruleset: str, actor_type: str = "RepositoryRole"
+) -> Callable[[Forge], None]:
     def loosen(forge: Forge) -> None:
         found = next(one for one in guard(forge, repository).rulesets if one["name"] == ruleset)
-        actor = {"actor_type": "RepositoryRole", "actor_id": 5, "bypass_mode": "always"}
+        actor = {"actor_type": actor_type, "actor_id": 5, "bypass_mode": "always"}
         found["bypass_actors"].append(actor)
 
     return loosen
@@ -191,6 +193,10 @@ LOOSENED: dict[str, tuple[Callable[[Forge], None], str]] = {
     "deploy: a second deployer": (
         _bypass(DEPLOY, "model-gitops: main, by pull request"), "by pull request: who may bypass",
     ),
+    "deploy: a second app": (
+        _bypass(DEPLOY, "model-gitops: main, by pull request", actor_type="Integration"),
+        "diabetes-deploy, may be pushed to by app 286751, app 5",
+    ),
     "deploy: removed": (
         _remove("model-gitops: main", DEPLOY), "diabetes-deploy, branch main: force pushes",
     ),
@@ -227,7 +233,13 @@ def test_what_was_loosened_is_set_again_and_what_is_stricter_stays(
     }  # fmt: skip
     assert run("--check")[0] == 0  # stricter is no difference
 
-    skipped = ("a secret for each branch", "deploy: a second deployer", "removed", "no environment")
+    skipped = (
+        "a secret for each branch",
+        "deploy: a second deployer",
+        "deploy: a second app",
+        "removed",
+        "no environment",
+    )
     for name, (loosen, _) in LOOSENED.items():
         if name not in skipped and "environment production" not in LOOSENED[name][1]:
             with contextlib.suppress(KeyError, StopIteration, IndexError):

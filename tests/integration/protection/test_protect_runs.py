@@ -164,6 +164,11 @@ def test_a_token_that_reads_is_enough_for_a_check_and_says_what_it_can_not_see(
     code, said = run("--check", "--deploy", "false", token="reader")
     assert code == 0
     assert "branch main: who may bypass" in said
+    guard(settled, DEPLOY).rulesets[-1]["enforcement"] = "disabled"
+    code, said = run("--check", token="reader")
+    assert code == 3
+    assert "branch main, by pull request: rule set is in force for it is no" in said
+    assert "takes pushes of everybody" not in said
     settled.add_token("blind", "alice", {"contents": "read", "actions": "read"})
     code, said = run("--check", "--deploy", "false", token="blind")
     assert code == 4

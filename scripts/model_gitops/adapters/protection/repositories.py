@@ -144,8 +144,9 @@ def of_deploy(
         )  # fmt: skip
     branch = branch or repository.default_branch
     deployer = deployer or promotion.deployer
-    name = _deployer(repository, known.mechanism, deployer) or _allowed_now(server, known, branch)
-    known = wanted.with_apps(known, server.app is not None, deployer=name)
+    name = _deployer(repository, known.mechanism, deployer)
+    passing = frozenset({name}) if name else _allowed_now(server, known, branch)
+    known = wanted.with_apps(known, server.app is not None, passing)
     protection = Protection(wanted.deploy_repository(promotion, known, branch), server)
     protection.look()
     return protection
@@ -186,15 +187,12 @@ def _deployer(repository: Repository, mechanism: str, deployer: str) -> str:
         raise InputError.of("deployer", deployer, "there is no such account", fix=fix) from error
 
 
-def _allowed_now(server: Server, known: wanted.Facts, branch: str) -> str:
-    """Return the one who may bypass our rules of the deploy repository now; empty for none or several."""
+def _allowed_now(server: Server, known: wanted.Facts, branch: str) -> frozenset[str]:
+    """Return who may bypass our rules of the deploy repository now."""
     end = names.PUSH_RULESET_END if known.mechanism == "rulesets" else ""
     subject = Subject("branch", f"{branch}{end}")
     if known.mechanism == "rulesets" and rulesets.name_of(subject) not in known.rulesets:
-        return ""
+        return frozenset()
     probe = Setting(subject, names.BYPASS, frozenset())
-    found = server.found(Desired(known.repository, (probe,))).get(subject, {})
-    people = found.get(names.BYPASS)
-    machines = [one for one in (people if isinstance(people, frozenset) else ()) if one != "admins"]
-    apps = [one for one in machines if one.startswith("app ") or one == "deploy keys"]
-    return machines[0] if len(machines) == 1 else apps[0] if len(apps) == 1 else ""
+    people = server.found(Desired(known.repository, (probe,))).get(subject, {}).get(names.BYPASS)
+    return people - {"admins"} if isinstance(people, frozenset) else frozenset()

@@ -29,7 +29,8 @@ class Facts:
 
     `mechanism` is what its server and plan have: GitHub's rule sets, its older branch protection, or
     Gitea's. `secrets` are names: under "" the repository's, else by GitHub environment; None where the
-    token can't see them. `deployer` is who may push to the deploy repository's branch.
+    token can't see them. `deployer` is who may push to the deploy repository's branch, and `passing` is
+    who may now, where nobody says who should.
     """
 
     repository: str
@@ -43,13 +44,19 @@ class Facts:
     rulesets: frozenset[str] = frozenset()
     private_deploy: bool | None = None
     deployer: str = ""
+    passing: frozenset[str] = frozenset()
     # Whether the server tells which app a check comes from, so that it can be required of that one.
     knows_apps: bool = False
 
 
-def with_apps(facts: Facts, knows_apps: bool, *, deployer: str = "") -> Facts:
-    """Return facts with what is known of apps."""
-    return replace(facts, knows_apps=knows_apps, deployer=deployer)
+def with_apps(facts: Facts, knows_apps: bool, passing: frozenset[str] = frozenset()) -> Facts:
+    """Return facts with what is known of apps, and of who may push to the deploy repository.
+
+    Of several who may, a single app or deploy key is the deployer; the others are people.
+    """
+    apps = {one for one in passing if one.startswith("app ") or one == "deploy keys"}
+    one = passing if len(passing) == 1 else apps if len(apps) == 1 else ()
+    return replace(facts, knows_apps=knows_apps, deployer="".join(one), passing=passing)
 
 
 @dataclass(frozen=True)
@@ -144,7 +151,15 @@ def deploy_repository(promotion: Promotion, facts: Facts, branch: str = "") -> D
     notes = list(checks.notes)
     todos: list[Todo] = []
     settings = _unrewritten(facts, subject)
-    if pushed and not facts.deployer:
+    by_pull = Subject("branch", f"{branch}{names.PUSH_RULESET_END}")
+    has_rule = f"{names.PREFIX}{by_pull.name}" in facts.rulesets
+    if pushed and not facts.deployer and facts.passing:
+        several = (
+            f"may be pushed to by {', '.join(sorted(facts.passing))}, and who deploys is not known"
+        )
+        command = "protect again with --deployer, or write deploy.deployer in promotion.yaml"
+        todos.append(Todo(subject, several, command, is_loose=True))
+    elif pushed and not facts.deployer and not has_rule:
         todos.append(
             Todo(
                 subject,
@@ -155,9 +170,9 @@ def deploy_repository(promotion: Promotion, facts: Facts, branch: str = "") -> D
             )
         )
     elif pushed and facts.mechanism == "rulesets":
-        # The deployer passes by the second rule set alone: nobody passes by the first.
+        # The deployer passes by the second rule set alone: nobody passes by the first. A token that
+        # only reads does not see who passes, and still sees the rest of the rule.
         settings.append(Setting(subject, names.BYPASS, frozenset(), Compare.WITHIN))
-        by_pull = Subject("branch", f"{branch}{names.PUSH_RULESET_END}")
         settings += _reviewed(facts, by_pull, 1, checks.names, facts.deployer)
     else:
         required = checks.names
