@@ -160,6 +160,17 @@ def test_yaml_of_a_page_is_yaml_and_promotion_yaml_passes_its_schema(page: Path)
             document.validate(data, schema if whole else fragment, source=name(page))
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_a_workflow_of_a_page_is_whole_and_pins_what_is_not_ours(page: Path) -> None:
+    for block in blocks(page.read_text("utf-8"), "yaml"):
+        data: Any = YAML(typ="safe").load(block)
+        if isinstance(data, dict) and "jobs" in data:
+            assert {"on", "permissions"} <= data.keys(), block
+        used = re.findall(r"(?m)^\s*(?:- )?uses: (\S+)", block)
+        for one in used:
+            assert re.fullmatch(r"model-gitops/.+@v0|[^@]+@[0-9a-f]{40}", one), one
+
+
 def reachable(start: Path) -> set[Path]:
     """Return the pages that one gets to from a page, by links."""
     found, waiting = set(), [start]
