@@ -241,6 +241,17 @@ def test_a_deploy_repository_by_its_address_names_no_owner(where: str) -> None:
     assert (rules(made).image, rules(made).deploy_repository) == ("ghcr.io/owner/churn", where)
 
 
+def test_a_deploy_repository_that_can_not_be_one_is_refused() -> None:
+    with pytest.raises(InputError, match="`deploy-repository` is 'foo'"):
+        plan.make(there(PIPELINE), Wishes(deploy_repository="foo"))
+
+
+def test_below_the_project_a_person_is_sent_to_its_top() -> None:
+    with pytest.raises(InputError) as refused:
+        plan.make(there(PIPELINE, folder="src"), Wishes())
+    assert "start this at the top" in refused.value.fix
+
+
 def test_another_server_is_its_own_registry() -> None:
     made = plan.make(there(PIPELINE, origin="https://git.example/Team/Net.git"), Wishes())
     assert rules(made).image == "git.example/team/net"

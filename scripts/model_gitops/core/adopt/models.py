@@ -101,7 +101,7 @@ def find(
     if found:
         return Models(_apart(found))
     if not likely:
-        raise _none(folder, guesses)
+        raise _none(folder, guesses, is_elsewhere=len(guesses) < len(made))
     best = outputs.points(likely[0])
     rest = [one.path for one in likely[1:]]
     same = [one for one in likely if outputs.points(one) == best]
@@ -276,7 +276,7 @@ def _is_below(path: str, folder: str) -> bool:
     return not folder or path == folder or path.startswith(f"{folder}/")
 
 
-def _none(folder: str, made: Sequence[Output]) -> InputError:
+def _none(folder: str, made: Sequence[Output], *, is_elsewhere: bool) -> InputError:
     where = folder or "the repository"
     kept = [one.path for one in made if not (one.is_metric or one.is_plot)]
     shown = f". DVC keeps: {', '.join(kept[:20])}" if kept else ", and DVC keeps nothing there"
@@ -284,5 +284,6 @@ def _none(folder: str, made: Sequence[Output]) -> InputError:
         f"no model was found in {where}: dvc.yaml has no `artifacts:`, and no output looks like a model"
         f"{shown}",
         fix="let a stage of dvc.yaml list the model under `outs:`, or `dvc add` it, and run this again"
-        + ("; or name one of these: --model NAME=PATH" if kept else ""),
+        + ("; or name one of these: --model NAME=PATH" if kept else "")
+        + ("; or start this at the top: DVC keeps more there" if is_elsewhere else ""),
     )

@@ -29,6 +29,7 @@ from model_gitops.core.adopt.models import Model
 from model_gitops.core.adopt.outputs import Output
 from model_gitops.core.adopt.planned import Change, Made, Open, Plan, Wishes
 from model_gitops.core.adopt.serving import Serving
+from model_gitops.core.deploy.location import locate
 from model_gitops.core.dvc import artifacts
 from model_gitops.core.dvc.artifacts import Artifact
 from model_gitops.core.dvc.files import Project
@@ -306,6 +307,14 @@ def _deploy(
 ) -> promotion_text.Deploy:
     _, owner, name = there.server
     plain = models.slug(name or there.name, 100) or "model"
+    if wishes.deploy_repository:
+        try:
+            locate(wishes.deploy_repository, server_url="https://github.com")
+        except InputError as error:
+            raise InputError(
+                error.message.replace("`repository`", "`deploy-repository`"),
+                fix="--deploy-repository OWNER/NAME, or its URL",
+            ) from error
     repository = wishes.deploy_repository or f"{owner or 'owner'}/{plain}-deploy"
     if not wishes.deploy_repository:
         made.open.append(
