@@ -39,7 +39,8 @@ def test_without_an_event_it_is_judged_as_a_change_into_the_first_environment(
     deployed.work.run("checkout", "--quiet", "--detach", deployed.sha("main"))
     told = deployed.run("gate-metrics", token=READER)
     assert told.code == 4, told.log
-    assert "acme/nowhere.git (model-gitops adopt --deploy FOLDER writes its files)" in told.log
+    assert "acme/nowhere.git (" in told.log
+    assert "adopt --deploy FOLDER writes its files)" in told.log
 
 
 def test_metrics_of_another_model_are_refused(deployed: Flow) -> None:
