@@ -176,7 +176,8 @@ def test_no_control_character_passes(value: str) -> None:
 
 
 def test_a_space_or_a_tilde_is_no_control_character() -> None:
-    assert promotion.parse(document(image="r.example/m ~")).image == "r.example/m ~"
+    found = promotion.parse(document(compare={"slices": "a ~"}))
+    assert found.compare.slices == "a ~"
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,15 @@ def test_an_image_that_is_built_elsewhere_has_a_digest() -> None:
         ({"build-contexts": {"a": "oci-layout:///etc"}}, "leads out of the", "give a path inside"),
         ({"build-contexts": {"a": "/etc"}}, "leads out of the", "give a path inside"),
         ({"digest": "sha256:0"}, "at image.digest", "digest: sha256:2c26"),
+        ({"name": "ghcr.io/a/m:v1"}, "holds a tag or digest", "image: ghcr.io/a/m "),
+        ({"name": "ghcr.io/A/m"}, "is lowercase letters", "image: ghcr.io/a/m"),
+        ({"dockerfile": "../x"}, "leads out of the repository", "dockerfile: Dockerfile"),
+        ({"context": "https://h/a.git"}, "it is an address", "`build-contexts`"),
+        ({"target": "a b"}, "no stage of a Dockerfile", "target: serve"),
+        ({"smoke-test": True}, "it is true, and it must be text or false", "tests/smoke.yaml"),
+        ({"build": "false"}, 'it is "false", and it must be true or false', "build: false"),
+        ({"tag": 1.1}, "it must be text: write it in quotes", "tag: v1.2.3"),
+        ({"build-contexts": {"a": 3}}, "a: it is 3", "build-contexts: {model: models}"),
     ],
 )
 def test_an_image_that_says_what_can_not_be(image: Any, said: str, fix: str) -> None:
@@ -91,6 +100,27 @@ def test_an_overlay_is_in_the_model_s_folder() -> None:
     deploy = {"repository": "a/d", "path": "apps/{model}/{environment}"}
     overlays = [one.overlay for one in load("churn", deploy=deploy).environments]
     assert overlays == ["apps/m/dev", "apps/m/live"]
+
+
+@pytest.mark.parametrize(
+    ("line", "said", "fix"),
+    [
+        ("a\nb\n", "`commands.test` is written as a block", "test: a && b (or a script"),
+        ("a\n", "is written as a block", "test: a"),
+        ("  ", "it has only blanks", "test: python -m pytest"),
+        (["a"], "it is [a], and it must be text or false or null", "test: python -m pytest"),
+        ("a" * 4001, "it has 4001 characters", "test: python -m pytest"),
+    ],
+)
+def test_a_command_is_one_line(line: Any, said: str, fix: str) -> None:
+    message, mend = refusal(commands={"test": line})
+    assert said in message
+    assert mend.startswith(fix)
+
+
+@pytest.mark.parametrize("path", ["/o/{environment}", "../{environment}"])
+def test_an_overlay_is_in_the_deploy_repository(path: str) -> None:
+    assert refusal(deploy={"repository": "a/d", "path": path})[1].endswith("{environment}")
 
 
 def test_a_command_is_the_project_s_own_or_a_target_of_its_makefile() -> None:

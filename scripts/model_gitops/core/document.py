@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -88,8 +89,55 @@ def validate(data: Any, schema: Any, *, source: str) -> None:
         f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.absolute_path
     )
     raise InputError(
-        f"{source}, at {place.lstrip('.') or 'the top'}: {str(error.message)[:500]}",
+        f"{source}, at {place.lstrip('.') or 'the top'}: {_problem(error)[:500]}",
         fix=_fix(error, schema) or "see the schema, promotion.schema.json",
+    )
+
+
+# A schema's pattern that refuses a text of blanks.
+_NOT_BLANK = r"\S"
+# JSON Schema's types, as a person who writes YAML calls them.
+_TYPES = {
+    "string": "text", "object": "a mapping (keys with values)", "array": "a list", "boolean": "true or false",
+    "integer": "a whole number", "number": "a number", "null": "null",
+}  # fmt: skip
+
+
+def _problem(error: Any) -> str:
+    """Return in words what is wrong; for rules that say it well themselves, their own."""
+    found = error.instance
+    value = json.dumps(found, ensure_ascii=False) if isinstance(found, str) else flow(found)
+    shown = "it is empty" if found is None else f"it is {value[:200]}"
+    if error.validator == "type":
+        is_number = isinstance(found, int | float) and error.validator_value == "string"
+        return f"{shown}, and it must be {_types(error.schema)}" + (
+            ": write it in quotes" if is_number else ""
+        )
+    if error.validator == "pattern" and error.validator_value == _NOT_BLANK:
+        return "it has only blanks"
+    if error.validator == "anyOf":
+        return f"{shown}, and it must be {' or '.join(map(_types, error.validator_value))}"
+    if error.validator == "minLength" and not error.instance:
+        return "it is an empty text"
+    if error.validator == "maxLength":
+        return f"it has {len(error.instance)} characters, and at most {error.validator_value} are allowed"
+    if error.validator == "required":
+        missing = [one for one in error.validator_value if one not in error.instance]
+        return f"{', '.join(f'`{one}`' for one in missing)} is missing"
+    if error.validator == "additionalProperties":
+        known = error.schema.get("properties", {})
+        wrong = [f"`{one}`" for one in error.instance if one not in known]
+        return f"there is no key {', '.join(wrong)}"
+    return str(error.message)
+
+
+def _types(rule: Any) -> str:
+    """Return which values a schema takes, in words."""
+    if "const" in rule or "enum" in rule:
+        return " or ".join(map(flow, rule.get("enum", [rule.get("const")])))
+    types = rule.get("type", [])
+    return " or ".join(
+        _TYPES.get(one, one) for one in ([types] if isinstance(types, str) else types)
     )
 
 
@@ -120,10 +168,11 @@ def _key_of(path: Iterable[str | int], schema: Any) -> tuple[str, Any]:
     told = rule = schema if isinstance(schema, dict) else {}
     for step in path:
         if isinstance(step, str):
-            key = step
-            told = rule = (
-                rule.get("properties", {}).get(step) or rule.get("additionalProperties") or {}
-            )
+            known = rule.get("properties", {}).get(step)
+            rule = known or rule.get("additionalProperties") or {}
+            # A name that the writer chose has no example of its own: its mapping has.
+            if known or rule.get("examples"):
+                key, told = step, rule
         else:
             rule = rule.get("items") or {}
     return key, told

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from model_gitops.core.flow import spelling
 from model_gitops.core.image.build import is_reference, split_layout
+from model_gitops.core.image.names import check_name
 from model_gitops.errors import InputError
 
 # Where no `smoke-test` is said, this file is it, if it is there.
 SMOKE_TEST = "tests/smoke.yaml"
+_EXAMPLES = {"dockerfile": "Dockerfile", "context": ".", "smoke-test": SMOKE_TEST}
+# A name, or a number: https://docs.docker.com/build/building/multi-stage/
+_STAGE = re.compile(r"[a-zA-Z][a-zA-Z0-9_.-]*|[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -39,9 +44,17 @@ def parse(entry: Any, source: str, folder: str) -> tuple[str, Build]:
     """
     said: dict[str, Any] = {"name": entry} if isinstance(entry, str) else entry
     name = str(said["name"])
+    _check_name(name, source)
 
     def path(key: str, default: str) -> str:
-        return spelling.from_top(said.get(key, default), folder, f"image.{key} (in {source})")
+        what = f"image.{key} (in {source})"
+        given = said.get(key, default)
+        if "://" in given:
+            raise InputError.of(
+                what, given, "it is an address, and what is built here is in the repository",
+                fix=f"{key}: {_EXAMPLES[key]}; what is elsewhere is one of `build-contexts`",
+            )  # fmt: skip
+        return spelling.from_top(given, folder, what, f"{key}: {_EXAMPLES[key]}")
 
     if not said.get("build", True):
         return name, Build(elsewhere=_elsewhere(said, name, source))
@@ -52,12 +65,18 @@ def parse(entry: Any, source: str, folder: str) -> tuple[str, Build]:
             fix="build: false",
         )
     context = path("context", ".")
+    target = said.get("target", "")
+    if target and not _STAGE.fullmatch(target):
+        raise InputError.of(
+            f"image.target (in {source})", target, "no stage of a Dockerfile has such a name",
+            fix="target: serve (of `FROM … AS serve`)",
+        )  # fmt: skip
     test: Any = said.get("smoke-test")
     contexts: dict[str, str] | None = said.get("build-contexts")
     return name, Build(
         dockerfile=path("dockerfile", posixpath.join(said.get("context", "."), "Dockerfile")),
         context=context,
-        target=said.get("target", ""),
+        target=target,
         smoke_test=path("smoke-test", "")
         if isinstance(test, str)
         else (None if test is None else ""),
@@ -70,12 +89,21 @@ def parse(entry: Any, source: str, folder: str) -> tuple[str, Build]:
     )
 
 
+def _check_name(name: str, source: str) -> None:
+    """Refuse a name that no registry takes, or that has a tag. Raises InputError."""
+    try:
+        check_name(name)
+    except InputError as error:
+        problem = error.message.partition(": ")[2]
+        raise InputError.of(f"image (in {source})", name, problem, fix=error.fix) from error
+
+
 def _place(context: str, folder: str, what: str) -> str:
     """Return a named context: a folder from the top, or a reference as it is. Raises InputError."""
     layout, rest = split_layout(context)
     if layout:
-        return f"oci-layout://{spelling.from_top(layout, folder, what)}{rest}"
-    return context if is_reference(context) else spelling.from_top(context, folder, what)
+        return f"oci-layout://{spelling.from_top(layout, folder, what, 'models')}{rest}"
+    return context if is_reference(context) else spelling.from_top(context, folder, what, "models")
 
 
 def _elsewhere(said: Mapping[str, Any], name: str, source: str) -> str:

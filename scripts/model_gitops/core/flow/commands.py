@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from model_gitops.errors import InputError
+
 # In the order in which a workflow runs them.
 NAMES = ("env", "check", "test", "smoke", "reproduce", "push", "commit")
 # What GNU make looks for, in its order: https://www.gnu.org/software/make/manual/html_node/Makefile-Names.html
@@ -45,8 +47,19 @@ class Planned:
     skipped: str = ""
 
 
-def parse(entry: Mapping[str, Any]) -> dict[str, str]:
-    """Return the lines of `commands` by name, an empty one for what is to be skipped."""
+def parse(entry: Mapping[str, Any], source: str) -> dict[str, str]:
+    """Return the lines of `commands` by name, an empty one for what is to be skipped.
+
+    Raises InputError, naming `source`, for several lines, as a step's `run: |` has them.
+    """
+    for name, line in entry.items():
+        if line and "\n" in line:
+            lines = [one.strip() for one in line.splitlines() if one.strip()]
+            raise InputError(
+                f"{source}: `commands.{name}` is written as a block, and a command is one line of bash",
+                fix=f"{name}: {' && '.join(lines)[:1000]}"
+                + (" (or a script of your own that has these lines)" if len(lines) > 1 else ""),
+            )
     return {name: str(line).strip() if line else "" for name, line in entry.items()}
 
 

@@ -215,6 +215,7 @@ def parse(document: object, *, source: str = "promotion.yaml", folder: str = "")
     repository, or a model name that GTO would refuse.
     """
     data: Any = document
+    own = commands.parse(data.get("commands", {}), source)
     _refuse_control_characters({**data, "signatures": _without_key(data)}, source)
     deploy = data.get("deploy", {})
     approvals = data.get("approvals", 0)
@@ -247,7 +248,7 @@ def parse(document: object, *, source: str = "promotion.yaml", folder: str = "")
         model=model,
         image=image,
         build=build,
-        commands=commands.parse(data.get("commands", {})),
+        commands=own,
         environments=environments,
         is_trunk=is_trunk,
         deploy_repository=deploy.get("repository", ""),
@@ -376,7 +377,15 @@ def _overlay(entry: Any, template: str, model: str, source: str) -> str:
             fix=f"path: {path.rstrip('/')}/{_PLACEHOLDER}, or give each environment a `path` of its own",
         )
     filled = path.replace(_PLACEHOLDER, entry["name"]).replace(_MODEL_PLACEHOLDER, model)
-    return posixpath.normpath(filled)
+    found = posixpath.normpath(filled)
+    if posixpath.isabs(found) or found.split("/")[0] == "..":
+        raise InputError.of(
+            f"{'path' if 'path' in entry else 'deploy.path'} (in {source})",
+            path,
+            "it is no folder of the deploy repository, whose paths start at its top",
+            fix=f"path: {path.lstrip('./') or _PATH}",
+        )
+    return found
 
 
 def _refuse_control_characters(node: Any, source: str) -> None:

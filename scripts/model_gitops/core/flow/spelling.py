@@ -10,17 +10,17 @@ from model_gitops.core.dvc.artifacts import full_name
 from model_gitops.errors import InputError
 
 
-def from_top(path: str, folder: str, what: str) -> str:
+def from_top(path: str, folder: str, what: str, example: str = "eval/metrics.json") -> str:
     """Return `path` of the promotion.yaml in `folder` (empty: the top) as a path from the top.
 
-    `what` names it in the InputError for a path that is not in the repository.
+    `what` names it in the InputError for a path that is not in the repository, and `example` is a right one.
     """
     found = posixpath.normpath(posixpath.join(folder, path))
     if posixpath.isabs(found) or found == ".." or found.startswith("../"):
         where = f"{folder}, the folder of promotion.yaml" if folder else "the repository's top"
         raise InputError.of(
             what, path, f"paths start in {where}, and this one leads out of the repository",
-            fix="give a path inside of the repository: eval/metrics.json",
+            fix=f"give a path inside of the repository: {example}",
         )  # fmt: skip
     return found
 
