@@ -58,7 +58,7 @@ def writes(forge: Forge) -> list[str]:
     return [f"{one['method']} {one['path']}" for one in forge.requests() if one["method"] != "GET"]
 
 
-def rule(forge: Forge, ruleset: str, kind: str) -> dict[str, Any]:
-    found = next(one for one in guard(forge).rulesets if one["name"] == ruleset)
+def rule(forge: Forge, ruleset: str, kind: str, repository: str = MODEL) -> dict[str, Any]:
+    found = next(one for one in guard(forge, repository).rulesets if one["name"] == ruleset)
     rule: dict[str, Any] = next(one for one in found["rules"] if one["type"] == kind)
     return rule

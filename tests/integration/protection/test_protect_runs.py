@@ -226,6 +226,14 @@ def test_before_the_first_push_the_files_of_the_folder_count(
     assert code == 0, said
     assert "Check, gate, build; Check, gate, build a fork's change" in said
     assert "git push origin main:production" in said
+    assert run("--yes", "--deploy", "false", repository="acme/new")[0] == 0
+    checks = rule(forge, "model-gitops: production", "required_status_checks", "acme/new")
+    assert checks["parameters"]["do_not_enforce_on_create"] is True
+    assert run("--check", "--deploy", "false", repository="acme/new")[0] == 0
+    process.run(
+        ["git", "-C", work, "push", "--quiet", bare, "main", "main:staging", "main:production"]
+    )
+    assert run("--check", "--deploy", "false", repository="acme/new")[0] == 0
     assert "CODEOWNERS" not in said
 
 

@@ -81,6 +81,7 @@ def values(ruleset: Mapping[str, Any], subject: Subject, app: int | None) -> dic
             app,
         ),
         names.BEHIND: bool(required.get("strict_required_status_checks_policy", False)),
+        names.CREATION: bool(required.get("do_not_enforce_on_create", False)),
         names.LINEAR: "required_linear_history" in rules,
         names.NO_FORCE: "non_fast_forward" in rules,
     }
@@ -143,6 +144,8 @@ def _require_checks(rules: dict[str, Json], wanted: Mapping[str, Value], app: in
         return
     strict = wanted.get(names.BEHIND, said.get("strict_required_status_checks_policy", False))
     said["strict_required_status_checks_policy"] = strict
+    if wanted.get(names.CREATION):
+        said["do_not_enforce_on_create"] = True
     rules["required_status_checks"] = rule | {"parameters": said}
 
 

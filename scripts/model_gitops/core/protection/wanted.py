@@ -100,11 +100,14 @@ def model_repository(promotion: Promotion, facts: Facts, asked: Asked | None = N
             problem = (
                 "is not there yet, and can't be protected before it is"
                 if facts.mechanism == "classic"
-                else "is not there yet: a required check holds back the push that creates it, so push first"
+                else "is not there yet, and until it is whoever may write can create it: push it now"
             )
             todos.append(Todo(Subject("branch", branch), problem, push))
         if branch in facts.branches or facts.mechanism != "classic":
             settings += _branch(facts, branch, approvals, required, is_first=branch == first)
+        if branch not in facts.branches and facts.mechanism == "rulesets" and required:
+            # No commit that a push could bring has these checks, and nobody may bypass them.
+            settings.append(Setting(Subject("branch", branch), names.CREATION, wanted=True))
     notes += _reviews(facts)
     if facts.mechanism == "rulesets":
         settings += _tags()
