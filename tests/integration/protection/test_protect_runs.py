@@ -226,6 +226,16 @@ def test_before_the_first_push_the_files_of_the_folder_count(
     assert code == 0, said
     assert "Check, gate, build; Check, gate, build a fork's change" in said
     assert "git push origin main:production" in said
+    assert "CODEOWNERS" not in said
+    git = Git(work)
+    for origin, of_it in (
+        ("https://git.example/acme/new.git", 0),
+        ("git@git.example:acme/other.git", 2),
+    ):
+        git.run("remote", "set-url", "origin", origin)
+        code, said = run("--dry-run", "--deploy", "false", repository="acme/new")
+        assert (code, "is of another repository" in said) == (of_it, of_it == 2), said
+    git.run("remote", "remove", "origin")
     assert run("--yes", "--deploy", "false", repository="acme/new")[0] == 0
     checks = rule(forge, "model-gitops: production", "required_status_checks", "acme/new")
     assert checks["parameters"]["do_not_enforce_on_create"] is True
@@ -234,7 +244,6 @@ def test_before_the_first_push_the_files_of_the_folder_count(
         ["git", "-C", work, "push", "--quiet", bare, "main", "main:staging", "main:production"]
     )
     assert run("--check", "--deploy", "false", repository="acme/new")[0] == 0
-    assert "CODEOWNERS" not in said
 
 
 def test_the_file_may_be_named_from_a_folder_of_the_checkout(

@@ -87,6 +87,15 @@ def read_promotion(repository: Repository, config: str) -> Promotion:
             fix=(promotion_file.others(checkout) if checkout else "")
             or f"push it to {repository.default_branch} first, or start this in a checkout that has it",
         )  # fmt: skip
+    origin = checkout.run("remote", "get-url", "origin", check=False).strip().removesuffix(".git")
+    is_remote = "://" in origin or "@" in origin
+    if is_remote and not origin.lower().replace(":", "/").endswith(f"/{repository.name.lower()}"):
+        raise InputError.of(
+            "config", config,
+            f"{repository.name} has no such file on {repository.default_branch}, and this folder is of another"
+            " repository",
+            fix=f"push it to {repository.default_branch} first, or start this in a checkout of {repository.name}",
+        )  # fmt: skip
     runner.notice(
         f"{repository.name} has no {config} on {repository.default_branch} yet: the files of this folder count"
     )
