@@ -14,7 +14,7 @@ HOSTILE = 'experiment/a"b$(touch${IFS}pwned)`id`'
 
 def change(folder: Path) -> None:
     file = folder / "params.yaml"
-    file.write_text(file.read_text("utf-8").replace("epochs: 10", "epochs: 3"), "utf-8")
+    file.write_text(file.read_text("utf-8").replace("epochs: 10", "epochs: 12"), "utf-8")
 
 
 def refs(flow: Flow) -> str:
@@ -72,6 +72,10 @@ def test_the_stage_may_move_on_the_pull_request(new_flow: Callable[[], Flow]) ->
     assert run.status == 0, (run.failed_step, run.errors, run.log[-3000:])
     assert run.outputs["Assign the stage"]["stage-tag"] == "diabetes#dev#1"
     assert "refs/tags/diabetes#dev#1" in refs(flow)
+    # Nothing runs yet: the template's minimum judges the first model.
+    (report,) = flow.comments(number)
+    assert report.startswith("## Promotion to dev: may merge\n")
+    assert "| ✅ | eval/metrics.json:r2 | – |" in report
 
 
 def test_a_report_says_what_nobody_could_ask_and_which_rules_change(
