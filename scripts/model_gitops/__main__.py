@@ -139,7 +139,9 @@ def main(
         runner.error(installation.typed(str(error)), title=title)
         return error.exit_code
     except click.ClickException as error:
-        runner.error(error.format_message())
+        known = args and args[0] in {**ACTIONS, **COMMANDS}
+        fix = f"\nFix: {installation.call(args[0])} --help" if known else ""
+        runner.error(f"{error.format_message()}{fix}")
         return 2
     except (click.Abort, KeyboardInterrupt):
         return 130

@@ -89,3 +89,11 @@ def test_a_bug_of_ours_is_one_sentence_and_a_folded_traceback(
     )
     assert "/issues" in output.out
     assert "Traceback (most recent call last)" in output.err
+
+
+@pytest.mark.parametrize("words", [["run-command", "check"], ["init", "--nam", "x"]])
+def test_a_word_too_many_is_told_with_where_to_look(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    assert f"{words[0]} --help" in capsys.readouterr().err.partition("\nFix: ")[2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
 from typing import Annotated
@@ -107,7 +108,9 @@ def _run(planned: Planned, folder: Path) -> None:
         127: ": a program in it is not on this runner",
         137: ": it was killed, as the system does where no memory is left",
     }
-    by_hand = planned.line if folder == Path() else f"cd {folder} && {planned.line}"
+    by_hand = (
+        planned.line if folder == Path() else f"cd {shlex.quote(str(folder))} && {planned.line}"
+    )
     raise RefusedError(
         f"the project's own `{planned.name}` failed with status {status} after {took}{why.get(status, '')}",
         fix=f"see what it said above, in the group {planned.name!r}; by hand: {by_hand[:1000]}",
