@@ -145,3 +145,15 @@ def test_each_file_of_a_tree_is_parsed_once_for_all_models() -> None:
         scope = touched.scope(rules(f"m{number}", model="m"), tree, [])
         assert "shared.csv" in scope
     assert len(parsed) == len(set(parsed)) == 20
+
+
+def test_the_innermost_folder_owns_a_path() -> None:
+    folders = frozenset({"", "churn", "churn/deep"})
+    paths = ["README.md", "churn", "churn/a", "churn/deep/b", "churn/deeper/c", "churns/d"]
+    assert [touched.owner(one, folders) for one in paths] == [
+        "", "churn", "churn", "churn/deep", "churn", ""
+    ]  # fmt: skip
+    assert touched.first_of_each(paths[2:], folders) == {
+        "churn": "churn/a", "churn/deep": "churn/deep/b", "": "churns/d"
+    }  # fmt: skip
+    assert touched.owner("README.md", folders - {""}) is None

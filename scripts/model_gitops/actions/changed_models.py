@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import posixpath
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Annotated
@@ -48,8 +48,9 @@ def command(
     now = _configs(repository, change.commit, ignored)
     before = {config for one in change.bases or () for config in _configs(repository, one, ignored)}
     paths = changes.paths(repository, change)
-    trees = _Trees(repository)
-    found = [one for config in now if (one := _touched(trees, change, config, now, paths, before))]
+    folders = frozenset(posixpath.dirname(one) for one in now)
+    trees = _Trees(repository, folders, touched.first_of_each(paths, folders))
+    found = [one for config in now if (one := _touched(trees, change, config, paths, before))]
     if len(found) > _MOST:
         raise InputError(
             f"the change touches {len(found)} models, and a matrix has {_MOST} jobs at most",
@@ -79,8 +80,13 @@ def _configs(repository: git.Git, commit: str, ignored: Sequence[str]) -> list[s
 class _Trees:
     """The commits that are read, each once for all models."""
 
-    def __init__(self, repository: git.Git) -> None:
+    def __init__(
+        self, repository: git.Git, folders: frozenset[str], own: Mapping[str, str]
+    ) -> None:
         self.repository = repository
+        # Of all models: where they are, and the first path that each has changed there.
+        self.folders = folders
+        self.own = own
         self.reads = cache(self._reads)
         self.links = cache(partial(changes.links, repository))
 
@@ -94,7 +100,6 @@ def _touched(
     trees: _Trees,
     change: changes.Change,
     config: str,
-    configs: Sequence[str],
     paths: Sequence[str],
     before: Iterable[str],
 ) -> Touched | None:
@@ -111,9 +116,9 @@ def _touched(
     if change.bases is None:
         return Touched(config, promotion)
     is_new = config not in before
-    folders = [posixpath.dirname(one) for one in configs]
+    folders = trees.folders
     # Its own folder first: then nothing else has to be read.
-    path = touched.first(paths, promotion.folder, folders, ())
+    path = trees.own.get(promotion.folder, "")
     # Else its promotion.yaml is the same at all of these; what other files say may differ.
     for commit in change.rules:
         if not path:

@@ -50,10 +50,23 @@ def scope(
     return tree.of(promotion.model, own) | said
 
 
-def owner(path: str, folders: Iterable[str]) -> str | None:
-    """Return the innermost of the models' folders that holds `path`; None where none does."""
-    inside = (one for one in folders if not one or f"{path}/".startswith(f"{one}/"))
-    return max(inside, key=len, default=None)
+def owner(path: str, folders: Collection[str]) -> str | None:
+    """Return the innermost of the models' folders that holds `path`; None where none does.
+
+    A set of folders is asked at once: of many models and files the time is that of the files alone.
+    """
+    while path and path not in folders:
+        path = posixpath.dirname(path)
+    return path if path in folders else None
+
+
+def first_of_each(changed: Iterable[str], folders: Collection[str]) -> dict[str, str]:
+    """Return the first changed path of each model's own folder: folder → path."""
+    found: dict[str, str] = {}
+    for path in changed:
+        if (folder := owner(path, folders)) is not None:
+            found.setdefault(folder, path)
+    return found
 
 
 def first(
