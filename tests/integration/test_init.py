@@ -89,6 +89,7 @@ def test_both_repositories_have_one_commit_and_nothing_of_the_example(
         (["--to", "A", "--deploy", "A"], "one repository would lie in the other"),
         (["--to", "full"], "it is there already, and not empty"),
         (["--to", "file"], "it is a file"),
+        (["--to", "/"], "it is there already, and not empty"),
         (["--to", "A", "--deploy", "full"], "it is there already, and not empty"),
         (["--to", "file/A"], "file is a file"),
     ],
@@ -126,14 +127,15 @@ def test_without_a_terminal_what_is_missing_is_told_as_a_whole_command(
 
 
 def test_a_person_in_a_terminal_is_asked(tmp_path: Path) -> None:
-    """With a real terminal: three questions, the folder with a proposal."""
+    """With a real terminal: three questions, again after a wrong answer, the folder with a proposal."""
     done = subprocess.run(
         ["script", "--quiet", "--return", "--command",
          f"{sys.executable} -I {ROOT / 'scripts'} init", tmp_path / "typescript"],
-        check=False, capture_output=True, text=True, cwd=tmp_path, input="churn\nnewco\n\n", timeout=60,
+        check=False, capture_output=True, text=True, cwd=tmp_path, input="Churn\nchurn\nnewco\n\n", timeout=60,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
-    assert "The model's name" in done.stdout
+    assert done.stdout.count("The model's name") == 2
+    assert "Fix: --name churn" in done.stdout
     assert (tmp_path / "churn/src/churn/train.py").is_file()
 
 
@@ -148,6 +150,10 @@ def test_an_empty_folder_that_one_stands_in_is_filled(
     assert (tmp_path / "here-deploy/argocd/dev.yaml").is_file()
     assert init("--to", tmp_path / "there/deep", "--deploy", "../there/deploy") == 0
     assert (tmp_path / "there/deploy/argocd/dev.yaml").is_file()
+    # As in --to=~/churn, where the shell leaves it.
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert init("--to", "~/churn") == 0
+    assert (tmp_path / "home/churn-deploy/argocd/dev.yaml").is_file()
 
 
 def test_a_name_that_git_does_not_know_is_told(

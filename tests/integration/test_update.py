@@ -174,6 +174,25 @@ def test_a_conflict_has_marks_and_names_and_is_never_0(made: Path, update: Updat
     assert git(made, "status", "--porcelain") == ""
 
 
+def test_a_sparse_checkout_without_executable_bits_is_merged_whole(
+    made: Path, update: Update
+) -> None:
+    replace(made / "params.yaml", "epochs: 10 ", "epochs: 30 ")
+    git(made, "rm", "--quiet", "tests/smoke.py")
+    replace(made / "old.txt", "of", "ours of")
+    commit(made)
+    git(made, "config", "core.fileMode", "false")
+    git(made, "sparse-checkout", "set", "--no-cone", "/src/", f"/{record.FILE}")
+    assert not (made / "params.yaml").exists()
+    code, said = update()
+    assert code == 3
+    assert "changed the same lines: old.txt (the template deletes it), params.yaml\n" in said
+    assert "<<<<<<< this repository\n  epochs: 30 " in (made / "params.yaml").read_text()
+    assert (made / "src/my_churn/measure.py").is_file()
+    assert not (made / "Makefile").exists()
+    assert git(made, "ls-files", "--stage", "run.sh").startswith("100755 ")
+
+
 def test_what_it_can_t_work_on_is_refused_and_stays(
     made: Path, update: Update, tmp_path: Path
 ) -> None:
@@ -190,6 +209,15 @@ def test_what_it_can_t_work_on_is_refused_and_stays(
     (made / "run.sh").unlink()
     code, said = update(version="v7.7.7")
     assert (code, "input `version` is 'v7.7.7'" in said) == (2, True)
+    code, said = update(version="..")
+    assert (code, "input `version` is '..'" in said) == (2, True)
+    # The source is asked once, and not again for minutes.
+    code, said = update("--source", str(tmp_path / "nowhere"))
+    assert (code, "input `source` is" in said) == (2, True)
+    code, said = update("--source", str(tmp_path))
+    assert (code, "it is no Git repository" in said) == (2, True)
+    code, said = update("--source", "http://127.0.0.1:1/x.git")
+    assert (code, "does not answer: " in said, "--source: the URL" in said) == (4, True, True)
     # Below the top its workflows would not be its own; elsewhere there is nothing to update.
     assert main(["update", str(made / "src")]) == 2
     shutil.copytree(made, tmp_path / "mono/churn", ignore=shutil.ignore_patterns(".git"))

@@ -106,6 +106,7 @@ def test_environments_that_nobody_named(branches: str, environments: str) -> Non
         ("a,a/b", "", "branches", "Git can't have 'a' and 'a/b'"),
         ("model-gitops/reports", "", "branches", "can't be"),
         ("x.lock", "", "branches", "can't be"),
+        ("refs/heads/main", "", "branches", "not HEAD, refs/…"),
         ("1.0", "", "branches", "can't be"),
         ("on", "", "branches", "can't be"),
         ("main,live", "dev", "environments", "there are 1 of them, and 2 branches"),

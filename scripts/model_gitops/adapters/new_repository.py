@@ -18,8 +18,11 @@ _PREFIX = ".model-gitops-new-"
 
 
 def absolute(value: str) -> Path:
-    """Return the path of a folder that may not be there, its links followed."""
-    return Path(os.path.realpath(value))
+    """Return the path of a folder that may not be there, its links followed.
+
+    A shell leaves `~` as it is in `--to=~/churn`, and so does a person who is asked.
+    """
+    return Path(os.path.realpath(os.path.expanduser(value)))  # noqa: PTH111 - never raises
 
 
 def beside(name: str, value: str, stack: ExitStack) -> Path:
@@ -48,7 +51,7 @@ def check_target(name: str, value: str) -> Path:
         there = os.path.lexists(target)
     except OSError as error:
         raise InputError.of(name, value, f"it can't be read: {error.strerror}") from error
-    above = next(one for one in target.parents if os.path.lexists(one))
+    above = next((one for one in target.parents if os.path.lexists(one)), target)
     if not paths.is_folder(above):
         raise InputError.of(
             name, value, f"{above} is a file", fix=f"--{name}: a folder that is not there yet"

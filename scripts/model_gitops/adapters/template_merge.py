@@ -40,6 +40,19 @@ class Merged:
     ours: str
     theirs: str
 
+    def told(self) -> list[str]:
+        """Return the files that conflict, and how where it is not by their lines."""
+        how = {
+            frozenset("12"): " (the template deletes it)",
+            frozenset("1"): " (both rename it)",
+            frozenset("2"): " (its name here)",
+            frozenset("3"): " (its name in the template)",
+        }
+        return [
+            f"{path}{how.get(frozenset(_stages(entries)), '')}"
+            for path, entries in self.conflicts.items()
+        ]
+
 
 def check(git: Git) -> None:
     """Raise InputError unless the checkout has a commit and nothing that is not committed."""
@@ -106,6 +119,16 @@ def apply(git: Git, merged: Merged, *, label: str) -> None:
         )
     git.run("read-tree", "-m", "-u", "HEAD", merged.tree)
     if merged.conflicts:
+        # A sparse checkout leaves files out; whoever solves a conflict needs them.
+        absent = [
+            path
+            for path, entries in merged.conflicts.items()
+            if {"2", "3"} & _stages(entries) and not os.path.lexists(git.directory / path)
+        ]
+        git.run(
+            "checkout-index", "-z", "--quiet", "--ignore-skip-worktree-bits", "--stdin",
+            input="".join(f"{path}\0" for path in absent), check=False,
+        )  # fmt: skip
         lines = [f"0 {'0' * 40}\t{path}" for path in merged.conflicts]
         lines += [entry for entries in merged.conflicts.values() for entry in entries]
         git.run("update-index", "-z", "--index-info", input="".join(f"{one}\0" for one in lines))
@@ -137,8 +160,10 @@ def _tree(git: Git, files: Mapping[str, File]) -> str:
             "GIT_WORK_TREE": str(top),
             "GIT_INDEX_FILE": str(folder / "index"),
         }
-        # Line ends as the template's own .gitattributes say.
-        Git(top).run("add", "--all", "--force", ".", env=env)
+        # Line ends as the template's own .gitattributes say; whole and with the executable bits, whatever
+        # the checkout leaves out.
+        settings = ("-c", "core.sparseCheckout=false", "-c", "core.fileMode=true")
+        Git(top).run(*settings, "add", "--all", "--force", ".", env=env)
         return Git(top).run("write-tree", env=env).strip()
 
 

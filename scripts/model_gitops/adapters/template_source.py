@@ -7,10 +7,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from model_gitops import runner
 from model_gitops.adapters import installation, process, scratch, template_files
 from model_gitops.adapters.git import Git
+from model_gitops.core import retry
 from model_gitops.core.scaffold.render import File
-from model_gitops.errors import InputError
+from model_gitops.errors import ExternalError, InputError
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,7 @@ def fetch(source: str, version: str, template: str, *, named: str) -> Version:
     with scratch.folder("model-gitops-templates-") as folder:
         git = Git(folder)
         git.run("init", "--quiet", "--bare")
-        # A folder is one of this machine, not of the scratch repository.
-        place = str(Path(source).absolute()) if Path(source).is_dir() else source
-        commit = _fetched(git, place, version)
+        commit = _fetched(git, _reached(git, source), version)
         if commit is None:
             raise InputError.of(
                 named,
@@ -71,6 +71,26 @@ def fetch(source: str, version: str, template: str, *, named: str) -> Version:
     return Version(commit, files)
 
 
+def _reached(git: Git, source: str) -> str:
+    """Return `source` as Git takes it. It is asked once: a person waits. Raises InputError, ExternalError."""
+    fix = (
+        f"--source: the URL or folder of a clone of model-gitops, such as {installation.REPOSITORY}"
+    )
+    is_folder = Path(source).is_dir()
+    if not is_folder and not re.search(r"://|^[^/]+:", source):
+        raise InputError.of("source", source, "no such folder, and no URL", fix=fix)
+    # A folder is one of this machine, not of the scratch repository.
+    place = str(Path(source).absolute()) if is_folder else source
+    runner.say(f"Reading the templates of {source}")
+    asked = git.completed("ls-remote", "--quiet", "--", place, "HEAD", check=False)
+    if asked.returncode == 0:
+        return place
+    said = retry.reason(asked.stderr)
+    if is_folder:
+        raise InputError.of("source", source, f"it is no Git repository: {said}", fix=fix)
+    raise ExternalError(f"{source} does not answer: {said}", fix=f"try again, or {fix}")
+
+
 def _fetched(git: Git, source: str, version: str) -> str | None:
     """Fetch one version, alone where the server lets us, and return its commit; None for none."""
     tries = [
@@ -84,6 +104,4 @@ def _fetched(git: Git, source: str, version: str) -> str | None:
             git.remote("fetch", "--quiet", "--no-tags", *words)
             whole = words[-1].startswith("+")
             return git.commit_of(version if whole else "FETCH_HEAD")
-    # That it does not answer at all is its own error.
-    git.remote("ls-remote", "--quiet", "--", source, "HEAD")
     return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import shlex
 import sys
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -140,11 +141,37 @@ def _ask_for_the_rest(given: dict[str, str], *, deploy: str) -> dict[str, str]:
             f"input `{missing[0]}` is missing: {_NEEDED[missing[0]]}, which nobody can be asked for here",
             fix=f"{installation.call('init')} {' '.join(words)}",
         )
-    for name in missing:
+    for name, value in given.items():
+        if name not in missing:
+            _check(name, value)
+            continue
         given[name] = click.prompt(
-            _NEEDED[name].capitalize(), default=given["name"] if name == "to" else None, err=True
-        ).strip()
+            _NEEDED[name].capitalize(),
+            default=given["name"] if name == "to" else None,
+            value_proc=partial(_accepted, name),
+            err=True,
+        )
     return given
+
+
+def _accepted(name: str, value: str) -> str:
+    """Return what a person typed; UsageError, after which the person is asked again, says what is wrong."""
+    value = value.strip()
+    try:
+        _check(name, value)
+    except InputError as error:
+        raise click.UsageError(f"{error.message}. Fix: {error.fix}") from error
+    return value
+
+
+def _check(name: str, value: str) -> None:
+    """Raise InputError for an answer that can't be used, before the next question."""
+    if name == "name":
+        answers.check_name(value)
+    elif name == "owner":
+        answers.check_owner(value)
+    else:
+        new_repository.check_target(name, value)
 
 
 def _split(value: str) -> list[str]:

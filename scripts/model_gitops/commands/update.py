@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated
 
 from model_gitops import runner
-from model_gitops.adapters import template_files, template_merge, template_source
+from model_gitops.adapters import installation, template_files, template_merge, template_source
 from model_gitops.adapters.git import Git, open_repository
 from model_gitops.core.scaffold import record
 from model_gitops.core.scaffold.render import File
@@ -41,6 +41,13 @@ def command(
     dry_run: Annotated[bool, flag("dry-run", "Show the difference, and change nothing.")] = False,
 ) -> None:
     """Merge the later template. Raises InputError (nothing changed), and RefusedError for conflicts."""
+    if version and (not record.VERSION.fullmatch(version) or ".." in version):
+        raise InputError.of(
+            "version",
+            version,
+            "it is no tag, branch or commit",
+            fix=f"--version {installation.LINE}",
+        )
     git = _at_its_top(existing_folder("folder", folder))
     text = (git.directory / record.FILE).read_text("utf-8")
     kept = record.parse(text)
@@ -105,7 +112,7 @@ def _tell(git: Git, merged: template_merge.Merged, label: str, *, dry_run: bool)
     for path in merged.kept_away:
         runner.notice(f"{path} was deleted here, and {label} changes it: it stays deleted")
     if merged.conflicts:
-        names = ", ".join(merged.conflicts)
+        names = ", ".join(merged.told())
         if dry_run:
             raise RefusedError(
                 f"{label} and this repository changed the same lines: {names}",
@@ -113,7 +120,8 @@ def _tell(git: Git, merged: template_merge.Merged, label: str, *, dry_run: bool)
             )
         raise RefusedError(
             f"{label} and this repository changed the same lines: {names}",
-            fix="edit these files, then git add them and git commit; to take all back: git reset --hard",
+            fix="edit these files, then git add (or git rm) them and git commit; to take all back: git reset"
+            " --hard",
         )
     count = len(git.run("diff", "--name-only", "HEAD", merged.tree).splitlines())
     files = "1 file" if count == 1 else f"{count} files"

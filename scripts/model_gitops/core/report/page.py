@@ -63,7 +63,9 @@ def heading(facts: Facts, compared: Comparison) -> str:
     subject = escape(facts.model) if facts.model else ""
     if subject and facts.environment:
         subject = f"{subject} → {escape(facts.environment)}"
-    title = escape(facts.title)
+    # The model's name says its folder already.
+    folder = facts.model.rpartition(":")[0] if facts.model else ""
+    title = escape(facts.title.removesuffix(f": {folder}") if folder else facts.title)
     said = headline(compared) if facts.compared and facts.reference else ""
     whole = f"## {title}: {subject}" if subject else f"## {title}"
     return f"{whole} — {said}" if said else whole

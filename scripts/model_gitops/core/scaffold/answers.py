@@ -25,7 +25,7 @@ _OWNER = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _LONGEST_OWNER = 39
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?")
 _BRANCH = re.compile(r"[A-Za-z][A-Za-z0-9._/-]*")
-_NO_BRANCH = re.compile(r"\.\.|//|/\.|/$|\.$|\.lock(/|$)|^(HEAD|model-gitops(/.*)?)$")
+_NO_BRANCH = re.compile(r"\.\.|//|/\.|/$|\.$|\.lock(/|$)|^(HEAD|(model-gitops|refs)(/.*)?)$")
 _LONGEST_BRANCH = 100
 # Names of any kind that `adopt` finds: no path that leads elsewhere, and nothing that ends a line.
 _KEPT = re.compile(r"(?!.*(?:^|/)\.\.(?:/|$))[^\s/-][^\x00-\x1f\x7f]{0,254}")
@@ -108,7 +108,7 @@ def new(
     _check_branches(branches)
     found = tuple(environments) or usual_environments(branches)
     _check_environments(found, branches)
-    _check_name(name, found)
+    check_name(name, found)
     registry = registry or (GITHUB_REGISTRY if host == GITHUB else host)
     image = f"{registry}/{owner.lower()}/{name}"
     if not names.is_name(image):
@@ -173,7 +173,8 @@ def check_owner(owner: str) -> None:
         raise InputError.of("owner", owner, wrong, fix=fix)
 
 
-def _check_name(name: str, environments: Sequence[str]) -> None:
+def check_name(name: str, environments: Sequence[str] = USUAL) -> None:
+    """Raise InputError unless a model, an image and a namespace for each environment may be called so."""
     longest = _LONGEST_LABEL - 1 - max(len(one) for one in environments)
     if not _NAME.fullmatch(name):
         wrong = "Kubernetes takes lowercase letters, digits and - only, a letter first, no - last"
@@ -204,7 +205,8 @@ def _check_branches(branches: Sequence[str]) -> None:
             raise InputError.of(
                 "branches",
                 branch,
-                "it can't be the branch of an environment: each has one, of letters, digits and . _ / -",
+                "it can't be the branch of an environment: each has one, of letters, digits and . _ / -, a"
+                " letter first; not HEAD, refs/…, or a word that YAML reads as true, false or nothing",
                 fix="--branches main,staging,production (what starts from one, such as release/1.2, is"
                 " merged into it by a pull request)",
             )
