@@ -65,7 +65,7 @@ def test_an_image_that_is_built_elsewhere_has_a_digest() -> None:
     [
         ({"build": False}, "no digest", "digest: sha256:…"),
         ({"digest": DIGEST}, "has a digest, and is built by the workflows", "build: false"),
-        ({"tag": "v1"}, "has a tag, and is built by the workflows", "build: false"),
+        ({"tag": "v1"}, "has a tag, and is built by the workflows", "leave out `tag`"),
         ({"build": False, "digest": DIGEST, "target": "x"}, "`target` says how", "`target`"),
         ({"context": "../x"}, "leads out of the repository", "give a path inside"),
         ({"build-contexts": {"a": "oci-layout:///etc"}}, "leads out of the", "give a path inside"),

@@ -31,7 +31,8 @@ def dockerfile(path: str, *, is_there: bool, is_built: bool) -> Finding:
         "dockerfile",
         False,
         f"there is no {path}, and deploy.yml builds the image from it",
-        f"write {path}, or say in promotion.yaml that the image is built elsewhere: image: {{name: NAME, build: false}}",
+        f"write {path}, or say in promotion.yaml that the image is built elsewhere: image: {{name: NAME,"
+        " build: false, digest: 'sha256:…'}",
     )
 
 

@@ -59,10 +59,11 @@ def parse(entry: Any, source: str, folder: str) -> tuple[str, Build]:
     if not said.get("build", True):
         return name, Build(elsewhere=_elsewhere(said, name, source))
     if "digest" in said or "tag" in said:
+        said_too = "digest" if "digest" in said else "tag"
         raise InputError(
-            f"{source}: `image` has a {'digest' if 'digest' in said else 'tag'}, and is built by the workflows,"
+            f"{source}: `image` has a {said_too}, and is built by the workflows,"
             " which find out both",
-            fix="build: false",
+            fix=f"leave out `{said_too}`; or where it is built elsewhere: build: false, and digest: sha256:…",
         )
     context = path("context", ".")
     target = said.get("target", "")
