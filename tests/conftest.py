@@ -24,14 +24,16 @@ settings.load_profile("untimed")
 ORDER = ("unit", "flow", "reliability", "integration")
 
 
-class ByFile(LoadFileScheduling):
-    """The tests of a file run in one worker, in the order of ORDER; so do all of tests/flow.
+# These look at one demo, which takes minutes: they run in one worker.
+OF_THE_DEMO = {f"tests/flow/test_{name}.py" for name in ("audit", "demo", "planted_secrets")}
 
-    Those look at one demo, which takes minutes.
-    """
+
+class ByFile(LoadFileScheduling):
+    """The tests of a file run in one worker, in the order of ORDER; so do all OF_THE_DEMO."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "tests/flow" if nodeid.startswith("tests/flow/") else super()._split_scope(nodeid)
+        file = super()._split_scope(nodeid)
+        return "the demo" if file in OF_THE_DEMO else file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
