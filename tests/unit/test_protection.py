@@ -282,8 +282,10 @@ def test_what_differs_is_shown_by_subject() -> None:
         if one.setting == names.APPROVALS and one.subject == STAGING
     ]
     assert "approvals  0 → 2" in table.text(desired, changes, [])
-    assert "| branch staging | approvals | 0 | 2 |" in table.summary(desired, changes)
+    assert "| branch staging | approvals | 0 | 2 |" in table.summary(desired, changes, [])
     assert "nothing to change" in table.text(desired, [], [])
+    hidden = [Setting(STAGING, names.BYPASS, frozenset())]
+    assert "branch staging: who may bypass" in table.summary(desired, [], hidden)
 
 
 def test_the_templates_ask_for_the_four_checks_that_the_security_page_names() -> None:

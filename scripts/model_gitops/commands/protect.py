@@ -5,6 +5,7 @@ Shows what differs first. It changes nothing without a yes: --yes, or an answer 
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import Annotated
 
@@ -80,11 +81,11 @@ def command(
         found, hidden = _look(client, token, config, asked, deploy, deploy_branch, deployer)
     runner.answer({}, "\n".join(table.text(one.desired, one.changes, one.unseen) for one in found))
     for one in found:
-        runner.write_summary(table.summary(one.desired, one.changes))
+        runner.write_summary(table.summary(one.desired, one.changes, one.unseen))
     if dry_run:
         return
     if check:
-        _check(found)
+        _check(found, config)
     elif any(one.changes for one in found):
         if not yes and not _agreed():
             raise RefusedError(
@@ -164,7 +165,7 @@ def _agreed() -> bool:
     return click.confirm("Change this?", default=False)
 
 
-def _check(found: list[Protection]) -> None:
+def _check(found: list[Protection], config: str) -> None:
     """Raise RefusedError where a setting was loosened."""
     wrong = [str(change) for one in found for change in one.changes]
     wrong += [
@@ -176,7 +177,8 @@ def _check(found: list[Protection]) -> None:
     if wrong:
         raise RefusedError(
             "the protection is not what promotion.yaml wants: " + "; ".join(wrong),
-            fix=f"model-gitops protect {found[0].desired.repository}",
+            fix=f"model-gitops protect {found[0].desired.repository}"
+            + (f" --config {shlex.quote(config)}" if config != "promotion.yaml" else ""),
         )
 
 

@@ -34,12 +34,16 @@ def text(desired: Desired, changes: Sequence[Change], unseen: Sequence[Setting])
     return "\n".join(lines)
 
 
-def summary(desired: Desired, changes: Sequence[Change]) -> str:
+def summary(desired: Desired, changes: Sequence[Change], unseen: Sequence[Setting]) -> str:
     """Return the same as Markdown, for the summary of a run."""
     lines = [f"### Protection of {markdown.escape(desired.repository)}", ""]
     loose = [one for one in desired.todos if one.is_loose]
+    hidden = "; ".join(markdown.escape(f"{one.subject}: {one.name}") for one in unseen)
+    if hidden:
+        lines += [f"Not seen, as the token may not: {hidden}.", ""]
     if not changes and not loose:
-        return "\n".join([*lines, "As promotion.yaml wants it.", ""])
+        rest = "The rest is as" if hidden else "As"
+        return "\n".join([*lines, f"{rest} promotion.yaml wants it.", ""])
     lines += ["| | setting | is | should be |", "|---|---|---|---|"]
     for one in changes:
         cells = (str(one.subject), one.setting, shown(one.found), shown(one.wanted))
