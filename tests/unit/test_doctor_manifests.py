@@ -293,3 +293,29 @@ def test_a_project_that_is_elsewhere_is_not_judged() -> None:
     default = [replace(one, project="default") for one in found]
     assert argocd.judge_project(default, [], built).ok is True
     assert argocd.judge_project([], [], built).ok is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "url", "ok"),
+    [
+        ("https://git.example/acme/d.git", "https://git.example/Acme/d", True),
+        ("https://git.example/acme/*", "https://git.example/acme/d.git", True),
+        ("https://git.example/*", "https://git.example/acme/d.git", False),
+        ("https://git.example/**", "https://git.example/acme/d.git", True),
+        ("https://git.example/acme/d.git", "git@git.example:acme/d.git", False),
+        ("git@git.example:acme/*", "ssh://git@git.example/acme/d.git", True),
+        ("*", "git@git.example:acme/d.git", True),
+    ],
+)
+def test_the_repositories_of_a_project(pattern: str, url: str, ok: bool) -> None:
+    source = {"repoURL": url, "path": "o/dev"}
+    application = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "metadata": {"name": "a"},
+                   "spec": {"project": "p", "source": source}}  # fmt: skip
+    project = {"apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject", "metadata": {"name": "p"},
+               "spec": {"sourceRepos": [pattern], "destinations": [{"server": "*", "namespace": "*"}]}}  # fmt: skip
+    found = argocd.judge_project(
+        list(argocd.applications(application, "a.yaml")),
+        list(argocd.projects(project, "p.yaml")),
+        [argocd.Built("o/dev", "", ())],
+    )
+    assert found.ok is ok, found

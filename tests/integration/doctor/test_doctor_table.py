@@ -60,6 +60,7 @@ BROKEN: dict[str, tuple[Callable[[Place], None], set[str], str]] = {
     "port": (edit(BASE, "containerPort: 8080", "containerPort: 9090"), {"container-ports"}, "9090"),
     "probe": (edit(BASE, "httpGet: {path: /healthz, port: http}", "httpGet: {path: /healthz, port: web}"), {"container-ports"}, "'web'"),
     "application": (edit("argocd/dev.yaml", "path: overlays/dev", "path: overlays/old"), {"argocd-applications"}, "overlays/dev"),
+    "another branch of it": (edit("argocd/staging.yaml", "targetRevision: main", "targetRevision: next"), {"argocd-applications"}, "next"),
     "another repository": (edit("argocd/dev.yaml", "acme/deploy.git", "acme/old.git"), {"argocd-applications", "argocd-project"}, "acme/old"),
     "namespace": (edit(PROJECT, "namespace: diabetes-dev}", "namespace: other}"), {"argocd-project"}, "diabetes-dev"),
     "kind": (edit(PROJECT, '    - {group: "", kind: Namespace}\n', '    - {group: "", kind: Node}\n'), {"argocd-project"}, "Namespace"),
@@ -75,7 +76,7 @@ ROUNDS = (
     ("metric", "branch of a pull request", "namespace"),
     ("remote", "secret", "root", "kind"),
     ("packages", "image", "command", "port", "another repository"),
-    ("probe", "forbidden kind"),
+    ("probe", "forbidden kind", "another branch of it"),
 )
 # Their fix says what to think about: no line mends them.
 BY_HAND = {"rules", "metric", "another repository", "forbidden kind"}

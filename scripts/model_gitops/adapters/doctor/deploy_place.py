@@ -58,6 +58,7 @@ class DeployPlace:
                     "give the folder of a clone of the deploy repository, or leave `--deploy` out",
                 )  # fmt: skip
             self.manifests = Manifests(Folder(folder))
+            self.branch = self.access.branch or _default_branch(git.Git(folder))
             return Finding(_CHECK, True, f"the clone in {self.access.folder}")
         try:
             # Once, and without the patience of a step in a workflow.
@@ -110,6 +111,16 @@ class DeployPlace:
             )
         deployed = self._overlays[promotion.model].deployed(environment)
         return champion.of(deployed, environment.name, promotion.model, checkout)
+
+
+def _default_branch(clone: git.Git) -> str:
+    """Return the branch that a clone's origin has by default; empty where the clone does not know it."""
+    for ref, others in (("refs/remotes/origin/HEAD", False), ("HEAD", True)):
+        said = clone.run("symbolic-ref", "--quiet", "--short", ref, check=False).strip()
+        # One that `init` made and pushed has no origin/HEAD: what is checked out may be a change's branch.
+        if said and (not others or said in ("main", "master")):
+            return said.removeprefix("origin/")
+    return ""
 
 
 @contextmanager

@@ -325,11 +325,32 @@ def _repository_allowed(url: str, patterns: Iterable[str]) -> bool:
     allowed = False
     for pattern in patterns:
         if pattern.startswith("!"):
-            if _glob(_slug(url), _slug(pattern[1:])):
+            if _is_url(url, pattern[1:]):
                 return False
-        elif pattern == "*" or _glob(_slug(url), _slug(pattern)):
+        elif pattern == "*" or _is_url(url, pattern):
             allowed = True
     return allowed
+
+
+def _is_url(url: str, pattern: str) -> bool:
+    """Whether Argo CD takes a repository's URL for a pattern's: `*` stops at a slash, `**` does not.
+
+    https and ssh addresses of one repository are two to it.
+    Source: https://argo-cd.readthedocs.io/en/stable/user-guide/projects/
+    """
+    parts = re.split(r"(\*\*|\*|\?)", _normal(pattern))
+    signs = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
+    return (
+        re.fullmatch("".join(signs.get(one) or re.escape(one) for one in parts), _normal(url))
+        is not None
+    )
+
+
+def _normal(url: str) -> str:
+    text = url.strip().lower().removesuffix(".git")
+    if "://" not in text and "@" in text:
+        return text.replace(":", "/", 1)
+    return text.removeprefix("ssh://")
 
 
 def _is_destination(server: str, namespace: str, known: Sequence[tuple[str, str]]) -> bool:

@@ -18,7 +18,7 @@ _LIKE_A_MODEL = re.compile(
     re.I,
 )
 HEAD = "HEAD"
-TRAIN = "dvc repro && dvc push, then commit dvc.lock"
+TRAIN = "dvc repro && dvc push && git add --all && git commit -m 'Train the model'"
 
 
 @dataclass(frozen=True)
