@@ -90,6 +90,7 @@ def test_both_repositories_have_one_commit_and_nothing_of_the_example(
         (["--to", "full"], "it is there already, and not empty"),
         (["--to", "file"], "it is a file"),
         (["--to", "/"], "it is there already, and not empty"),
+        (["--to", "clone"], "it is a Git repository already, without a file"),
         (["--to", "A", "--deploy", "full"], "it is there already, and not empty"),
         (["--to", "file/A"], "file is a file"),
     ],
@@ -102,9 +103,10 @@ def test_what_is_refused_changes_nothing(
     (tmp_path / "full").mkdir()
     (tmp_path / "full/x").write_text("x")
     (tmp_path / "file").write_text("x")
+    (tmp_path / "clone/.git").mkdir(parents=True)
     assert init(*words) == 2
     assert said in capfd.readouterr().err
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "full"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clone", "file", "full"]
 
 
 def test_without_a_terminal_what_is_missing_is_told_as_a_whole_command(

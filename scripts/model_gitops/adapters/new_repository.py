@@ -57,12 +57,16 @@ def check_target(name: str, value: str) -> Path:
             name, value, f"{above} is a file", fix=f"--{name}: a folder that is not there yet"
         )
     if there:
-        raise InputError.of(
-            name,
-            value,
-            "it is there already, and not empty" if paths.is_folder(target) else "it is a file",
-            fix=f"--{name}: a folder that is not there yet",
-        )
+        fix = f"--{name}: a folder that is not there yet"
+        if not paths.is_folder(target):
+            raise InputError.of(name, value, "it is a file", fix=fix)
+        if [one.name for one in target.iterdir()] == [".git"]:
+            # What many do first: make the repository on the server, and clone it.
+            raise InputError.of(
+                name, value, "it is a Git repository already, without a file",
+                fix=f"{fix}. How to push it to the server's empty repository is said at the end",
+            )  # fmt: skip
+        raise InputError.of(name, value, "it is there already, and not empty", fix=fix)
     return target
 
 
