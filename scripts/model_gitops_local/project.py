@@ -76,7 +76,10 @@ class Project:
         state /= STATE
         known = _noted(state).get("deploy", "")
         folder = deploy or (Path(known) if known else None)
-        folder = folder or clone.directory.parent / name.rpartition("/")[2]
+        beside = clone.directory.parent / name.rpartition("/")[2]
+        # `init` names it for the model repository's folder.
+        after = clone.directory.with_name(f"{clone.directory.name}-deploy")
+        folder = folder or (beside if beside.is_dir() or not after.is_dir() else after)
         if not folder.is_dir():
             raise InputError.of(
                 "deploy",
@@ -90,10 +93,12 @@ class Project:
     def name(self) -> str:
         """`owner/name` of the model repository: its remote's, else one beside the deploy repository."""
         url = self.clone.run("config", "--get", "remote.origin.url", check=False).strip()
-        found = re.search(r"([\w.-]+/[\w.-]+?)(?:\.git)?/?$", url)
+        found = re.search(r"(?a)(?:^|[/:])([\w.-]+/[\w.-]+?)(?:\.git)?/?$", url)
         if found and not Path(url).is_absolute():
             return found[1]
-        return f"{self.promotion.deploy_repository.partition('/')[0]}/{self.clone.directory.name}"
+        # A folder may have any name. In a repository's, the server puts "-" for other characters.
+        name = re.sub(r"(?a)[^\w.-]+", "-", self.clone.directory.name)
+        return f"{self.promotion.deploy_repository.partition('/')[0]}/{name}"
 
     def start(self) -> None:
         """Start the servers that do not run, and give them what they do not have."""

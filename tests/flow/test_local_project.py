@@ -16,6 +16,7 @@ from model_gitops.adapters.git import Git
 from model_gitops_local.commands import local
 from model_gitops_local.daemon import try_locked
 from model_gitops_local.engine import Engine
+from model_gitops_local.project import Project
 
 pytestmark = pytest.mark.slow
 
@@ -69,6 +70,31 @@ def test_what_is_not_there_is_told_before_anything_starts(
     assert (code, says in told) == (2, True), told
     assert not (project.directory / ".git/model-gitops-local").exists()
     assert asked("stop") == (0, "nothing runs here\n")
+
+
+@pytest.mark.parametrize(
+    ("remote", "name"),
+    [
+        ("", "acme/vin-natur-t-"),
+        ("https://git.example/team/wine.git", "team/wine"),
+        ("git@git.example:team/wine", "team/wine"),
+        ("../other place/wine", "acme/vin-natur-t-"),
+    ],
+)
+def test_a_folder_may_have_any_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, remote: str, name: str
+) -> None:
+    for role in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{role}_NAME", "Ada")
+        monkeypatch.setenv(f"GIT_{role}_EMAIL", "ada@example.org")
+    folder = tmp_path / "vin naturé (été)"
+    assert main(["init", "--name", "wine", "--owner", "acme", "--to", str(folder)]) == 0
+    if remote:
+        Git(folder).run("remote", "add", "origin", remote)
+    # Where init put the deploy repository it is found.
+    project = Project.of(folder, None)
+    assert project.deploy.directory == tmp_path / "vin naturé (été)-deploy"
+    assert project.name == name
 
 
 @pytest.mark.parametrize("typed", TYPED, ids=" ".join)
