@@ -89,6 +89,29 @@ def test_two_models_get_workflows_that_run_for_what_changed() -> None:
         )
 
 
+def test_a_second_model_is_told_how_to_get_the_workflows_of_several() -> None:
+    def project(name: str) -> dict[str, str]:
+        files = {f"{name}/{path}": text for path, text in PIPELINE.items()}
+        files[f"{name}/dvc.yaml"] += f"artifacts: {{{name}: {{path: model.pkl, type: model}}}}\n"
+        return files
+
+    one = {**project("a"), **texts(made(project("a")))}
+    two = {**one, **project("b")}
+    found = made(two)
+    (said,) = [one.fix for one in found.open if "those of one model" in one.what]
+    assert said.startswith("git rm --quiet .github/workflows/")
+    assert said.endswith(" .model-gitops.yaml && model-gitops adopt --yes")
+    removed = said.split(" && ")[0].split()[3:]
+    assert ".github/workflows/deploy.yml" in removed
+    again = made({path: text for path, text in two.items() if path not in removed})
+    assert "changed-models@" in texts(again)[".github/workflows/deploy.yml"]
+    assert "template: several-models" in texts(again)[".model-gitops.yaml"]
+    assert not [one for one in again.open if "those of one model" in one.what]
+    owners = next(one.fix for one in found.open if "CODEOWNERS" in one.fix)
+    assert "/a/promotion.yaml @Newco/TEAM" in owners
+    assert "/b/dvc.yaml @Newco/TEAM" in owners
+
+
 def test_a_workflow_of_the_same_name_keeps_it_and_ours_gets_another() -> None:
     own = {".github/workflows/deploy.yml": "on: push\njobs: {}\n# docker build . ; dvc pull\n"}
     found = made({**PIPELINE, **own})

@@ -129,3 +129,11 @@ def test_only_later_environments_are_promoted_by_hand(trunk: Flow, name: str) ->
         2,
         True,
     )
+
+
+def test_a_pull_request_into_an_environment_says_how_it_is_promoted(trunk: Flow) -> None:
+    by_hand(trunk)
+    told = trunk.run("check-promotion", base_ref="live", head_ref="main")
+    assert told.code == 3
+    assert "with `flow: trunk` there is only main" in told.log
+    assert "run promote-environment.yml" in told.log

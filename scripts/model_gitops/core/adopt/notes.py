@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 
 from model_gitops.core.adopt import workflows
@@ -10,8 +12,9 @@ from model_gitops.core.adopt.branches import Environment
 from model_gitops.core.adopt.inventory import Inventory, Remote
 from model_gitops.core.adopt.measures import Measures
 from model_gitops.core.adopt.models import Model
-from model_gitops.core.adopt.planned import Made, Open
+from model_gitops.core.adopt.planned import Change, Made, Open
 from model_gitops.core.dvc.artifacts import Artifact
+from model_gitops.core.scaffold import record
 
 # Model, folder of its DVC project, and the remote → whether it is there; None where that can't be asked.
 IsPushed = Callable[[Artifact, str, Remote], bool | None]
@@ -99,15 +102,26 @@ def remotes(
                 made.open.append(Open(what, f"dvc push {model.path}"))
 
 
-def owners(there: Inventory) -> list[Open]:
+def one_model(kept: Sequence[Change], *, has_record: bool) -> list[Open]:
+    """Return what to do where the workflows that are there run one model, and there are several."""
+    said = "actions/changed-models@"
+    old = [one.path for one in kept if said in one.after and said not in (one.before or "")]
+    if not old:
+        return []
+    what = "the workflows that are there are those of one model: they run no other"
+    files = " ".join(map(shlex.quote, [*old, *([record.FILE] if has_record else [])]))
+    return [Open(what, f"git rm --quiet {files} && model-gitops adopt --yes")]
+
+
+def owners(there: Inventory, folders: Sequence[str] = ("",)) -> list[Open]:
     """Return what is missing where nobody is named who reviews changes of the rules."""
     if any(one in there.in_git for one in ("CODEOWNERS", ".github/CODEOWNERS", "docs/CODEOWNERS")):
         return []
     what = "nobody is named who must review a change of the rules, the workflows and the Dockerfile"
     team = f"@{there.server[1] or 'OWNER'}/TEAM"
-    lines = "; ".join(
-        f"/{one} {team}" for one in ("promotion.yaml", ".github/", "dvc.yaml", "Dockerfile")
-    )
+    judging = ("promotion.yaml", "dvc.yaml", "Dockerfile")
+    own = [posixpath.join("/", folder, one) for folder in folders for one in judging]
+    lines = "; ".join(f"{one} {team}" for one in ("/.github/", *own))
     return [Open(what, f"in .github/CODEOWNERS, a line each: {lines}")]
 
 

@@ -51,7 +51,11 @@ def added(plan: Plan, there: Inventory, files: Mapping[str, File], version: str)
         own = tuple(sorted(source for place, source in places.items() if place == source))
         text = record.Record(template(of), version, said, own).text()
         changes.append(Change(record.FILE, None, text))
-    left = [*notes.owners(there), *notes.overlapping(there, list(places))]
+    left = [
+        *notes.one_model(kept, has_record=there.read(record.FILE) is not None),
+        *notes.owners(there, of),
+        *notes.overlapping(there, list(places)),
+    ]
     return replace(
         plan, changes=(*plan.changes, *changes), kept=tuple(kept), open=(*plan.open, *left)
     )

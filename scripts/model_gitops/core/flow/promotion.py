@@ -173,6 +173,13 @@ class Promotion:
         """
         target = self.of_branch(base)
         branches = ", ".join(one.branch for one in self.environments)
+        if target is None and self.is_trunk:
+            raise RefusedError(
+                f"branch {base!a} is no environment's branch: with `flow: trunk` there is only"
+                f" {self.environments[0].branch}",
+                fix=f"open the pull request into {self.environments[0].branch}; a later environment is promoted by"
+                " hand: run promote-environment.yml",
+            )
         if target is None:
             raise RefusedError(
                 f"branch {base!a} is no environment's branch: these are {branches}",
