@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from github import GithubException
+
 from model_gitops.adapters import git as git_adapter
 from model_gitops.adapters import promotion_file
 from model_gitops.adapters.git import Git
@@ -125,6 +127,7 @@ class Project:
                     f"{self.clone.directory} has no branch of this name",
                     fix=f"git branch {value}",
                 )
+        workflow = workflow.removeprefix(f"{_WORKFLOWS}/")
         on = self._events(workflow, branch or head)
         wanted = "push" if branch or "pull_request" not in on else "pull_request"
         if wanted not in on:
@@ -135,11 +138,21 @@ class Project:
             self._push(flow)
             if branch:
                 return self._told_of(flow, flow.pushed(branch, workflow))
+            theirs, ours = (f"refs/heads/{one}" for one in (head, base))
+            # Typed again: the pull request was merged already.
+            merged = flow.bare(flow.model).is_ancestor(theirs, ours)
+            if merged and wanted == "pull_request":
+                raise RefusedError(
+                    f"{base} has all commits of {head}, so there is nothing to promote",
+                    fix=f"commit on {head} first",
+                )
+            if merged:
+                say(f"{base} has all commits of {head}: nothing to merge")
+                return self._told_of(flow, flow.pushed(base, workflow))
             number, action = flow.pull_request_of(head, base)
             if wanted == "pull_request":
                 return self._told_of(flow, flow.proposed(number, workflow, action=action), number)
-            flow.approve(number)
-            flow.merge(number)
+            _merge(flow, number, flow.model)
             say(f"pull request {number}, {head} → {base}: approved and merged")
             return self._told_of(flow, flow.pushed(base, workflow))
 
@@ -148,8 +161,7 @@ class Project:
         with self._servers() as flow:
             pulls = flow.open_pulls(flow.deploy)
             for number in pulls:
-                flow.approve(number, flow.deploy)
-                flow.merge(number, flow.deploy)
+                _merge(flow, number, flow.deploy)
             merged = ", ".join(map(str, pulls)) or "none is open"
             say(f"pull requests of {flow.deploy} that were merged: {merged}")
 
@@ -304,7 +316,7 @@ class Project:
             file = flow.root / "reports" / f"{number:02}.md"
             file.parent.mkdir(exist_ok=True)
             file.write_text("\n\n".join(comments), encoding="utf-8")
-            page = report_pages.write_report(file, flow.forge.url, flow.bare(flow.model))
+            page, _ = report_pages.write_report(file, flow.forge.url, flow.bare(flow.model))
             say(f"report: {page}")
         for error in run.errors:
             say(error)
@@ -328,6 +340,18 @@ def stop(repository: Path) -> None:
         machine.remove(state / "machine")
         remove_tree(state)
     say("stopped, and removed")
+
+
+def _merge(flow: Flow, number: int, repository: str) -> None:
+    """Approve and merge a pull request. Raises RefusedError: the server does not merge it."""
+    flow.approve(number, repository)
+    try:
+        flow.merge(number, repository)
+    except GithubException as error:
+        raise RefusedError(
+            f"pull request {number} of {repository} can't be merged: {error.message}",
+            fix="merge its base into its head, or close what another one replaced",
+        ) from error
 
 
 def _repository(option: str, folder: Path) -> Git:

@@ -142,11 +142,18 @@ def test_a_project_goes_to_dev_on_this_machine(
         assert code == 0, told
         code, told = asked(*promote)
         assert code == 0, told
-        assert "report: " in told
+        assert f"report: {state / 'reports/01.html'}\n" in told
         # The run that merges the pull request.
         code, told = asked(*deploy_it)
         assert code == 0, told
         assert "pull request 1, experiment/x → main: approved and merged" in told
+
+        # Again: there is nothing to merge, and a workflow may be named by its path.
+        run, name, *pull = deploy_it
+        code, told = asked(run, f".github/workflows/{name}", *pull)
+        assert (code, "nothing to merge" in told) == (0, True), told
+        code, told = asked(*promote)
+        assert (code, "nothing to promote" in told) == (3, True), told
 
         made = Git(state / "git/deploy.git").file_at("main", "overlays/dev/kustomization.yaml")
         assert made is not None
