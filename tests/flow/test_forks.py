@@ -86,7 +86,7 @@ def test_a_fork_is_tested_without_rights_and_its_report_is_posted(
     assert "✅ passed" in body
     assert f"actions/runs/{end})" in body
     assert "the model was trained here" in body
-    assert "| metric |" in body
+    assert "| ✅ | eval/metrics.json:r2 |" in body
     assert "@acme" not in body
     assert "](https://evil" not in body
     assert "<img" not in body
