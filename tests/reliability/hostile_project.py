@@ -62,7 +62,10 @@ FILES: dict[str, str] = {
 }
 # What each action is given when nothing is hostile; the inputs in the tuple are never mutated.
 GOOD: dict[str, dict[str, str]] = {
+    # The project has no Makefile: there is nothing to run.
+    "run-command": {"command": "test"},
     "check-promotion": {},
+    "changed-models": {"base": "HEAD"},
     "dvc-pull-model": {"model": "m", "working-directory": "."},
     # Production runs nothing yet: what is measured is run, and nothing may run here.
     "compare-models": {"base-ref": "production"},
@@ -95,6 +98,8 @@ MAY_CHANGE: dict[str, list[tuple[str, str]]] = {
 }
 # Which files of the checkout an action reads, with good content to start from.
 READS: dict[str, dict[str, Any]] = {
+    "run-command": {"promotion.yaml": PROMOTION},
+    "changed-models": {"promotion.yaml": PROMOTION, "dvc.yaml": DVC, "event.json": EVENT},
     "check-promotion": {"promotion.yaml": PROMOTION, "event.json": EVENT},
     "compare-models": {"promotion.yaml": PROMOTION, "event.json": EVENT},
     "gate-metrics": {"promotion.yaml": PROMOTION, "metrics.json": METRICS, "event.json": EVENT},

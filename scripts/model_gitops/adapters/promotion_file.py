@@ -227,7 +227,8 @@ def _base_commit(repository: Git, base: str) -> str:
 def in_repository(path: Path, repository: Git) -> str:
     """Return the path from the top of the repository, POSIX; empty for a place outside of it."""
     # As it is written first: a link that the change brings would lead past the base's rules.
-    for place in (Path.cwd() / path, path.resolve()):
+    # And not Path.resolve, which raises for a loop of links.
+    for place in (Path.cwd() / path, os.path.realpath(path)):
         where = Path(os.path.relpath(place, repository.directory.resolve()))
         if where.parts[:1] != ("..",):
             return where.as_posix()
