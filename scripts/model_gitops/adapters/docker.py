@@ -38,8 +38,9 @@ _TRANSFER_SECONDS: float = 3600
 _SILENT_SECONDS: float = 1800
 PLATFORM_VARIABLE = "DOCKER_DEFAULT_PLATFORM"
 _BUILDX_FIX = (
-    "apt-get install docker-buildx-plugin; a plugin in the account's own folder is not used in a"
-    f" workflow unless {PLUGINS} names that folder"
+    "apt-get install docker-buildx-plugin (of Docker's own packages; Ubuntu's is docker-buildx);"
+    " a plugin in the account's own folder is not used in a workflow unless"
+    f" {PLUGINS} names that folder"
 )
 _INSPECT = '{"manifest":{{json .Manifest}},"image":{{json .Image}}}'
 
