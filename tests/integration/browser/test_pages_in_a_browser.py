@@ -39,7 +39,7 @@ def browser() -> str:
     if found is None and not os.environ.get("CI") and (os.geteuid() or not shutil.which("apt-get")):
         pytest.skip("there is no Chromium here: apt-get install chromium")
     if found is None:
-        apt_install(["chromium"])
+        apt_install(["chromium", "fonts-dejavu-core"])
         found = shutil.which("chromium")
     assert found
     return found
