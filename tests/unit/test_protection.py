@@ -111,7 +111,9 @@ def test_a_check_that_may_never_come_is_told_and_not_required(on: str, job: str,
         ("branches: main", "main", True),
         ("branches: ['+[x']", "+[x", True),
         ("branches-ignore: [main]", "main", False),
+        ("branches: ['release/[0-9]']", "release/3", True),
         ("branches-ignore: [main]", "staging", True),
+        ("branches-ignore: ['**', '!main']", "main", True),
     ],
 )
 def test_a_workflow_is_for_the_branches_that_its_filters_let_through(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from model_gitops.adapters import git, paths, project_files, promotion_file
 from model_gitops.adapters.project_files import ProjectFiles
-from model_gitops.core import document
+from model_gitops.core import document, workflow
 from model_gitops.core.doctor import workflows
 from model_gitops.core.doctor.workflows import Workflow
 from model_gitops.core.dvc import artifacts
@@ -19,8 +19,6 @@ from model_gitops.core.flow.promotion import Promotion
 from model_gitops.core.image.runtime import Runtime, runtime
 from model_gitops.errors import InputError
 
-_NAME = "promotion.yaml"
-_WORKFLOWS = (".github/workflows", ".gitea/workflows", ".forgejo/workflows")
 # What names the packages whose programs an image has.
 _INSTALLS = re.compile(
     r"(?:^|/)(?:[^/]*requirements[^/]*\.(?:txt|in)|requirements/[^/]+\.(?:txt|in)|pyproject\.toml|setup\.(?:py|cfg)"
@@ -50,7 +48,7 @@ def find_flows(checkout: git.Git, config: str) -> list[Flow]:
 
 def _places(checkout: git.Git, config: str) -> list[str]:
     if config:
-        return [f"{config.rstrip('/')}/{_NAME}" if paths.is_folder(Path(config)) else config]
+        return [promotion_file.place(config).as_posix()]
     listed = checkout.run(
         "ls-files",
         "-z",
@@ -58,13 +56,13 @@ def _places(checkout: git.Git, config: str) -> list[str]:
         "--others",
         "--exclude-standard",
         "--",
-        f":(top,glob)**/{_NAME}",
+        f":(top,glob)**/{promotion_file.NAME}",
     )
     top = [checkout.directory / one for one in listed.split("\0") if one]
     found = [Path(os.path.relpath(one, Path.cwd())).as_posix() for one in top if paths.is_file(one)]
     # In a model's folder that model is meant.
     here = [one for one in found if not one.startswith("../")]
-    return sorted(here or found, key=lambda one: (one.count("/"), one)) or [_NAME]
+    return sorted(here or found, key=lambda one: (one.count("/"), one)) or [promotion_file.NAME]
 
 
 def _read(path: Path, checkout: git.Git) -> Flow:
@@ -110,10 +108,10 @@ class Checkout:
     def _workflows(self) -> tuple[list[Workflow], list[InputError]]:
         files = [
             file
-            for folder in _WORKFLOWS
+            for folder in workflow.FOLDERS
             if paths.is_folder(self.top / folder)
             for file in sorted((self.top / folder).iterdir())
-            if file.suffix in (".yml", ".yaml")
+            if file.suffix in workflow.ENDINGS
         ]
         documents, broken = {}, []
         for name in (file.relative_to(self.top).as_posix() for file in files):

@@ -10,14 +10,13 @@ from urllib.parse import quote
 
 from model_gitops.adapters import paths
 from model_gitops.adapters.github_client import ApiError, Client, ForbiddenError
-from model_gitops.core import document
+from model_gitops.core import document, workflow
 from model_gitops.core.protection import workflows
 from model_gitops.core.protection.wanted import Facts, Mechanism
 from model_gitops.errors import InputError
 
 READ = "administration: read"
 WRITE = "administration: write"
-_FOLDERS = (".github/workflows", ".gitea/workflows", ".forgejo/workflows")
 _CODE_OWNERS = (".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS", ".gitea/CODEOWNERS")
 _MOST_FILES = 100
 
@@ -94,9 +93,9 @@ def _read(checkout: Path, path: str) -> str | None:
 def workflow_files(repository: Repository) -> dict[str, str]:
     """Return the workflow files of the default branch: path → text."""
     found = {}
-    for folder in _FOLDERS[: None if repository.client.dialect.is_gitea else 1]:
+    for folder in workflow.FOLDERS[: None if repository.client.dialect.is_gitea else 1]:
         for path in repository.files(folder)[:_MOST_FILES]:
-            if PurePosixPath(path).suffix in (".yml", ".yaml"):
+            if PurePosixPath(path).suffix in workflow.ENDINGS:
                 text = repository.text(path)
                 if text is not None:
                     found[path] = text

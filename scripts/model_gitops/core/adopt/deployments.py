@@ -10,11 +10,11 @@ from typing import Any
 
 from model_gitops.core import document
 from model_gitops.core.adopt import branches
+from model_gitops.core.deploy import kustomization
 from model_gitops.errors import InputError
 
 Read = Callable[[str], str | None]
 
-_KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 # Kind → where it has an image or a model's URI, and which.
 _FIELDS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "InferenceService": (
@@ -78,7 +78,9 @@ def find(files: Iterable[str], read: Read, environments: Sequence[str]) -> Deplo
     """Return what the manifests among `files` deploy, for environments of these names."""
     there = [one for one in sorted(files) if not one.startswith(".")]
     kustomized = {
-        posixpath.dirname(one): one for one in there if posixpath.basename(one) in _KUSTOMIZATIONS
+        posixpath.dirname(one): one
+        for one in there
+        if posixpath.basename(one) in kustomization.FILE_NAMES
     }
     overlays = dict[str, str]()
     for name in environments:

@@ -7,7 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from model_gitops.core.adopt import models, notes, workflows
+from model_gitops.core import workflow
+from model_gitops.core.adopt import models, notes
 from model_gitops.core.adopt.inventory import Inventory
 from model_gitops.core.adopt.plan import NAME
 from model_gitops.core.adopt.planned import Change, Plan
@@ -129,11 +130,11 @@ def _place(path: str, there: Inventory) -> tuple[str, str | None]:
          if any(path.startswith(one) for path in there.in_git)),
         "",
     )  # fmt: skip
-    if folder and workflows.is_workflow(path):
+    if folder and workflow.is_workflow(path):
         # Gitea and Forgejo look into the first of these folders alone.
         path = folder + posixpath.basename(path)
     before = there.read(path)
-    if before is None or not workflows.is_workflow(path) or "model-gitops/" in before:
+    if before is None or not workflow.is_workflow(path) or "model-gitops/" in before:
         return path, before
     other = posixpath.join(posixpath.dirname(path), f"model-{posixpath.basename(path)}")
     return other, there.read(other)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Callable, Iterable
 
+from model_gitops.core import workflow
+
 Read = Callable[[str], str | None]
 
-FOLDERS = (".github/workflows/", ".gitea/workflows/", ".forgejo/workflows/")
 # What a workflow says → which of our workflows or actions does it instead.
 _KNOWN = (
     (re.compile(r"uses:\s*iterative/setup-cml|\bcml[ -](?:comment|send-comment|publish|pr|runner)\b"),
@@ -31,7 +31,7 @@ def told(in_git: Iterable[str], read: Read, ours: Iterable[str]) -> list[str]:
     own = frozenset(ours)
     lines = []
     for path in sorted(in_git):
-        if not path.startswith(FOLDERS) or path in own or not path.endswith((".yml", ".yaml")):
+        if path in own or not workflow.is_workflow(path):
             continue
         text = read(path) or ""
         if "model-gitops/" in text:
@@ -40,8 +40,3 @@ def told(in_git: Iterable[str], read: Read, ours: Iterable[str]) -> list[str]:
         if found:
             lines.append(f"{path} stays as it is; it {'; it '.join(found)}")
     return lines
-
-
-def is_workflow(path: str) -> bool:
-    """Whether a path is that of a workflow."""
-    return path.startswith(FOLDERS) and posixpath.splitext(path)[1] in (".yml", ".yaml")

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from model_gitops.core import workflow
 from model_gitops.core.doctor.finding import Finding, Part, joined
 from model_gitops.core.flow.promotion import Promotion
 from model_gitops.errors import InputError
 
 _ACTION = re.compile(r"model-gitops/(?:.*/)?actions/([a-z][a-z-]*)(?:@|$)")
-_SECRET = re.compile(r"\bsecrets\s*(?:\.\s*(\w+)|\[\s*['\"](\w+)['\"]\s*\])")
 _ADOPT = "model-gitops adopt"
 # Actions whose step means that the workflow is of a pull request, of a merge, or of an experiment.
 _JUDGING = ("check-promotion", "gate-metrics", "cml-report")
@@ -61,27 +61,20 @@ def read_all(documents: Mapping[str, Any]) -> list[Workflow]:
 def _read(path: str, document: Any, others: Mapping[str, Any]) -> Workflow | None:
     if not isinstance(document, Mapping) or not isinstance(document.get("jobs"), Mapping):
         return None
-    jobs = _jobs(document)
+    jobs = workflow.jobs(document)
     steps = tuple(one for name, job in jobs.items() for one in _steps(name, job))
     called = tuple(
         one
         for job in jobs.values()
-        for name, other in _jobs(others.get(_called(job))).items()
+        for name, other in workflow.jobs(others.get(_called(job))).items()
         for one in _steps(name, other)
     )
     uses = [str(job.get("uses", "")) for job in jobs.values()]
     elsewhere = tuple(one for one in uses if one and not one.startswith("./"))
     if not steps and not called and not elsewhere:
         return None
-    # YAML 1.1 reads the key `on` as true.
-    triggers = _triggers(document.get("on", document.get(True)))
+    triggers = workflow.triggers(document)
     return Workflow(path, triggers, jobs, document.get("permissions"), steps, called, elsewhere)
-
-
-def _jobs(document: Any) -> dict[str, Mapping[str, Any]]:
-    jobs = document.get("jobs") if isinstance(document, Mapping) else None
-    pairs = jobs.items() if isinstance(jobs, Mapping) else ()
-    return {str(key): one for key, one in pairs if isinstance(one, Mapping)}
 
 
 def _called(job: Mapping[str, Any]) -> str:
@@ -99,16 +92,6 @@ def _steps(name: str, job: Mapping[str, Any]) -> Iterator[Step]:
             given = one.get("with")
             pairs = given.items() if isinstance(given, Mapping) else ()
             yield Step(found[1], {str(key): str(value) for key, value in pairs}, name)
-
-
-def _triggers(on: Any) -> dict[str, Mapping[str, Any]]:
-    if isinstance(on, str):
-        return {on: {}}
-    if isinstance(on, list):
-        return {str(one): {} for one in on}
-    if isinstance(on, Mapping):
-        return {str(key): one if isinstance(one, Mapping) else {} for key, one in on.items()}
-    return {}
 
 
 # --- branches -----------------------------------------------------------------------------------------
@@ -185,7 +168,7 @@ def _covering(
         return
     line = f"branches: {_listed(wanted)}"
     for branch in wanted:
-        if not any(_runs_for(flow.triggers[trigger], branch) for flow in flows):
+        if not any(workflow.runs_for(flow.triggers[trigger], branch) for flow in flows):
             path = flows[0].path
             # GitHub takes one of the two.
             instead = ", in place of branches-ignore" * (
@@ -197,7 +180,7 @@ def _covering(
                 f"in {path}, under on.{trigger}{instead}: {line}",
             )
     for flow in flows:
-        for name in _texts(flow.triggers[trigger].get("branches")):
+        for name in workflow.texts(flow.triggers[trigger].get("branches")):
             if not re.search(r"[*?\[\]!+{}$]", name) and name not in known:
                 yield Part(
                     False,
@@ -209,10 +192,10 @@ def _covering(
 
 def _ignoring(flow: Workflow, wanted: Sequence[str]) -> Iterator[Part]:
     """Yield what is wrong with a workflow of experiments: it must leave the environments out."""
-    ignored = _texts(flow.triggers.get("push", {}).get("branches-ignore"))
+    ignored = workflow.texts(flow.triggers.get("push", {}).get("branches-ignore"))
     if not ignored or flow.uses(_DEPLOYING):
         return
-    missing = [one for one in wanted if not any(_matches(glob, one) for glob in ignored)]
+    missing = [one for one in wanted if not any(workflow.matches(glob, one) for glob in ignored)]
     if missing:
         others = [one for one in ignored if re.search(r"[*/]", one)]
         yield Part(
@@ -241,51 +224,6 @@ def _named(flow: Workflow, one: Promotion) -> Iterator[Part]:
                 f"{flow.path} says {key}: {value}, and promotion.yaml has {', '.join(known)}",
                 f"in {flow.path}, step {action}: {key}: {better}",
             )
-
-
-def _runs_for(trigger: Mapping[str, Any], branch: str) -> bool:
-    """Whether a trigger's filters let this branch start the workflow: the last match decides."""
-    listed = _texts(trigger.get("branches"))
-    if listed:
-        state = False
-        for glob in listed:
-            if glob.startswith("!"):
-                state = state and not _matches(glob[1:], branch)
-            else:
-                state = state or _matches(glob, branch)
-        return state
-    ignored = _texts(trigger.get("branches-ignore"))
-    # Filters of tags alone leave every branch out.
-    if not ignored and "tags" in trigger:
-        return False
-    return not any(_matches(glob, branch) for glob in ignored)
-
-
-def _matches(glob: str, branch: str) -> bool:
-    """Whether GitHub's pattern matches: `*` stops at a slash, `**` does not."""
-    pattern, rest = "", glob
-    while rest:
-        if rest.startswith("**"):
-            pattern, rest = pattern + ".*", rest[2:]
-        elif rest[0] == "*":
-            pattern, rest = pattern + "[^/]*", rest[1:]
-        elif rest[0] in "?+" and pattern:
-            pattern, rest = pattern + rest[0], rest[1:]
-        elif rest[0] == "[" and "]" in rest:
-            end = rest.index("]") + 1
-            pattern, rest = pattern + rest[:end], rest[end:]
-        else:
-            pattern, rest = pattern + re.escape(rest[0]), rest[1:]
-    try:
-        return re.fullmatch(pattern, branch) is not None
-    except re.error:
-        return glob == branch
-
-
-def _texts(value: Any) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    return [str(one) for one in value] if isinstance(value, list) else []
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -332,8 +270,7 @@ def _writing(step: Step) -> list[str]:
 
 
 def _secrets(node: Any) -> list[str]:
-    found = [one or other for one, other in _SECRET.findall(json.dumps(node, default=str))]
-    return [one for one in dict.fromkeys(found) if one.lower() != "github_token"]
+    return list(dict.fromkeys(workflow.secrets(node)))
 
 
 def _environment(flow: Workflow) -> str:

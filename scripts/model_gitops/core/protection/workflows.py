@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from model_gitops.core import document
+from model_gitops.core import document, workflow
 from model_gitops.errors import InputError
 
 # A job with one of these judges a change; cml-report and gto-register-stage only tell.
@@ -17,8 +17,6 @@ _JUDGES = re.compile(
 )
 _TESTS = re.compile(r"(^|[-_ ])tests?($|[-_ ])")
 _MAKE_TESTS = re.compile(r"\bmake\b[^\n]*\b(check|test|smoke)\b")
-# The job's own token is none that anybody sets.
-_SECRET = re.compile(r"\bsecrets\s*\.\s*(?!github_token\b)([a-z_][a-z0-9_]*)", re.IGNORECASE)
 _OPENS_PULL_REQUESTS = re.compile(r"\bgh pr create\b|/create-pull-request@")
 # A pull request has a check only where a run of it has started for the newest commit.
 _TYPES = {"opened", "synchronize"}
@@ -66,10 +64,10 @@ def required_checks(
     notes: list[str] = []
     for one in workflows:
         file, data = one.file, one.data
-        trigger = _trigger(data, "pull_request")
-        if trigger is None or not _is_for(trigger, branch):
+        trigger = workflow.triggers(data).get("pull_request")
+        if trigger is None or not workflow.runs_for(trigger, branch):
             continue
-        for key, job in _jobs(data):
+        for key, job in workflow.jobs(data).items():
             if not (every_job or _judges(key, job) or _gathers(job, data)):
                 continue
             name = str(job.get("name", key))
@@ -90,20 +88,23 @@ def environment_secrets(workflows: Iterable[Workflow]) -> frozenset[str]:
     outside: set[str] = set()
     for one in workflows:
         # What stands above the jobs is for each of them.
-        outside |= _secrets({key: value for key, value in one.data.items() if key != "jobs"})
-        for _, job in _jobs(one.data):
-            (inside if "environment" in job else outside).update(_secrets(job))
+        outside.update(
+            workflow.secrets({key: value for key, value in one.data.items() if key != "jobs"})
+        )
+        for job in workflow.jobs(one.data).values():
+            (inside if "environment" in job else outside).update(workflow.secrets(job))
     return frozenset(inside - outside)
 
 
 def repository_secrets(workflows: Iterable[Workflow]) -> frozenset[str]:
     """Return the secrets that a job without a GitHub environment names."""
-    names = set()
-    for one in workflows:
-        for _, job in _jobs(one.data):
-            if "environment" not in job:
-                names |= _secrets(job)
-    return frozenset(names)
+    return frozenset(
+        name
+        for one in workflows
+        for job in workflow.jobs(one.data).values()
+        if "environment" not in job
+        for name in workflow.secrets(job)
+    )
 
 
 def opens_pull_requests(workflows: Iterable[Workflow]) -> bool:
@@ -111,7 +112,7 @@ def opens_pull_requests(workflows: Iterable[Workflow]) -> bool:
     return any(
         _OPENS_PULL_REQUESTS.search(f"{_uncommented(step.get('run'))}\n{step.get('uses', '')}")
         for one in workflows
-        for _, job in _jobs(one.data)
+        for job in workflow.jobs(one.data).values()
         for step in _steps(job)
     )
 
@@ -120,53 +121,9 @@ def _uncommented(script: object) -> str:
     return re.sub(r"^\s*#.*$", "", str(script or ""), flags=re.MULTILINE)
 
 
-def _jobs(data: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    jobs = data.get("jobs")
-    for key, job in jobs.items() if isinstance(jobs, dict) else ():
-        if isinstance(job, dict):
-            yield str(key), job
-
-
 def _steps(job: Mapping[str, Any]) -> list[dict[str, Any]]:
     steps = job.get("steps")
     return [one for one in (steps if isinstance(steps, list) else ()) if isinstance(one, dict)]
-
-
-def _trigger(data: Mapping[str, Any], event: str) -> Mapping[str, Any] | None:
-    # To a reader of YAML 1.1 the key `on` is true.
-    on = data.get("on", data.get(True))  # type: ignore[call-overload]
-    if on == event or (isinstance(on, list) and event in on):
-        return {}
-    if isinstance(on, dict) and event in on:
-        return on[event] if isinstance(on[event], dict) else {}
-    return None
-
-
-def _is_for(trigger: Mapping[str, Any], branch: str) -> bool:
-    """Whether the event's filters let `branch` through; the last pattern that fits counts."""
-    for key, default in (("branches", False), ("branches-ignore", True)):
-        if key in trigger:
-            through = default
-            for pattern in _texts(trigger[key]):
-                negative = pattern.startswith("!")
-                if _glob(pattern.removeprefix("!")).fullmatch(branch):
-                    through = negative is default
-            return through
-    return True
-
-
-def _glob(pattern: str) -> re.Pattern[str]:
-    """Return GitHub's pattern of a branch as an expression: `*` stops at a slash, `**` does not."""
-    escaped = re.escape(pattern).replace(r"\*\*", ".*").replace(r"\*", "[^/]*")
-    try:
-        return re.compile(re.sub(r"\\([?+\[\]])", r"\1", escaped))
-    except re.error:
-        return re.compile(re.escape(pattern))
-
-
-def _texts(listed: object) -> list[str]:
-    """Return one text, or a list of them, as a list."""
-    return [str(one) for one in (listed if isinstance(listed, list) else [listed])]
 
 
 def _judges(key: str, job: Mapping[str, Any]) -> bool:
@@ -180,8 +137,8 @@ def _judges(key: str, job: Mapping[str, Any]) -> bool:
 
 def _gathers(job: Mapping[str, Any], data: Mapping[str, Any]) -> bool:
     """Whether a job tells, whatever happened, of jobs whose own checks have no name to require."""
-    jobs = dict(_jobs(data))
-    called = any("uses" in jobs.get(name, {}) for name in _texts(job.get("needs")))
+    jobs = workflow.jobs(data)
+    called = any("uses" in jobs.get(name, {}) for name in workflow.texts(job.get("needs")))
     return called and "always()" in str(job.get("if", ""))
 
 
@@ -191,7 +148,7 @@ def _problem(trigger: Mapping[str, Any], job: Mapping[str, Any], name: str) -> s
         return (
             "its workflow runs for some paths only, and without a run a pull request waits for ever"
         )
-    if "types" in trigger and not set(_texts(trigger["types"])) >= _TYPES:
+    if "types" in trigger and not set(workflow.texts(trigger["types"])) >= _TYPES:
         return "its workflow does not run for each new commit of a pull request"
     if "uses" in job:
         return "the names of a called workflow's checks are not in this repository's file"
@@ -201,12 +158,3 @@ def _problem(trigger: Mapping[str, Any], job: Mapping[str, Any], name: str) -> s
             "its checks' names depend on a matrix. Let a job that waits for all of them be required"
         )
     return ""
-
-
-def _secrets(node: object) -> set[str]:
-    if isinstance(node, str):
-        return set(_SECRET.findall(node))
-    if isinstance(node, dict | list):
-        values = node.values() if isinstance(node, dict) else node
-        return {name for one in values for name in _secrets(one)}
-    return set()
