@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from model_gitops.errors import InputError
@@ -74,6 +74,16 @@ def load_yaml(text: str, *, source: str) -> Any:
         raise InputError(f"{source} is not valid YAML: {said}") from error
     _count(data, source)
     return data
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """Return a value of loaded YAML as a mapping: an empty one where it is none."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def sequence(value: Any) -> Sequence[Any]:
+    """Return a value of loaded YAML as a list: an empty one where it is none."""
+    return value if isinstance(value, list) else []
 
 
 def validate(data: Any, schema: Any, *, source: str) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from model_gitops.core import document
 
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 
@@ -95,7 +97,7 @@ def is_target(kind: str, name: str, manifest: Any) -> bool:
     """Whether a patch's target is this manifest: kind and name are regular expressions, of the whole."""
     if not isinstance(manifest, Mapping):
         return False
-    own = str(_mapping(manifest.get("metadata")).get("name") or "")
+    own = str(document.mapping(manifest.get("metadata")).get("name") or "")
     pairs = ((kind, str(manifest.get("kind") or "")), (name, own))
     try:
         return all(not pattern or re.fullmatch(pattern, text) for pattern, text in pairs)
@@ -119,9 +121,12 @@ def _pods(node: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
 
 
 def _container(one: Mapping[str, Any], pod: Mapping[str, Any], kind: str, file: str) -> Container:
-    own, of_pod = _mapping(one.get("securityContext")), _mapping(pod.get("securityContext"))
+    own, of_pod = (
+        document.mapping(one.get("securityContext")),
+        document.mapping(pod.get("securityContext")),
+    )
     user = own.get("runAsUser", of_pod.get("runAsUser"))
-    ports = [each for each in _list(one.get("ports")) if isinstance(each, Mapping)]
+    ports = [each for each in document.sequence(one.get("ports")) if isinstance(each, Mapping)]
     return Container(
         file=file,
         kind=kind,
@@ -129,27 +134,21 @@ def _container(one: Mapping[str, Any], pod: Mapping[str, Any], kind: str, file: 
         image=str(one.get("image") or ""),
         user=user if isinstance(user, int) and not isinstance(user, bool) else None,
         not_root=own.get("runAsNonRoot", of_pod.get("runAsNonRoot")) is True,
-        command=tuple(map(str, _list(one.get("command")))),
-        arguments=tuple(map(str, _list(one.get("args")))),
+        command=tuple(map(str, document.sequence(one.get("command")))),
+        arguments=tuple(map(str, document.sequence(one.get("args")))),
         ports={
             str(each.get("name") or each["containerPort"]): int(each["containerPort"])
             for each in ports
             if str(each.get("containerPort", "")).isdecimal()
         },
-        probes=tuple(probe for name in PROBES for probe in _probes(name, _mapping(one.get(name)))),
+        probes=tuple(
+            probe for name in PROBES for probe in _probes(name, document.mapping(one.get(name)))
+        ),
     )
 
 
 def _probes(name: str, data: Mapping[str, Any]) -> Iterator[Probe]:
     for key in ("httpGet", "tcpSocket", "grpc"):
-        asked = _mapping(data.get(key))
+        asked = document.mapping(data.get(key))
         if "port" in asked:
             yield Probe(name, str(asked["port"]), str(asked.get("path") or ""))
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _list(value: Any) -> Sequence[Any]:
-    return value if isinstance(value, list) else []

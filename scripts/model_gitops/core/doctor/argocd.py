@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from model_gitops.core import document
 from model_gitops.core.doctor.finding import Finding, Part, joined
 
 _GROUP = "argoproj.io/"
@@ -73,10 +74,10 @@ def applications(data: Any, file: str) -> Iterator[Application]:
     """Yield the Applications in a document."""
     if not _is(data, "Application", "ApplicationSet"):
         return
-    spec = _mapping(data.get("spec"))
-    name = str(_mapping(data.get("metadata")).get("name") or "")
+    spec = document.mapping(data.get("spec"))
+    name = str(document.mapping(data.get("metadata")).get("name") or "")
     if data["kind"] == "ApplicationSet":
-        spec = _mapping(_mapping(spec.get("template")).get("spec"))
+        spec = document.mapping(document.mapping(spec.get("template")).get("spec"))
     listed = spec.get("sources") if isinstance(spec.get("sources"), list) else [spec.get("source")]
     sources = tuple(
         Source(
@@ -87,7 +88,10 @@ def applications(data: Any, file: str) -> Iterator[Application]:
         for one in listed or ()
         if isinstance(one, Mapping)
     )
-    destination, policy = _mapping(spec.get("destination")), _mapping(spec.get("syncPolicy"))
+    destination, policy = (
+        document.mapping(spec.get("destination")),
+        document.mapping(spec.get("syncPolicy")),
+    )
     yield Application(
         file=file,
         name=name,
@@ -103,15 +107,15 @@ def projects(data: Any, file: str) -> Iterator[Project]:
     """Yield the AppProjects in a document."""
     if not _is(data, "AppProject"):
         return
-    spec = _mapping(data.get("spec"))
+    spec = document.mapping(data.get("spec"))
     namespaced = spec.get("namespaceResourceWhitelist")
     yield Project(
         file=file,
-        name=str(_mapping(data.get("metadata")).get("name") or ""),
-        repositories=tuple(map(str, _list(spec.get("sourceRepos")))),
+        name=str(document.mapping(data.get("metadata")).get("name") or ""),
+        repositories=tuple(map(str, document.sequence(spec.get("sourceRepos")))),
         destinations=tuple(
             (str(one.get("server") or one.get("name") or ""), str(one.get("namespace") or ""))
-            for one in _list(spec.get("destinations"))
+            for one in document.sequence(spec.get("destinations"))
             if isinstance(one, Mapping)
         ),
         cluster_kinds=_kinds(spec.get("clusterResourceWhitelist")),
@@ -132,17 +136,9 @@ def _is(data: Any, *kinds: str) -> bool:
 def _kinds(value: Any) -> tuple[tuple[str, str], ...]:
     return tuple(
         (str(one.get("group") or ""), str(one.get("kind") or ""))
-        for one in _list(value)
+        for one in document.sequence(value)
         if isinstance(one, Mapping)
     )
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _list(value: Any) -> Sequence[Any]:
-    return value if isinstance(value, list) else []
 
 
 # --- judging ------------------------------------------------------------------------------------------
