@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from model_gitops.core.deploy.kustomization import Image
 from model_gitops.core.dvc.pipeline import Ingredient, Recipe
-from model_gitops.core.flow.promotion import Environment, Promotion
+from model_gitops.core.flow.environment import Environment
+from model_gitops.core.flow.promotion import Promotion
 from model_gitops.core.lineage.facts import (
     Before,
     Deployed,

@@ -14,7 +14,7 @@ from model_gitops.core.doctor import argocd, containers, deploying
 from model_gitops.core.doctor.finding import Finding
 from model_gitops.core.document import load_yaml
 from model_gitops.core.flow import promotion
-from model_gitops.core.flow.promotion import Environment
+from model_gitops.core.flow.environment import Environment
 from model_gitops.core.image.runtime import Runtime, runtime
 
 # --- containers ---------------------------------------------------------------------------------------

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from model_gitops.core.flow import measured, metrics, promotion
-from model_gitops.core.flow.promotion import Comparison, Environment, Rule
+from model_gitops.core.flow.environment import Environment
+from model_gitops.core.flow.promotion import Comparison, Rule
 from model_gitops.errors import ActionError, InputError, RefusedError
 
 DEV, STAGING, PRODUCTION = (

@@ -11,7 +11,8 @@ from chain import COMMIT, DIGEST, HASH, HEAD, IMAGE, LABELS, OTHER, SOURCE, TIP,
 
 from model_gitops.core.deploy.kustomization import Image
 from model_gitops.core.dvc.pipeline import Ingredient
-from model_gitops.core.flow.promotion import Environment, Promotion, Rule
+from model_gitops.core.flow.environment import Environment
+from model_gitops.core.flow.promotion import Promotion, Rule
 from model_gitops.core.lineage import facts as lineage
 from model_gitops.core.lineage import links as links_of
 from model_gitops.core.lineage import report as lineage_report

@@ -18,7 +18,8 @@ from chain import (
     WHOLE,
 )
 
-from model_gitops.core.flow.promotion import Environment, Promotion, Rule
+from model_gitops.core.flow.environment import Environment
+from model_gitops.core.flow.promotion import Promotion, Rule
 from model_gitops.core.lineage import status
 from model_gitops.core.lineage.facts import Pull
 from model_gitops.core.lineage.link import Link

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from model_gitops.core.flow.promotion import Environment, Promotion
+from model_gitops.core.flow.environment import Environment
+from model_gitops.core.flow.promotion import Promotion
 from model_gitops.core.lineage import status
 from model_gitops.core.lineage.status import Candidate, Status
 

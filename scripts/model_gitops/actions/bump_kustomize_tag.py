@@ -247,7 +247,7 @@ def _push(deploy: DeployRepository, wanted: _Wanted) -> _Result:
     if newer := _newer(deploy, branch, state, wanted, None):
         return _Result("superseded", newer, state)
     wanted = _taking_back(deploy, branch, state, wanted, None)
-    commit = deploy.commit(state.tip, state.new_file, wanted.commit_message)
+    commit = deploy.commit(state.tip, state.new_file, message=wanted.commit_message)
     deploy.push(commit, branch)
     return _Result("pushed", commit, state)
 
@@ -273,7 +273,7 @@ def _propose(
     wanted = _taking_back(deploy, base, state, wanted, pulls)
     pushed = not (tip and _holds(deploy, tip, state, wanted))
     if pushed:
-        tip = deploy.commit(state.tip, state.new_file, wanted.commit_message)
+        tip = deploy.commit(state.tip, state.new_file, message=wanted.commit_message)
         deploy.push(tip, head, expected=existing)
     body = deployment.pull_request_body(
         state.before, state.after, wanted.trailers, path=wanted.path, server_url=server_url

@@ -24,7 +24,8 @@ from model_gitops.adapters import (
 from model_gitops.core.dvc import artifacts
 from model_gitops.core.dvc import evaluation as plans
 from model_gitops.core.flow import comparison, measured, metrics, scores
-from model_gitops.core.flow.promotion import Environment, Promotion, Rule
+from model_gitops.core.flow.environment import Environment
+from model_gitops.core.flow.promotion import Promotion, Rule
 from model_gitops.core.gto import revision, tags
 from model_gitops.core.markdown import code
 from model_gitops.errors import InputError, RefusedError

@@ -11,7 +11,7 @@ from model_gitops import runner
 from model_gitops.adapters import git, promotion_file
 from model_gitops.adapters.tracing import places
 from model_gitops.adapters.tracing.gatherer import Gatherer
-from model_gitops.core.flow.promotion import Environment
+from model_gitops.core.flow.environment import Environment
 from model_gitops.core.lineage import facts as lineage
 from model_gitops.core.lineage import status as view
 from model_gitops.core.lineage.links import check as check_links

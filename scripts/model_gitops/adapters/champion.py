@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from model_gitops import runner
 from model_gitops.adapters.git import Git
 from model_gitops.adapters.tracing.places import opened_overlays
-from model_gitops.core.flow.promotion import Environment, Promotion
+from model_gitops.core.flow.environment import Environment
+from model_gitops.core.flow.promotion import Promotion
 from model_gitops.core.gto import tags
 from model_gitops.core.lineage.facts import Deployed
 

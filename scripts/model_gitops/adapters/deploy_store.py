@@ -24,6 +24,15 @@ class KustomizationFile:
 
 
 @dataclass(frozen=True)
+class DeployFile:
+    """Another file of the deploy repository, such as the one of a hold."""
+
+    path: str
+    text: str
+    mode: str = "100644"
+
+
+@dataclass(frozen=True)
 class Refs:
     """The remote's branches that matter, as one answer: name → commit."""
 
@@ -105,20 +114,55 @@ class DeployStore:
         """Return the message of a commit."""
         return self._git.run("cat-file", "commit", commit).partition("\n\n")[2]
 
-    def commit(self, parent: str, file: KustomizationFile, message: str) -> str:
-        """Write a commit on `parent` that changes only `file`, and return its hash."""
-        blob = self._git.run(
-            "hash-object", "-w", "--stdin", "--no-filters", input=file.text
-        ).strip()
+    def commit(
+        self,
+        parent: str,
+        *files: KustomizationFile | DeployFile,
+        message: str,
+        removed: Sequence[str] = (),
+    ) -> str:
+        """Write a commit on `parent` that changes only `files`, and return its hash.
+
+        `removed` are paths that it takes away; one that is not there is no matter.
+        """
         index = {"GIT_INDEX_FILE": str(self._git.directory / "index.model-gitops")}
         self._git.run("read-tree", parent, env=index)
-        entry = f"{file.mode},{blob},{file.path}"
-        self._git.run("update-index", "--cacheinfo", entry, env=index)
+        for file in files:
+            blob = self._git.run(
+                "hash-object", "-w", "--stdin", "--no-filters", input=file.text
+            ).strip()
+            entry = f"{file.mode},{blob},{file.path}"
+            self._git.run("update-index", "--add", "--cacheinfo", entry, env=index)
+        for path in removed:
+            self._git.run("update-index", "--force-remove", "--", path, env=index)
         tree = self._git.run("write-tree", "--missing-ok", env=index).strip()
         done = self._git.run(
             "commit-tree", tree, "-p", parent, "-F", "-", input=message, env=self._git.identity()
         )
         return done.strip()
+
+    def text_at(self, commit: str, path: str) -> str | None:
+        """Return the text of the file `path` at `commit`; None where there is none.
+
+        Raises InputError where it is a link or no UTF-8.
+        """
+        folder, _, name = path.rpartition("/")
+        expression = f"{commit}:{folder}"
+        listing = self._git.completed("ls-tree", "-z", expression, "--", name, check=False)
+        fields = listing.stdout.partition("\t")[0].split(" ")
+        if listing.returncode != 0 or len(fields) != 3:
+            return None
+        mode, _, sha = fields
+        if mode not in ("100644", "100755"):
+            raise InputError(
+                f"{path} of {self.url} is a symbolic link or no file", fix=f"git rm {path}"
+            )
+        try:
+            return self.blob(sha).decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"{path} of {self.url} is not UTF-8", fix="save it as UTF-8"
+            ) from error
 
     def push(self, commit: str, branch: str, *, expected: str | None = None) -> None:
         """Move `branch` to `commit`.

@@ -8,7 +8,8 @@ from model_gitops import runner
 from model_gitops.adapters import git, merges
 from model_gitops.adapters.promotion_file import Rules
 from model_gitops.core.flow import squash
-from model_gitops.core.flow.promotion import Environment, Promotion
+from model_gitops.core.flow.environment import Environment
+from model_gitops.core.flow.promotion import Promotion
 from model_gitops.errors import ExternalError, RefusedError
 
 

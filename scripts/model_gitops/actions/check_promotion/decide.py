@@ -22,7 +22,8 @@ from model_gitops.adapters.cosign import Cosign
 from model_gitops.adapters.tracing.places import opened_overlays
 from model_gitops.core.dvc import artifacts
 from model_gitops.core.flow import rules
-from model_gitops.core.flow.promotion import Environment, Promotion
+from model_gitops.core.flow.environment import Environment
+from model_gitops.core.flow.promotion import Promotion
 from model_gitops.core.gto import tags
 from model_gitops.core.image import signature
 from model_gitops.core.image.names import split_reference

@@ -20,9 +20,10 @@ from model_gitops.adapters.champion import Champion
 from model_gitops.adapters.metrics_files import MetricsFiles
 from model_gitops.core.dvc import artifacts
 from model_gitops.core.flow import gate, measured, metrics
+from model_gitops.core.flow.environment import Environment
 from model_gitops.core.flow.gate import Verdict
 from model_gitops.core.flow.measured import Measured
-from model_gitops.core.flow.promotion import Environment, Promotion, Rule
+from model_gitops.core.flow.promotion import Promotion, Rule
 from model_gitops.core.gto import revision, tags
 from model_gitops.errors import InputError, RefusedError
 from model_gitops.options import lines

@@ -18,7 +18,8 @@ from model_gitops.core.deploy.location import check_path
 from model_gitops.core.doctor.argocd import Application, Built, Project, applications, projects
 from model_gitops.core.doctor.deploying import Overlay
 from model_gitops.core.document import load_yaml
-from model_gitops.core.flow.promotion import Environment, Promotion
+from model_gitops.core.flow.environment import Environment
+from model_gitops.core.flow.promotion import Promotion
 from model_gitops.errors import InputError
 
 _LARGEST = 1024 * 1024

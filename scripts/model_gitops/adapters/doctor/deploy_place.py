@@ -18,7 +18,8 @@ from model_gitops.adapters.tracing.overlays import Overlays
 from model_gitops.adapters.tracing.pull_requests import PullRequests
 from model_gitops.core.deploy.location import Location, locate, server_of
 from model_gitops.core.doctor.finding import Finding, NotAskedError
-from model_gitops.core.flow.promotion import Environment, Promotion
+from model_gitops.core.flow.environment import Environment
+from model_gitops.core.flow.promotion import Promotion
 from model_gitops.errors import ActionError, InputError
 
 _CHECK = "deploy-repository"

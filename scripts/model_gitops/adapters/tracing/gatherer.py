@@ -15,7 +15,8 @@ from model_gitops.adapters.tracing.pull_requests import PullRequests
 from model_gitops.adapters.tracing.signatures import Signatures
 from model_gitops.core.deploy.kustomization import Image
 from model_gitops.core.deploy.trailers import is_commit
-from model_gitops.core.flow.promotion import Environment, Promotion
+from model_gitops.core.flow.environment import Environment
+from model_gitops.core.flow.promotion import Promotion
 from model_gitops.core.gto import tags
 from model_gitops.core.image.names import commit_of_tag
 from model_gitops.core.lineage.facts import (

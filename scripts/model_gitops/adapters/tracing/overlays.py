@@ -15,7 +15,8 @@ from model_gitops.core.deploy import deployment, guard, kustomization
 from model_gitops.core.deploy.history import Change, standing
 from model_gitops.core.deploy.location import check_path
 from model_gitops.core.deploy.trailers import read_trailers
-from model_gitops.core.flow.promotion import Environment, Promotion
+from model_gitops.core.flow.environment import Environment
+from model_gitops.core.flow.promotion import Promotion
 from model_gitops.core.lineage.facts import Before, Deployed, WentBack, pick
 from model_gitops.errors import InputError
 

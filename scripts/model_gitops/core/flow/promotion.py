@@ -8,45 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from model_gitops.core.flow import building, commands, directions, metrics, spelling
+from model_gitops.core.flow import building, commands, directions, environment, metrics, spelling
 from model_gitops.core.flow.building import Build
 from model_gitops.core.flow.directions import Better
+from model_gitops.core.flow.environment import Environment
 from model_gitops.core.gto import tags
 from model_gitops.core.image.signature import Signer, is_public_key
 from model_gitops.errors import InputError, RefusedError
 
-_PATH = "overlays/{environment}"
-_PLACEHOLDER, _MODEL_PLACEHOLDER = "{environment}", "{model}"
 # Outside of a model's folder, and yet its own: DVC's settings and the workflows themselves.
 WATCHED = (".dvc/config", ".dvcignore", ".github/workflows")
-
-
-@dataclass(frozen=True)
-class Environment:
-    """One environment: its branch is what was merged into it.
-
-    `path` is its overlay's folder in the deploy repository. `approvals` is how many people must have
-    approved the pull request that brought what it runs. `own_stage` is `stage:`, empty where it is not said.
-    `reviewers` approve a deployment to it: users, or teams as `owner/team`.
-    """
-
-    name: str
-    branch: str
-    deploy: Literal["push", "pull-request"] = "push"
-    path: str = ""
-    approvals: int = 0
-    own_stage: str = ""
-    reviewers: tuple[str, ...] = ()
-
-    @property
-    def stage(self) -> str:
-        """The GTO stage that says what it runs."""
-        return self.own_stage or self.name
-
-    @property
-    def overlay(self) -> str:
-        """The overlay's folder in the deploy repository."""
-        return self.path or _PATH.replace(_PLACEHOLDER, self.name)
 
 
 @dataclass(frozen=True)
@@ -228,16 +199,15 @@ def parse(document: object, *, source: str = "promotion.yaml", folder: str = "")
     approvals = data.get("approvals", 0)
     model = _model(data["model"], folder, source)
     is_trunk = data.get("flow") == "trunk"
-    _check_branches(data["environments"], is_trunk, source)
+    environment.check_branches(data["environments"], is_trunk, source)
     environments = tuple(
-        Environment(
-            one["name"],
-            data["environments"][0]["branch"] if is_trunk else one["branch"],
-            one.get("deploy", "push"),
-            _overlay(one, deploy.get("path", _PATH), model.rpartition(":")[2], source),
-            one.get("approvals", approvals),
-            _stage(one, source),
-            tuple(one.get("reviewers", ())),
+        environment.parse(
+            one,
+            source,
+            branch=data["environments"][0]["branch"] if is_trunk else one["branch"],
+            path=deploy.get("path", environment.PATH),
+            model=model.rpartition(":")[2],
+            approvals=approvals,
         )
         for one in data["environments"]
     )
@@ -335,64 +305,6 @@ def _signer(entry: Any, source: str) -> Signer:
             fix="give `key`, or `identity` and `issuer`",
         )
     return signer
-
-
-def _check_branches(entries: Any, is_trunk: bool, source: str) -> None:
-    """Refuse an environment without a branch, and with `flow: trunk` a later one that has one."""
-    for place, one in enumerate(entries):
-        if "branch" not in one and not (is_trunk and place):
-            raise InputError(
-                f"{source}: the environment {one['name']} has no `branch`", fix="branch: main"
-            )
-        if is_trunk and place and "branch" in one:
-            raise InputError(
-                f"{source}: with `flow: trunk` the first environment alone has a branch, and"
-                f" {one['name']} has {one['branch']!r}",
-                fix="leave out its `branch`, or `flow: trunk`",
-            )
-
-
-def _stage(entry: Any, source: str) -> str:
-    """Return an environment's `stage`, empty where it is not said. Raises InputError."""
-    stage: str = entry.get("stage", "")
-    if stage and not tags.is_stage_name(stage):
-        raise InputError.of(
-            f"stage (in {source})",
-            stage,
-            "it is no stage that GTO accepts",
-            fix=f"stage: {re.sub(r'[^a-zA-Z0-9/_-]+', '-', stage).strip('/_-') or entry['name']}",
-        )
-    return stage
-
-
-def _overlay(entry: Any, template: str, model: str, source: str) -> str:
-    """Return the folder of an environment's overlay: its own `path`, else `deploy.path` filled in."""
-    path: str = entry.get("path", template)
-    rest = path.replace(_PLACEHOLDER, "").replace(_MODEL_PLACEHOLDER, "")
-    if "{" in rest or "}" in rest:
-        raise InputError.of(
-            f"deploy.path (in {source})",
-            path,
-            f"{_PLACEHOLDER} and {_MODEL_PLACEHOLDER} are the only placeholders there are",
-            fix=f"path: {_PATH}",
-        )
-    if "path" not in entry and _PLACEHOLDER not in path:
-        raise InputError.of(
-            f"deploy.path (in {source})",
-            path,
-            f"it has no {_PLACEHOLDER}, so every environment would have the same overlay",
-            fix=f"path: {path.rstrip('/')}/{_PLACEHOLDER}, or give each environment a `path` of its own",
-        )
-    filled = path.replace(_PLACEHOLDER, entry["name"]).replace(_MODEL_PLACEHOLDER, model)
-    found = posixpath.normpath(filled)
-    if posixpath.isabs(found) or found.split("/")[0] == "..":
-        raise InputError.of(
-            f"{'path' if 'path' in entry else 'deploy.path'} (in {source})",
-            path,
-            "it is no folder of the deploy repository, whose paths start at its top",
-            fix=f"path: {path.lstrip('./') or _PATH}",
-        )
-    return found
 
 
 def _refuse_control_characters(node: Any, source: str) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from model_gitops.core.flow.promotion import Environment, Promotion
+from model_gitops.core.flow.environment import Environment
+from model_gitops.core.flow.promotion import Promotion
 from model_gitops.core.protection import names, workflows
 from model_gitops.core.protection.settings import Compare, Desired, Setting, Subject, Todo
 from model_gitops.core.protection.workflows import Workflow

@@ -1,0 +1,1 @@
+"""Whether what a live model sees has moved away from what it was trained on."""

@@ -1,0 +1,1 @@
+"""The pipeline's own health: its runs, and what Git says of deployments."""
