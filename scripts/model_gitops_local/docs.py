@@ -124,7 +124,7 @@ def _examples() -> str:
 def _keys(schema: Any) -> str:
     """Return each key of promotion.yaml: what it is, what it is without a word, and an example."""
     rows = []
-    for place, one in _properties(schema, ""):
+    for place, one in _properties(schema, "", schema["$defs"]["verify"]):
         default = one.get("default")
         shown = "" if default is None else f"`{document.flow(default)}`"
         key = place.rpartition(".")[2]
@@ -137,11 +137,13 @@ def _keys(schema: Any) -> str:
     )
 
 
-def _properties(schema: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+def _properties(schema: Any, prefix: str, verify: Any) -> Iterator[tuple[str, Any]]:
     for name, one in schema.get("properties", {}).items():
         yield f"{prefix}{name}", one
-        yield from _properties(one, f"{prefix}{name}.")
-        yield from _properties(one.get("items", {}), f"{prefix}{name}[].")
+        # An environment's own `verify` has the same keys: they are listed once.
+        inner = verify if (prefix, name) == ("", "verify") else one
+        yield from _properties(inner, f"{prefix}{name}.", verify)
+        yield from _properties(one.get("items", {}), f"{prefix}{name}[].", verify)
 
 
 def _events() -> str:

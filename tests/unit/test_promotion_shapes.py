@@ -147,6 +147,8 @@ def examples(rule: Any, place: str = "") -> Iterator[tuple[str, Any, Any]]:
         yield from examples(one, f"{place}.{name}")
     if "items" in rule:
         yield from examples(rule["items"], f"{place}[]")
+    if "verify" in rule.get("$defs", {}):
+        yield from examples(rule["$defs"]["verify"], ".verify")
 
 
 @pytest.mark.parametrize(

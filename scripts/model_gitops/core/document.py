@@ -177,6 +177,7 @@ def _key_of(path: Iterable[str | int], schema: Any) -> tuple[str, Any]:
     key = ""
     told = rule = schema if isinstance(schema, dict) else {}
     for step in path:
+        rule = whole(rule, schema)
         if isinstance(step, str):
             known = rule.get("properties", {}).get(step)
             rule = known or rule.get("additionalProperties") or {}
@@ -186,6 +187,12 @@ def _key_of(path: Iterable[str | int], schema: Any) -> tuple[str, Any]:
         else:
             rule = rule.get("items") or {}
     return key, told
+
+
+def whole(rule: Any, schema: Any) -> Any:
+    """Return a rule together with the one under `$defs` of `schema` that it refers to, if any."""
+    name = str(rule.get("$ref", "")).removeprefix("#/$defs/")
+    return {**schema["$defs"][name], **rule} if name else rule
 
 
 def _typed(key: str, rule: Any) -> str:

@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from model_gitops.core.flow import verifying
+from model_gitops.core.flow.verifying import Verify
 from model_gitops.core.gto import tags
 from model_gitops.errors import InputError
 
@@ -20,7 +22,8 @@ class Environment:
 
     `path` is its overlay's folder in the deploy repository. `approvals` is how many people must have
     approved the pull request that brought what it runs. `own_stage` is `stage:`, empty where it is not said.
-    `reviewers` approve a deployment to it: users, or teams as `owner/team`.
+    `reviewers` approve a deployment to it: users, or teams as `owner/team`. `verify` is what a deployment
+    must pass, None where nothing is asked; `soak` is how many seconds it runs before the next hop.
     """
 
     name: str
@@ -30,6 +33,8 @@ class Environment:
     approvals: int = 0
     own_stage: str = ""
     reviewers: tuple[str, ...] = ()
+    verify: Verify | None = None
+    soak: float = 0.0
 
     @property
     def stage(self) -> str:
@@ -43,13 +48,21 @@ class Environment:
 
 
 def parse(
-    entry: Any, source: str, *, branch: str, path: str, model: str, approvals: int
+    entry: Any,
+    source: str,
+    *,
+    branch: str,
+    path: str,
+    model: str,
+    approvals: int,
+    verify: Any = None,
+    folder: str = "",
 ) -> Environment:
     """Build one environment from its schema-checked `entry` of promotion.yaml.
 
-    `path` is `deploy.path`, `model` the model's name without its folder, `approvals` the flow's number.
-    Raises InputError, naming `source`, for a stage that GTO does not take, and for a path out of the
-    deploy repository.
+    `path` is `deploy.path`, `model` the model's name without its folder, `approvals` the flow's number,
+    `verify` the flow's own, and `folder` promotion.yaml's. Raises InputError, naming `source`, for a stage
+    that GTO does not take, and for a path out of the deploy repository.
     """
     return Environment(
         entry["name"],
@@ -59,6 +72,8 @@ def parse(
         entry.get("approvals", approvals),
         _stage(entry, source),
         tuple(entry.get("reviewers", ())),
+        verifying.parse(verify, entry, source, model=model, folder=folder),
+        verifying.soak(verify, entry, source),
     )
 
 

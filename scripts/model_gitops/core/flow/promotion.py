@@ -208,6 +208,8 @@ def parse(document: object, *, source: str = "promotion.yaml", folder: str = "")
             path=deploy.get("path", environment.PATH),
             model=model.rpartition(":")[2],
             approvals=approvals,
+            verify=data.get("verify"),
+            folder=folder,
         )
         for one in data["environments"]
     )

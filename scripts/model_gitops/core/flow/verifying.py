@@ -1,0 +1,97 @@
+"""`verify` of promotion.yaml: what a deployment must pass before the next hop is allowed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from model_gitops.core import duration
+from model_gitops.core.flow import spelling
+from model_gitops.core.flow.champions import Champion
+from model_gitops.core.flow.champions import parse as parse_champion
+from model_gitops.core.flow.loads import Load
+from model_gitops.core.flow.loads import parse as parse_load
+from model_gitops.errors import InputError
+
+TIMEOUT_SECONDS = 600.0
+_ENVIRONMENT, _MODEL = "{environment}", "{model}"
+_ADDRESS = re.compile(r"https?://[A-Za-z0-9.:\[\]_-]+(/[!-~]*)?")
+
+
+@dataclass(frozen=True)
+class Verify:
+    """What is asked of a deployment to one environment. Lengths of time are in seconds.
+
+    `url` is the service's address, empty where nobody says it. `integration` is a file of the smoke test's
+    format, from the repository's top; None: tests/smoke.yaml beside promotion.yaml, where it is there;
+    empty: none. `timeout` is how long the digest may take to come, `soak` how long the environment must
+    have run an image before the next hop. `rollback`: a failed verification takes the deployment back.
+    """
+
+    url: str = ""
+    integration: str | None = None
+    load: Load | None = None
+    champion: Champion | None = None
+    timeout: float = TIMEOUT_SECONDS
+    soak: float = 0.0
+    rollback: bool = False
+
+
+def parse(
+    everywhere: Any, entry: Mapping[str, Any], source: str, *, model: str, folder: str = ""
+) -> Verify | None:
+    """Return what is asked of one environment, None where nothing is.
+
+    `everywhere` is promotion.yaml's own `verify`, or None; the environment's `entry` may say `verify: false`,
+    or other values for some keys, and `url` and `soak` of its own. `model` is the model's name without its
+    folder. Raises InputError, naming `source`.
+    """
+    own = entry.get("verify", {})
+    if own is False or (everywhere is None and "verify" not in entry):
+        return None
+    said = {**(everywhere or {}), **own}
+    url = entry.get("url", said.get("url", ""))
+    integration: Any = said.get("integration")
+    named = f"verify (in {source})"
+    return Verify(
+        url=_address(url, entry["name"], model, f"url (in {source})"),
+        integration=spelling.from_top(
+            integration, folder, f"verify.integration (in {source})", "tests/smoke.yaml"
+        )
+        if integration
+        else (None if integration is None else ""),
+        load=parse_load(said["load"], f"load of {named}") if said.get("load") else None,
+        champion=parse_champion(said["champion"], f"champion of {named}", folder)
+        if said.get("champion")
+        else None,
+        timeout=duration.seconds(said["timeout"], f"timeout of {named}")
+        if "timeout" in said
+        else TIMEOUT_SECONDS,
+        soak=soak(everywhere, entry, source),
+        rollback=said.get("on-failure", "nothing") == "rollback",
+    )
+
+
+def soak(everywhere: Any, entry: Mapping[str, Any], source: str) -> float:
+    """Return how many seconds an environment must run an image before the next hop; 0 for no wait.
+
+    Raises InputError, naming `source`.
+    """
+    own = entry.get("verify", {})
+    said = {**(everywhere or {}), **own} if own is not False else {}
+    found = entry.get("soak", said.get("soak", ""))
+    return duration.seconds(found, f"soak (in {source})") if found else 0.0
+
+
+def _address(url: str, environment: str, model: str, what: str) -> str:
+    """Return an address with its placeholders filled in, without a slash at its end. Raises InputError."""
+    filled = url.replace(_ENVIRONMENT, environment).replace(_MODEL, model)
+    if url and not _ADDRESS.fullmatch(filled):
+        raise InputError.of(
+            what, url,
+            f"it is no address, in which {_ENVIRONMENT} and {_MODEL} are the only placeholders there are",
+            fix="url: https://churn.{environment}.example.com",
+        )  # fmt: skip
+    return filled.rstrip("/")
