@@ -107,6 +107,8 @@ class Issue:
     updated_at: str
     state: str = "open"
     closed_at: str | None = None
+    # Of one that is no pull request.
+    state_reason: str | None = None
     labels: list[str] = field(default_factory=list)
     pull: Pull | None = None
 

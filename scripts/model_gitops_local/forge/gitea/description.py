@@ -136,7 +136,15 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("POST", f"{_REPO}/pulls/{{index}}/merge"): Operation({200: ""}),
     ("GET", f"{_REPO}/commits/{{sha}}/pull"): Operation({200: "PullRequest"}),
     ("GET", f"{_REPO}/compare/{{basehead}}"): Operation({200: "Compare"}),
+    ("GET", f"{_REPO}/issues"): Operation(
+        {200: "[Issue]"}, ("state", "type", "created_by", "labels", "q", *_PAGES)
+    ),
+    ("POST", f"{_REPO}/issues"): Operation({201: "Issue"}),
     ("GET", f"{_REPO}/issues/{{index}}"): Operation({200: "Issue"}),
+    # No `state_reason`.
+    ("PATCH", f"{_REPO}/issues/{{index}}"): Operation({201: "Issue"}),
+    ("POST", f"{_REPO}/issues/{{index}}/reactions"): Operation({200: "Reaction", 201: "Reaction"}),
+    ("DELETE", f"{_REPO}/issues/{{index}}/reactions"): Operation({200: ""}),
     ("GET", f"{_REPO}/issues/{{index}}/comments"): Operation({200: "[Comment]"}, ("since",)),
     ("POST", f"{_REPO}/issues/{{index}}/comments"): Operation({201: "Comment"}),
     ("PATCH", f"{_REPO}/issues/comments/{{id}}"): Operation({200: "Comment"}),

@@ -26,7 +26,7 @@ class Issues(Accounts):
             "events_url": f"{url}/events",
             "html_url": page,
             **self._thread(repository, issue),
-            "state_reason": None,
+            "state_reason": issue.state_reason,
             "comments": sum(c.number == issue.number for c in repository.comments),
         }
         if issue.pull:
