@@ -91,6 +91,13 @@ class Project:
             ODD: "1",
             "data.csv": "12",
             "server.py": SERVER,
+            # As a tool for data drift leaves them: no sign, then two bad weeks.
+            **{
+                f"monitoring/2026-W{week}.json": json.dumps(
+                    {"drift": drift, "columns": ["length"] if drift else []}
+                )
+                for week, drift in ((45, False), (46, True), (47, True))
+            },
             "evaluate.py": EVALUATE,
             "promotion.yaml": PROMOTION.format(image=f"{self.registry}acme/diabetes"),
             "Dockerfile": "ARG BASE\nFROM ${BASE}\nCOPY server.py /\nCOPY --from=model . /model/\n"
@@ -282,6 +289,11 @@ def test_a_gate_asks_what_runs(project: Project, action: str) -> None:
     if action == "changed-models":
         models = json.loads(run.outputs["Which models are touched?"]["models"])
         assert [one["model"] for one in models] == ["diabetes"]
+
+
+def test_gate_drift(project: Project) -> None:
+    found = project.example("gate-drift")["Did the data drift?"]
+    assert (found["drift"], found["columns"]) == ("true", '["length"]')
 
 
 def test_run_command(project: Project) -> None:

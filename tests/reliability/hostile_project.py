@@ -29,6 +29,11 @@ LOCK: dict[str, Any] = {
     "schema": "2.0",
     "stages": {"train": {"cmd": "true", "outs": [{"path": "models/m.bin", "md5": ONE, "size": 3}]}},
 }
+DRIFT = {
+    "windows": [
+        {"window": "2026-W01", "rows": 500, "drift": False, "columns": {"a": {"drift": False}}}
+    ]
+}
 METRICS = {"r2": 0.5, "error": {"rmse": 50.0}}
 SMOKE = {"health": "/readyz", "timeout": 1, "request": {"path": "/x", "json": {"a": 1}}}
 EVENT: dict[str, Any] = {
@@ -49,6 +54,7 @@ FILES: dict[str, str] = {
     "dvc.yaml": json.dumps(DVC),
     "dvc.lock": json.dumps(LOCK),
     "metrics.json": json.dumps(METRICS),
+    "drift.json": json.dumps(DRIFT),
     "params.yaml": "a: 1\n",
     "curve.csv": "a,b\n1,2\n2,3\n",
     ".dvc/config": "[core]\n    remote = store\n    analytics = false\n"
@@ -70,6 +76,7 @@ GOOD: dict[str, dict[str, str]] = {
     # Production runs nothing yet: what is measured is run, and nothing may run here.
     "compare-models": {"base-ref": "production"},
     "gate-metrics": {"baseline": "HEAD"},
+    "gate-drift": {"file": "drift.json"},
     "gto-register-stage": {"model": "m", "stage": "dev"},
     "build-push-image": {"image": "127.0.0.1:9/acme/m", "smoke-test": ""},
     "bump-kustomize-tag": {
@@ -103,6 +110,7 @@ READS: dict[str, dict[str, Any]] = {
     "check-promotion": {"promotion.yaml": PROMOTION, "event.json": EVENT},
     "compare-models": {"promotion.yaml": PROMOTION, "event.json": EVENT},
     "gate-metrics": {"promotion.yaml": PROMOTION, "metrics.json": METRICS, "event.json": EVENT},
+    "gate-drift": {"drift.json": DRIFT},
     "dvc-pull-model": {"dvc.yaml": DVC, "dvc.lock": LOCK, ".dvc/config": "x"},
     "gto-register-stage": {"dvc.yaml": DVC, "dvc.lock": LOCK, ".gto": {"stages": ["dev"]}},
     "build-push-image": {

@@ -42,6 +42,10 @@ CONTRACT: dict[str, tuple[str, str]] = {
         "remote-config",
         "passed table",
     ),
+    "gate-drift": (
+        "file windows drift threshold columns rule minimum-rows check",
+        "drift windows columns summary table",
+    ),
     "gto-register-stage": (
         "model config stage version bump revision message remote push sha256",
         "version version-tag stage-tag previous-version operation",

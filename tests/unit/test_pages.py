@@ -160,7 +160,8 @@ def test_single_steps_give_inputs_that_exist(page: Path) -> None:
 def test_the_readme_starts_with_what_it_is_a_workflow_and_the_actions() -> None:
     lines = (ROOT / "README.md").read_text("utf-8").splitlines()
     first_screen = lines[: lines.index("<!-- /generated -->") + 1]
-    assert len(first_screen) <= 40
+    # The table has a line an action; nothing else may grow.
+    assert len(first_screen) <= 28 + len(ACTIONS)
     assert any(line.strip().startswith("- uses: model-gitops/") for line in first_screen)
 
 
