@@ -202,7 +202,10 @@ def test_nothing_runs_before_the_first_deployment_and_all_does_after_it(
     after["spec"]["replicas"] = 0
     after["metadata"]["annotations"] = before["metadata"]["annotations"]
     container = after["spec"]["template"]["spec"]["containers"][0]
+    # The service answers at `/version` which image it was started from.
+    assert container["env"] == [{"name": "IMAGE", "value": container["image"]}]
     container["image"] = before["spec"]["template"]["spec"]["containers"][0]["image"]
+    container["env"][0]["value"] = container["image"]
     assert after == before
 
 

@@ -138,9 +138,79 @@ def test_probes(client: FlaskClient):
 def test_without_a_model_it_lives_but_is_not_ready(client_without_model: FlaskClient):
     client = client_without_model
     assert client.get("/healthz").status_code == 200
-    for answer in (client.get("/readyz"), client.post("/predict", json={"instances": [ROW]})):
+    predict = client.post("/predict", json={"instances": [ROW]})
+    for answer in (client.get("/readyz"), client.get("/version"), predict):
         assert answer.status_code == 503
         assert "not loaded" in answer.json["error"]["message"]
+
+
+IMAGE = "ghcr.io/acme/diabetes:v1.2.3"
+DIGEST = "sha256:" + "5" * 64
+
+
+@pytest.mark.parametrize(
+    ("image", "said", "digest"),
+    [(f"{IMAGE}@{DIGEST}", f"{IMAGE}@{DIGEST}", DIGEST), (IMAGE, IMAGE, None), ("", None, None)],
+)
+def test_says_which_image_it_was_started_from(
+    model: Path, monkeypatch: pytest.MonkeyPatch, image: str, said: str | None, digest: str | None
+):
+    monkeypatch.setenv("MODEL_VERSION", "v1.2.3")
+    monkeypatch.setenv("IMAGE", image)
+    client = serve.create_app(model).test_client()
+    assert client.get("/version").json == {
+        "name": MODEL,
+        "version": "v1.2.3",
+        "hash": hashlib.md5(model.read_bytes()).hexdigest(),
+        "image": said,
+        "digest": digest,
+    }
+    assert counts(client, "http_requests_total") == {}
+
+
+def test_each_instance_is_logged_under_the_id_of_its_answer(
+    model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setenv("REQUEST_LOG", str(tmp_path / "log"))
+    client = serve.create_app(model).test_client()
+    named = dict(zip(NAMES, ROW, strict=True))
+    body = {"instances": [ROW, named | {"age": 20}]}
+    answer = client.post("/predict", json=body)
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    sent = answer.headers["X-Request-ID"]
+    assert [line["id"] for line in lines] == [f"{sent}-0", f"{sent}-1"]
+    assert [line["prediction"] for line in lines] == answer.json["predictions"]
+    assert lines[1]["instance"] == named | {"age": 20}
+    assert lines[0]["model"] == answer.json["model"]
+    client.post("/predict", json={"instances": [[1]]})
+    client.get("/version")
+    assert len((tmp_path / "log").read_text().splitlines()) == 2
+    assert 'request_log_lines_total{result="written"} 2.0' in client.get("/metrics").text
+
+
+def test_a_stranger_does_not_choose_the_id(client: FlaskClient):
+    given = {"X-Request-ID": "mine"}
+    first = client.get("/healthz", headers=given).headers["X-Request-ID"]
+    assert first != "mine"
+    assert client.get("/healthz", headers={"X-Request-ID": first}).headers["X-Request-ID"] == first
+
+
+def test_a_log_that_can_not_be_written_breaks_no_answer(
+    model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("REQUEST_LOG", str(tmp_path / "file" / "log"))
+    client = serve.create_app(model).test_client()
+    assert len(predictions(client, ROW, ROW)) == 2
+    assert 'request_log_lines_total{result="lost"} 2.0' in client.get("/metrics").text
+
+
+def test_metrics_show_how_predictions_are_spread(client: FlaskClient):
+    (value,) = predictions(client, ROW)
+    text = client.get("/metrics").text
+    assert f"model_prediction_value_sum {value}" in text
+    assert 'model_prediction_value_bucket{le="0.0"} 0.0' in text
+    assert 'model_prediction_value_bucket{le="350.0"} 1.0' in text
 
 
 def test_metrics_count_requests_and_predictions(client: FlaskClient):

@@ -2,8 +2,9 @@
 
 `POST /predict` takes `{"instances": [...]}`, each instance either a list of the measurements in
 the model's order or an object by their names, and answers `{"predictions": [...], "model": {...}}`.
-`/healthz` says that the process lives, `/readyz` that the model is loaded; `/metrics` is for
-Prometheus. Every error is JSON: `{"error": {"code": 400, "message": "..."}}`.
+`/healthz` says that the process lives, `/readyz` that the model is loaded, `/version` which model
+and image this is; `/metrics` is for Prometheus. Every error is JSON:
+`{"error": {"code": 400, "message": "..."}}`. What was asked and answered goes to the request log.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import json
 import logging
 import math
 import os
+import re
 import time
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,9 +32,13 @@ from flask import Flask, Response, current_app, g, request
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, multiprocess, values
 from werkzeug.exceptions import BadRequest, HTTPException, ServiceUnavailable, UnsupportedMediaType
 
+from diabetes.request_log import RequestLog
+
 MAX_BODY = 1024 * 1024  # bytes; serving/nginx.conf has the same limit
 MAX_INSTANCES = 1000  # in one request
-PROBES = frozenset({"healthz", "readyz", "metrics", "static"})
+PROBES = frozenset({"healthz", "readyz", "version", "metrics", "static"})
+# Upper ends of the histogram of predictions, in units of the target: what it spans in training.
+PREDICTION_BUCKETS = (0, 50, 100, 150, 200, 250, 300, 350)
 
 log = logging.getLogger("diabetes.serve")
 MODEL_PATH = "models/diabetes.onnx"
@@ -91,6 +98,14 @@ class Metrics:
             buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
         )  # fmt: skip
         self.predictions = Counter("model_predictions", "Predictions made.", registry=self.registry)
+        self.values = Histogram(
+            "model_prediction_value", "What was predicted, in units of the target.",
+            registry=self.registry, buckets=PREDICTION_BUCKETS,
+        )  # fmt: skip
+        self.logged = Counter(
+            "request_log_lines", "Lines of the request log: written, or lost.",
+            ["result"], registry=self.registry,
+        )  # fmt: skip
         self.info = Gauge(
             "model_info", "The loaded model; always 1.", ["name", "version", "hash"],
             registry=self.registry, multiprocess_mode="max",
@@ -105,17 +120,14 @@ class Metrics:
         return prometheus_client.generate_latest(registry)
 
 
-def parse_instances(body: Any, features: tuple[str, ...]) -> np.ndarray:
-    """The request's instances as float32, shape (n, features); `BadRequest` says what is wrong."""
+def parse_instances(body: Any, features: tuple[str, ...]) -> list[list[float]]:
+    """The request's instances, shape (n, features); `BadRequest` says what is wrong."""
     if not isinstance(body, dict) or not isinstance(body.get("instances"), list):
         raise BadRequest('The body must be an object like {"instances": [[...], ...]}.')
     instances = body["instances"]
     if not 1 <= len(instances) <= MAX_INSTANCES:
         raise BadRequest(f"There must be 1 to {MAX_INSTANCES} instances, not {len(instances)}.")
-    return np.array(
-        [parse_instance(number, instance, features) for number, instance in enumerate(instances)],
-        dtype=np.float32,
-    )
+    return [parse_instance(number, instance, features) for number, instance in enumerate(instances)]
 
 
 def parse_instance(number: int, instance: Any, features: tuple[str, ...]) -> list[float]:
@@ -165,10 +177,15 @@ def create_app(model_path: str | Path | None = None) -> Flask:
     else:
         metrics.info.labels(**{key: value or "" for key, value in model.about.items()}).set(1)
         log.info("Loaded %s", model.about)
+    request_log = RequestLog.configured(os.environ, model.features if model else ())
+    image = os.environ.get("IMAGE") or None
 
     @app.before_request
     def start_clock() -> None:
         g.start = time.perf_counter()
+        # Nginx gives it one, which a stranger can't choose.
+        given = request.headers.get("X-Request-ID", "")
+        g.id = given if re.fullmatch(r"[0-9a-f]{32}", given) else uuid.uuid4().hex
 
     @app.after_request
     def count(response: Response) -> Response:
@@ -177,6 +194,7 @@ def create_app(model_path: str | Path | None = None) -> Flask:
             route = str(request.url_rule) if request.url_rule else "none"
             metrics.requests.labels(route, known_method(request.method), response.status_code).inc()
             metrics.seconds.labels(route).observe(time.perf_counter() - g.start)
+        response.headers["X-Request-ID"] = g.id
         return response
 
     @app.errorhandler(HTTPException)
@@ -201,6 +219,14 @@ def create_app(model_path: str | Path | None = None) -> Flask:
             raise ServiceUnavailable("The model is not loaded; the log has the cause.")
         return {"status": "ready", "model": model.about}
 
+    @app.get("/version")
+    def version() -> dict[str, Any]:
+        if model is None:
+            raise ServiceUnavailable("The model is not loaded; the log has the cause.")
+        # An image can't know its own digest: the deployment says what it was told to run.
+        digest = re.search(r"@(sha256:[0-9a-f]{64})$", image or "")
+        return model.about | {"image": image, "digest": digest[1] if digest else None}
+
     @app.get("/metrics", endpoint="metrics")
     def show_metrics() -> Response:
         return Response(metrics.exposition(), content_type=prometheus_client.CONTENT_TYPE_LATEST)
@@ -215,10 +241,16 @@ def create_app(model_path: str | Path | None = None) -> Flask:
             body = json.loads(request.get_data())
         except (ValueError, RecursionError):
             raise BadRequest("The body is not valid JSON.") from None
-        predictions = model.predict(parse_instances(body, model.features))
+        rows = parse_instances(body, model.features)
+        predictions = model.predict(np.array(rows, dtype=np.float32))
         if not all(math.isfinite(value) for value in predictions):
             raise BadRequest("The instances are so far out of range that no prediction is finite.")
         metrics.predictions.inc(len(predictions))
+        for value in predictions:
+            metrics.values.observe(value)
+        lines = request_log.write(g.id, model.about, model.features, rows, predictions)
+        for result, number in lines.items():
+            metrics.logged.labels(result).inc(number)
         return {"predictions": predictions, "model": model.about}
 
     return app
