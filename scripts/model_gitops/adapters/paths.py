@@ -6,6 +6,8 @@ import errno
 import os
 from pathlib import Path
 
+from model_gitops.errors import InputError
+
 
 def is_file(path: Path) -> bool:
     """Whether `path` is a file, or a link to one."""
@@ -51,3 +53,13 @@ def write_whole(file: Path, text: str) -> None:
         fresh.replace(file)
     finally:
         fresh.unlink(missing_ok=True)
+
+
+def refuse_a_way_out(name: str, path: Path) -> None:
+    """Refuse a link that leads out: what can't be parsed is shown, and must be no file of the machine.
+
+    Raises InputError, naming the input `name`.
+    """
+    if leads_out(path, Path.cwd()):
+        problem = "it is a link that leads out of the working directory"
+        raise InputError.of(name, str(path), problem, fix="commit the file itself")

@@ -122,6 +122,7 @@ def command(
     from model_gitops.actions.build_push_image.report import write_report
     from model_gitops.actions.build_push_image.reuse import reuse_image
     from model_gitops.actions.build_push_image.sign import read_signing, signer
+    from model_gitops.adapters import smoke_file
     from model_gitops.core.image.build import parse_pairs
     from model_gitops.core.image.names import check_name
 
@@ -152,7 +153,7 @@ def command(
         file=inputs.dockerfile(file, folder),
         target=target,
         platforms=inputs.read_platforms(lines(platforms)),
-        test=inputs.read_smoke_test(smoke_test) if smoke_test.strip() else None,
+        test=smoke_file.read(smoke_test) if smoke_test.strip() else None,
         builder=inputs.check_builder(builder),
         login_as=inputs.login_name(username, password, push=push),
         password=password,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -14,9 +13,6 @@ from model_gitops.core.image import names, smoke
 from model_gitops.core.image.build import is_reference, parse_pairs, parse_platforms, split_layout
 from model_gitops.errors import InputError
 from model_gitops.options import existing_folder, lines
-
-# A request of a smoke test, in bytes.
-_LARGEST_BODY = 50 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -115,7 +111,7 @@ def named_contexts(value: str) -> dict[str, str]:
     for name, place in found.items():
         path = Path(place)
         # A branch that says the place could lead to what only this job may read.
-        _refuse_a_way_out("build-contexts", Path(split_layout(place)[0] or place))
+        paths.refuse_a_way_out("build-contexts", Path(split_layout(place)[0] or place))
         # For buildx a folder that is called like a Git address is a folder.
         if is_reference(place) and not (place.startswith("git@") and paths.is_folder(path)):
             continue
@@ -136,14 +132,14 @@ def named_contexts(value: str) -> dict[str, str]:
 def context_folder(value: str) -> Path:
     """Return the absolute path of the build context. Raises InputError for none, and for a way out."""
     folder = existing_folder("context", value or ".")
-    _refuse_a_way_out("context", folder)
+    paths.refuse_a_way_out("context", folder)
     return folder.resolve()
 
 
 def dockerfile(file: str, folder: Path) -> Path:
     """Return the Dockerfile's absolute path. Raises InputError where there is none."""
     path = Path(file) if file else folder / "Dockerfile"
-    _refuse_a_way_out("file", path)
+    paths.refuse_a_way_out("file", path)
     if paths.is_file(path):
         return path.resolve()
     fix = "file: path/to/Dockerfile, from the working directory"
@@ -151,66 +147,6 @@ def dockerfile(file: str, folder: Path) -> Path:
         fix = f"file: {Path(folder.name) / file if folder != Path.cwd() else file}"
         fix += " (from the working directory, not from the context)"
     raise InputError.of("file", file or str(path), "no such file", fix=fix)
-
-
-def read_smoke_test(value: str) -> smoke.SmokeTest:
-    """Read the test from the input itself or the file that it names, with the bodies of its requests.
-
-    Raises InputError for what can't be read or is no test.
-    """
-    source = "input `smoke-test`"
-    if not smoke.is_text(value):
-        path = Path(value.strip())
-        _refuse_a_way_out("smoke-test", path)
-        try:
-            value, source = path.read_text(encoding="utf-8"), str(path)
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError.of(
-                "smoke-test", str(path), f"this file can't be read: {error}",
-                fix="smoke-test: a file's path, or the description itself",
-            ) from error  # fmt: skip
-    test = smoke.parse(value, source=source)
-    return replace(test, requests=[_with_body(request, source) for request in test.requests])
-
-
-def _refuse_a_way_out(name: str, path: Path) -> None:
-    """What can't be parsed is shown, so a branch's link must not lead to a file of the machine."""
-    if paths.leads_out(path, Path.cwd()):
-        problem = "it is a link that leads out of the working directory"
-        raise InputError.of(name, str(path), problem, fix="commit the file itself")
-
-
-def _with_body(request: smoke.Request, source: str) -> smoke.Request:
-    if not request.body_file:
-        return request
-    file = Path(request.body_file)
-    # The branch under test names it, and its image gets it: no /proc, and no credentials of Git's.
-    if not _is_content(file):
-        raise InputError(
-            f"{source}: the `body-file` {request.body_file!r} is no file of the workspace",
-            fix="commit the file, and give its path from the working directory",
-        )
-    try:
-        body = paths.read_bounded(file, _LARGEST_BODY)
-    except OSError as error:
-        raise InputError(
-            f"{source}: the `body-file` {request.body_file!r} can't be read: {error.strerror}",
-            fix="give its path from the working directory",
-        ) from error
-    if len(body) > _LARGEST_BODY:
-        raise InputError(
-            f"{source}: the `body-file` {request.body_file!r} has more than {_LARGEST_BODY} bytes",
-            fix="send a smaller one",
-        )
-    return replace(request, body=body)
-
-
-def _is_content(file: Path) -> bool:
-    """Whether `file`, its links followed, is in the workspace, and none of Git's own files."""
-    top = runner.context().workspace
-    if not any(paths.is_inside(file, folder) for folder in (top, Path.cwd())):
-        return False
-    return ".git" not in Path(os.path.realpath(file)).parts
 
 
 def login_name(username: str, password: str, *, push: bool) -> str:

@@ -1,0 +1,61 @@
+"""Commit statuses on a forge: GitHub's, and those of Gitea and Forgejo.
+
+Whoever may write a repository can write one: what it says is as good as its `creator` is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import quote
+
+from model_gitops.adapters.github_client import Client
+
+State = Literal["pending", "success", "failure", "error"]
+# https://docs.github.com/en/rest/commits/statuses: it refuses a longer one.
+LONGEST = 140
+_MOST_PAGES = 10
+
+
+@dataclass(frozen=True)
+class CommitStatus:
+    """One status. `creator` is the login of who wrote it, empty for an account that is gone."""
+
+    state: str
+    context: str
+    description: str
+    target_url: str
+    creator: str
+    created_at: str
+
+
+def context_of(environment: str) -> str:
+    """Return the context under which the verification of an environment is written."""
+    return f"model-gitops/{environment}"
+
+
+def latest(api: Client, commit: str, context: str) -> CommitStatus | None:
+    """Return the newest status of `commit` under `context`; None where there is none. Raises ApiError."""
+    with api.errors(f"read the statuses of {commit[:12]}", "statuses: read"):
+        for one in api.pages(f"/commits/{quote(commit)}/statuses", most=_MOST_PAGES):
+            if one["context"] == context:
+                # Gitea calls the state `status`.
+                return CommitStatus(
+                    str(one.get("state") or one.get("status") or ""),
+                    str(one["context"]),
+                    str(one.get("description") or ""),
+                    str(one.get("target_url") or ""),
+                    str((one.get("creator") or {}).get("login") or ""),
+                    str(one.get("created_at") or ""),
+                )
+    return None
+
+
+def write(
+    api: Client, commit: str, context: str, state: State, description: str, target_url: str
+) -> None:
+    """Set the status of `commit` under `context`; what is too long is cut. Raises ApiError."""
+    said = description if len(description) <= LONGEST else f"{description[: LONGEST - 1]}…"
+    body = {"state": state, "context": context, "description": said, "target_url": target_url}
+    with api.errors(f"set the status {context} of {commit[:12]}", "statuses: write"):
+        api.write("POST", f"/statuses/{quote(commit)}", body)

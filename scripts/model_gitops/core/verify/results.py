@@ -1,0 +1,239 @@
+"""What a verification found: its rows, its verdict, and the words for people, jobs and the commit status."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from model_gitops.core import document, duration
+from model_gitops.core.flow.champions import Champion
+from model_gitops.core.flow.loads import Load
+from model_gitops.core.flow.verifying import Verify
+from model_gitops.core.markdown import escape
+from model_gitops.core.verify import target as targets
+from model_gitops.core.verify.row import Row
+from model_gitops.core.verify.running import words
+from model_gitops.core.verify.target import Target
+from model_gitops.errors import InputError
+
+Verdict = Literal["success", "failure", "error"]
+# What one job hands to the next; GitHub takes 1 MiB of a job's outputs.
+LARGEST = 200_000
+_MOST_ROWS = 200
+RUNS = "the deployed image runs"
+_RESULTS = (
+    "results: ${{ needs.wait.outputs.results }}",
+    "checked: ${{ needs.check.outputs.results }}",
+)
+
+
+@dataclass(frozen=True)
+class Waited:
+    """What the job that waits hands on: the target, what is asked of it, and how the wait ended.
+
+    `row` is None where nobody was asked. `problem` says why it could not be found out, `is_needed` whether
+    there is anything to check and to write: not for a deployment that was verified before.
+    """
+
+    target: Target
+    asked: Verify
+    row: Row | None = None
+    problem: str = ""
+    is_needed: bool = True
+
+    def text(self) -> str:
+        """Return it as one line of JSON."""
+        return json.dumps(
+            {
+                "target": self.target.document(),
+                "asked": asdict(self.asked),
+                "row": asdict(self.row) if self.row else None,
+                "problem": self.problem,
+                "is_needed": self.is_needed,
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the job that checks hands on: its rows, and why it could not go on, if so."""
+
+    rows: Sequence[Row] = field(default_factory=tuple)
+    problem: str = ""
+
+    def text(self) -> str:
+        """Return it as one line of JSON, with no more rows than are read again."""
+        rows = [asdict(one) for one in list(self.rows)[:_MOST_ROWS]]
+        return json.dumps({"rows": rows, "problem": self.problem})
+
+
+def read_waited(text: str) -> Waited:
+    """Read what the job that waits handed on. Raises InputError."""
+    name = "results"
+    found = _load(text, name, _RESULTS[0])
+    asked = dict(document.mapping(found.get("asked")))
+    try:
+        load, champion = asked.pop("load", None), asked.pop("champion", None)
+        verify = Verify(
+            **asked,
+            load=Load(**load) if load else None,
+            champion=Champion(**champion) if champion else None,
+        )
+    except TypeError as error:
+        raise InputError(
+            f"input `{name}` is of another version of this action", fix=_RESULTS[0]
+        ) from error
+    row = found.get("row")
+    return Waited(
+        targets.read(document.mapping(found.get("target")), source=f"input `{name}`"),
+        verify,
+        _row(row) if row else None,
+        words(found.get("problem") or ""),
+        found.get("is_needed") is True,
+    )
+
+
+def read_checked(text: str) -> Checked:
+    """Read what the job that checks handed on: a branch's code ran in it. Raises InputError."""
+    found = _load(text, "checked", _RESULTS[1])
+    rows = document.sequence(found.get("rows"))
+    if len(rows) > _MOST_ROWS:
+        raise InputError(f"input `checked` has more than {_MOST_ROWS} rows", fix=_RESULTS[1])
+    return Checked([_row(one) for one in rows], words(found.get("problem") or ""))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What comes of it: the verdict, the reason for any other than success, and all rows."""
+
+    target: Target
+    verdict: Verdict
+    reason: str
+    rows: Sequence[Row]
+
+    @property
+    def description(self) -> str:
+        """The words of the commit status, the broken threshold first."""
+        if self.verdict == "success":
+            passed = sum(one.passed is True for one in self.rows)
+            return f"{self.target.said} ({self.target.short}): {passed} checks passed"
+        return self.reason
+
+    def document(self, run: str) -> dict[str, Any]:
+        """Return the report as JSON's types."""
+        return {
+            **self.target.document(),
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "run": run,
+            "checks": [asdict(one) for one in self.rows],
+        }
+
+
+def outcome(waited: Waited, checked: Checked | None) -> Outcome:
+    """Decide. A check that promotion.yaml asks for and nobody made is an error, never a success.
+
+    `checked` is None where that job ended without a word.
+    """
+    rows = [*([waited.row] if waited.row else []), *(checked.rows if checked else [])]
+    broken = next((one for one in rows if one.passed is False), None)
+    if broken:
+        return Outcome(waited.target, "failure", _broken(broken), rows)
+    problem = waited.problem
+    if not problem and checked is None and wants_checks(waited.asked):
+        problem = "the job that checks ended without a result"
+    problem = problem or (checked.problem if checked else "") or _missing(waited, rows)
+    if problem:
+        return Outcome(waited.target, "error", problem, rows)
+    return Outcome(waited.target, "success", "", rows)
+
+
+def wants_checks(asked: Verify) -> bool:
+    """Whether there is more to check than that the image runs."""
+    return bool(asked.url and (asked.integration != "" or asked.load or asked.champion))
+
+
+def table(found: Outcome) -> str:
+    """Return the outcome as Markdown: a stranger's words are shown as they are, and are no markup."""
+    sign = {True: "✓", False: "✗", None: "–"}
+    lines = [
+        f"### {escape(found.target.model)} {escape(found.target.said)} in {escape(found.target.environment)}:"
+        f" {'verified' if found.verdict == 'success' else found.verdict}\n",
+        *([f"{escape(found.reason, longest=500)}\n"] if found.reason else []),
+        "| check | asked | measured | |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {escape(one.check)} | {escape(one.asked, longest=200)} | {escape(one.measured, longest=300)}"
+        f" | {sign[one.passed]} |"
+        for one in found.rows
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def text(found: Outcome) -> str:
+    """Return the outcome for a terminal."""
+    sign = {True: "✓", False: "✗", None: "–"}
+    head = (
+        f"{found.target.model} {found.target.said} in {found.target.environment}: {found.verdict}"
+    )
+    lines = [head, *([found.reason] if found.reason else [])]
+    lines += [
+        f"{sign[one.passed]} {one.check}: {one.measured} (asked: {one.asked})" for one in found.rows
+    ]
+    return "\n".join(words(line, longest=500) for line in lines) + "\n"
+
+
+def arrived(said: str, by: str, seconds: float, timeout: float, *, runs: bool) -> Row:
+    """Return the row of the wait."""
+    return Row(
+        RUNS,
+        f"in {duration.words(timeout)}",
+        f"{words(said)} ({by}, after {duration.words(seconds)})",
+        runs,
+    )
+
+
+def _broken(row: Row) -> str:
+    return words(f"{row.check}: {row.measured}; asked: {row.asked}", longest=500)
+
+
+def _missing(waited: Waited, rows: Sequence[Row]) -> str:
+    """Return which kind of check was asked for and has no row, or an empty string."""
+    asked = waited.asked
+    kinds = {
+        "integration": bool(asked.url and asked.integration),
+        "load": asked.load is not None,
+        "champion": asked.champion is not None,
+    }
+    for kind, is_asked in kinds.items():
+        if is_asked and not any(one.check.startswith(kind) for one in rows):
+            return f"promotion.yaml asks for `{kind}`, and no result of it is there"
+    return ""
+
+
+def _row(value: Any) -> Row:
+    """Return one row that a job handed on; its words are made harmless and short."""
+    found = document.mapping(value)
+    passed = found.get("passed")
+    return Row(
+        words(found.get("check") or "?"),
+        words(found.get("asked") or "", longest=300),
+        words(found.get("measured") or "", longest=300),
+        # What is neither yes nor no did not pass.
+        passed if passed is True or (passed is None and "passed" in found) else False,
+    )
+
+
+def _load(text: str, name: str, fix: str) -> Mapping[str, Any]:
+    if len(text) > LARGEST:
+        raise InputError(f"input `{name}` has more than {LARGEST} characters", fix=fix)
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"input `{name}` is no JSON", fix=fix) from error
+    if not isinstance(found, dict):
+        raise InputError(f"input `{name}` is no mapping", fix=fix)
+    return found
