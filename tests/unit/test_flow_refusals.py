@@ -55,6 +55,19 @@ def test_a_small_file_has_its_defaults() -> None:
     assert Environment("dev", "main").overlay == "overlays/dev"
 
 
+def test_a_rule_may_measure_only_where_the_evaluation_changed() -> None:
+    flow = promotion.parse(
+        {**gated(measured="when-changed"), "compare": {"test-data": ["./data/test.csv"]}},
+        folder="m",
+    )
+    assert (flow.gate[0].measured, flow.gate[0].measured_when_changed) == (False, True)
+    assert flow.compare.test_data == ("m/data/test.csv",)
+    with pytest.raises(InputError, match="only a measured difference"):
+        promotion.parse(gated(measured="when-changed", significant=True))
+    with pytest.raises(InputError, match=r"compare\.test-data"):
+        promotion.parse({**gated(), "compare": {"test-data": ["../test.csv"]}})
+
+
 def test_a_whole_file_is_read() -> None:
     flow = promotion.parse(
         {

@@ -135,6 +135,12 @@ def command(
         name = environment.name if environment else base
         _nothing(f"{name} runs nothing yet, so there is nothing to compare {promotion.model} with")
         return
+    if _can_compare_files(repository, promotion, running, proposed):
+        _nothing(
+            f"the numbers in the two commits of {promotion.model} come from the same test data and the same"
+            " evaluation, so they can be compared as they are"
+        )
+        return
     result, notes = _measure(
         repository, promotion, base_commit, running, proposed,
         config=promotion_file.place(config), source=source, setup=commands, minutes=minutes,
@@ -166,7 +172,8 @@ def _measure(
     rules, notes = _rules(promotion, place, files)
     wanted = list(dict.fromkeys(rule.file for rule in rules))
     predictions = promotion.compare.predictions
-    plan = plans.plan(place, [*wanted, *([predictions] if predictions else [])], files)
+    plan_of = [*wanted, *([predictions] if predictions else [])]
+    plan = plans.plan(place, plan_of, files)
     project = _folder(config, repository)
     both = (("champion", champion), ("candidate", candidate))
     with evaluation.opened(repository, base_commit, project, minutes) as tree:
@@ -177,6 +184,11 @@ def _measure(
                 models[who], place.path, who, allowed=promotion.compare.allow_pickle
             )
         tree.pull_data(plan, source)
+        if promotion.compare.test_data:
+            theirs = _plan_of(repository, candidate, plan_of)
+            notes = [
+                *notes, *tree.take_grown(plan, theirs, promotion.compare.test_data, source)
+            ]  # fmt: skip
         tree.set_up(setup)
         runs: dict[str, comparison.Run] = {}
         for who, one in both:
@@ -201,6 +213,24 @@ def _measure(
     return result, [*notes, *more]
 
 
+def _can_compare_files(
+    repository: git.Git, promotion: Promotion, champion: _Model, candidate: _Model
+) -> bool:
+    """Whether the gate asks for a measurement only where something changed, and nothing did."""
+    asking = [rule for rule in promotion.gate if rule.measured_when_changed]
+    if not asking or any(rule.measured for rule in promotion.gate):
+        return False
+    sides = [
+        (one.artifact, project_files.at(repository, one.commit)) for one in (champion, candidate)
+    ]
+    return all(plans.comparable(rule.file, sides[0], sides[1]) for rule in asking)
+
+
+def _plan_of(repository: git.Git, model: _Model, wanted: Sequence[str]) -> plans.Plan:
+    """Return the evaluation by the model's own commit. Raises InputError."""
+    return plans.plan(model.artifact, wanted, project_files.at(repository, model.commit))
+
+
 def _rules(
     promotion: Promotion, place: artifacts.Artifact, files: project_files.ProjectFiles
 ) -> tuple[list[Rule], list[str]]:
@@ -212,7 +242,7 @@ def _rules(
         )
     rules, notes = [], []
     for rule in promotion.gate:
-        if rule.measured or plans.measurable(place, rule.file, files):
+        if rule.measured or rule.measured_when_changed or plans.measurable(place, rule.file, files):
             rules.append(rule)
         else:
             notes.append(f"{rule.metric} is not measured: no stage that reads the model writes it")

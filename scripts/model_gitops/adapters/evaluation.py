@@ -21,6 +21,7 @@ from model_gitops.core import document
 from model_gitops.core.dvc import artifacts, model_format
 from model_gitops.core.dvc.evaluation import Plan
 from model_gitops.core.dvc.files import Tracked
+from model_gitops.core.flow import test_data
 from model_gitops.errors import ExternalError, InputError, RefusedError
 
 LARGEST_PREDICTIONS = 256 * 1024 * 1024
@@ -84,6 +85,52 @@ class Evaluation:
                     _artifact(one, plan), to, root=self._root(one.path),
                     remote=remote.name, settings=remote.settings,
                 )  # fmt: skip
+
+    def take_grown(
+        self, plan: Plan, theirs: Plan, wanted: Sequence[str], remote: Remote
+    ) -> list[str]:
+        """Take the candidate's test data where it has all rows of the base's; say what was measured on.
+
+        `theirs` is the evaluation by the candidate's own dvc.lock, `wanted` what the base's rules let
+        grow. What is pulled is compared, never run. Raises InputError, ExternalError.
+        """
+        said = []
+        new = {one.path: one for one in theirs.data}
+        for one in plan.data:
+            other = new.get(one.path)
+            if one.path not in wanted or other is None or other.hash == one.hash:
+                continue
+            if not test_data.is_known(one.path) or not paths.is_file(self.tree / one.path):
+                said.append(
+                    f"{one.path} is the base's, as rows can be compared in {test_data.FORMATS} only"
+                )
+                continue
+            to = self.folder / "grown" / Path(one.path).name
+            to.parent.mkdir(exist_ok=True)
+            with runner.group(f"Pulling the candidate's {one.path}"), _own_site_cache(self.folder):
+                dvc.pull(
+                    _artifact(other, theirs), to, root=self._root(one.path),
+                    remote=remote.name, settings=remote.settings,
+                )  # fmt: skip
+            base, candidate = (
+                paths.read_bounded(file, test_data.LARGEST) for file in (self.tree / one.path, to)
+            )
+            if max(len(base), len(candidate)) > test_data.LARGEST:
+                said.append(f"{one.path} is the base's, as it is too large to compare its rows")
+                continue
+            grown = test_data.growth(one.path, base, candidate)
+            if not grown.has_all:
+                lacks = f"lacks {grown.missing} of its {grown.before} rows"
+                why = lacks if grown.same_header else "has other columns"
+                said.append(f"{one.path} is the base's, as the candidate's {why}")
+                continue
+            _remove(self.tree / one.path)
+            to.replace(self.tree / one.path)
+            said.append(
+                f"{one.path} is the candidate's: all {grown.before} rows of the base's, and"
+                f" {grown.now - grown.before} that the change adds"
+            )
+        return said
 
     def set_up(self, commands: Sequence[Sequence[str]]) -> None:
         """Run the user's commands, each a list of words, in the project's folder."""

@@ -103,7 +103,7 @@ class Project:
     def change(
         self, branch: str, *, slope: float | None = None, noise: float | None = None,
         files: Mapping[str, str | bytes] | None = None, rules: Mapping[str, Any] | None = None,
-        start: str = "main",
+        start: str = "main", test: str | None = None,
     ) -> str:  # fmt: skip
         """Commit on `branch`, which starts at the server's `start`; DVC writes the lock, and pushes."""
         git, work = self.git, self.top / "work"
@@ -118,8 +118,9 @@ class Project:
             (work / name).write_bytes(content.encode() if isinstance(content, str) else content)
         for name in ("data/test.csv", "models/m.json"):
             (work / name).parent.mkdir(exist_ok=True)
-        if noise is not None:
-            (work / "data/test.csv").write_text(data(noise))
+        if noise is not None or test is not None:
+            text = data(noise or 0) if test is None else test
+            (work / "data/test.csv").write_text(text)
             dvc(work, "add", "data/test.csv")
         else:
             dvc(work, "checkout", "--force", "data/test.csv.dvc")

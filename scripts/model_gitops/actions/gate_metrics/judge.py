@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from model_gitops import runner
@@ -18,7 +19,7 @@ from model_gitops.adapters import (
 )
 from model_gitops.adapters.champion import Champion
 from model_gitops.adapters.metrics_files import MetricsFiles
-from model_gitops.core.dvc import artifacts
+from model_gitops.core.dvc import artifacts, evaluation
 from model_gitops.core.flow import gate, measured, metrics
 from model_gitops.core.flow.environment import Environment
 from model_gitops.core.flow.gate import Verdict
@@ -71,11 +72,12 @@ def run(
     )
     comparison = _comparison(measured_text, judged, compared)
 
+    rules = _settled(promotion.gate, judged, compared)
     verdicts = [
         gate.judge_measured(rule, comparison.differences.get(rule.metric) if comparison else None)
         if rule.measured and against
         else _by_files(rule, judged, compared, must_compare=_must_compare(promotion, against))
-        for rule in promotion.gate
+        for rule in rules
     ]
     if not verdicts:
         runner.notice(f"{config} has no `gate:`, so every candidate passes")
@@ -95,6 +97,31 @@ def run(
         )
     if refused:
         raise _refusal(promotion, config, against, refused)
+
+
+def _settled(
+    rules: Sequence[Rule], judged: MetricsFiles, compared: MetricsFiles | None
+) -> list[Rule]:
+    """Say of each rule with `measured: when-changed` whether it asks for a measurement here."""
+    found = []
+    for rule in rules:
+        if rule.measured_when_changed and compared:
+            sides = [_side(one) for one in (compared, judged)]
+            changed = None in sides or not evaluation.comparable(
+                rule.file, *[one for one in sides if one]
+            )
+            found.append(replace(rule, measured=changed))
+        else:
+            found.append(rule)
+    return found
+
+
+def _side(files: MetricsFiles) -> tuple[artifacts.Artifact, Mapping[str, str]] | None:
+    try:
+        found = project_files.at(files.git, files.commit)
+        return artifacts.find(files.model, found), found
+    except InputError:
+        return None
 
 
 def _of_event(promotion: Promotion, repository: git.Git) -> Environment:

@@ -54,6 +54,30 @@ def measurable(model: Artifact, path: str, files: Mapping[str, str]) -> bool:
     return writer is not None and planner.judges(writer)
 
 
+def comparable(
+    path: str,
+    champion: tuple[Artifact, Mapping[str, str]],
+    candidate: tuple[Artifact, Mapping[str, str]],
+) -> bool:
+    """Whether the numbers in `path` of two commits, each (model, DVC's files), can be compared.
+
+    They can where the stages between model and metrics read the same data and code and run the same
+    commands with the same params, by dvc.lock. False too where such stages are not known.
+    """
+    try:
+        return _reads(path, *champion) == _reads(path, *candidate)
+    except InputError:
+        return False
+
+
+def _reads(path: str, model: Artifact, files: Mapping[str, str]) -> tuple[object, ...]:
+    found = plan(model, [path], files)
+    return (
+        [(one.name, one.command, one.params) for one in found.stages],
+        {one.path: (one.hash_name, one.hash) for one in found.data},
+    )
+
+
 class _Planner:
     def __init__(self, model: Artifact, files: Mapping[str, str]) -> None:
         self._model = model

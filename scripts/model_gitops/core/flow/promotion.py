@@ -41,6 +41,8 @@ class Rule:
     measured: bool = False
     significant: bool = False
     written: str = field(default="", compare=False)
+    # As `measured`, where the two commits' numbers come from other test data or other code.
+    measured_when_changed: bool = False
 
     @property
     def metric(self) -> str:
@@ -62,6 +64,7 @@ class Comparison:
     predictions: str = ""
     slices: str = ""
     allow_pickle: bool = False
+    test_data: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -242,6 +245,10 @@ def parse(document: object, *, source: str = "promotion.yaml", folder: str = "")
             else "",
             slices=compare.get("slices", ""),
             allow_pickle=compare.get("allow-pickle", False),
+            test_data=tuple(
+                spelling.from_top(one, folder, f"compare.test-data (in {source})")
+                for one in compare.get("test-data", [])
+            ),
         ),
         signatures=_signer(data["signatures"], source) if "signatures" in data else None,
         folder=folder,
@@ -338,7 +345,7 @@ def _rule(entry: Any, source: str, folder: str) -> Rule:
                 fix=f"{name}: 0.01",
             )
     significant = entry.get("significant", False)
-    if significant and not entry.get("measured", False):
+    if significant and entry.get("measured") is not True:
         raise InputError.of(
             f"significant (in {source})",
             "true",
@@ -354,7 +361,8 @@ def _rule(entry: Any, source: str, folder: str) -> Rule:
         minimum=entry.get("minimum"),
         maximum=entry.get("maximum"),
         is_relative=is_relative,
-        measured=entry.get("measured", False),
+        measured=entry.get("measured") is True,
+        measured_when_changed=entry.get("measured") == "when-changed",
         significant=significant,
     )
 
