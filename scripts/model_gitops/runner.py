@@ -54,6 +54,11 @@ class Context:
         return str(found.get("login", "")) if isinstance(found, Mapping) else ""
 
     @property
+    def run(self) -> str:
+        """The address of this workflow run; empty outside a workflow."""
+        return "" if self.run_url.endswith("/") or not self.repository else self.run_url
+
+    @property
     def base_ref(self) -> str:
         """The branch that a change goes into, or that has what the event is about."""
         return self.subject.base
@@ -143,6 +148,12 @@ def _event(path: str, name: str) -> Mapping[str, Any]:
 def in_workflow() -> bool:
     """Whether a workflow runner started this process."""
     return os.environ.get("GITHUB_ACTIONS") == "true"
+
+
+def run_again() -> bool:
+    """Whether this is a run that somebody started again: its second attempt, or a later one."""
+    attempt = os.environ.get("GITHUB_RUN_ATTEMPT", "")
+    return attempt.isdecimal() and int(attempt) > 1
 
 
 def on_gitea() -> bool:

@@ -328,6 +328,7 @@ INPUTS = {
     "dvc-pull-model": {"model": "m", "working_directory": "."},
     "gate-metrics": {"baseline": "HEAD"},
     "gto-register-stage": {"model": "m", "push": "false"},
+    "rollback": {"environment": "dev"},
     "cml-report": {"base": "HEAD~1"},
     "trace-model": {"subject": "dev"},
     "status": {},

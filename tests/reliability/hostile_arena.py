@@ -18,7 +18,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hostile_project import DIGEST, EVENT, FILES, GOOD, KUSTOMIZATION, MAY_CHANGE, ONE, PROMOTION
+from hostile_project import (
+    DEPLOYED,
+    DEPLOYMENT,
+    DIGEST,
+    EVENT,
+    FILES,
+    GOOD,
+    KUSTOMIZATION,
+    MAY_CHANGE,
+    ONE,
+    PROMOTION,
+)
 from markdown_it import MarkdownIt
 
 from model_gitops import options
@@ -326,12 +337,15 @@ def built(top: Path) -> Iterator[Arena]:
         # What promotion.yaml names must be there for those who read it.
         PROMOTION["deploy"]["repository"] = str(top / "deploy.git")
         FILES["promotion.yaml"] = json.dumps(PROMOTION)
-        overlays = {"dev": KUSTOMIZATION, "production": KUSTOMIZATION.replace("v1", "none")}
+        overlays = {"dev": DEPLOYED, "production": KUSTOMIZATION.replace("v1", "none")}
         deploy = clone(
             top,
             "deploy",
             {f"overlays/{name}/kustomization.yaml": text for name, text in overlays.items()},
         )
+        deploy.run("commit", "--quiet", "--amend", "-m", DEPLOYMENT)
+        (top / "deploy/overlays/dev/kustomization.yaml").write_text(KUSTOMIZATION)
+        deploy.run("commit", "--quiet", "--all", "-m", "by hand")
         deploy.run("push", "--quiet", "origin", "HEAD:refs/heads/main")
         work = clone(top, "work", FILES, remote="remote")
         work.run("tag", "--annotate", "-m", "x", "m@v0.0.1")

@@ -48,6 +48,11 @@ EVENT: dict[str, Any] = {
     "repository": {"full_name": "acme/m", "default_branch": "main"},
     "sender": {"login": "ada"},
 }
+# What dev ran before KUSTOMIZATION, and the message of that deployment.
+DEPLOYED = (
+    f"images:\n- name: m # the model\n  newName: ghcr.io/acme/m\n  newTag: v0\n  digest: {DIGEST}\n"
+)
+DEPLOYMENT = f"Deploy m\n\nModel: m@v0.0.1\nImage-Digest: {DIGEST}\nSource-Repository: acme/m\nSource-Commit: {'3' * 40}\n"
 KUSTOMIZATION = "images:\n- name: m # the model\n  newName: ghcr.io/acme/m\n  newTag: v1\n"
 FILES: dict[str, str] = {
     "promotion.yaml": json.dumps(PROMOTION),
@@ -85,6 +90,7 @@ GOOD: dict[str, dict[str, str]] = {
         # Not the version that trace-model asks for: what a bump leaves is no whole lineage.
         "trailers": "Model: m@v9.9.9",
     },
+    "rollback": {"environment": "dev", "reason": "R"},
     "cml-report": {
         "config": "promotion.yaml",
         "base": "HEAD",
@@ -102,6 +108,11 @@ MAY_CHANGE: dict[str, list[tuple[str, str]]] = {
         ("work", r"refs/tags/m[@#][\w.#-]+|refs/model-gitops/\S+"),
     ],
     "bump-kustomize-tag": [("deploy.git", r"refs/heads/main")],
+    "rollback": [
+        ("deploy.git", r"refs/heads/main"),
+        ("remote.git", r"refs/tags/m[@#][\w.#-]+|refs/model-gitops/\S+"),
+        ("work", r"refs/tags/m[@#][\w.#-]+|refs/model-gitops/\S+"),
+    ],
 }
 # Which files of the checkout an action reads, with good content to start from.
 READS: dict[str, dict[str, Any]] = {
@@ -120,6 +131,11 @@ READS: dict[str, dict[str, Any]] = {
         "Dockerfile": "x",
     },
     "bump-kustomize-tag": {"kustomization.yaml": {"images": [{"name": "m", "newTag": "v1"}]}},
+    "rollback": {
+        "promotion.yaml": PROMOTION,
+        "event.json": EVENT,
+        "kustomization.yaml": {"images": [{"name": "m", "newTag": "v1"}]},
+    },
     "cml-report": {
         "promotion.yaml": PROMOTION,
         "dvc.yaml": DVC,

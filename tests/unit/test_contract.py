@@ -60,6 +60,10 @@ CONTRACT: dict[str, tuple[str, str]] = {
         "repository branch path images mode token ssh-key known-hosts message trailers",
         "operation commit previous pull-request",
     ),
+    "rollback": (
+        "environment version reason until config deploy-branch token ssh-key known-hosts source-token",
+        "operation version from image commit pull-request",
+    ),
     "cml-report": (
         "config base body environment rules tests model-pull model-training gate gate-table status comparison "
         "build image promote-image metrics params plots target title publisher token",

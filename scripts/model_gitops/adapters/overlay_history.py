@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from model_gitops.adapters.deploy_store import DeployStore
 from model_gitops.core.deploy import kustomization
@@ -16,26 +16,39 @@ from model_gitops.errors import InputError
 _DEPTHS = (50, 500, 2**31 - 1)
 # Of so many commits the file itself is read; of all others the trailers only.
 _MOST_COMPARED = 50
+# As a rule the newest files tell; from this one on so many come in one request.
+_ALONE, _AT_ONCE = 2, 20
 # How a moved kustomization may have been called.
 _NAMES = tuple(f":(top,glob)**/{name}" for name in kustomization.FILE_NAMES)
 
 # Which entry of a kustomization is meant, None where it has no such one.
 Pick = Callable[[Sequence[Image]], Image | None]
+# Whether the trailers of a commit, by lowercase key, say what is looked for.
+Says = Callable[[Mapping[str, Sequence[str]]], bool]
 
 
 class OverlayHistory(DeployStore):
     """A remote repository whose overlays are read with their history."""
 
     def changes(
-        self, branch: str, path: str, pick: Pick, *, tip: str = "", digest: str = ""
+        self,
+        branch: str,
+        path: str,
+        pick: Pick,
+        *,
+        tip: str = "",
+        digest: str = "",
+        only: Says | None = None,
+        also: Says | None = None,
     ) -> Iterator[Change]:
         """Yield the commits of `branch` that changed the file `path`, newest first, also as it was moved.
 
-        Each is fetched and read when it is asked for, from `tip` on, where that is here already. With `digest` only those whose trailers name it;
-        without, the newest ones, and of the others those that name the digest of the newest.
+        Each is fetched and read when it is asked for, from `tip` on, where that is here already. With
+        `digest` only those whose trailers name it, with `only` those whose trailers it takes; without,
+        the newest ones, and of the others those that name the digest of the newest, or that `also` takes.
         """
         known: set[str] = set()
-        wanted = digest
+        wanted, compared = digest, 0
         for depth in _DEPTHS:
             fetched = self.fetch(branch, depth=depth) if depth > _DEPTHS[0] or not tip else tip
             start, place = tip or fetched, path
@@ -49,9 +62,16 @@ class OverlayHistory(DeployStore):
                     if commit in known:
                         continue
                     known.add(commit)
-                    says = read_trailers(message).get("image-digest", ())
-                    if wanted not in says and (digest or len(known) > _MOST_COMPARED):
+                    told = read_trailers(message)
+                    says = wanted in told.get("image-digest", ())
+                    if only or digest:
+                        if not (says if digest else only and only(told)):
+                            continue
+                    elif not says and len(known) > _MOST_COMPARED and not (also and also(told)):
                         continue
+                    compared += 1
+                    if compared > _ALONE and not (only or digest) and compared % _AT_ONCE == 3:
+                        self.bring(self._files_from(commit, place))
                     image = pick(self.entries_at(commit, place))
                     wanted = wanted or (image.digest if image else "")
                     yield Change.of(commit, image, message, by)
@@ -59,6 +79,21 @@ class OverlayHistory(DeployStore):
                     start, place = f"{last}~1", self._moved_from(last, place) if last else ""
                     if not place:
                         return
+
+    def said(self, tip: str, path: str) -> list[Change]:
+        """Return what the commits say that changed the file, newest first, without reading it.
+
+        As far as history was fetched; what a move left behind is not looked at.
+        """
+        return [Change.of(commit, None, text, by) for commit, by, text in self._written(tip, path)]
+
+    def _files_from(self, commit: str, path: str) -> list[str]:
+        """Return the hashes of a file from `commit` on, as the next commits that changed it left it."""
+        raw = self._git.run(
+            "log", "--format=", "--raw", "--no-abbrev", "--no-renames", f"--max-count={_AT_ONCE}",
+            commit, "--", f":(top,literal){path}",
+        )  # fmt: skip
+        return [line.split(" ")[3] for line in raw.splitlines() if line.startswith(":")]
 
     def _written(self, tip: str, path: str) -> Iterator[tuple[str, str, str]]:
         """Yield the commits that changed a file, newest first: (commit, its author's name, message)."""

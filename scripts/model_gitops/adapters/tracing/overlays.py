@@ -81,20 +81,20 @@ class Overlays:
             return Before(earlier.name, problem=error.message)
         if one.image.digest == digest and digest in one.trailers.get("image-digest", ()):
             return Before(earlier.name, one.path, one.commit, image=one.image)  # it still has
-        changes = self.repository.changes(self.branch, one.path, self._pick, digest=digest)
+        changes = self.repository.changes(self.branch, one.path, self.pick, digest=digest)
         found = next((change for change in changes if _has(change.image, digest)), None)
         if found is None:
             # A squash merge may have lost what it said.
-            changes = self.repository.changes(self.branch, one.path, self._pick)
+            changes = self.repository.changes(self.branch, one.path, self.pick)
             had = [change for change in changes if _has(change.image, digest)]
             if had:
-                told = replace(had[-1], trailers=self._squashed(had[-1], one.path))
+                told = replace(had[-1], trailers=self.squashed(had[-1], one.path))
                 found = told if told.says_its_digest else None
         if found is None:
             return Before(earlier.name, one.path)
         return Before(earlier.name, one.path, found.commit, image=found.image)
 
-    def _squashed(self, change: Change, path: str) -> Mapping[str, Sequence[str]]:
+    def squashed(self, change: Change, path: str) -> Mapping[str, Sequence[str]]:
         """Return the trailers that a squash merge lost: of the pull request's commit, or in its text."""
         try:
             pulls = self.pulls.merged_into(change.commit, self.branch)
@@ -110,7 +110,7 @@ class Overlays:
         said = (read_trailers(text) for text in texts)
         return next((one for one in said if one.get("image-digest")), {})
 
-    def _pick(self, entries: Sequence[kustomization.Image]) -> kustomization.Image | None:
+    def pick(self, entries: Sequence[kustomization.Image]) -> kustomization.Image | None:
         """Return the entry of our model, None where there is not one."""
         try:
             return pick(entries, self.promotion.name, self.promotion.image, source="")
@@ -123,8 +123,8 @@ class Overlays:
         tip = repository.fetch(self.branch, depth=_DEPTH)
         file = repository.read_kustomization(tip, folder)
         entries = kustomization.read(file.text, source=file.path)
-        changes = repository.changes(self.branch, file.path, self._pick, tip=tip)
-        found = standing(changes, promotion.model, lambda change: self._squashed(change, file.path))
+        changes = repository.changes(self.branch, file.path, self.pick, tip=tip)
+        found = standing(changes, promotion.model, lambda change: self.squashed(change, file.path))
         try:
             entry = pick(entries, promotion.name, promotion.image, source=file.path)
         except InputError as error:

@@ -56,8 +56,8 @@ def opened(
         runner.mask(secret)
     checkout = git.open_repository(Path.cwd())
     registry, branches = _server_says(checkout, promotion)
-    place = _Place.of(checkout)
-    location = _deploy_location(promotion, place.server_url, credentials.token, credentials.ssh_key)
+    place = Place.of(checkout)
+    location = deploy_location(promotion, place.server_url, credentials.token, credentials.ssh_key)
     silent: dict[str, str] = {}
     with (
         connected(
@@ -71,15 +71,14 @@ def opened(
         ) as client,
     ):
         unasked = {}
-        source_api = deploy_api = None
+        source_api = None
         if credentials.source_token and is_slug(place.repository):
             source_api = github.GitHub(
                 place.repository, credentials.source_token, api_url=place.api_url
             )
         else:
             unasked["pull request"] = "without `source-token` nobody was asked who approved"
-        if credentials.token and is_on(location, place.server_url) and is_slug(location.slug):
-            deploy_api = github.GitHub(location.slug, credentials.token, api_url=place.api_url)
+        deploy_api = _deploy_api(location, place, credentials.token)
         name = location.slug or location.url
         overlays = Overlays(
             promotion, deploy, name, PullRequests(deploy_api, "token"), deploy_branch
@@ -106,17 +105,22 @@ def opened_overlays(
     ssh_key: str,
     deploy_branch: str,
     known_hosts: str = "",
+    *,
+    with_pulls: bool = False,
 ) -> Iterator[Overlays]:
     """Open the deploy repository alone, for who asks only what an environment runs.
 
-    Raises InputError and ExternalError as `opened` does.
+    With `with_pulls` its pull requests are asked too, where the token is for their server. Raises
+    InputError and ExternalError as `opened` does.
     """
     runner.mask(token)
     runner.mask(ssh_key)
-    location = _deploy_location(promotion, _Place.of(checkout).server_url, token, ssh_key)
+    place = Place.of(checkout)
+    location = deploy_location(promotion, place.server_url, token, ssh_key)
     with connected(location, token, ssh_key, known_hosts) as deploy:
         name = location.slug or location.url
-        overlays = Overlays(promotion, deploy, name, PullRequests(), deploy_branch)
+        api = _deploy_api(location, place, token) if with_pulls else None
+        overlays = Overlays(promotion, deploy, name, PullRequests(api, "token"), deploy_branch)
         _ = overlays.branch
         yield overlays
 
@@ -137,7 +141,7 @@ def _server_says(
 
 
 @dataclass(frozen=True)
-class _Place:
+class Place:
     """The model repository on its server: by the runner, else by the remote of the clone."""
 
     repository: str
@@ -151,7 +155,8 @@ class _Place:
         return (context.api_url if same else "") or github.find_api(self.server_url)
 
     @classmethod
-    def of(cls, checkout: git.Git) -> _Place:
+    def of(cls, checkout: git.Git) -> Place:
+        """Return the place of the model repository that `checkout` is of."""
         context = runner.context()
         if context.repository:
             return cls(context.repository, context.server_url)
@@ -161,7 +166,15 @@ class _Place:
         return cls(origin.slug, server_of(origin, server_url=context.server_url))
 
 
-def _deploy_location(promotion: Promotion, server_url: str, token: str, ssh_key: str) -> Location:
+def _deploy_api(location: Location, place: Place, token: str) -> github.GitHub | None:
+    """Return the API of the deploy repository; None without a token, or for another server."""
+    if not (token and is_on(location, place.server_url) and is_slug(location.slug)):
+        return None
+    return github.GitHub(location.slug, token, api_url=place.api_url)
+
+
+def deploy_location(promotion: Promotion, server_url: str, token: str, ssh_key: str) -> Location:
+    """Return where promotion.yaml's deploy repository is. Raises InputError, also for credentials."""
     if not promotion.deploy_repository:
         raise InputError(
             "promotion.yaml names no deploy repository, so nobody can say what is deployed",

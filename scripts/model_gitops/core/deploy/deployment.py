@@ -31,6 +31,10 @@ _DECIDING = frozenset(
         "image-fingerprint",
         "rollback",
         "rollback-from",
+        "rollback-version",
+        "rollback-by",
+        "rollback-reason",
+        "rollback-run",
     ]
 )
 
@@ -124,11 +128,11 @@ def may_propose(branch: str, path: str) -> bool:
     return branch.startswith(f"{OUR_BRANCHES}{_slug(path)}")
 
 
-def branch_name(path: str, wanted: Sequence[Image], base: str) -> str:
-    """Return the branch of the pull request: the same for the same images, folder and base."""
+def branch_name(path: str, wanted: Sequence[Image], base: str, purpose: str = "") -> str:
+    """Return the branch of the pull request: the same for the same images, folder, base and purpose."""
     names = sorted(image.name for image in wanted)
-    key = "\0".join((base, path, *names))
-    slug = _slug(f"{path}-{'-'.join(names)}")
+    key = "\0".join((base, path, *names, *([purpose] if purpose else [])))
+    slug = _slug("-".join((path, *([purpose] if purpose else []), *names)))
     return f"{OUR_BRANCHES}{slug}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
 
 

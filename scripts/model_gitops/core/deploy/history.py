@@ -74,20 +74,20 @@ def standing(
 
     No more of them is read than needed: as a rule the newest one that sets the entry tells.
     """
-    found = _states(changes, model)
+    found = states(changes, model)
     now = next(found, None)
     if now is None:
         return Standing(is_new=True)
     own = now.deployment
     if own and not own.is_rollback:
         return Standing(now.arrival, own)
-    states = [now, *found]
-    deployments = [_deployment(states, place, brought) for place in range(len(states))]
+    known = [now, *found]
+    deployments = [deployment(known, place, brought) for place in range(len(known))]
     if not any(deployments):
         return Standing(now.arrival, is_new=True)
     mine = deployments[0]
     # The state that a person went back to: its newest deployment that went forward.
-    same = [place for place, one in enumerate(states) if place and one.image == now.image]
+    same = [place for place, one in enumerate(known) if place and one.image == now.image]
     first = next((place for place in same if _goes_on(deployments[place])), None)
     if first is None and mine is None:
         # What it had before its first deployment, or what somebody wrote.
@@ -100,12 +100,12 @@ def standing(
     return Standing(
         now.arrival,
         mine if first is None else deployments[first],
-        later or _written(states, range(1, first or 1)),
+        later or _written(known, range(1, first or 1)),
     )
 
 
 @dataclass(frozen=True)
-class _State:
+class State:
     """One image that the entry had: by which commit it came, and which of its commits deployed it."""
 
     image: Image | None
@@ -113,8 +113,8 @@ class _State:
     deployment: Change | None
 
 
-def _states(changes: Iterable[Change], model: str) -> Iterator[_State]:
-    """Yield the images that the entry had, the newest first."""
+def states(changes: Iterable[Change], model: str) -> Iterator[State]:
+    """Yield the images that the entry had, the newest first, each as soon as it is known."""
     run: list[Change] = []
     for change in changes:
         if run and change.image != run[-1].image:
@@ -123,36 +123,36 @@ def _states(changes: Iterable[Change], model: str) -> Iterator[_State]:
         run.append(change)
         if change.says_its_digest and _names(change, model) and not change.is_rollback:
             # Whatever was before: this deployment says all that is asked.
-            yield _State(change.image, change, change)
+            yield State(change.image, change, change)
             run = []
     if run:
         yield _state(run, model)
 
 
-def _state(run: Sequence[Change], model: str) -> _State:
+def _state(run: Sequence[Change], model: str) -> State:
     arrival = run[-1]
     # What left the entry as it was may have deployed another one, with the same digest.
     named = (one for one in run if one.says_its_digest and (one is arrival or _names(one, model)))
-    return _State(arrival.image, arrival, next(named, None))
+    return State(arrival.image, arrival, next(named, None))
 
 
 def _names(change: Change, model: str) -> bool:
     return any(one.partition("@")[0] == model for one in change.trailers.get("model", ()))
 
 
-def _deployment(states: Sequence[_State], place: int, brought: Brought) -> Change | None:
+def deployment(known: Sequence[State], place: int, brought: Brought) -> Change | None:
     """Return the deployment of one state, also of one whose trailers a squash merge lost."""
-    state = states[place]
+    state = known[place]
     if state.deployment or not (state.image and state.image.digest):
         return state.deployment
-    if _is_known(states, place):
+    if _is_known(known, place):
         return None  # somebody went back to it
     trailers = brought(state.arrival)
     found = replace(state.arrival, trailers=trailers)
     return found if found.says_its_digest else None
 
 
-def _written(states: Sequence[_State], places: Iterable[int]) -> Change | None:
+def _written(states: Sequence[State], places: Iterable[int]) -> Change | None:
     """Return the newest change among `places` that pinned another image, of which nobody says more."""
     for place in places:
         image = states[place].image
@@ -161,7 +161,16 @@ def _written(states: Sequence[_State], places: Iterable[int]) -> Change | None:
     return None
 
 
-def _is_known(states: Sequence[_State], place: int) -> bool:
+def version_of(change: Change, model: str) -> str:
+    """Return the version of `model` that a deployment says it sets; empty where it says none."""
+    digest = change.image.digest if change.image else ""
+    name, _, version = said(change.trailers, "model", model=model, digest=digest).partition("@")
+    if name != model:
+        return ""
+    return version or said(change.trailers, "model-version", model=model, digest=digest)
+
+
+def _is_known(states: Sequence[State], place: int) -> bool:
     """Whether the entry had the image of this state earlier, too."""
     return any(one.image == states[place].image for one in states[place + 1 :])
 
@@ -219,6 +228,7 @@ _BOILERPLATE = re.compile(
     r"|^Reverts \S*[#!]\d+\.?$"
     r'|^(?:\* )?(?:Revert|Reapply) ".*$'
     r"|^(?:\* )?(?:Deploy|Bump) .*$"
+    r"|^(?:\* )?Roll back \S+ to \S+ in \S+(?: \(#\d+\))?$"
     r"|^Merge (?:pull request|branch) .*$"
     r"|^(?:Model|Rollback|[A-Za-z]+(?:-[A-Za-z0-9]+)+): .*$",
     re.MULTILINE,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from model_gitops.core import document
+from model_gitops.core import document, duration
 from model_gitops.errors import InputError
 
 FILE = "hold.yaml"
@@ -28,6 +29,30 @@ class Hold:
     def is_active(self, now: datetime) -> bool:
         """Whether it still holds at the moment `now`."""
         return self.until is None or now < self.until
+
+
+def parse_until(text: str, now: datetime, name: str = "until") -> datetime | None:
+    """Return the moment when a hold ends by itself, as input `name` gives it; None for no such one.
+
+    `text` is a length of time from `now` on, as `2h`, or a moment (RFC 3339), without a zone in UTC.
+    Raises InputError, also for a moment that has passed.
+    """
+    text = text.strip()
+    if not text:
+        return None
+    fix = f"{name}: 2h, or {name}: 2026-12-24T18:00:00+01:00"
+    try:
+        if re.fullmatch(duration.PATTERN, text):
+            return now + timedelta(seconds=duration.seconds(text, name))
+        moment = datetime.fromisoformat(text)
+    except (ValueError, OverflowError) as error:
+        raise InputError.of(
+            name, text, "it is neither a length of time nor a moment", fix=fix
+        ) from error
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if moment <= now:
+        raise InputError.of(name, text, "that moment has passed", fix=fix)
+    return moment
 
 
 def path_of(overlay: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from model_gitops.core.deploy.history import Change, Standing, origin, reason, said
+from model_gitops.core.deploy.history import Change, Standing, origin, reason, said, version_of
 from model_gitops.core.deploy.kustomization import Image
 from model_gitops.core.deploy.trailers import Origin
 from model_gitops.core.dvc.pipeline import Recipe
@@ -38,15 +38,14 @@ class WentBack:
         taken, arrival = standing.taken_back, standing.arrival
         if taken is None or taken.image is None or arrival is None:
             return None
-        version = _version(taken, model)
+        version = version_of(taken, model)
         return cls(
             taken.image,
             version,
             origin(taken.trailers, model=model, digest=taken.image.digest),
-            arrival.by,
-            reason(arrival.message),
+            *_who_and_why(arrival),
             arrival.commit,
-            standing.deployment is not None and version == _version(standing.deployment, model),
+            standing.deployment is not None and version == version_of(standing.deployment, model),
         )
 
     @property
@@ -58,10 +57,11 @@ class WentBack:
         return f"rolled back from {what} by {self.by}{f': {self.reason}' if self.reason else ''}"
 
 
-def _version(change: Change, model: str) -> str:
-    digest = change.image.digest if change.image else ""
-    name, _, version = said(change.trailers, "model", model=model, digest=digest).partition("@")
-    return version if name == model else ""
+def _who_and_why(arrival: Change) -> tuple[str, str]:
+    """Return who went back, and the reason: what a rollback's trailers say, else author and message."""
+    trailers = arrival.trailers if arrival.is_rollback else {}
+    by, why = ((trailers.get(f"rollback-{key}") or [""])[-1] for key in ("by", "reason"))
+    return by or arrival.by, why or reason(arrival.message)
 
 
 @dataclass(frozen=True)

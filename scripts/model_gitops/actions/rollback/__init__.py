@@ -1,0 +1,130 @@
+"""Go back to the last good version of an environment, and hold it there."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+from model_gitops import runner
+from model_gitops.actions.rollback import stage, summary
+from model_gitops.actions.rollback.attempts import Attempts
+from model_gitops.actions.rollback.past import Past
+from model_gitops.adapters import git, promotion_file
+from model_gitops.adapters.tracing.places import Place, opened_overlays
+from model_gitops.core.deploy import hold, rollback
+from model_gitops.core.flow.environment import Environment
+from model_gitops.core.flow.promotion import Promotion
+from model_gitops.errors import InputError
+from model_gitops.options import Config, DeployBranch, KnownHosts, option, secret
+
+OUTPUTS = ("operation", "version", "from", "image", "commit", "pull-request")
+
+
+def command(
+    environment: Annotated[
+        str, option("environment", "Environment to roll back, as promotion.yaml names it.")
+    ] = "",
+    version: Annotated[
+        str,
+        option(
+            "version",
+            "Version to go back to, as v1.2.3: one that was deployed there. Default: the last good one.",
+        ),
+    ] = "",
+    reason: Annotated[
+        str, option("reason", "Why, in one sentence: status and the hold say it.")
+    ] = "",
+    until: Annotated[
+        str,
+        option(
+            "until",
+            "When the hold ends by itself: a length of time as `2h`, or a moment as"
+            " `2026-12-24T18:00:00+01:00`. Default: when somebody releases it.",
+        ),
+    ] = "",
+    config: Config = "promotion.yaml",
+    deploy_branch: DeployBranch = "",
+    token: Annotated[
+        str,
+        secret(
+            "token",
+            "Token that may write the deploy repository. Without one git's own credentials serve.",
+        ),
+    ] = "",
+    ssh_key: Annotated[
+        str, secret("ssh-key", "Private deploy key with write access, instead of `token`.")
+    ] = "",
+    known_hosts: KnownHosts = "",
+    source_token: Annotated[
+        str,
+        secret(
+            "source-token",
+            "Token that may read this repository's commit statuses. Without one nobody is asked which"
+            " verification failed.",
+        ),
+    ] = "",
+) -> None:
+    """Set overlay and hold in one commit, then assign the stage."""
+    runner.mask(source_token)
+    checkout = git.open_repository(Path.cwd())
+    promotion = promotion_file.read_promotion(promotion_file.place(config), checkout)
+    one = _environment(promotion, environment, config)
+    now = datetime.now(UTC).replace(microsecond=0)
+    ends = hold.parse_until(until, now)
+    context = runner.context()
+    asked = rollback.Asked(
+        environment=one.name,
+        model=promotion.model,
+        version=rollback.parse_version(version, promotion.model),
+        reason=rollback.one_line(reason, "reason"),
+        by=context.sender or _person(checkout),
+        run=context.run,
+    )
+    place = Place.of(checkout)
+    with (
+        opened_overlays(
+            promotion, checkout, token, ssh_key, deploy_branch, known_hosts, with_pulls=True
+        ) as overlays,
+        runner.group(f"Rolling back {one.name}"),
+    ):
+        attempts = Attempts(
+            Past(overlays, one),
+            asked,
+            since=now,
+            until=ends,
+            server_url=place.server_url,
+            api=overlays.pulls.api,
+        )
+        result = git.until_won(attempts.once, f"rollback of {one.name}")
+    # The deployment is what counts. Its stage says so, as soon as the model's server takes a tag.
+    assigned = stage.assign(checkout, promotion, one, result)
+    runner.write_outputs(
+        {
+            "operation": assigned.operation or result.operation,
+            "version": result.version,
+            "from": result.previous,
+            "image": result.image.reference,
+            "commit": result.commit,
+            "pull-request": result.pull_request,
+        }
+    )
+    runner.write_summary(summary.markdown(asked, result, assigned))
+    runner.say(summary.text(asked, result, assigned))
+
+
+def _environment(promotion: Promotion, name: str, config: str) -> Environment:
+    found = next((one for one in promotion.environments if one.name == name), None)
+    if found is None:
+        names = ", ".join(one.name for one in promotion.environments)
+        raise InputError.of(
+            "environment", name, f"{config} has no such environment; it has {names}",
+            fix=f"environment: {promotion.environments[-1].name}",
+        )  # fmt: skip
+    return found
+
+
+def _person(checkout: git.Git) -> str:
+    """Return the name that git knows for who works here."""
+    name = checkout.run("config", "user.name", check=False).strip()
+    return rollback.one_line(name, "user.name")[:100] or git.BOT_NAME
