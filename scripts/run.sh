@@ -121,6 +121,7 @@ case "${name}" in
 esac
 python="${environment}/bin/python"
 ready="${environment}/ready-${extras[1]}" # written last: a set-up that was cut off is made again
+[[ "${name}" != dev ]] || ready+="-$(digest <<<"${extras[*]}" | cut -c1-16)" # a new action may need more
 
 intact() { # FOLDER: in a kept store each file is as we left it; else why not, on standard output
   [[ "${kept}" != true ]] || store_tool check "$1"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from receiver import Receiver
 
 from model_gitops.actions import ACTIONS
 from model_gitops_local import act, docs
@@ -168,7 +170,12 @@ class Project:
         branch = {"branch": "main", "sender": "ada"} if kind == "push" else {}
         return kind, self.forge.event(kind, MODEL, **branch)
 
-    def run(self, text: str, inputs: Mapping[str, str] | None = None) -> act.Run:
+    def run(
+        self,
+        text: str,
+        inputs: Mapping[str, str] | None = None,
+        secrets: Mapping[str, str] | None = None,
+    ) -> act.Run:
         """Run a workflow in a fresh clone of what its event is of."""
         self.runs += 1
         workflow = yaml.safe_load(text)
@@ -193,7 +200,7 @@ class Project:
                     "GITHUB_REPOSITORY": MODEL,
                 },
                 process_env=self.parts.environment,
-                secrets={name: name for name in TOKENS},
+                secrets={**{name: name for name in TOKENS}, **(secrets or {})},
                 variables={"BUILD_ARGS": f"BASE={self.parts.base_image}"},
                 actions=self.parts.actions,
                 log=self.root / f"run-{self.runs}.log",
@@ -306,6 +313,22 @@ def test_cml_report_comments_once(project: Project) -> None:
     assert (first["operation"], second["operation"]) == ("created", "none")
     assert second["url"] == first["url"]
     assert "/pull/2#" in first["url"]
+
+
+def test_notify_tells_a_receiver(project: Project) -> None:
+    key = "whsec_" + base64.b64encode(b"k" * 32).decode()
+    with Receiver() as receiver:
+        secrets = {
+            "NOTIFY_URLS": f"json://{receiver.host}/apprise",
+            "NOTIFY_WEBHOOK": f"{receiver.url}/signed",
+            "NOTIFY_SECRET": key,
+        }
+        run = project.run(docs.example("notify").read_text("utf-8"), secrets=secrets)
+    assert run.status == 0, (run.errors, run.log[-3000:])
+    assert run.outputs["Tell people"] == {"operation": "sent", "told": "2", "failed": "0"}
+    assert sorted(path for path, _, _ in receiver.got) == ["/apprise", "/signed"]
+    assert all(b"Deployed to dev: diabetes" in body for _, _, body in receiver.got)
+    assert not any(secret in run.log for secret in secrets.values())
 
 
 def test_status_and_trace_model(project: Project) -> None:

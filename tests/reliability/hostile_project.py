@@ -100,6 +100,8 @@ GOOD: dict[str, dict[str, str]] = {
     },
     "trace-model": {"subject": "m@v0.0.1"},
     "status": {"environment": "dev", "candidate": "HEAD"},
+    # Nobody listens there.
+    "notify": {"event": "hold", "environment": "dev", "urls": "json://127.0.0.1:9/?retry=0"},
 }
 # Refs that a success may change: (repository, pattern).
 MAY_CHANGE: dict[str, list[tuple[str, str]]] = {
@@ -156,4 +158,5 @@ READS: dict[str, dict[str, Any]] = {
         "event.json": EVENT,
         "kustomization.yaml": {"images": [{"name": "m", "newTag": "v1"}]},
     },
+    "notify": {"event.json": EVENT},
 }

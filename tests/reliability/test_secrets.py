@@ -22,6 +22,7 @@ from urllib.parse import quote
 
 import pytest
 from canaries import unpacked
+from receiver import Receiver
 from spy import Spy
 
 from model_gitops.adapters import process
@@ -304,6 +305,32 @@ def test_the_secrets_of_what_asks_what_is_live(
     finally:
         server.remove()
     numbers(f"secrets: token, ssh-key, source-token and password of {action}: 6 planted, 0 found")
+
+
+@pytest.mark.parametrize("status", [200, 500, 302])
+def test_the_addresses_and_the_key_of_notify(status: int, spy: Spy, numbers: Any) -> None:
+    """Each form of an address holds a secret: told or refused, none of it is printed or kept."""
+    key = "whsec_" + base64.b64encode(f"{CANARY:-<32}".encode()).decode()
+    spy.canaries.append(key)
+    away = {"Location": f"http://127.0.0.1:9/{CANARY}"}
+    with Receiver(status=status, headers=away) as receiver:
+        urls = (
+            f"json://ada:{CANARY}@{receiver.host}/{CANARY}?+X-Token={CANARY}&-q={CANARY}&retry=0",
+            f"form://{receiver.host}/?:{CANARY}={CANARY}&retry=0",
+            f"slack://{CANARY}",
+            f"json://ada:{CANARY}@example.invalid/",
+            f"{CANARY}",
+        )
+        given = {"urls": "\n".join(urls), "webhook": f"{receiver.url}/{CANARY}?t={CANARY}"}
+        done = spy.run("notify", spy.top, event="hold", webhook_secret=key, **given)
+        told = 3 if status == 200 else 0
+        assert (done.code, "told<<" in done.outputs) == (0, True), done.log
+        assert f"\n{told}\n" in done.outputs
+        assert len(receiver.got) >= 3
+        typo = {**given, "webhook": f"htps://{CANARY}"}
+        assert spy.run("notify", spy.top, event="hold", webhook_secret=CANARY, **typo).code == 0
+    assert spy.started == 0, "it starts no process"
+    numbers("secrets: urls, webhook and webhook-secret of notify: 12 planted, 0 found")
 
 
 def test_the_search_finds_what_is_planted(spy: Spy) -> None:

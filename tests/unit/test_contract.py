@@ -69,6 +69,10 @@ CONTRACT: dict[str, tuple[str, str]] = {
         "build image promote-image metrics params plots target title publisher token",
         "operation url report",
     ),
+    "notify": (
+        "event title message environment model version url urls webhook webhook-secret",
+        "operation told failed",
+    ),
 }
 
 

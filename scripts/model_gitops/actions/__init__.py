@@ -17,4 +17,5 @@ ACTIONS = {
     "cml-report": "Report metrics, params and plots as one comment.",
     "trace-model": "Say which data, code and approvals made what is live, and verify every link.",
     "status": "Show what each environment runs, if all agrees, and what waits.",
+    "notify": "Tell people, by any service that apprise knows or by a signed JSON POST.",
 }

@@ -1,1 +1,1 @@
-"""What people are told, and how a message to them is made."""
+"""What people are told of a model's life, in words and as signed JSON."""
