@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Annotated
 
 from model_gitops import runner
-from model_gitops.adapters import event_checkout, git, github
+from model_gitops.adapters import clock, event_checkout, git, github
 from model_gitops.adapters.commit_order import is_ancestor
 from model_gitops.adapters.deploy_history import Pulls
 from model_gitops.adapters.deploy_manifests import layer_of
 from model_gitops.adapters.deploy_repository import DeployRepository, check_secrets, connected
 from model_gitops.adapters.deploy_store import KustomizationFile
 from model_gitops.adapters.tracing.pull_requests import PullRequests
-from model_gitops.core.deploy import deployment, kustomization, kustomization_edit, manifests
+from model_gitops.core.deploy import deployment, hold, kustomization, kustomization_edit, manifests
 from model_gitops.core.deploy.guard import Change, overtaken_by
 from model_gitops.core.deploy.kustomization import Image
 from model_gitops.core.deploy.location import Location, check_path, is_on, is_slug, locate
@@ -31,7 +31,6 @@ from model_gitops.core.deploy.trailers import (
     with_rollback,
 )
 from model_gitops.core.image.names import commit_of_tag
-from model_gitops.core.markdown import code, escape
 from model_gitops.errors import InputError
 from model_gitops.options import KnownHosts, lines, option, secret
 
@@ -193,7 +192,13 @@ def command(
             "pull-request": result.pull_request,
         }
     )
-    runner.write_summary(_summary(wanted, result, unused))
+    warnings = [told(one, result.state.file.path) for one in unused]
+    runner.write_summary(
+        deployment.summary(
+            wanted.path, result.operation, result.pull_request or result.commit,
+            deployment.changes_table(result.state.before, result.state.after), warnings,
+        )
+    )  # fmt: skip
 
 
 def _made_from(
@@ -246,6 +251,7 @@ def _push(deploy: DeployRepository, wanted: _Wanted) -> _Result:
         return _Result("none", state.tip, state)
     if newer := _newer(deploy, branch, state, wanted, None):
         return _Result("superseded", newer, state)
+    _require_no_hold(deploy, state, wanted)
     wanted = _taking_back(deploy, branch, state, wanted, None)
     commit = deploy.commit(state.tip, state.new_file, message=wanted.commit_message)
     deploy.push(commit, branch)
@@ -270,6 +276,7 @@ def _propose(
     pulls = PullRequests(api).merged_with
     if newer := _newer(deploy, base, state, wanted, pulls):
         return _Result("superseded", newer, state)
+    _require_no_hold(deploy, state, wanted)
     wanted = _taking_back(deploy, base, state, wanted, pulls)
     pushed = not (tip and _holds(deploy, tip, state, wanted))
     if pushed:
@@ -323,6 +330,16 @@ def _read(deploy: DeployRepository, tip: str, wanted: _Wanted) -> _State:
         after=after,
         new_text=kustomization_edit.edit(file.text, wanted.images, source=file.path),
     )
+
+
+def _require_no_hold(deploy: DeployRepository, state: _State, wanted: _Wanted) -> None:
+    """Refuse to deploy to an overlay that is held at the commit that is written on. Raises RefusedError.
+
+    A rollback passes: it is what a hold is for. A hold that ran out holds no more, and its file stays.
+    """
+    found = deploy.hold_at(state.tip, wanted.path)
+    if found and found.is_active(clock.now()) and not _is_rollback(wanted.trailers):
+        raise hold.refused(found, wanted.path, wanted.path)
 
 
 def _holds(deploy: DeployRepository, tip: str, state: _State, wanted: _Wanted) -> bool:
@@ -426,17 +443,3 @@ def _unused(deploy: DeployRepository, wanted: _Wanted, state: _State) -> tuple[U
     """Return the entries that were set and by which kustomize changes no manifest, or not each."""
     layer = layer_of(deploy, state.tip, state.file.path, state.new_text)
     return manifests.unused(layer, [image.name for image in wanted.images])
-
-
-def _summary(wanted: _Wanted, result: _Result, unused: Sequence[Unused]) -> str:
-    if result.pull_request:
-        where = f" ([pull request]({result.pull_request}))"
-    else:
-        where = f" (`{result.commit[:12]}`)"
-    table = deployment.changes_table(result.state.before, result.state.after)
-    warnings = ""
-    for one in unused:
-        problem, fix = told(one, result.state.file.path)
-        lines = "\n".join(f"    {line}" for line in fix.splitlines())
-        warnings += f"\n⚠️ {escape(problem, longest=1000)}\n\n{lines}\n"
-    return f"### {code(wanted.path)}: {result.operation}{where}\n\n{table}\n{warnings}"

@@ -9,6 +9,8 @@ from dataclasses import replace
 from model_gitops.adapters import git_credentials, process, scratch
 from model_gitops.adapters.deploy_history import DeployHistory
 from model_gitops.adapters.git_store import Store
+from model_gitops.core.deploy import hold
+from model_gitops.core.deploy.hold import Hold
 from model_gitops.core.deploy.location import Location, check_token
 from model_gitops.errors import InputError
 
@@ -20,6 +22,18 @@ _NOT_THERE = ("not found", "does not exist", "does not appear to be a git reposi
 
 class DeployRepository(DeployHistory):
     """A remote repository: its files, its branches and its history."""
+
+    def hold_at(self, commit: str, folder: str) -> Hold | None:
+        """Return what holds the overlay in `folder` at `commit`, also a hold that ran out; None for nothing.
+
+        A file that can't be read holds, and says why.
+        """
+        path = hold.path_of(folder)
+        try:
+            text = self.text_at(commit, path)
+        except InputError as error:
+            return hold.unreadable(error)
+        return None if text is None else hold.read_closed(text, source=path)
 
 
 def check_secrets(location: Location, token: str, ssh_key: str, server_url: str) -> None:

@@ -8,7 +8,8 @@ from enum import Enum
 from pathlib import Path
 
 from model_gitops import runner
-from model_gitops.actions.check_promotion import branches, image
+from model_gitops.actions.check_promotion import branches, image, waits
+from model_gitops.actions.check_promotion.overlays import Overlays
 from model_gitops.adapters import (
     event_checkout,
     git,
@@ -19,7 +20,6 @@ from model_gitops.adapters import (
     registry_client,
 )
 from model_gitops.adapters.cosign import Cosign
-from model_gitops.adapters.tracing.places import opened_overlays
 from model_gitops.core.dvc import artifacts
 from model_gitops.core.flow import rules
 from model_gitops.core.flow.environment import Environment
@@ -79,23 +79,30 @@ def run(
     elif before and not environment:
         branches.warn_of_a_squash(repository, promotion, target, here)
     promoted = None
+    overlays = Overlays(promotion, repository, deploy_branch, token, ssh_key, known_hosts)
     for commit in () if asked.is_new or environment else asked.before:
         _hold_to_the_rules_before(
-            _Overlays(promotion, repository, deploy_branch, token, ssh_key, known_hosts),
+            overlays,
             promotion_file.read_previous(promotion_file.place(config), repository, commit),
             target,
             model_hash,
         )
     if before and environment:
-        overlays = _Overlays(promotion, repository, deploy_branch, token, ssh_key, known_hosts)
         promoted = overlays.running(before)
         model_hash = promoted.model_hash
     elif before and model_hash:
-        overlays = _Overlays(promotion, repository, deploy_branch, token, ssh_key, known_hosts)
         promoted = (
             _proposed(overlays, before, model_hash)
             if asked.stage is _Stage.PROPOSED
             else _merged(overlays, before, target, model_hash)
+        )
+    if model_hash:
+        waits.require(
+            waits.Asked(
+                promotion, target, before, promoted, is_proposed=asked.stage is _Stage.PROPOSED
+            ),
+            overlays,
+            own=found.own,
         )
     if promoted and asked.stage is not _Stage.PROPOSED:
         _require_signature(promotion, promoted, target, username, password)
@@ -149,51 +156,8 @@ def run(
     )
 
 
-class _Overlays:
-    """What environments run, by the deploy repository, asked where a question comes up."""
-
-    def __init__(
-        self,
-        promotion: Promotion,
-        repository: git.Git,
-        deploy_branch: str,
-        token: str,
-        ssh_key: str,
-        known_hosts: str,
-    ) -> None:
-        self.promotion = promotion
-        self._repository = repository
-        self._branch = deploy_branch
-        self._token = token
-        self._ssh_key = ssh_key
-        self._known_hosts = known_hosts
-
-    def under(self, rules: Promotion) -> _Overlays:
-        """Return the same, asked under other rules."""
-        return _Overlays(
-            rules, self._repository, self._branch, self._token, self._ssh_key, self._known_hosts
-        )
-
-    def running(self, environment: Environment) -> hop.Promoted:
-        """Return what `environment` runs. Raises RefusedError, InputError, ExternalError."""
-        promotion = self.promotion
-        with (
-            runner.group(f"Asking what {environment.name} runs"),
-            opened_overlays(
-                promotion,
-                self._repository,
-                self._token,
-                self._ssh_key,
-                self._branch,
-                self._known_hosts,
-            ) as overlays,
-        ):
-            deployed = overlays.deployed(environment)
-        return hop.running(deployed, environment.name, model=promotion.model, image=promotion.image)
-
-
 def _hold_to_the_rules_before(
-    overlays: _Overlays, previous: Promotion | None, target: Environment, model_hash: str
+    overlays: Overlays, previous: Promotion | None, target: Environment, model_hash: str
 ) -> None:
     """Refuse a push that rewrites the very rules that would have refused it. Raises RefusedError.
 
@@ -214,7 +178,7 @@ def _hold_to_the_rules_before(
 
 
 def _merged(
-    overlays: _Overlays, before: Environment, target: Environment, model_hash: str
+    overlays: Overlays, before: Environment, target: Environment, model_hash: str
 ) -> hop.Promoted | None:
     """Return what is promoted by what is on the branch already; refuse what skipped `before`."""
     promotion = overlays.promotion
@@ -267,7 +231,7 @@ def _require_signature(
     runner.say(f"signed by {signer.name}, which says {signature.shown(facts)}")
 
 
-def _proposed(overlays: _Overlays, before: Environment, model_hash: str) -> hop.Promoted | None:
+def _proposed(overlays: Overlays, before: Environment, model_hash: str) -> hop.Promoted | None:
     """Return what a pull request would promote; None where nobody can say, which the merge decides."""
     if not overlays.promotion.deploy_repository:
         return None

@@ -13,6 +13,7 @@ from model_gitops.adapters.deploy_store import KustomizationFile, Refs
 from model_gitops.adapters.tracing.pull_requests import PullRequests
 from model_gitops.core.deploy import deployment, guard, kustomization
 from model_gitops.core.deploy.history import Change, standing
+from model_gitops.core.deploy.hold import Hold
 from model_gitops.core.deploy.location import check_path
 from model_gitops.core.deploy.trailers import read_trailers
 from model_gitops.core.flow.environment import Environment
@@ -64,6 +65,17 @@ class Overlays:
         if environment.name not in self._read:
             self._read[environment.name] = self._read_overlay(environment)
         return self._read[environment.name]
+
+    def hold(self, environment: Environment) -> Hold | None:
+        """Return what holds the environment, also a hold that ran out; None for nothing.
+
+        A file that can't be read holds, and says why. Raises InputError for no such branch.
+        """
+        return self.repository.hold_at(self._tip, check_path(environment.overlay))
+
+    @cached_property
+    def _tip(self) -> str:
+        return self.repository.fetch(self.branch, depth=_DEPTH)
 
     def image_of(self, fingerprint: str) -> str:
         """Return the digest of promotion.yaml's image that was deployed with this content, or ""."""
@@ -120,7 +132,7 @@ class Overlays:
     def _read_overlay(self, environment: Environment) -> Deployed:
         promotion, repository = self.promotion, self.repository
         folder = check_path(environment.overlay)
-        tip = repository.fetch(self.branch, depth=_DEPTH)
+        tip = self._tip
         file = repository.read_kustomization(tip, folder)
         entries = kustomization.read(file.text, source=file.path)
         changes = repository.changes(self.branch, file.path, self.pick, tip=tip)

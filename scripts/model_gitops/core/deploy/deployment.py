@@ -11,7 +11,7 @@ from model_gitops.core.deploy.kustomization import Image
 from model_gitops.core.deploy.location import is_slug
 from model_gitops.core.deploy.trailers import LONGEST_TRAILER, Trailers, read_trailers
 from model_gitops.core.image import names
-from model_gitops.core.markdown import code
+from model_gitops.core.markdown import code, escape
 from model_gitops.errors import InputError
 
 _EXAMPLE = "images: diabetes=ghcr.io/acme/diabetes:v1.2.3@sha256:…"
@@ -144,6 +144,21 @@ def changes_table(before: Sequence[Image], after: Sequence[Image]) -> str:
         for old, new in zip(before, after, strict=True)
     ]
     return "\n".join(rows)
+
+
+def summary(
+    path: str, operation: str, where: str, table: str, warnings: Iterable[tuple[str, str]]
+) -> str:
+    """Return the Markdown of a step's summary. `where` is a pull request's address, or a commit.
+
+    `warnings` are problems with their fixes.
+    """
+    shown = f"[pull request]({where})" if "/" in where else f"`{where[:12]}`"
+    told = ""
+    for problem, fix in warnings:
+        lines = "\n".join(f"    {line}" for line in fix.splitlines())
+        told += f"\n⚠️ {escape(problem, longest=1000)}\n\n{lines}\n"
+    return f"### {code(path)}: {operation} ({shown})\n\n{table}\n{told}"
 
 
 def pull_request_body(

@@ -7,8 +7,9 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from model_gitops.core.flow import verifying
+from model_gitops.core.flow import verifying, windows
 from model_gitops.core.flow.verifying import Verify
+from model_gitops.core.flow.windows import Window
 from model_gitops.core.gto import tags
 from model_gitops.errors import InputError
 
@@ -24,6 +25,8 @@ class Environment:
     approved the pull request that brought what it runs. `own_stage` is `stage:`, empty where it is not said.
     `reviewers` approve a deployment to it: users, or teams as `owner/team`. `verify` is what a deployment
     must pass, None where nothing is asked; `soak` is how many seconds it runs before the next hop.
+    `reviewers` approve a deployment to it: users, or teams as `owner/team`. `promote` says when it takes
+    promotions, as promotion.yaml has it, and `windows` the same, read; both are empty for always.
     """
 
     name: str
@@ -35,6 +38,8 @@ class Environment:
     reviewers: tuple[str, ...] = ()
     verify: Verify | None = None
     soak: float = 0.0
+    promote: str = ""
+    windows: tuple[Window, ...] = ()
 
     @property
     def stage(self) -> str:
@@ -62,7 +67,7 @@ def parse(
 
     `path` is `deploy.path`, `model` the model's name without its folder, `approvals` the flow's number,
     `verify` the flow's own, and `folder` promotion.yaml's. Raises InputError, naming `source`, for a stage
-    that GTO does not take, and for a path out of the deploy repository.
+    that GTO does not take, a path out of the deploy repository, and windows that are none.
     """
     return Environment(
         entry["name"],
@@ -74,6 +79,8 @@ def parse(
         tuple(entry.get("reviewers", ())),
         verifying.parse(verify, entry, source, model=model, folder=folder),
         verifying.soak(verify, entry, source),
+        entry.get("promote", ""),
+        windows.parse(entry.get("promote", ""), f"promote (in {source})"),
     )
 
 
