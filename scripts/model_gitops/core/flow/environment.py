@@ -25,8 +25,8 @@ class Environment:
     approved the pull request that brought what it runs. `own_stage` is `stage:`, empty where it is not said.
     `reviewers` approve a deployment to it: users, or teams as `owner/team`. `verify` is what a deployment
     must pass, None where nothing is asked; `soak` is how many seconds it runs before the next hop.
-    `reviewers` approve a deployment to it: users, or teams as `owner/team`. `promote` says when it takes
-    promotions, as promotion.yaml has it, and `windows` the same, read; both are empty for always.
+    `promote` says when it takes promotions, as promotion.yaml has it, and `windows` the same, read; both are
+    empty for always.
     """
 
     name: str
