@@ -2,7 +2,7 @@
 
 `promote.yml` becomes two files: `promote-model.yml`, its jobs for the model of `inputs.config`, and a
 `promote.yml` that finds out which models are touched and calls it for each. The steps are the same text,
-so what is mended for one model is mended for several.
+so what is mended for one model is mended for several. A workflow that takes `config` itself stays as it is.
 """
 
 from __future__ import annotations
@@ -69,11 +69,13 @@ WORKFLOWS = {
     "stages": _Called({"contents": "write", "packages": "read", "pull-requests": "read"}),
     "audit": _Called({"contents": "read", "packages": "read", "pull-requests": "read"}),
 }
+# One run is for one model, whose `config` a person gives.
+AS_THEY_ARE = ("rollback",)
 
 
 def files() -> dict[str, str]:
     """Return the workflows by their names: the callers, and what they call."""
-    found = {}
+    found = {f"{name}.yml": (_SOURCE / f"{name}.yml").read_text("utf-8") for name in AS_THEY_ARE}
     for name, how in WORKFLOWS.items():
         text = (_SOURCE / f"{name}.yml").read_text(encoding="utf-8")
         found[f"{name}.yml"] = _caller(name, text, how)

@@ -44,8 +44,14 @@ class AlreadyExistsError(ApiError):
 class Client:
     """Asks the API at `api_url` about one repository, `owner/name`."""
 
-    def __init__(self, repository: str, token: str, *, api_url: str = "") -> None:
-        """Make no request yet. Raises InputError where `token` or `repository` is empty or odd."""
+    def __init__(
+        self, repository: str, token: str, *, api_url: str = "", attempts: int = _ATTEMPTS
+    ) -> None:
+        """Make no request yet; each will be tried `attempts` times.
+
+        Raises InputError where `token` or `repository` is empty or odd.
+        """
+        self._attempts = attempts
         context = runner.context()
         self.api_url = (api_url or context.api_url or find_api(context.server_url)).rstrip("/")
         self.dialect: Dialect = dialect_of(self.api_url)
@@ -136,7 +142,7 @@ class Client:
                 seconds_between_requests=None,
                 seconds_between_writes=None,
                 retry=_patient_retry(
-                    total=_ATTEMPTS,
+                    total=self._attempts,
                     # What we send by PATCH may be sent twice; PyGithub's own list lacks it.
                     allowed_methods=["DELETE", "GET", "PATCH", "POST", "PUT"],
                     backoff_factor=0.5,

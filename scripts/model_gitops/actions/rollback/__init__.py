@@ -9,16 +9,20 @@ from typing import Annotated
 from model_gitops import runner
 from model_gitops.actions.rollback import stage, summary
 from model_gitops.actions.rollback.attempts import Attempts
-from model_gitops.actions.rollback.past import Past
+from model_gitops.actions.rollback.past import Past, Verifications
 from model_gitops.adapters import git, promotion_file
+from model_gitops.adapters.github_client import Client
 from model_gitops.adapters.tracing.places import Place, opened_overlays
 from model_gitops.core.deploy import hold, rollback
+from model_gitops.core.deploy.location import is_slug
 from model_gitops.core.flow.environment import Environment
 from model_gitops.core.flow.promotion import Promotion
 from model_gitops.errors import InputError
 from model_gitops.options import Config, DeployBranch, KnownHosts, option, secret
 
 OUTPUTS = ("operation", "version", "from", "image", "commit", "pull-request")
+# In an incident nobody waits long for who only advises.
+_ATTEMPTS = 2
 
 
 def command(
@@ -95,6 +99,7 @@ def command(
             until=ends,
             server_url=place.server_url,
             api=overlays.pulls.api,
+            verifications=Verifications(_statuses(place, source_token)),
         )
         result = git.until_won(attempts.once, f"rollback of {one.name}")
     # The deployment is what counts. Its stage says so, as soon as the model's server takes a tag.
@@ -122,6 +127,13 @@ def _environment(promotion: Promotion, name: str, config: str) -> Environment:
             fix=f"environment: {promotion.environments[-1].name}",
         )  # fmt: skip
     return found
+
+
+def _statuses(place: Place, token: str) -> Client | None:
+    """Return the API that is asked for commit statuses; None without a token, or for a bare folder."""
+    if not token or not is_slug(place.repository):
+        return None
+    return Client(place.repository, token, api_url=place.api_url, attempts=_ATTEMPTS)
 
 
 def _person(checkout: git.Git) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 
 from model_gitops import runner
-from model_gitops.actions.rollback.past import Past, State, chosen, is_done
+from model_gitops.actions.rollback.past import Past, State, Verifications, chosen, is_done
 from model_gitops.adapters import github
 from model_gitops.adapters.deploy_proposal import Proposal, propose
 from model_gitops.adapters.deploy_store import DeployFile, KustomizationFile
@@ -54,6 +54,7 @@ class Attempts:
     server_url: str
     # For the pull request, where the environment wants one.
     api: github.GitHub | None = None
+    verifications: Verifications = field(default_factory=Verifications)
     target: Target | None = None
 
     def once(self) -> Result:
@@ -64,7 +65,7 @@ class Attempts:
             if why := is_done(past, state, asked):
                 runner.notice(why, title="nothing to roll back")
                 return _nothing(state)
-            self.target = chosen(past, state, asked)
+            self.target = chosen(past, state, asked, self.verifications)
         target = self.target
         wanted = replace(target.image, name=state.entry.name)
         text = kustomization_edit.edit(state.file.text, (wanted,), source=state.file.path)

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from model_gitops import runner
+from model_gitops.adapters.commit_statuses import context_of, latest
 from model_gitops.adapters.deploy_repository import DeployRepository
 from model_gitops.adapters.deploy_store import KustomizationFile
+from model_gitops.adapters.github_client import ApiError, Client
 from model_gitops.adapters.tracing.overlays import Overlays
 from model_gitops.core.deploy import history, kustomization, rollback
 from model_gitops.core.deploy.history import Change, Standing
@@ -19,6 +21,33 @@ from model_gitops.core.lineage.facts import WentBack, pick
 
 # So much history is fetched at once: it tells as a rule.
 _DEPTH = 50
+
+
+@dataclass
+class Verifications:
+    """What the commit statuses of the model repository say of earlier deployments.
+
+    `api` is None where nobody may ask. Any workflow of that repository may write such a status: a version
+    is left out by it, and none is chosen.
+    """
+
+    api: Client | None = None
+
+    def failed(self, target: Target, asked: Asked) -> bool:
+        """Whether the verification of this deployment failed in the environment."""
+        image, trailers = target.image, target.change.trailers
+        origin = history.origin(trailers, model=asked.model, digest=image.digest)
+        if self.api is None or origin is None:
+            return False
+        if origin.repository.lower() != self.api.repository.lower():
+            return False
+        try:
+            found = latest(self.api, origin.commit, context_of(asked.environment))
+        except ApiError as error:
+            self.api = None  # nobody waits in an incident for each version again
+            runner.warning(f"which verifications failed can't be asked: {error.message}")
+            return False
+        return found is not None and found.state in ("failure", "error")
 
 
 @dataclass
@@ -147,7 +176,7 @@ class Past:
         return self.overlays.squashed(change, file.path)
 
 
-def chosen(past: Past, state: State, asked: Asked) -> Target:
+def chosen(past: Past, state: State, asked: Asked, verifications: Verifications) -> Target:
     """Return the version that comes back: the one asked for, else the last good one.
 
     Raises RefusedError where there is none.
@@ -156,9 +185,13 @@ def chosen(past: Past, state: State, asked: Asked) -> Target:
         return past.find(state, asked)
     if state.entry.is_placeholder:
         raise rollback.refuse_nothing(asked, "")
+    failed: list[str] = []
     for one in past.earlier(state):
-        return one
-    raise rollback.refuse_nothing(asked, state.name)
+        if not verifications.failed(one, asked):
+            return one
+        failed.append(one.name)
+        runner.notice(f"{one.name} is left out: its verification failed in {asked.environment}")
+    raise rollback.refuse_nothing(asked, state.name, failed)
 
 
 def is_done(past: Past, state: State, asked: Asked) -> str:
