@@ -19,6 +19,8 @@ from model_gitops.errors import ExternalError, InputError
 
 # A step summary may hold 1 MiB; GitHub shows none of a larger one.
 SUMMARY_LIMIT = 1024 * 1024
+# Where a step hands on to the runner. What is only to be measured must not have them.
+STEP_FILES = ("GITHUB_OUTPUT", "GITHUB_ENV", "GITHUB_PATH", "GITHUB_STATE", "GITHUB_STEP_SUMMARY")
 # A terminal's sequences whole, then every other control character but tab and newline.
 _CONTROL = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b\n]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f-\x9f]"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from model_gitops.adapters import paths, process, project_files
@@ -61,6 +62,28 @@ def run(line: str, folder: Path) -> int:
     # `--`: a line may start with a dash.
     args = ["bash", "-euo", "pipefail", "-c", "--", line]
     return process.hand_over(args, cwd=folder, env=environment())
+
+
+def run_apart(
+    line: str,
+    folder: Path,
+    *,
+    extra: Mapping[str, str],
+    without: Iterable[str],
+    timeout: float,
+) -> int:
+    """Run a line of bash in `folder`, what it says shown as text alone, and return its status.
+
+    `extra` is added to the job's environment, of which `without` is taken away. Raises TimedOutError after
+    `timeout` seconds, ExternalError without bash.
+    """
+    given = {name: value for name, value in environment().items() if name not in without}
+    args = ["bash", "-euo", "pipefail", "-c", "--", line]
+    done = process.run(
+        args, cwd=folder, env=given | dict(extra), inherit=False, check=False, timeout=timeout,
+        stream=True,
+    )  # fmt: skip
+    return done.returncode
 
 
 def environment() -> dict[str, str]:

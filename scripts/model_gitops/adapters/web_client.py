@@ -44,6 +44,89 @@ class NoAnswer(Exception):
     """No whole answer came; the text says why, and holds neither header nor body."""
 
 
+class Conversation:
+    """Requests to one server, one after the other, on one connection where the server keeps it.
+
+    Raises NoAnswer for an address that is none.
+    """
+
+    def __init__(self, url: str, *, context: ssl.SSLContext | None = None) -> None:
+        parts = urlsplit(url)
+        try:
+            port = parts.port
+        except ValueError as error:
+            raise NoAnswer("its port is no number") from error
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise NoAnswer("it is no http or https address")
+        # What stands before each path that is asked for.
+        self.prefix = parts.path.rstrip("/")
+        self._connection: http.client.HTTPConnection
+        if parts.scheme == "https":
+            trusted = context or ssl.create_default_context()
+            self._connection = http.client.HTTPSConnection(parts.hostname, port, context=trusted)
+        else:
+            self._connection = http.client.HTTPConnection(parts.hostname, port)
+
+    def ask(
+        self,
+        target: str,
+        *,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        seconds: float = 30.0,
+        largest: int = LARGEST_ANSWER,
+    ) -> Answer:
+        """Send one request for `target`, a path from the server's top, and return the answer, whatever its status.
+
+        All of it takes `seconds` at most, however slowly the server sends; the body has `largest` bytes at
+        most. A redirect is an answer as any other. The answer's `seconds` are without those of the
+        connection. Raises NoAnswer.
+        """
+        connection, over = self._connection, threading.Event()
+        connection.timeout = seconds
+
+        def cut() -> None:
+            over.set()
+            if (open_socket := connection.sock) is not None:
+                with suppress(OSError):
+                    open_socket.shutdown(socket.SHUT_RDWR)
+
+        # A time limit of a socket is one of each read: a server that sends a byte a second has no end.
+        limit = threading.Timer(seconds, cut)
+        limit.daemon = True
+        limit.start()
+        whole = False
+        try:
+            if connection.sock is None:
+                connection.connect()
+            began = time.monotonic()
+            connection.request(method, target, body, dict(headers or {}))
+            answer = connection.getresponse()
+            read = bytearray()
+            while chunk := answer.read(_CHUNK):
+                read += chunk
+                if len(read) > largest:
+                    raise NoAnswer(f"its answer has more than {largest} bytes")
+            if over.is_set():
+                raise NoAnswer(f"no whole answer in {seconds:g} s")
+            whole = True
+            found = {name.lower(): value for name, value in answer.getheaders()}
+            return Answer(answer.status, bytes(read), found, time.monotonic() - began)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            if over.is_set() or isinstance(error, TimeoutError):
+                raise NoAnswer(f"no whole answer in {seconds:g} s") from error
+            raise NoAnswer(_reason(error)) from error
+        finally:
+            limit.cancel()
+            if not whole:
+                self.close()
+
+    def close(self) -> None:
+        """End the connection. The next request opens another."""
+        self._connection.close()
+
+
 def ask(
     url: str,
     *,
@@ -56,57 +139,18 @@ def ask(
 ) -> Answer:
     """Send one request on a connection of its own, and return the answer, whatever its status.
 
-    All of it takes `seconds` at most, however slowly the server sends; the body has `largest` bytes at
-    most. A redirect is an answer as any other. Raises NoAnswer.
+    As `Conversation.ask`. Raises NoAnswer.
     """
+    conversation = Conversation(url, context=context)
     parts = urlsplit(url)
-    began = time.monotonic()
-    try:
-        port = parts.port
-    except ValueError as error:
-        raise NoAnswer("its port is no number") from error
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise NoAnswer("it is no http or https address")
-    connection: http.client.HTTPConnection
-    if parts.scheme == "https":
-        trusted = context or ssl.create_default_context()
-        connection = http.client.HTTPSConnection(
-            parts.hostname, port, timeout=seconds, context=trusted
-        )
-    else:
-        connection = http.client.HTTPConnection(parts.hostname, port, timeout=seconds)
-    over = threading.Event()
-
-    def cut() -> None:
-        over.set()
-        if (open_socket := connection.sock) is not None:
-            with suppress(OSError):
-                open_socket.shutdown(socket.SHUT_RDWR)
-
-    # A time limit of a socket is one of each read: a server that sends a byte a second has no end.
-    limit = threading.Timer(seconds, cut)
-    limit.daemon = True
-    limit.start()
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    alone = {"Connection": "close", **(headers or {})}
     try:
-        connection.request(method, target, body, {"Connection": "close", **(headers or {})})
-        answer = connection.getresponse()
-        read = bytearray()
-        while chunk := answer.read(_CHUNK):
-            read += chunk
-            if len(read) > largest:
-                raise NoAnswer(f"its answer has more than {largest} bytes")
-        if over.is_set():
-            raise NoAnswer(f"no whole answer in {seconds:g} s")
-        found = {name.lower(): value for name, value in answer.getheaders()}
-        return Answer(answer.status, bytes(read), found, time.monotonic() - began)
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        if over.is_set() or isinstance(error, TimeoutError):
-            raise NoAnswer(f"no whole answer in {seconds:g} s") from error
-        raise NoAnswer(_reason(error)) from error
+        return conversation.ask(
+            target, method=method, headers=alone, body=body, seconds=seconds, largest=largest
+        )
     finally:
-        limit.cancel()
-        connection.close()
+        conversation.close()
 
 
 def check_secret(url: str, name: str, secret: str) -> None:

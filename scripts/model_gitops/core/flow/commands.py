@@ -12,6 +12,8 @@ from model_gitops.errors import InputError
 
 # In the order in which a workflow runs them.
 NAMES = ("env", "check", "test", "smoke", "reproduce", "push", "commit")
+# What verify-deployment runs, with an address and thresholds in the environment: no run-command does.
+LOAD = "load"
 # What GNU make looks for, in its order: https://www.gnu.org/software/make/manual/html_node/Makefile-Names.html
 MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
 # Who commits what a workflow made, as GitHub's own actions do.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from model_gitops.core import duration
@@ -63,7 +63,7 @@ def parse(
         if integration
         else (None if integration is None else ""),
         load=parse_load(said["load"], f"load of {named}") if said.get("load") else None,
-        champion=parse_champion(said["champion"], f"champion of {named}", folder)
+        champion=_champion(said["champion"], entry["name"], source, model, folder)
         if said.get("champion")
         else None,
         timeout=duration.seconds(said["timeout"], f"timeout of {named}")
@@ -83,6 +83,13 @@ def soak(everywhere: Any, entry: Mapping[str, Any], source: str) -> float:
     said = {**(everywhere or {}), **own} if own is not False else {}
     found = entry.get("soak", said.get("soak", ""))
     return duration.seconds(found, f"soak (in {source})") if found else 0.0
+
+
+def _champion(said: Any, environment: str, source: str, model: str, folder: str) -> Champion:
+    """Return how the champion is asked, with its address filled in. Raises InputError."""
+    what = f"champion of verify (in {source})"
+    found = parse_champion(said, what, folder)
+    return replace(found, url=_address(found.url, environment, model, f"url of {what}"))
 
 
 def _address(url: str, environment: str, model: str, what: str) -> str:

@@ -1,0 +1,220 @@
+"""The template's service, load test and recorded requests, as verify-deployment runs them: with each fault."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from test_template_model import TEMPLATE, Project
+
+from model_gitops.adapters import champion_test, load_test
+from model_gitops.core.flow.champions import Champion
+from model_gitops.core.flow.loads import Load
+from model_gitops.core.verify.row import Row
+from model_gitops.errors import InputError
+
+pytestmark = pytest.mark.slow
+SERVICE = Path(__file__).parents[1] / "faulty_service.py"
+LOAD = Load(users=10, rate=100, seconds=2, warm_up=0.2, failures=0.01, p95=0.2, p99=0.29)
+CHAMPION = Champion("tests/recorded-requests.jsonl")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The template with a trained model, and both its environments."""
+    folder = tmp_path_factory.mktemp("service")
+    made = Project(folder / "model", folder / "remote")
+    made.make("reproduce", ".venv-load/.ready")
+    return made
+
+
+@contextmanager
+def service(project: Project, fault: str = "") -> Iterator[str]:
+    """Run the project's service with a fault; its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = [
+        project.folder / ".venv/bin/python", "-B", SERVICE, project.folder / "src",
+        project.folder / "models/diabetes.onnx", str(port), fault,
+    ]  # fmt: skip
+    url = f"http://127.0.0.1:{port}"
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            for _ in range(300):
+                try:
+                    with urllib.request.urlopen(f"{url}/version", timeout=5):
+                        break
+                except OSError:
+                    time.sleep(0.1)
+            yield url
+        finally:
+            process.kill()
+
+
+def broken(rows: tuple[Row, ...]) -> dict[str, str]:
+    return {one.check: one.measured for one in rows if one.passed is False}
+
+
+def test_a_good_service_passes_both(project: Project) -> None:
+    with service(project) as url:
+        found = load_test.run(LOAD, url, project.folder)
+        assert broken(found.rows) == {}
+        assert [one.check for one in found.rows] == ["load: failures", "load: p95", "load: p99"]
+        assert found.measured and found.measured.requests > 80
+        assert found.measured.seconds == pytest.approx(2, abs=0.2)
+        same = champion_test.compare(CHAMPION, url, url, project.folder, expected=True)
+        assert broken(same.rows) == {}
+        assert same.pairs == 120
+    assert project.changed() == [
+        "?? dvc.lock", "?? eval/metrics.json", "?? eval/plots/learning_curve.csv",
+        "?? eval/plots/predictions.csv",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("fault", "check", "told"),
+    [
+        ("wrong", "load: failures", "a prediction that is no number from -200 to 600"),
+        ("slow", "load: p95", " ms"),
+        ("2 % with 500", "load: failures", "2 × status 500"),
+    ],
+)
+def test_a_fault_breaks_the_threshold_that_it_concerns(
+    project: Project, fault: str, check: str, told: str
+) -> None:
+    with service(project, fault) as url:
+        found = broken(load_test.run(LOAD, url, project.folder).rows)
+    assert check in found
+    assert told in found[check]
+    assert set(found) <= {check, "load: p99"}
+
+
+def test_the_champion_shows_what_is_otherwise(project: Project) -> None:
+    def compared(fault: str, asked: Champion = CHAMPION) -> dict[str, str]:
+        with service(project, fault) as candidate:
+            report = champion_test.compare(
+                asked, champion, candidate, project.folder, expected=True
+            )
+        return broken(report.rows)
+
+    with service(project) as champion:
+        other = compared("other")
+        assert set(other) == {"champion: answers"}
+        assert other["champion: answers"].startswith(
+            "100 % (120 of 120; line 1: $.predictions[0]: "
+        )
+        # A new model may say something else, so far as the team says.
+        assert compared("other", Champion(CHAMPION.requests, tolerance=0.4)) == {}
+        errors = compared("2 % with 500")
+        assert errors == {"champion: errors": "1.667 % (2 of 120; line 5: status 500)"}
+    assert len(other) == 1
+
+
+def test_a_slow_candidate_is_told_by_the_ratio(project: Project, tmp_path: Path) -> None:
+    lines = (project.folder / CHAMPION.requests).read_text("utf-8").splitlines()
+    (tmp_path / "few.jsonl").write_text(lines[0] + "\n", "utf-8")
+    with service(project) as champion, service(project, "slow") as candidate:
+        report = champion_test.compare(
+            Champion("few.jsonl"), champion, candidate, tmp_path, expected=True, seconds=4
+        )
+    found = broken(report.rows)
+    assert set(found) == {"champion: p50", "champion: p95"}
+    assert " times (30" in found["champion: p50"]
+    assert report.pairs < 20
+
+
+@pytest.mark.parametrize("expected", [True, False])
+def test_a_champion_that_is_not_there(project: Project, expected: bool) -> None:
+    nobody = "http://127.0.0.1:9"
+    with service(project) as candidate:
+        report = champion_test.compare(
+            CHAMPION, nobody, candidate, project.folder, expected=expected
+        )
+    (row,) = report.rows
+    assert "the connection is refused" in row.measured
+    assert row.passed is (False if expected else None)
+    assert champion_test.compare(CHAMPION, "", candidate, project.folder, expected=False).passed
+
+
+def test_nobody_there_is_no_success(project: Project) -> None:
+    found = broken(load_test.run(LOAD, "http://127.0.0.1:9", project.folder).rows)
+    assert found["load: failures"].startswith("100 % (")
+
+
+def test_an_error_in_the_load_test_is_no_success(project: Project) -> None:
+    clone = project.clone("broken")
+    shutil.copytree(project.folder / ".venv-load", clone.folder / ".venv-load", symlinks=True)
+    file = clone.folder / "tests/load/locustfile.py"
+    text = file.read_text("utf-8")
+    file.write_text(text.replace("body = {", "raise ValueError('mine')\n        body = {"), "utf-8")
+    found = broken(load_test.run(LOAD, "http://127.0.0.1:9", clone.folder).rows)
+    assert set(found) == {"load: requests"}
+    # A file that takes longer to import than the test lasts: its time starts later.
+    file.write_text(text.replace("import gevent\n", "import gevent\ntime.sleep(3)\n", 1), "utf-8")
+    with service(project) as url:
+        found = load_test.run(LOAD, url, clone.folder)
+    assert broken(found.rows) == {}
+    assert found.measured and found.measured.requests > 80
+
+
+# The project's own command, in other projects: a line that writes a report, or does not.
+GOOD = '{"requests": 9, "failures": 0, "seconds": 2, "p50": 1, "p95": 1, "p99": 1}'
+
+
+@pytest.mark.parametrize(
+    ("line", "check", "told"),
+    [
+        (f"echo '{GOOD}' >$LOAD_REPORT", "", ""),
+        (f"echo '{GOOD}' >$LOAD_REPORT; exit 3", "load: command", "status 3"),
+        ("true", "load: report", "ended with status 0 and wrote no report"),
+        ("echo '::error::x' >$LOAD_REPORT", "load: report", "it is no JSON"),
+        ("mkdir $LOAD_REPORT", "load: report", "wrote no report"),
+        ("ln -s /dev/zero $LOAD_REPORT", "load: report", "wrote no report"),
+        ("head -c 1100000 /dev/zero >$LOAD_REPORT", "load: report", "more than 1048576 bytes"),
+        ("sleep 60", "load: report", "did not end within 3 s"),
+        ('echo "a=b" >$GITHUB_OUTPUT', "load: report", "status 1"),
+    ],
+)
+def test_a_command_of_any_project_is_judged_by_its_report(
+    tmp_path: Path, line: str, check: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "output"))
+    found = load_test.run(
+        Load(seconds=2, warm_up=0, users=1, rate=1),
+        "http://x",
+        tmp_path,
+        {"load": line},
+        beside=0.1,
+    )
+    assert not (tmp_path / "output").exists()
+    assert list(broken(found.rows)) == ([check] if check else [])
+    assert told in "".join(broken(found.rows).values())
+
+
+def test_a_project_without_a_load_test_is_told_so(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="asks for a load test, and the project has none"):
+        load_test.run(LOAD, "http://x", tmp_path)
+    (tmp_path / "Makefile").write_text("test:\n\ttrue\n", "utf-8")
+    with pytest.raises(InputError, match="no target in the Makefile"):
+        load_test.run(LOAD, "http://x", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["gone.jsonl", "folder", "link"])
+def test_recorded_requests_that_can_not_be_read(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(Path(sys.executable))
+    with pytest.raises(InputError, match=r"verify\.champion\.requests"):
+        champion_test.compare(Champion(name), "http://a", "http://b", tmp_path, expected=True)
+
+
+def test_the_templates_requests_are_where_promotion_yaml_says() -> None:
+    assert (TEMPLATE / CHAMPION.requests).is_file()
