@@ -340,6 +340,13 @@ def test_status_and_trace_model(project: Project) -> None:
     assert trace["image"]["digest"] == project.image.partition("@")[2]
 
 
+def test_pipeline_health(project: Project) -> None:
+    found = project.example("pipeline-health")["Is the pipeline well?"]
+    assert (found["healthy"], found["operation"]) == ("true", "none")
+    (flow,) = json.loads(found["json"])["models"]
+    assert [one["deployments"] for one in flow["environments"]] == [1, 0]
+
+
 @pytest.mark.parametrize(
     ("action", "inputs", "says"),
     [

@@ -332,6 +332,7 @@ INPUTS = {
     "cml-report": {"base": "HEAD~1"},
     "trace-model": {"subject": "dev"},
     "status": {},
+    "pipeline-health": {},
     "compare-models": {},
 }
 

@@ -70,6 +70,7 @@ FILES: dict[str, str] = {
     "Dockerfile": "FROM scratch\n",
     "smoke.yaml": json.dumps(SMOKE),
     "body.md": "A body.\n",
+    ".github/workflows/nightly.yml": "on: {schedule: [{cron: '1 2 * * *'}]}\njobs: {a: {steps: []}}\n",
 }
 # What each action is given when nothing is hostile; the inputs in the tuple are never mutated.
 GOOD: dict[str, dict[str, str]] = {
@@ -102,6 +103,7 @@ GOOD: dict[str, dict[str, str]] = {
     "status": {"environment": "dev", "candidate": "HEAD"},
     # Nobody listens there.
     "notify": {"event": "hold", "environment": "dev", "urls": "json://127.0.0.1:9/?retry=0"},
+    "pipeline-health": {"config": "promotion.yaml"},
 }
 # Refs that a success may change: (repository, pattern).
 MAY_CHANGE: dict[str, list[tuple[str, str]]] = {
@@ -151,6 +153,15 @@ READS: dict[str, dict[str, Any]] = {
         "promotion.yaml": PROMOTION,
         "event.json": EVENT,
         "kustomization.yaml": {"images": [{"name": "m", "newTag": "v1"}]},
+    },
+    "pipeline-health": {
+        "promotion.yaml": PROMOTION,
+        "event.json": EVENT,
+        "kustomization.yaml": {"images": [{"name": "m", "newTag": "v1"}]},
+        ".github/workflows/nightly.yml": {
+            "on": {"schedule": [{"cron": "1 2 * * *"}]},
+            "jobs": {"a": {"steps": []}},
+        },
     },
     "status": {
         "promotion.yaml": PROMOTION,

@@ -333,6 +333,33 @@ def test_the_addresses_and_the_key_of_notify(status: int, spy: Spy, numbers: Any
     numbers("secrets: urls, webhook and webhook-secret of notify: 12 planted, 0 found")
 
 
+def test_the_secrets_of_pipeline_health(spy: Spy, forge: Forge, numbers: Any) -> None:
+    promotion = {
+        "model": "m",
+        "image": "r.example/acme/m",
+        "deploy": {"repository": "acme/deploy"},
+        "environments": [{"name": "dev", "branch": "main"}],
+    }
+    workflow = "on: {schedule: [{cron: '1 2 * * *'}]}\njobs: {a: {steps: []}}\n"
+    files = {"promotion.yaml": json.dumps(promotion), ".github/workflows/a.yml": workflow}
+    work = repository(spy, "model", files)
+    deployed = f"images:\n- {{name: m, newName: r.example/acme/m, digest: {DIGEST}}}\n"
+    repository(spy, "deploy", {"overlays/dev/kustomization.yaml": deployed})
+    for name in ("deploy", "model"):
+        forge.add_repository(f"acme/{name}".replace("model", "m"), spy.top / f"{name}.git")
+    forge.add_workflow("acme/m", "a.yml", state="disabled_inactivity")
+    spy.use = {CANARY: "git", WRONG: "git"}
+    given = {"token": CANARY, "source_token": CANARY, "issue": "true", "json": "true"}
+    done = spy.run("pipeline-health", work.directory, **given)
+    assert done.code == 0, done.log
+    assert "opened" in done.outputs
+    spy.canaries.append(WRONG)
+    # What the deploy repository hides is a note; who may not see the runs ends.
+    assert spy.run("pipeline-health", work.directory, **{**given, "token": WRONG}).code == 0
+    assert spy.run("pipeline-health", work.directory, **{**given, "source_token": WRONG}).code == 4
+    numbers("secrets: token and source-token of pipeline-health: 3 planted, 0 found")
+
+
 def test_the_search_finds_what_is_planted(spy: Spy) -> None:
     """The spy is no blind one."""
     planted = [

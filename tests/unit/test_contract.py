@@ -64,6 +64,10 @@ CONTRACT: dict[str, tuple[str, str]] = {
         "environment version reason until config deploy-branch token ssh-key known-hosts source-token",
         "operation version from image commit pull-request",
     ),
+    "pipeline-health": (
+        "config since ignore issue check deploy-branch token ssh-key known-hosts source-token json",
+        "healthy operation issue picture table json",
+    ),
     "cml-report": (
         "config base body environment rules tests model-pull model-training gate gate-table status comparison "
         "build image promote-image metrics params plots target title publisher token",

@@ -18,4 +18,5 @@ ACTIONS = {
     "trace-model": "Say which data, code and approvals made what is live, and verify every link.",
     "status": "Show what each environment runs, if all agrees, and what waits.",
     "notify": "Tell people, by any service that apprise knows or by a signed JSON POST.",
+    "pipeline-health": "Say whether the workflows run, are green, and how changes are delivered.",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from model_gitops.adapters.deploy_store import DeployStore
 from model_gitops.core.deploy import kustomization
@@ -18,6 +19,8 @@ _DEPTHS = (50, 500, 2**31 - 1)
 _MOST_COMPARED = 50
 # As a rule the newest files tell; from this one on so many come in one request.
 _ALONE, _AT_ONCE = 2, 20
+# Where all of history is read.
+_MANY = 100
 # How a moved kustomization may have been called.
 _NAMES = tuple(f":(top,glob)**/{name}" for name in kustomization.FILE_NAMES)
 
@@ -94,6 +97,70 @@ class OverlayHistory(DeployStore):
             commit, "--", f":(top,literal){path}",
         )  # fmt: skip
         return [line.split(" ")[3] for line in raw.splitlines() if line.startswith(":")]
+
+    def landings(self, branch: str, path: str, pick: Pick) -> list[tuple[Change, int]]:
+        """Return by what the file `path` of `branch` came to be what it is, oldest first.
+
+        Each is a change as it is on the branch, and when it landed there, in Unix seconds: of a merged
+        pull request the merge, with the message of the commit that was merged. What the file was called
+        before a move is not looked at. All of history is read, in as many requests as it has hundreds.
+        """
+        tip = self.fetch(branch, depth=_DEPTHS[-1])
+        told = dict[str, tuple[str, str, str]]()
+        line, landed_by = self._main_line(tip)
+        for commit, by, message in self._written(tip, path):
+            # Of several in one pull request the newest, which comes first.
+            told.setdefault(landed_by.get(commit, commit), (commit, by, message))
+        raw = self._git.run(
+            "log", "--first-parent", "-m", "--format=%H", "--raw", "--no-abbrev", "--no-renames",
+            tip, "--", f":(top,literal){path}",
+        )  # fmt: skip
+        blobs, commit = dict[str, str](), ""
+        for one in raw.splitlines():
+            if one.startswith(":"):
+                blobs[commit] = one.split(" ")[3]
+            elif one:
+                commit = one
+        read = self._entries_of(list(dict.fromkeys(blobs.values())), path)
+        found = []
+        for commit in reversed(blobs):
+            own = told.get(commit) or (commit, "", self.message(commit))
+            image = pick(read.get(blobs[commit], ()))
+            found.append((Change.of(own[0], image, own[2], own[1]), line[commit]))
+        return found
+
+    def _main_line(self, tip: str) -> tuple[dict[str, int], dict[str, str]]:
+        """Return when each commit of the branch's own line was made, and for all by which of them they came."""
+        log = self._git.run("log", "--format=%H %ct %P", tip)
+        parents, made = dict[str, list[str]](), dict[str, int]()
+        for record in log.splitlines():
+            commit, moment, *others = record.split(" ")
+            parents[commit], made[commit] = [one for one in others if one], int(moment)
+        line, at = dict[str, int](), tip
+        while at in parents:
+            line[at] = made[at]
+            at = next(iter(parents[at]), "")
+        landed_by: dict[str, str] = {}
+        for arrival in reversed(line):
+            waiting = [arrival]
+            while waiting:
+                one = waiting.pop()
+                if one not in landed_by:
+                    landed_by[one] = arrival
+                    waiting += parents.get(one, ())
+        return line, landed_by
+
+    def _entries_of(self, blobs: Sequence[str], path: str) -> dict[str, tuple[Image, ...]]:
+        """Return the entries of each state of a kustomization, by its hash; none where it can't be read."""
+        found: dict[str, tuple[Image, ...]] = {}
+        wanted = [one for one in blobs if one.strip("0")]
+        for start in range(0, len(wanted), _MANY):
+            some = wanted[start : start + _MANY]
+            self.bring(some)
+            for one, content in zip(some, self._git.blobs(some), strict=True):
+                with suppress(InputError, UnicodeDecodeError):
+                    found[one] = kustomization.read(content.decode("utf-8"), source=path)
+        return found
 
     def _written(self, tip: str, path: str) -> Iterator[tuple[str, str, str]]:
         """Yield the commits that changed a file, newest first: (commit, its author's name, message)."""

@@ -17,10 +17,11 @@ import click
 
 from model_gitops import runner
 from model_gitops.adapters import dvc_remote, git, installation, terminal
-from model_gitops.adapters.doctor import bounded, model_repository, questions
+from model_gitops.adapters.doctor import bounded, questions
 from model_gitops.adapters.doctor.deploy_place import Access
 from model_gitops.adapters.doctor.dvc_places import Remote
 from model_gitops.adapters.doctor.model_repository import Checkout
+from model_gitops.adapters.flows import find_flows
 from model_gitops.core.doctor import checks, view
 from model_gitops.core.doctor.finding import Finding
 from model_gitops.errors import InputError, RefusedError
@@ -80,7 +81,7 @@ def command(
         with ExitStack() as stack, contextlib.redirect_stdout(sys.stderr):
             settings = dvc_remote.settings(lines(remote_config))
             checkout = Checkout(git.open_repository(Path.cwd()))
-            flows = model_repository.find_flows(checkout.git, config)
+            flows = find_flows(checkout.git, config)
             access = Access(deploy, token, ssh_key, known_hosts, deploy_branch)
             asked = questions.lanes(flows, checkout, access, Remote(remote, settings), stack)
             findings = _told(asked, screen, as_json=as_json)

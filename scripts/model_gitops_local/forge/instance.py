@@ -13,10 +13,20 @@ from model_gitops_local.forge import events, pulls
 from model_gitops_local.forge.api.answers import Answer
 from model_gitops_local.forge.api.dispatch import Api
 from model_gitops_local.forge.api.routing import Route
+from model_gitops_local.forge.bare import Bare
 from model_gitops_local.forge.faults import Faults
 from model_gitops_local.forge.limits import Limits
 from model_gitops_local.forge.shapes import Json
-from model_gitops_local.forge.state import ALL_WRITE, OWNER, Repository, Run, State, Token, now
+from model_gitops_local.forge.state import (
+    ALL_WRITE,
+    OWNER,
+    Repository,
+    Run,
+    State,
+    Token,
+    Workflow,
+    now,
+)
 
 API = "/api/v3"
 
@@ -117,6 +127,59 @@ class Instance(Faults):
                 *(pull.head_repository, pull.head, pull.head_sha, conclusion, now()),
                 artifacts={name: str(path) for name, path in artifacts.items()},
                 artifact_ids={name: self.state.new_id() for name in artifacts},
+            )
+            repository.runs.append(run)
+            self.state.save()
+            return run.id
+
+    def add_workflow(
+        self, full_name: str, file: str, *, name: str = "", state: str = "active", created: str = ""
+    ) -> None:
+        """Let the server know the workflow `.github/workflows/FILE`; again: it changes its state.
+
+        Raises LookupError for an unknown repository.
+        """
+        with self.lock:
+            repository = self.state.find(full_name)
+            if repository is None:
+                raise LookupError(f"no repository {full_name}")
+            path = f".github/workflows/{file}"
+            known = next((one for one in repository.workflows if one.path == path), None)
+            if known is None:
+                known = Workflow(self.state.new_id(), path, name or file, created or now())
+                repository.workflows.append(known)
+            known.state = state
+            self.state.save()
+
+    def add_workflow_run(
+        self,
+        full_name: str,
+        workflow: str,
+        *,
+        event: str,
+        branch: str,
+        created: str,
+        conclusion: str = "success",
+        status: str = "completed",
+        waited: int = 0,
+        took: int = 0,
+    ) -> int:
+        """Remember a run of the workflow in the file `workflow`, without its ending; return its number.
+
+        `created` is as GitHub writes a time, `waited` and `took` are its job's seconds. Raises
+        LookupError for what is not there.
+        """
+        with self.lock:
+            repository = self.state.find(full_name)
+            sha = Bare(Path(repository.path)).branch(branch) if repository else None
+            if repository is None or sha is None:
+                raise LookupError(f"{full_name} has no branch {branch}")
+            run = Run(
+                *(self.state.new_id(), workflow, event, full_name, branch, sha),
+                *(conclusion if status == "completed" else "", created),
+                status=status,
+                waited=waited,
+                took=took,
             )
             repository.runs.append(run)
             self.state.save()

@@ -157,8 +157,22 @@ class Status:
 
 
 @dataclass
+class Workflow:
+    """A workflow that the server knows: its file's path, and whether it runs."""
+
+    id: int
+    path: str
+    name: str
+    created_at: str
+    state: str = "active"
+
+
+@dataclass
 class Run:
-    """A workflow run that has ended, and its artifacts' files (zip) by name."""
+    """A workflow run, and its artifacts' files (zip) by name.
+
+    `workflow` is its file without the ending. Its one job waited and took so many seconds.
+    """
 
     id: int
     workflow: str
@@ -170,6 +184,9 @@ class Run:
     created_at: str
     artifacts: dict[str, str] = field(default_factory=dict)
     artifact_ids: dict[str, int] = field(default_factory=dict)
+    status: str = "completed"
+    waited: int = 0
+    took: int = 0
 
 
 @dataclass
@@ -217,6 +234,7 @@ class Repository:
     reviews: list[Review] = field(default_factory=list)
     statuses: list[Status] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
+    workflows: list[Workflow] = field(default_factory=list)
     guard: Guard = field(default_factory=Guard)
 
     @property
@@ -249,6 +267,7 @@ class Repository:
                 "reviews": [Review(**item) for item in data["reviews"]],
                 "statuses": [Status(**item) for item in data["statuses"]],
                 "runs": [Run(**item) for item in data.get("runs", [])],
+                "workflows": [Workflow(**item) for item in data.get("workflows", [])],
                 "guard": Guard(**data.get("guard", {})),
             }
         )

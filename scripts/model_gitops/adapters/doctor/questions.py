@@ -14,8 +14,9 @@ from model_gitops.adapters.doctor import deploy_place, dvc_places, machine
 from model_gitops.adapters.doctor.bounded import Question
 from model_gitops.adapters.doctor.deploy_place import Access, DeployPlace
 from model_gitops.adapters.doctor.dvc_places import Remote
-from model_gitops.adapters.doctor.model_repository import Checkout, Flow
+from model_gitops.adapters.doctor.model_repository import Checkout
 from model_gitops.adapters.doctor.server import Server
+from model_gitops.adapters.flows import Flow
 from model_gitops.core.deploy import kustomization
 from model_gitops.core.deploy.containers import Container
 from model_gitops.core.doctor import (

@@ -94,6 +94,28 @@ SHAPES: dict[str, dict[str, str]] = {
         "archive_download_url": "string", "expired": "boolean", "created_at": "string",
     },
     "ActionArtifactsResponse": {"total_count": "integer", "artifacts": "[ActionArtifact]"},
+    # Its number is the name of its file.
+    "ActionWorkflow": {
+        "id": "string", "name": "string", "path": "string", "state": "string", "created_at": "string",
+        "updated_at": "string", "url": "string", "html_url": "string", "badge_url": "string",
+    },
+    "ActionWorkflowResponse": {"total_count": "integer", "workflows": "[ActionWorkflow]"},
+    # No `created_at`: a run says when it was started, and when it ended.
+    "ListedWorkflowRun": {
+        "id": "integer", "url": "string", "html_url": "string", "path": "string", "event": "string",
+        "display_title": "string", "head_branch": "string", "head_sha": "string", "status": "string",
+        "conclusion": "string", "run_number": "integer", "run_attempt": "integer",
+        "started_at": "string", "completed_at": "string",
+    },
+    "ActionWorkflowRunsResponse": {
+        "total_count": "integer", "workflow_runs": "[ListedWorkflowRun]",
+    },
+    "ActionWorkflowJob": {
+        "id": "integer", "run_id": "integer", "name": "string", "status": "string",
+        "conclusion": "string", "head_sha": "string", "created_at": "string", "started_at": "string",
+        "completed_at": "string",
+    },
+    "ActionWorkflowJobsResponse": {"total_count": "integer", "jobs": "[ActionWorkflowJob]"},
     # In the event of its end there is no `head_repository`, and `head_branch` is empty for a pull request.
     "ActionWorkflowRun": {
         "id": "integer", "url": "string", "html_url": "string", "path": "string", "event": "string",
@@ -153,6 +175,14 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         {200: "Reaction", 201: "Reaction"}
     ),
     ("DELETE", f"{_REPO}/issues/comments/{{id}}/reactions"): Operation({204: ""}),
+    ("GET", f"{_REPO}/actions/workflows"): Operation({200: "ActionWorkflowResponse"}),
+    ("GET", f"{_REPO}/actions/runs"): Operation(
+        {200: "ActionWorkflowRunsResponse"},
+        ("event", "branch", "status", "actor", "head_sha", *_PAGES),
+    ),
+    ("GET", f"{_REPO}/actions/runs/{{run}}/jobs"): Operation(
+        {200: "ActionWorkflowJobsResponse"}, ("status", *_PAGES)
+    ),
     ("GET", f"{_REPO}/actions/runs/{{run}}/artifacts"): Operation(
         {200: "ActionArtifactsResponse"}, ("name",)
     ),

@@ -184,6 +184,33 @@ def workflow_run(github: Json, web: str, number: int) -> Json:
     )
 
 
+def listed_run(github: Json) -> Json:
+    """Return a run as a list has it; what is not known yet is the zero of Go's time."""
+    ended = github["status"] == "completed"
+    return _only(
+        "ListedWorkflowRun",
+        {
+            **github,
+            "path": f"{github['path'].rpartition('/')[2]}@refs/heads/{github['head_branch']}",
+            "conclusion": github["conclusion"] or "",
+            "started_at": github["run_started_at"],
+            "completed_at": github["updated_at"] if ended else "0001-01-01T00:00:00Z",
+        },
+    )
+
+
+def job(github: Json) -> Json:
+    """Return a job of a run."""
+    times = {key: github[key] or "0001-01-01T00:00:00Z" for key in ("started_at", "completed_at")}
+    return _only("ActionWorkflowJob", {**github, **times, "conclusion": github["conclusion"] or ""})
+
+
+def workflow(github: Json) -> Json:
+    """Return a workflow; it is disabled by hand, or active."""
+    file = github["path"].rpartition("/")[2]
+    return _only("ActionWorkflow", {**github, "id": file})
+
+
 def refusal(github: Any, api: str) -> Json:
     """Return a refusal; the messages of single fields are one text."""
     said = str(github.get("message", "")) if isinstance(github, dict) else str(github)
