@@ -18,7 +18,7 @@ from model_gitops.adapters.git import Git
 from model_gitops_local.forge import Forge
 
 FIRST, SECOND, THIRD = (f"sha256:{digit * 64}" for digit in "123")
-BRANCHES = {"dev": "main", "production": "production"}
+BRANCHES = {"dev": "main", "staging": "staging", "production": "production"}
 
 
 class Incident(Flow):
@@ -83,6 +83,25 @@ class Incident(Flow):
         return self.deploy_git.run("log", "-1", "--format=%(trailers:key=Source-Commit,valueonly)",
                                    "main", "--", f"overlays/{environment}/kustomization.yaml").strip()  # fmt: skip
 
+    def source_of(self, environment: str, digest: str) -> str:
+        """The commit that a digest was deployed from."""
+        log = ["log", "-1", "--format=%(trailers:key=Source-Commit,valueonly)", f"--grep={digest}"]
+        path = f"overlays/{environment}/kustomization.yaml"
+        return self.deploy_git.run(*log, "main", "--", path).strip()
+
+    def clone_of_deploy(self) -> Git:
+        """The deploy repository, for a person."""
+        git = Git(self.top / "deploy")
+        git.run("fetch", "--quiet", "origin")
+        git.run("checkout", "--quiet", "--detach", "origin/main")
+        return git
+
+    def release(self, environment: str) -> None:
+        """Remove the hold, as a person does who may write the deploy repository."""
+        git = self.clone_of_deploy()
+        (git.directory / f"overlays/{environment}/hold.yaml").unlink()
+        self.commit(git, {}, "main", "Release")
+
     def last_message(self) -> str:
         return self.deploy_git.run("log", "-1", "--format=%B", "main")
 
@@ -97,7 +116,7 @@ def play(top: Path, forge: Forge) -> None:
     rules = json.loads(json.dumps(PROMOTION))
     rules["environments"][-1]["deploy"] = "pull-request"
     one.set_rules(**rules)
-    for environment in BRANCHES:
+    for environment in ("dev", "production"):
         for number in (1, 2):
             one.bring(environment, number)
         assert one.digest(environment) == SECOND

@@ -279,3 +279,31 @@ def test_what_the_trailers_of_a_rollback_leave_out_is_known(bad: Bad) -> None:
     assert (told.code, found["version"]["name"]) == (0, "v0.0.1"), told.log
     assert found["source"]["commit"] == bad.older
     assert found["deployment"]["trailers"]["source-repository"] == [MODEL]
+
+
+@pytest.mark.parametrize("bad", ["dev", "production"], indirect=True)
+def test_our_own_rollback_leaves_nothing_to_do(bad: Bad) -> None:
+    """Overlay, hold and stage at once: status, trace-model and the audit show no ✗, and no ?."""
+    world, environment = bad.world, bad.environment
+    world.work.run("fetch", "--quiet", "origin")
+    world.work.run("checkout", "--quiet", "--detach", f"origin/{ENVIRONMENTS[environment]}")
+    inputs = {"environment": environment, "reason": REASON, "token": TOKEN}
+    told = world.run("rollback", **inputs)
+    assert told.code == 0, told.log
+    for pull in world.waiting():
+        api(DEPLOY, world).get_pull(pull.number).merge(merge_method="merge")
+        assert "operation=assigned" in world.run("rollback", **inputs).answer
+    row, shown, told = view_of(bad)
+    assert told.code == 0, told.log
+    assert (row["version"], row["digest"], row["source_commit"], row["stage_version"]) == (
+        "v0.0.1", bad.older_digest, bad.older, "v0.0.1",
+    )  # fmt: skip
+    assert (row["in_sync"], row["problems"]) == (True, [])
+    assert f"ℹ {environment}: rolled back from v0.0.2 by Ada: {REASON}" in shown
+    told, found = world.trace(environment)
+    assert told.code == 0, told.log
+    states = links(found)
+    assert states["overlay → rollback"] == states["stage → version"] == "verified"
+    assert "broken" not in states.values(), states
+    # The deploy job of what was taken back, again.
+    assert "operation=superseded" in bad.deploy().answer

@@ -18,8 +18,6 @@ from model_gitops.core.deploy.rollback import Asked, Target
 from model_gitops.core.deploy.trailers import Trailers
 from model_gitops.errors import InputError
 
-_LONGEST_REASON = 1000
-
 
 @dataclass(frozen=True)
 class Result:
@@ -121,23 +119,12 @@ class Attempts:
         return self.api
 
     def _hold(self, state: State) -> Hold:
-        """Return the hold that the rollback leaves. One that is there is not shortened by it."""
-        path = hold.path_of(self.past.folder)
+        """Return the hold that the rollback leaves. Of somebody else's that is there nothing is lost."""
         reason = f"rolled back from {state.name or 'what ran'}"
         reason += f": {self.asked.reason}" if self.asked.reason else ""
-        made = Hold(reason, self.asked.by, self.since, self.until)
-        try:
-            text = self.past.repository.text_at(state.tip, path)
-            old = hold.read(text, source=path) if text is not None else None
-        except InputError:
-            return replace(made, until=None)  # nobody can say how long it was to be
-        if old is None or not old.is_active(self.since):
-            return made
-        ends = [one for one in (old.until, self.until) if one]
-        before = f"{reason}; held before by {old.by}: {old.reason}"
-        return replace(
-            made, reason=before[:_LONGEST_REASON], until=max(ends) if len(ends) == 2 else None
-        )
+        wanted = Hold(reason, self.asked.by, self.since, self.until, self.asked.run)
+        before = self.past.repository.hold_at(state.tip, self.past.folder)
+        return hold.set_to(before, wanted, self.since).hold or wanted
 
     def _holds(self, tip: str, state: State, file: KustomizationFile, message: str) -> bool:
         """Whether our branch is one commit on the base that says and sets just this."""

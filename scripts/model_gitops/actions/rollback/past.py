@@ -10,6 +10,7 @@ from model_gitops.adapters.commit_statuses import context_of, latest
 from model_gitops.adapters.deploy_repository import DeployRepository
 from model_gitops.adapters.deploy_store import KustomizationFile
 from model_gitops.adapters.github_client import ApiError, Client
+from model_gitops.adapters.overlay_history import Pick
 from model_gitops.adapters.tracing.overlays import Overlays
 from model_gitops.core.deploy import history, kustomization, rollback
 from model_gitops.core.deploy.history import Change, Standing
@@ -115,13 +116,15 @@ class Past:
 
     def read(self) -> State:
         """Fetch the overlay and what tells how it came to be so. Raises InputError, ExternalError."""
-        overlays, promotion, branch = self.overlays, self.overlays.promotion, self.overlays.branch
+        promotion, branch = self.overlays.promotion, self.overlays.branch
         tip = self.repository.fetch(branch, depth=_DEPTH)
         file = self.repository.read_kustomization(tip, self.folder)
         entries = kustomization.read(file.text, source=file.path)
         entry = pick(entries, promotion.name, promotion.image, source=file.path)
         changes = Remembered(
-            self.repository.changes(branch, file.path, overlays.pick, tip=tip, also=self._is_ours)
+            self.repository.changes(
+                branch, file.path, self._picked(entry.name), tip=tip, also=self._is_ours
+            )
         )
         found = history.standing(changes, self.model, lambda one: self._brought(file, one))
         version = history.version_of(found.deployment, self.model) if found.deployment else ""
@@ -142,7 +145,7 @@ class Past:
     def find(self, state: State, asked: Asked) -> Target:
         """Return the newest deployment of the version that was asked for. Raises RefusedError."""
         found = self.repository.changes(
-            self.overlays.branch, state.file.path, self.overlays.pick, tip=state.tip,
+            self.overlays.branch, state.file.path, self._picked(state.entry.name), tip=state.tip,
             only=lambda trailers: rollback.names_version(trailers, self.model, asked.version),
         )  # fmt: skip
         for one in found:
@@ -163,6 +166,15 @@ class Past:
                 yield one
             else:
                 yield replace(one, trailers=self._brought(state.file, one) or one.trailers)
+
+    def _picked(self, name: str) -> Pick:
+        """Return what takes the model's entry out of a file, by its present `name`: people rename it."""
+
+        def pick_ours(entries: Sequence[Image]) -> Image | None:
+            found = self.overlays.pick(entries)
+            return replace(found, name=name) if found else None
+
+        return pick_ours
 
     def _target(self, change: Change) -> Target | None:
         if change.image is None or not change.says_its_digest:

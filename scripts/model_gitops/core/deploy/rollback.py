@@ -101,6 +101,7 @@ def earlier(
     """
     known = _Growing(history.states(changes, model))
     now = known.at(0)
+    present = now.image.digest if now and now.image else ""
     place = 1
     while now and (state := known.at(place)):
         found = state.deployment
@@ -113,7 +114,7 @@ def earlier(
                 place = same
                 continue
             found = found or history.deployment(known.read, place, brought)
-        if found and state.image != now.image and found.says_its_digest:
+        if found and found.says_its_digest and state.image.digest != present:
             yield Target(state.image, found, history.version_of(found, model))
         place += 1
 
