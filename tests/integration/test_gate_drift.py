@@ -92,6 +92,13 @@ def test_a_file_for_each_week_in_the_order_of_their_names(step: Step) -> None:
     assert (outputs["drift"], outputs["windows"]) == ("false", "[]")
 
 
+def test_of_several_models_files_are_in_the_models_folder(step: Step) -> None:
+    step.write("models/a/monitor/drift.json", ours(True, True))
+    for config in ("models/a/promotion.yaml", "models/a"):
+        assert step.run(config=config)[1]["drift"] == "true"
+        assert step.run(config=config, file="monitor/*.json")[1]["drift"] == "true"
+
+
 def test_too_few_windows_and_none_are_no_alarm_and_it_says_so(step: Step) -> None:
     step.write("monitor/drift.json", {"windows": []})
     for inputs in ({}, {"file": "weeks/*.json"}):

@@ -43,7 +43,7 @@ CONTRACT: dict[str, tuple[str, str]] = {
         "passed table",
     ),
     "gate-drift": (
-        "file windows drift threshold columns rule minimum-rows check",
+        "file windows drift threshold columns rule minimum-rows check config",
         "drift windows columns summary table",
     ),
     "gto-register-stage": (

@@ -59,6 +59,13 @@ def command(
         ),
     ] = "100",
     check: Annotated[bool, flag("check", "Whether drift ends the step (code 3).")] = False,
+    config: Annotated[
+        str,
+        option(
+            "config",
+            "promotion.yaml, or its folder: `file` is relative to that folder. It need not be there.",
+        ),
+    ] = "promotion.yaml",
 ) -> None:
     """Read the windows, judge the last ones by the rule, and show all in a table."""
     names = lines(file)
@@ -69,7 +76,7 @@ def command(
     paths = Paths(windows_path, drift_path, columns, rule.threshold(threshold))
     read = [
         window
-        for name, text in drift_files.find(names)
+        for name, text in drift_files.find(names, config)
         for window in windows.read(text, paths, source=name)
     ]
     if read and all(one.drift is None for one in read):

@@ -24,7 +24,7 @@ def command(
         str,
         option(
             "command",
-            "Which of `commands` in promotion.yaml: env, check, test, smoke, reproduce, push, commit; several"
+            "Which of `commands` in promotion.yaml: env, check, test, smoke, reproduce, push, commit, collect, monitor; several"
             " with spaces or lines between them.",
         ),
     ] = "",
@@ -54,14 +54,14 @@ def command(
 
 
 def _names(text: str) -> list[str]:
-    known = ", ".join(commands.NAMES)
+    known = ", ".join(commands.STEPS)
     names = list(dict.fromkeys(text.split()))
     if not names:
         raise InputError(
             f"input `command` is empty: it names one of {known}", fix="command: check test"
         )
     for name in names:
-        if name not in commands.NAMES:
+        if name not in commands.STEPS:
             raise InputError.of(
                 "command", name, f"it is none of {known}", fix="command: check test"
             )

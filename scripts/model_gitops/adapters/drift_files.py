@@ -14,15 +14,18 @@ MOST_FILES = 1000
 _LARGEST = 4 * document.LARGEST
 
 
-def find(names: Sequence[str]) -> list[tuple[str, str]]:
+def find(names: Sequence[str], config: str = "") -> list[tuple[str, str]]:
     """Return (name, text) of each file, in the order of `names`; those of a pattern by name.
+
+    They are relative to `config`, a folder, or a file in one.
 
     A pattern that no file has is none yet. Raises InputError for a file that is not there, leads out
     of the checkout, or is too large.
     """
+    folder = Path(config) if paths.is_folder(Path(config)) else Path(config).parent
     found: list[tuple[str, str]] = []
     size = 0
-    for path in [path for name in names for path in _expanded(name)]:
+    for path in [path for name in names for path in _expanded(name, folder)]:
         text = _read(path)
         size += len(text)
         found.append((path.as_posix(), text))
@@ -34,16 +37,16 @@ def find(names: Sequence[str]) -> list[tuple[str, str]]:
     return found
 
 
-def _expanded(name: str) -> list[Path]:
+def _expanded(name: str, folder: Path) -> list[Path]:
     if "*" not in name:
-        return [Path(name)]
+        return [folder / name]
     if name.startswith("/") or "**" in name or ".." in Path(name).parts:
         raise InputError.of(
             "file", name, "a pattern is within the checkout, and `*` stands for no folders between",
             fix="file: monitor/*.json",
         )  # fmt: skip
     try:
-        return sorted(one for one in Path().glob(name) if paths.is_file(one))
+        return sorted(one for one in folder.glob(name) if paths.is_file(one))
     except (OSError, ValueError, NotImplementedError) as error:
         raise InputError.of("file", name, f"it is no pattern: {error}") from error
 

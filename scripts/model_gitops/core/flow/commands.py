@@ -12,6 +12,9 @@ from model_gitops.errors import InputError
 
 # In the order in which a workflow runs them.
 NAMES = ("env", "check", "test", "smoke", "reproduce", "push", "commit")
+# What monitor.yml and the retraining run besides: no project needs them.
+WATCHING = ("collect", "monitor")
+STEPS = (*NAMES, *WATCHING)
 # What verify-deployment runs, with an address and thresholds in the environment: no run-command does.
 LOAD = "load"
 # What GNU make looks for, in its order: https://www.gnu.org/software/make/manual/html_node/Makefile-Names.html
