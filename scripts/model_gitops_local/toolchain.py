@@ -122,6 +122,15 @@ TOOLS = {
             ask=("version",),
             takes="5 minutes",
         ),
+        # Prometheus 2.42, whose Go module counts otherwise: it reads and tries alert rules.
+        Tool(
+            "promtool",
+            "v0.42.0",
+            "github.com/prometheus/prometheus/cmd/promtool",
+            minimum=(2, 40),
+            debian="prometheus",
+            takes="5 minutes",
+        ),
         Tool("go", GO_VERSION, minimum=(1, 25), ask=("version",)),
     )
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 import socket
 import subprocess
@@ -13,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 from test_template_model import TEMPLATE, Project
 
 from model_gitops.adapters import champion_test, load_test
@@ -78,6 +81,80 @@ def test_a_good_service_passes_both(project: Project) -> None:
         "?? dvc.lock", "?? eval/metrics.json", "?? eval/plots/learning_curve.csv",
         "?? eval/plots/predictions.csv",
     ]  # fmt: skip
+
+
+# What Prometheus adds to what it scrapes.
+TARGET = {"job", "namespace", "pod"}
+# Words of a query that are neither a metric nor a label.
+WORDS = {
+    "sum",
+    "by",
+    "rate",
+    "increase",
+    "histogram_quantile",
+    "count",
+    "group",
+    "unless",
+    "and",
+    "or",
+    "vector",
+    "abs",
+    "offset",
+    "label_values",
+}
+
+
+def exposed(url: str) -> tuple[set[str], set[str], str]:
+    """Return the metrics and labels that the service shows, and the text."""
+    with urllib.request.urlopen(f"{url}/metrics", timeout=5) as answer:
+        text = answer.read().decode()
+    samples = re.findall(r"(?m)^(\w+)(\{.*?\})? ", text)
+    labels = {label for _, found in samples for label in re.findall(r'(\w+)="', found)}
+    return {name for name, _ in samples}, labels | TARGET, text
+
+
+def test_alerts_and_dashboard_ask_for_what_the_service_has(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUEST_LOG", str(tmp_path / "requests.jsonl"))
+    recorded = [
+        json.loads(line) for line in (TEMPLATE / CHAMPION.requests).read_text().splitlines()
+    ]
+    body = json.dumps({"instances": [one["instance"] for one in recorded]}).encode()
+    with service(project) as url:
+        told = {"Content-Type": "application/json"}
+        with urllib.request.urlopen(urllib.request.Request(f"{url}/predict", body, told)) as answer:
+            said = json.loads(answer.read())["predictions"]
+        metrics, labels, text = exposed(url)
+    monitoring = TEMPLATE.parent / "deploy" / "monitoring"
+    rules = yaml.safe_load((monitoring / "alerts.yaml").read_text("utf-8"))["spec"]["groups"]
+    board = json.loads((monitoring / "dashboard.json").read_text("utf-8"))
+    queries = [one["expr"] for group in rules for one in group["rules"]]
+    queries += [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    queries += [one["expr"] for one in board["annotations"]["list"]]
+    queries += [
+        one["query"]["query"] for one in board["templating"]["list"] if one["type"] == "query"
+    ]
+    assert len(queries) > 20
+    for query in queries:
+        bare = re.sub(r'"[^"]*"|\[[^\]]*\]', "", query)
+        named = set(re.findall(r"\b[a-z_]\w+", bare)) - WORDS
+        assert named & metrics, query
+        # Each word of it is a metric or a label of this service: a name that is gone shows here.
+        assert named - metrics - labels == set(), query
+    # The spans of the histogram are those of the predictions.
+    spans = [float(value) for value in re.findall(r'prediction_value_bucket\{le="([0-9.]+)"', text)]
+    within = [one for one in said if spans[0] < one <= spans[-1]]
+    assert len(within) == len(said)
+    log = [json.loads(line) for line in (tmp_path / "requests.jsonl").read_text().splitlines()]
+    assert [one["prediction"] for one in log] == said
+    assert [one["instance"] for one in log] == [one["instance"] for one in recorded]
+    # What was logged can be sent again.
+    with service(project) as again:
+        same = champion_test.compare(
+            Champion("requests.jsonl"), again, again, tmp_path, expected=True
+        )
+    assert broken(same.rows) == {}
 
 
 @pytest.mark.parametrize(
