@@ -70,7 +70,7 @@ WORKFLOWS = {
     "audit": _Called({"contents": "read", "packages": "read", "pull-requests": "read"}),
 }
 # One run is for one model, whose `config` a person gives.
-AS_THEY_ARE = ("rollback",)
+AS_THEY_ARE = ("hold", "rollback")
 
 
 def files() -> dict[str, str]:

@@ -329,6 +329,7 @@ INPUTS = {
     "gate-metrics": {"baseline": "HEAD"},
     "gto-register-stage": {"model": "m", "push": "false"},
     "rollback": {"environment": "dev"},
+    "hold-environment": {"environment": "dev", "reason": "x"},
     "cml-report": {"base": "HEAD~1"},
     "trace-model": {"subject": "dev"},
     "status": {},

@@ -378,9 +378,11 @@ def clone(top: Path, name: str, files: Mapping[str, str], *, remote: str = "") -
 @contextlib.contextmanager
 def written(arena: Arena, action: str, name: str, content: bytes | Path) -> Iterator[None]:
     """Put hostile content where the action reads it, and all back after."""
-    in_deploy = name == "kustomization.yaml"
+    in_deploy = name in ("kustomization.yaml", "hold.yaml")
     if in_deploy:
-        git, file = Git(arena.top / "deploy"), arena.top / "deploy/overlays/dev/kustomization.yaml"
+        # What hold-environment holds is no other action's.
+        overlay = "production" if action == "hold-environment" else "dev"
+        git, file = Git(arena.top / "deploy"), arena.top / f"deploy/overlays/{overlay}/{name}"
     else:
         git = Git(arena.work)
         file = arena.top / name if name == "event.json" else arena.work / name

@@ -34,6 +34,7 @@ DRIFT = {
         {"window": "2026-W01", "rows": 500, "drift": False, "columns": {"a": {"drift": False}}}
     ]
 }
+HOLD = {"reason": "R", "by": "ada", "since": "2026-11-30", "until": "2099-01-01"}
 METRICS = {"r2": 0.5, "error": {"rmse": 50.0}}
 SMOKE = {"health": "/readyz", "timeout": 1, "request": {"path": "/x", "json": {"a": 1}}}
 EVENT: dict[str, Any] = {
@@ -92,6 +93,7 @@ GOOD: dict[str, dict[str, str]] = {
         "trailers": "Model: m@v9.9.9",
     },
     "rollback": {"environment": "dev", "reason": "R"},
+    "hold-environment": {"environment": "production", "reason": "R", "until": "2h"},
     "cml-report": {
         "config": "promotion.yaml",
         "base": "HEAD",
@@ -112,6 +114,7 @@ MAY_CHANGE: dict[str, list[tuple[str, str]]] = {
         ("work", r"refs/tags/m[@#][\w.#-]+|refs/model-gitops/\S+"),
     ],
     "bump-kustomize-tag": [("deploy.git", r"refs/heads/main")],
+    "hold-environment": [("deploy.git", r"refs/heads/main")],
     "rollback": [
         ("deploy.git", r"refs/heads/main"),
         ("remote.git", r"refs/tags/m[@#][\w.#-]+|refs/model-gitops/\S+"),
@@ -122,7 +125,7 @@ MAY_CHANGE: dict[str, list[tuple[str, str]]] = {
 READS: dict[str, dict[str, Any]] = {
     "run-command": {"promotion.yaml": PROMOTION},
     "changed-models": {"promotion.yaml": PROMOTION, "dvc.yaml": DVC, "event.json": EVENT},
-    "check-promotion": {"promotion.yaml": PROMOTION, "event.json": EVENT},
+    "check-promotion": {"promotion.yaml": PROMOTION, "event.json": EVENT, "hold.yaml": HOLD},
     "compare-models": {"promotion.yaml": PROMOTION, "event.json": EVENT},
     "gate-metrics": {"promotion.yaml": PROMOTION, "metrics.json": METRICS, "event.json": EVENT},
     "gate-drift": {"drift.json": DRIFT},
@@ -134,7 +137,15 @@ READS: dict[str, dict[str, Any]] = {
         ".dockerignore": "x",
         "Dockerfile": "x",
     },
-    "bump-kustomize-tag": {"kustomization.yaml": {"images": [{"name": "m", "newTag": "v1"}]}},
+    "bump-kustomize-tag": {
+        "kustomization.yaml": {"images": [{"name": "m", "newTag": "v1"}]},
+        "hold.yaml": HOLD,
+    },
+    "hold-environment": {
+        "promotion.yaml": PROMOTION,
+        "event.json": EVENT,
+        "hold.yaml": HOLD,
+    },
     "rollback": {
         "promotion.yaml": PROMOTION,
         "event.json": EVENT,
@@ -167,6 +178,7 @@ READS: dict[str, dict[str, Any]] = {
         "promotion.yaml": PROMOTION,
         "metrics.json": METRICS,
         "event.json": EVENT,
+        "hold.yaml": HOLD,
         "kustomization.yaml": {"images": [{"name": "m", "newTag": "v1"}]},
     },
     "notify": {"event.json": EVENT},

@@ -68,6 +68,10 @@ CONTRACT: dict[str, tuple[str, str]] = {
         "config since ignore issue check deploy-branch token ssh-key known-hosts source-token json",
         "healthy operation issue picture table json",
     ),
+    "hold-environment": (
+        "environment operation reason until config deploy-branch token ssh-key known-hosts",
+        "operation environment reason by until commit pull-request",
+    ),
     "cml-report": (
         "config base body environment rules tests model-pull model-training gate gate-table status comparison "
         "build image promote-image metrics params plots target title publisher token",

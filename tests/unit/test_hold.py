@@ -93,13 +93,13 @@ def test_when_it_ends(text: str, expected: datetime | None) -> None:
 @pytest.mark.parametrize(
     ("text", "problem", "fix"),
     [
-        ("tomorrow", "neither a moment nor a length", "until: 2h"),
+        ("tomorrow", "neither a length of time nor", "until: 2h"),
         ("2026-12-24T18:00", "in which zone", "until: 2026-12-24T18:00Z"),
         ("2026-12-24", "in which zone", "until: 2026-12-24T00:00Z"),
         ("2026-11-30T12:00Z", "it is past: it is 2026-11-30 12:00 UTC now", "until: 2h"),
         ("0h", "it is past", "until: 2h"),
-        ("-2h", "neither a moment nor a length", "until: 2h"),
-        ("0001-01-01T00:00+14:00", "neither a moment", "until: 2h"),
+        ("-2h", "neither a length of time nor", "until: 2h"),
+        ("0001-01-01T00:00+14:00", "neither a length", "until: 2h"),
     ],
 )
 def test_an_end_that_is_none_is_refused(text: str, problem: str, fix: str) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
+import jsonschema
+import world
 from chain import (
     COMMIT,
     DEPLOYED,
@@ -18,6 +21,7 @@ from chain import (
     WHOLE,
 )
 
+from model_gitops.core.deploy.hold import Hold
 from model_gitops.core.flow.environment import Environment
 from model_gitops.core.flow.promotion import Promotion, Rule
 from model_gitops.core.lineage import status
@@ -147,6 +151,7 @@ def test_a_status_as_json() -> None:
         "pull_request": MODEL_PULL,
         "deploy_pull_request": DEPLOY_PULL,
         "metrics": {METRIC: 0.5},
+        "hold": None,
         "waiting": ["x", "y"],
         "problems": [],
     }
@@ -239,3 +244,37 @@ def test_one_line_says_what_runs_or_what_it_waits_for() -> None:
     unknown = replace(DEV, trace=replace(WHOLE, version=None, held=None), metrics={"a": None})
     assert "dev now runs m of no version, deploy commit" in status.sentence("m", unknown)
     assert status.sentence("m", TORN).endswith(" ❌ stage → version: l5, and r5  x.")
+
+
+def test_a_held_environment_is_in_sync_and_says_so() -> None:
+    moment = datetime(2026, 11, 30, 12, tzinfo=UTC)
+    held = Hold("p95 | *too* high @ada", "grace", moment, moment.replace(hour=14))
+    one = replace(DEV, hold=held)
+    assert one.in_sync
+    told = (
+        "held by grace since 2026-11-30 12:00 UTC, until 2026-11-30 14:00 UTC: p95 | *too* high @ada."
+        " Behind it waits: x; y"
+    )
+    assert one.held == told
+    release = "scripts/run.sh hold-environment --environment dev --operation release"
+    shown = status.text("m", [one])
+    assert f"ℹ dev: {told}\n  To do: {release}\n" in shown
+    assert "✓  dev" in shown
+    page = status.markdown("m", [one])
+    assert "✅ | dev" in page and f"What to run: `{release}`" in page
+    assert "p95 \\| \\*too\\* high @\u2060ada" in page
+    assert "It is held by grace since" in status.sentence("m", one)
+    (found,) = status.document("m", [one])["environments"]
+    assert found["in_sync"] is True and found["waiting"] == ["x", "y"]
+    assert found["hold"] == {
+        "reason": "p95 | *too* high @ada", "by": "grace", "since": "2026-11-30T12:00:00+00:00",
+        "until": "2026-11-30T14:00:00+00:00", "problem": None,
+    }  # fmt: skip
+    jsonschema.validate(status.document("m", [one]), world.schema("status"))
+
+
+def test_a_hold_that_can_not_be_read_says_why() -> None:
+    one = replace(NEW, hold=Hold("", "", None, problem="hold.yaml is not valid YAML"))
+    assert one.held == "held, as what holds it can't be read: hold.yaml is not valid YAML"
+    (found,) = status.document("m", [one])["environments"]
+    assert found["hold"]["problem"] == "hold.yaml is not valid YAML"

@@ -122,6 +122,7 @@ def test_a_changed_base_runs_every_job_again(name: str) -> None:
 def test_what_writes_the_deploy_repository_is_seen_in_an_environment_only() -> None:
     known = {
         ("deploy.yml", "deploy"): "${{ needs.check.outputs.environment }}",
+        ("hold.yml", "hold"): "${{ inputs.environment }}",
         ("rollback.yml", "rollback"): "${{ inputs.environment }}",
     }
     for path in sorted((MODEL / ".github" / "workflows").glob("*.yml")):

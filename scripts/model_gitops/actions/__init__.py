@@ -14,6 +14,7 @@ ACTIONS = {
     "build-push-image": "Build, smoke-test and push the image that serves a model.",
     "bump-kustomize-tag": "Set the image in an overlay of the deploy repository.",
     "rollback": "Go back to the last good version of an environment, and hold it there.",
+    "hold-environment": "Hold an environment so that it takes no promotion, or release it.",
     "cml-report": "Report metrics, params and plots as one comment.",
     "trace-model": "Say which data, code and approvals made what is live, and verify every link.",
     "status": "Show what each environment runs, if all agrees, and what waits.",

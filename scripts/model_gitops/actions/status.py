@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Annotated
 
 from model_gitops import runner
-from model_gitops.adapters import git, promotion_file
+from model_gitops.adapters import clock, git, promotion_file
 from model_gitops.adapters.tracing import places
 from model_gitops.adapters.tracing.gatherer import Gatherer
+from model_gitops.core.deploy.hold import Hold
 from model_gitops.core.flow.environment import Environment
 from model_gitops.core.lineage import facts as lineage
 from model_gitops.core.lineage import status as view
@@ -96,7 +97,7 @@ def command(
             promotion, credentials, deploy_branch=deploy_branch, tolerant=True
         ) as gatherer,
     ):
-        found = [_status(gatherer, one) for one in asked]
+        found = [replace(_status(gatherer, one), hold=_hold(gatherer, one)) for one in asked]
         if candidate or candidate_image:
             proposed = _candidate(gatherer, candidate or "HEAD", candidate_image)
     waiting = view.waiting(replace(promotion, environments=asked), found)
@@ -166,6 +167,12 @@ def _status(gatherer: Gatherer, environment: Environment) -> Status:
         if trace.deployed
         else ("", ""),
     )
+
+
+def _hold(gatherer: Gatherer, environment: Environment) -> Hold | None:
+    """Return what holds the environment now; None for nothing, and for a hold that ran out."""
+    found = gatherer.overlays.hold(environment)
+    return found if found and found.is_active(clock.now()) else None
 
 
 def _candidate(gatherer: Gatherer, revision: str, image: str) -> Candidate:

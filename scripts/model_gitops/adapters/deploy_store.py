@@ -14,6 +14,10 @@ from model_gitops.core.deploy import kustomization
 from model_gitops.errors import ExternalError, InputError
 
 
+class ProtectedError(ExternalError):
+    """The server takes no push to a branch: it is protected."""
+
+
 @dataclass(frozen=True)
 class KustomizationFile:
     """A kustomization at one commit. `path` is relative to the top, `mode` is Git's."""
@@ -134,7 +138,9 @@ class DeployStore:
             entry = f"{file.mode},{blob},{file.path}"
             self._git.run("update-index", "--add", "--cacheinfo", entry, env=index)
         for path in removed:
-            self._git.run("update-index", "--force-remove", "--", path, env=index)
+            # `--force-remove` wants a work tree. Mode 0 removes an entry.
+            gone = f"0 {'0' * len(parent)}\t{path}\0"
+            self._git.run("update-index", "-z", "--index-info", input=gone, env=index)
         tree = self._git.run("write-tree", "--missing-ok", env=index).strip()
         done = self._git.run(
             "commit-tree", tree, "-p", parent, "-F", "-", input=message, env=self._git.identity()
@@ -168,7 +174,8 @@ class DeployStore:
         """Move `branch` to `commit`.
 
         Without `expected` only forward. With it, from exactly that commit (empty: the branch must
-        be new) to anywhere: for a branch that is our own. Raises LostRace where somebody was first.
+        be new) to anywhere: for a branch that is our own. Raises LostRace where somebody was first,
+        ProtectedError where the server takes only pull requests.
         """
         ref = f"refs/heads/{branch}"
         lease = [] if expected is None else [f"--force-with-lease={ref}:{expected}"]
@@ -182,7 +189,7 @@ class DeployStore:
             if any(
                 text in said for text in ("hook declined", "GH006", "GH013", "protected branch")
             ):
-                raise ExternalError(
+                raise ProtectedError(
                     f"{self.url} does not take a push to {branch}: {error.message}",
                     fix="the branch is protected: use `mode: pull-request`, or let the token's app"
                     " (or the deploy key) bypass the rule",

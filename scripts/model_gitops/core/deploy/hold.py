@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -9,12 +10,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from model_gitops.core import document, duration
+from model_gitops.core.deploy.trailers import Trailers
 from model_gitops.errors import InputError, RefusedError
 
 FILE = "hold.yaml"
 # Of a reason as it is read, and of a reason that is given.
 _LONGEST, _LONGEST_REASON = 1000, 500
 _EXAMPLE = "2026-12-24T18:00:00+01:00"
+_LONGEST_SUBJECT = 200
 # What joins the reasons of two who hold at once.
 _AND = "; and "
 
@@ -58,6 +61,12 @@ def shown(moment: datetime) -> str:
 def path_of(overlay: str) -> str:
     """Return where the hold of the overlay in the folder `overlay` is kept."""
     return FILE if overlay == "." else f"{overlay}/{FILE}"
+
+
+def branch_name(overlay: str, base: str) -> str:
+    """Return the branch of the pull request that holds or releases the overlay."""
+    key = hashlib.sha256(f"{base}\0{overlay}".encode()).hexdigest()[:8]
+    return f"model-gitops/hold-{re.sub(r'[^a-z0-9]+', '-', overlay.lower()).strip('-')[:60]}-{key}"
 
 
 # --- the file ----------------------------------------------------------------------------------------
@@ -177,7 +186,7 @@ def parse_until(text: str, now: datetime, name: str = "until") -> datetime | Non
         if moment.tzinfo is not None:
             moment.astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        problem = "it is neither a moment nor a length of time"
+        problem = "it is neither a length of time nor a moment"
         raise InputError.of(
             name, text, problem, fix=f"{name}: 2h, or {name}: {_EXAMPLE}"
         ) from error
@@ -247,6 +256,26 @@ def set_to(
 def _later(one: Hold, other: Hold) -> datetime | None:
     """Return the later end of two holds; None for none."""
     return max(one.until, other.until) if one.until and other.until else None
+
+
+def release(before: Hold | None) -> Decision:
+    """Decide what becomes of the hold `before` on a release: also a file that ran out goes."""
+    return Decision("released" if before else "none", None)
+
+
+def commit_text(decision: Decision, environment: str, by: str, why: str) -> tuple[str, Trailers]:
+    """Return the first line of the commit that holds or releases, and its trailers.
+
+    `why` is the reason that was given, which a release may lack.
+    """
+    held = decision.hold
+    reason = f": {why}" if why else ""
+    line = f"{'Hold' if held else 'Release'} {environment}{reason}"
+    found = [("Hold", "true" if held else "false"), ("Hold-By", by), ("Hold-Reason", why)]
+    found += [("Hold-Until", held.until.isoformat())] if held and held.until else []
+    return line if len(line) <= _LONGEST_SUBJECT else f"{line[: _LONGEST_SUBJECT - 1]}…", tuple(
+        (key, value) for key, value in found if value
+    )
 
 
 # --- who is refused ----------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -50,6 +51,18 @@ class Environment:
     def overlay(self) -> str:
         """The overlay's folder in the deploy repository."""
         return self.path or PATH.replace(_PLACEHOLDER, self.name)
+
+
+def named(environments: Sequence[Environment], name: str, config: str) -> Environment:
+    """Return the environment `name` of the file `config`. Raises InputError for none."""
+    found = next((one for one in environments if one.name == name), None)
+    if found is None:
+        names = ", ".join(one.name for one in environments)
+        raise InputError.of(
+            "environment", name, f"{config} has no such environment; it has {names}",
+            fix=f"environment: {environments[-1].name}",
+        )  # fmt: skip
+    return found
 
 
 def parse(

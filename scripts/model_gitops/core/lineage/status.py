@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from model_gitops.core.deploy.hold import Hold
 from model_gitops.core.flow.metrics import direction, format_number
 from model_gitops.core.flow.promotion import Promotion
 from model_gitops.core.gto.tags import precedence
@@ -19,6 +20,7 @@ from model_gitops.core.markdown import code, escape
 Metrics = Mapping[str, float | None]
 
 _NOTHING = "–"
+_RELEASE = "scripts/run.sh hold-environment --environment {} --operation release"
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Status:
 
     `waiting` says in short sentences what may come next, and `said` what else people should know.
     `proposal` is what an open pull request into the deploy repository would deploy, and its address.
+    `hold` is what holds the environment now, None for nothing: it takes no promotion, and is in sync.
     """
 
     environment: str
@@ -39,6 +42,7 @@ class Status:
     fix: str = ""
     said: tuple[str, ...] = ()
     proposal: tuple[str, str] = ("", "")
+    hold: Hold | None = None
 
     @property
     def in_sync(self) -> bool:
@@ -75,9 +79,18 @@ class Status:
         return found + [(link.sentence, link.fix) for link in broken(self.links)]
 
     @property
+    def held(self) -> str:
+        """Who holds it, since when, until when, why, and what waits behind it; empty where nobody does."""
+        if self.hold is None:
+            return ""
+        behind = f". Behind it waits: {'; '.join(self.waiting)}" if self.waiting else ""
+        return f"{self.hold.sentence}{behind}"
+
+    @property
     def notable(self) -> list[tuple[str, str]]:
         """What is right and should be known, each with what ends it, if anything does."""
-        found = [(one, "") for one in self.said]
+        found = [(self.held, _RELEASE.format(self.environment))] if self.hold else []
+        found += [(one, "") for one in self.said]
         back = self.trace.deployed.back if self.trace and self.trace.deployed else None
         if back is None:
             return found
@@ -217,6 +230,7 @@ def sentence(model: str, status: Status) -> str:
         what += [f"deploy commit {code(commit[:12])}"] if commit else []
         runs = f"now runs {', '.join(what)}."
         runs += "" if status.in_sync else f" ❌ {escape(status.problems[0][0], longest=500)}."
+    runs += f" It is {escape(status.hold.sentence, longest=500)}." if runs and status.hold else ""
     proposed, url = status.proposal
     if not proposed:
         return f"{name} {runs or 'runs nothing yet.'}"
@@ -293,13 +307,29 @@ def document(model: str, statuses: Sequence[Status]) -> dict[str, Any]:
                 "pull_request": pull_data(one.trace.pull if one.trace else None),
                 "deploy_pull_request": pull_data(one.trace.deploy_pull if one.trace else None),
                 "metrics": dict(one.metrics),
-                "waiting": [*one.waiting, *(said for said, _ in one.notable)],
+                "hold": _hold_data(one.hold),
+                "waiting": [
+                    *one.waiting,
+                    *(said for said, _ in one.notable if said != one.held),
+                ],
                 "problems": [
                     {"problem": problem, "fix": fix or None} for problem, fix in one.problems
                 ],
             }
             for one in statuses
         ],
+    }
+
+
+def _hold_data(hold: Hold | None) -> dict[str, Any] | None:
+    if hold is None:
+        return None
+    return {
+        "reason": hold.reason,
+        "by": hold.by or None,
+        "since": hold.since.isoformat() if hold.since else None,
+        "until": hold.until.isoformat() if hold.until else None,
+        "problem": hold.problem or None,
     }
 
 
