@@ -50,6 +50,11 @@ class Context:
     subject: events.Subject
 
     @property
+    def has_run(self) -> bool:
+        """Whether a run of a workflow started us, which `run_url` is the page of."""
+        return bool(self.repository) and not self.run_url.endswith("/")
+
+    @property
     def sender(self) -> str:
         """The login of who started the workflow, or an empty string."""
         found = self.event.get("sender")

@@ -248,6 +248,7 @@ def test_a_lineage_as_json() -> None:
                 "model-sha256": [SHA256],
             },
             "pull_request": DEPLOY_PULL,
+            "approval": None,
         },
         "image": {"name": "r.example/m", "tag": COMMIT, "digest": DIGEST, "labels": STORED.labels},
         "built_from": {**source, "commit": HEAD, "branch": "main"},

@@ -148,7 +148,12 @@ def command(
     given = parse_trailers(lines(trailers))
     from_repository, from_commit = _made_from(context, given, location, wanted_images)
     all_trailers = complete_trailers(
-        given, wanted_images, repository=from_repository, commit=from_commit
+        given,
+        wanted_images,
+        repository=from_repository,
+        commit=from_commit,
+        # Of a pull request its own approval counts, and another run must not replace its commit.
+        run=context.run_url if mode == _PUSH and context.has_run else "",
     )
     wanted = _Wanted(
         location=location,

@@ -99,7 +99,7 @@ def command(
     ):
         found = [replace(_status(gatherer, one), hold=_hold(gatherer, one)) for one in asked]
         if candidate or candidate_image:
-            proposed = _candidate(gatherer, candidate or "HEAD", candidate_image)
+            proposed = _candidate(gatherer, asked[0], candidate or "HEAD", candidate_image)
     waiting = view.waiting(replace(promotion, environments=asked), found)
     statuses = [
         replace(one, waiting=more)
@@ -175,7 +175,9 @@ def _hold(gatherer: Gatherer, environment: Environment) -> Hold | None:
     return found if found and found.is_active(clock.now()) else None
 
 
-def _candidate(gatherer: Gatherer, revision: str, image: str) -> Candidate:
+def _candidate(
+    gatherer: Gatherer, environment: Environment, revision: str, image: str
+) -> Candidate:
     commit = gatherer.repository.checkout.find_commit(revision)
     if commit is None:
         raise InputError.of(
@@ -191,4 +193,5 @@ def _candidate(gatherer: Gatherer, revision: str, image: str) -> Candidate:
         model_hash=model_hash,
         image=image,
         metrics=gatherer.repository.metrics(commit),
+        verified=gatherer.verified_before(environment),
     )

@@ -76,6 +76,11 @@ class GitHub:
         self.repository = repository
 
     @property
+    def client(self) -> Client:
+        """What asks the server: for adapters of other things that it has."""
+        return self._client
+
+    @property
     def dialect(self) -> Dialect:
         """In what the server differs from others."""
         return self._client.dialect

@@ -104,6 +104,21 @@ class Instance(Faults):
         self.tokens[secret] = token
         return token
 
+    def review_run(
+        self, full_name: str, run: int, environment: str, login: str, state: str = "approved"
+    ) -> None:
+        """Let `login` approve or reject the deployment of a run to an environment, as its page does.
+
+        Raises LookupError for a repository that is not there.
+        """
+        with self.lock:
+            repository = self.state.find(full_name)
+            if repository is None:
+                raise LookupError(full_name)
+            said = {"environment": environment, "login": login, "state": state, "comment": ""}
+            repository.approvals.setdefault(str(run), []).append(said)
+            self.state.save()
+
     def add_run(
         self,
         full_name: str,

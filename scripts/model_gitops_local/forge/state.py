@@ -236,6 +236,8 @@ class Repository:
     runs: list[Run] = field(default_factory=list)
     workflows: list[Workflow] = field(default_factory=list)
     guard: Guard = field(default_factory=Guard)
+    # Run's number → what reviewers of its environments said: environment, login, state, comment.
+    approvals: dict[str, list[dict[str, str]]] = field(default_factory=dict)
 
     @property
     def owner(self) -> str:

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from model_gitops.adapters import github
+from model_gitops.adapters import commit_statuses, github
+from model_gitops.adapters.tracing import run_approvals
 from model_gitops.adapters.tracing.image_registry import ImageRegistry
 from model_gitops.adapters.tracing.model_repository import ModelRepository
 from model_gitops.adapters.tracing.overlays import Overlays
@@ -19,7 +20,10 @@ from model_gitops.core.flow.environment import Environment
 from model_gitops.core.flow.promotion import Promotion
 from model_gitops.core.gto import tags
 from model_gitops.core.image.names import commit_of_tag
+from model_gitops.core.lineage import approval as approvals
+from model_gitops.core.lineage.deciding import Verified
 from model_gitops.core.lineage.facts import (
+    Approval,
     Deployed,
     NothingDeployed,
     Pull,
@@ -67,6 +71,13 @@ class Gatherer:
                 else None
             )
             stored = asked.result()
+        deploy_pull = _find_merged(
+            self.overlays.pulls,
+            deployed.commit,
+            [deployed.branch],
+            "deploy pull request",
+            unasked,
+        )
         trace = Trace(
             subject=environment.name,
             model=promotion.model,
@@ -88,13 +99,10 @@ class Gatherer:
             by_pull=by_pull,
             before=self.overlays.before(environment, deployed.image.digest),
             pull=self._source_pull(source, [environment.branch], unasked),
-            deploy_pull=_find_merged(
-                self.overlays.pulls,
-                deployed.commit,
-                [deployed.branch],
-                "deploy pull request",
-                unasked,
-            ),
+            deploy_pull=deploy_pull,
+            approval=approvals.of_pull(deploy_pull)
+            if by_pull and deploy_pull
+            else self._approved(environment, deployed, unasked),
         )
         return self._complete(trace, unasked)
 
@@ -198,6 +206,37 @@ class Gatherer:
             return []
         return [f"pull request #{one.number} ({one.head_ref} → {one.base_ref})" for one in found]
 
+    def verified_before(self, environment: Environment) -> Verified | None:
+        """Return what came of the verification of what the environment before runs.
+
+        None where there is none before, it runs nothing, or promotion.yaml asks for no verification there.
+        """
+        before = self.promotion.before(environment)
+        if before is None or before.verify is None:
+            return None
+        try:
+            origin = self.overlays.deployed(before).origin
+        except InputError:
+            return None  # the environment's own lineage says so
+        if origin is None:
+            return None
+        end = f"verification in {before.name}"
+        api = self.pulls.api
+        if api is None:
+            self.unasked[end] = "without `source-token` nobody was asked"
+            return None
+        try:
+            context = commit_statuses.context_of(before.name)
+            found = commit_statuses.latest(api.client, origin.commit, context)
+        except github.ApiError as error:
+            self.unasked[end] = (
+                f"{error.message}. To do: {error.fix}" if error.fix else error.message
+            )
+            return None
+        if found is None:
+            return Verified(before.name)
+        return Verified(before.name, found.state, found.description, found.target_url)
+
     def _running(
         self, wanted: Callable[[Deployed], bool], tag: str, *, only_tag: bool = False
     ) -> Trace | None:
@@ -258,6 +297,28 @@ class Gatherer:
             unasked["registry"] = "only the image of promotion.yaml is asked for"
             return None
         return self.images.stored(deployed.image, unasked)
+
+    def _approved(
+        self, environment: Environment, deployed: Deployed, unasked: dict[str, str]
+    ) -> Approval | None:
+        """Return who approved the run that deployed it; None, and why, where nobody can be asked."""
+        address = (deployed.trailers.get("deploy-run") or [""])[-1]
+        run, api = approvals.run_of(address, self.repository.name), self.pulls.api
+        if not run:
+            why = "the deploy commit names no run of this repository (Deploy-Run)"
+        elif api is None:
+            why = "without `source-token` nobody was asked who approved the run"
+        elif api.dialect.is_gitea:
+            why = "this server has no reviewers of environments"
+        else:
+            try:
+                by = run_approvals.approved_by(api.client, run, environment.name)
+                return Approval(f"run {run}", address, by)
+            except github.ApiError as error:
+                why = error.message
+        if environment.reviewers:
+            unasked["approval"] = why
+        return None
 
     def _moves_early(
         self, environment: Environment, held: Registered | None, unasked: dict[str, str]

@@ -35,6 +35,7 @@ _DECIDING = frozenset(
         "rollback-by",
         "rollback-reason",
         "rollback-run",
+        "deploy-run",
     ]
 )
 

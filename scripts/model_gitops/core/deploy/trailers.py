@@ -69,9 +69,12 @@ def parse_trailers(lines: Iterable[str]) -> Trailers:
 
 
 def complete_trailers(
-    given: Trailers, wanted: Sequence[Image], *, repository: str, commit: str
+    given: Trailers, wanted: Sequence[Image], *, repository: str, commit: str, run: str = ""
 ) -> Trailers:
-    """Add what is known and was not given: where the change comes from, and the digests."""
+    """Add what is known and was not given: where the change comes from, the digests, and the run.
+
+    `run` is the address of the workflow run: who approved a deployment is asked there.
+    """
     keys = {key.lower() for key, _ in given}
     added = [
         (key, value)
@@ -81,6 +84,8 @@ def complete_trailers(
     if "image-digest" not in keys:
         digests = dict.fromkeys(image.digest for image in wanted if image.digest)
         added += [("Image-Digest", digest) for digest in digests]
+    if run and "deploy-run" not in keys:
+        added.append(("Deploy-Run", run))
     return (*given, *added)
 
 

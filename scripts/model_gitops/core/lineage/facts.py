@@ -240,6 +240,15 @@ class Pull:
 
 
 @dataclass(frozen=True)
+class Approval:
+    """Who said yes to a deployment, sorted, and where: a workflow run, or a deploy pull request."""
+
+    where: str
+    url: str
+    by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Before:
     """The environment before, and the deploy commit by which it ran the same digest.
 
@@ -307,6 +316,8 @@ class Trace:
     recipe: Recipe | None = None
     pull: Pull | None = None
     deploy_pull: Pull | None = None
+    # None where nobody was asked.
+    approval: Approval | None = None
     # None where promotion.yaml demands no signature.
     signature: Signed | None = None
     unasked: Mapping[str, str] = field(default_factory=dict)

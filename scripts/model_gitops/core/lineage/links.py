@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from model_gitops.core.image.names import commit_of_tag
-from model_gitops.core.lineage import pulls, stages
+from model_gitops.core.lineage import approval, pulls, stages
 from model_gitops.core.lineage.facts import Deployed, Registered, Source, Stored, Trace
 from model_gitops.core.lineage.link import Link, made
 
@@ -59,6 +59,7 @@ def _links(trace: Trace) -> Iterator[Link]:
     if source is not None and source.known:
         yield from _recipe(trace, source)
     yield from pulls.links(trace)
+    yield from approval.link(trace)
 
 
 def _overlay(deployed: Deployed) -> Link:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from model_gitops.core.flow.metrics import flatten, format_number
-from model_gitops.core.lineage.facts import Pull, Source, Trace
+from model_gitops.core.lineage.facts import Approval, Pull, Source, Trace
 from model_gitops.core.lineage.link import Link, State, broken
 from model_gitops.core.markdown import code, escape
 
@@ -48,6 +48,7 @@ def facts(trace: Trace) -> list[tuple[str, str]]:
             ("deploy commit", one.commit or "–"),
             ("since", moment(one.since)),
             ("deploy pull request", _pull(trace.deploy_pull)),
+            ("approval", _approval(trace.approval)),
         ]
     elif trace.stored:
         found.append(("image", trace.stored.reference))
@@ -168,6 +169,12 @@ def document(trace: Trace, links: Sequence[Link]) -> dict[str, Any]:
             "since": iso(deployed.since),
             "trailers": {key: list(values) for key, values in deployed.trailers.items()},
             "pull_request": pull_data(trace.deploy_pull),
+            "approval": trace.approval
+            and {
+                "where": trace.approval.where,
+                "url": trace.approval.url,
+                "approved_by": list(trace.approval.by),
+            },
         },
         "image": stored
         and {
@@ -254,6 +261,12 @@ def _pull(pull: Pull | None) -> str:
     return f"#{pull.number}, approved by {', '.join(pull.approved_by) or 'nobody'}, {pull.url}"
 
 
+def _approval(approval: Approval | None) -> str:
+    if approval is None or not approval.by:
+        return "–"
+    return f"{approval.where}, approved by {', '.join(approval.by)}, {approval.url}"
+
+
 def iso(seconds: int) -> str | None:
     """Write a time (Unix seconds) for a program, in UTC; None for 0."""
     return datetime.fromtimestamp(seconds, UTC).isoformat() if seconds else None
@@ -296,5 +309,6 @@ def _detail(trace: Trace, end: str) -> str:
         "approvals": (", ".join(trace.pull.approved_by) or "nobody") if trace.pull else "",
         "environment before": trace.before.environment if trace.before else "",
         "deploy pull request": f"no. {trace.deploy_pull.number}" if trace.deploy_pull else "",
+        "approval": ", ".join(trace.approval.by) if trace.approval else "",
     }
     return details.get(end, "")

@@ -10,7 +10,7 @@ from model_gitops.core.deploy.hold import Hold
 from model_gitops.core.flow.metrics import direction, format_number
 from model_gitops.core.flow.promotion import Promotion
 from model_gitops.core.gto.tags import precedence
-from model_gitops.core.lineage import stages
+from model_gitops.core.lineage import deciding, stages
 from model_gitops.core.lineage.facts import Trace
 from model_gitops.core.lineage.link import Link, broken
 from model_gitops.core.lineage.report import iso, moment, plain, pull_data
@@ -109,6 +109,8 @@ class Candidate:
     model_hash: str = ""
     image: str = ""
     metrics: Metrics = field(default_factory=dict)
+    # What came of the verification in the environment before; None where promotion.yaml asks for none.
+    verified: deciding.Verified | None = None
 
 
 def waiting(promotion: Promotion, statuses: Sequence[Status]) -> list[tuple[str, ...]]:
@@ -241,7 +243,7 @@ def sentence(model: str, status: Status) -> str:
 def comparison(
     status: Status, candidate: Candidate, promotion: Promotion, notes: Sequence[str] = ()
 ) -> str:
-    """Return the incumbent of one environment beside the candidate, as Markdown.
+    """Return the incumbent of one environment beside the candidate, as Markdown, and the way back to it.
 
     `notes` say what could not be asked.
     """
@@ -276,11 +278,13 @@ def comparison(
             ("✅" if status.in_sync else "❌") if trace or status.problem else "",
             _NOTHING,
         ),
+        *([deciding.row(candidate.verified)] if candidate.verified else []),
     ]
     rows = [row for row in rows if set(row[1:]) - {"", _NOTHING}]
     lines = [f"| | {escape(status.environment)} now | candidate |", "|---|---|---|"]
     lines += [f"| {name} | {now} | {then} |" for name, now, then in rows]
-    return "\n".join([*lines, "", *_to_do([status]), *_said(notes)])
+    back = deciding.way_back(status.environment, status.version if trace else "")
+    return "\n".join([*lines, "", *back, *_to_do([status]), *_said(notes)])
 
 
 def document(model: str, statuses: Sequence[Status]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from model_gitops_local.forge import pulls
 from model_gitops_local.forge.api import (
     actions,
+    approvals,
     commit_comments,
     commits,
     environments,
@@ -31,6 +32,7 @@ from model_gitops_local.forge.state import Repository, Token
 
 RESOURCES: tuple[Routes, ...] = (
     actions.routes,
+    approvals.routes,
     commit_comments.routes,
     commits.routes,
     environments.routes,
