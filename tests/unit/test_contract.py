@@ -57,7 +57,7 @@ CONTRACT: dict[str, tuple[str, str]] = {
         "image tag digest operation metadata fingerprint",
     ),
     "bump-kustomize-tag": (
-        "repository branch path images mode token ssh-key known-hosts message trailers",
+        "repository branch path images mode token ssh-key known-hosts message body trailers",
         "operation commit previous pull-request",
     ),
     "rollback": (

@@ -303,4 +303,5 @@ def test_the_pull_request_links_the_commit_and_mentions_nobody() -> None:
     )
     assert "| `app` | `app:v1` | `app:v2` |" in body
     assert f"[`{OURS}`](https://g/a/b/commit/{OURS})" in body
+    assert "What is decided" not in body
     assert "| Model | `@everyone [x](y) <b>` |" in body

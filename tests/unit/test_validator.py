@@ -7,6 +7,9 @@ from dataclasses import replace
 import pytest
 from chain import FLOW, TRACE, WHOLE
 
+from model_gitops.core.deploy import deployment
+from model_gitops.core.deploy.kustomization import Image
+from model_gitops.core.deploy.trailers import complete_trailers
 from model_gitops.core.flow.environment import Environment
 from model_gitops.core.flow.promotion import Promotion
 from model_gitops.core.lineage import approval, deciding, report, status
@@ -136,3 +139,19 @@ def test_of_a_deploy_pull_request_its_approval_counts() -> None:
         "deploy pull request #3, approved by grace, https://g.example/acme/deploy/pull/3",
     ) in report.facts(trace)
     assert JOINER not in report.text(trace, list(approval.link(trace)))
+
+
+def test_what_is_decided_is_in_the_deploy_pull_request_in_bounds() -> None:
+    image = [Image("app", tag="v1")]
+    given = {"path": "o/dev", "server_url": "https://g"}
+    body = deployment.pull_request_body(image, image, (), decided="| a |\nModel: x\n", **given)
+    assert "### What is decided\n\n| a |\n Model: x\n" in body
+    long = deployment.pull_request_body(image, image, (), decided="line\n" * 9000, **given)
+    assert len(long) < 21_000
+    assert "line\n\n…\n" in long
+
+
+def test_a_run_is_named_once() -> None:
+    asked = {"repository": "", "commit": "", "run": RUN}
+    assert complete_trailers((), [], **asked) == (("Deploy-Run", RUN),)
+    assert complete_trailers((("deploy-run", "x"),), [], **asked) == (("deploy-run", "x"),)

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Annotated
 
 from model_gitops import runner
-from model_gitops.adapters import clock, event_checkout, git, github
+from model_gitops.adapters import clock, git, github
 from model_gitops.adapters.commit_order import is_ancestor
 from model_gitops.adapters.deploy_history import Pulls
 from model_gitops.adapters.deploy_manifests import layer_of
 from model_gitops.adapters.deploy_repository import DeployRepository, check_secrets, connected
 from model_gitops.adapters.deploy_store import KustomizationFile
+from model_gitops.adapters.made_from import made_from
 from model_gitops.adapters.tracing.pull_requests import PullRequests
 from model_gitops.core.deploy import deployment, hold, kustomization, kustomization_edit, manifests
 from model_gitops.core.deploy.guard import Change, overtaken_by
@@ -30,7 +31,6 @@ from model_gitops.core.deploy.trailers import (
     read_trailers,
     with_rollback,
 )
-from model_gitops.core.image.names import commit_of_tag
 from model_gitops.errors import InputError
 from model_gitops.options import KnownHosts, lines, option, secret
 
@@ -49,6 +49,7 @@ class _Wanted:
     images: tuple[Image, ...]
     trailers: Trailers
     message: str
+    body: str
     # The API of the model repository, where the token may reach it.
     source: github.GitHub | None
 
@@ -126,6 +127,13 @@ def command(
     message: Annotated[
         str, option("message", "Commit message and title. Default: made from model and path.")
     ] = "",
+    body: Annotated[
+        str,
+        option(
+            "body",
+            "Markdown that the pull request shows besides, such as the table of status: what is decided.",
+        ),
+    ] = "",
     trailers: Annotated[
         str,
         option(
@@ -146,7 +154,7 @@ def command(
     _check_secrets(location, mode, token, ssh_key, context.server_url)
     wanted_images = deployment.parse_images(lines(images))
     given = parse_trailers(lines(trailers))
-    from_repository, from_commit = _made_from(context, given, location, wanted_images)
+    from_repository, from_commit = made_from(context, given, location, wanted_images)
     all_trailers = complete_trailers(
         given,
         wanted_images,
@@ -162,6 +170,7 @@ def command(
         images=wanted_images,
         trailers=all_trailers,
         message=message,
+        body=body,
         source=_source(location, all_trailers, token, context),
     )
     with (
@@ -204,36 +213,6 @@ def command(
             deployment.changes_table(result.state.before, result.state.after), warnings,
         )
     )  # fmt: skip
-
-
-def _made_from(
-    context: runner.Context, given: Trailers, location: Location, images: Sequence[Image]
-) -> tuple[str, str]:
-    """Return repository and commit that the images are of: the event's, and by hand the checkout's.
-
-    By hand a commit that the images' tags name says more than HEAD. Empty where nobody knows. Raises InputError where the event is of a change and names no commit of
-    it, RefusedError where the change was given up.
-    """
-    checkout = event_checkout.around_us()
-    if any(key.lower() == "source-commit" for key, _ in given):
-        commit = ""
-    else:
-        commit = event_checkout.of_event(context, checkout)
-        event_checkout.refuse_undeployable(context, commit)
-    if context.repository or checkout is None:
-        return context.repository, commit
-    origin = event_checkout.origin_of(checkout, context.server_url)
-    if origin is None or not origin.slug or origin.slug == location.slug:
-        return "", ""  # it is on no server, or we stand in the deploy repository itself
-    named = {commit_of_tag(image.tag) for image in images} - {""}
-    if commit and len(named) == 1 and (found := checkout.commit_of(*named)):
-        commit = found
-    if commit and not checkout.run("branch", "--remotes", "--contains", commit).strip():
-        runner.warning(
-            f"the commit {commit[:12]} of this checkout is not pushed: nobody else can tell what is deployed",
-            title="not pushed",
-        )
-    return origin.slug, commit
 
 
 def _source(
@@ -288,7 +267,12 @@ def _propose(
         tip = deploy.commit(state.tip, state.new_file, message=wanted.commit_message)
         deploy.push(tip, head, expected=existing)
     body = deployment.pull_request_body(
-        state.before, state.after, wanted.trailers, path=wanted.path, server_url=server_url
+        state.before,
+        state.after,
+        wanted.trailers,
+        path=wanted.path,
+        server_url=server_url,
+        decided=wanted.body,
     )
     if open_one is None:
         try:

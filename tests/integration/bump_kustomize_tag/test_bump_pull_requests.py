@@ -23,6 +23,7 @@ from bump_step import (
 
 from model_gitops.adapters.git import Git
 from model_gitops.adapters.github import GitHub
+from model_gitops.core.deploy.trailers import read_trailers
 from model_gitops_local.forge import Forge
 
 
@@ -32,7 +33,10 @@ def test_one_pull_request_is_opened_and_kept_up_to_date(
     api = GitHub(DEPLOY, BOT, api_url=forge.api_url)
     sha = source.pull()
     main_before = deploy.pull()
-    model = {"trailers": "Model: diabetes@v0.0.2"}
+    decided = (
+        "| | dev now | candidate |\n|---|---|---|\n| version | v0.0.1 | v0.0.2 |\nRollback: true"
+    )
+    model = {"trailers": "Model: diabetes@v0.0.2", "body": decided}
     first = step.run(f"diabetes=:v2@{A}", sha=sha, **PROPOSE, **model)
     assert first["operation"] == "opened"
     assert first["previous"] == "ghcr.io/acme/diabetes:v1"
@@ -41,6 +45,10 @@ def test_one_pull_request_is_opened_and_kept_up_to_date(
     assert pull.title == "Deploy diabetes v0.0.2 to dev"
     assert f"`ghcr.io/acme/diabetes:v2@{A}`" in pull.body
     assert f"{forge.url}/{SOURCE}/commit/{sha}" in pull.body
+    assert "### What is decided" in pull.body
+    assert "| version | v0.0.1 | v0.0.2 |" in pull.body
+    # A squash merge makes the text a commit's message: no line of it is a trailer.
+    assert "rollback" not in read_trailers(pull.body)
     assert pull.head_sha == first["commit"]
     assert pull.head_ref.startswith("model-gitops/bump-overlays-dev-diabetes-")
     assert deploy.pull() == main_before

@@ -62,6 +62,22 @@ def test_a_bump_is_a_small_diff_with_trailers(deploy: Work, source: Work, step: 
     assert "`overlays/dev`: pushed" in Path(os.environ["GITHUB_STEP_SUMMARY"]).read_text()
 
 
+def test_a_push_names_its_run_and_a_proposal_does_not(
+    deploy: Work, source: Work, step: Step, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who approved the run is asked later; of a pull request its own approval counts."""
+    monkeypatch.setenv("GITHUB_RUN_ID", "41")
+    sha = source.pull()
+    step.run(f"diabetes=:v2@{A}", sha=sha)
+    deploy.pull()
+    said = deploy.git.run("log", "-1", "--format=%(trailers:key=Deploy-Run,valueonly)").strip()
+    assert re.fullmatch(rf"https?://\S+/{SOURCE}/actions/runs/41", said)
+    before = deploy.state()
+    monkeypatch.setenv("GITHUB_RUN_ID", "42")
+    assert step.run(f"diabetes=:v2@{A}", sha=sha)["operation"] == "none"
+    assert deploy.state() == before
+
+
 def test_the_second_run_does_nothing(deploy: Work, source: Work, step: Step) -> None:
     sha = source.pull()
     first = step.run(f"diabetes=:v2@{A}\nsidecar=:1.11", sha=sha)

@@ -22,7 +22,8 @@ def name_rules(world: World, **keys: object) -> None:
     file = world.work.directory / "promotion.yaml"
     rules = json.loads(file.read_text())
     for one in rules["environments"]:
-        one |= keys if one["name"] in ("staging", "production") else {}
+        if one["name"] in ("staging", "production"):
+            one.update(keys)
     file.write_text(json.dumps(rules))
 
 

@@ -16,6 +16,8 @@ from model_gitops.errors import InputError
 
 _EXAMPLE = "images: diabetes=ghcr.io/acme/diabetes:v1.2.3@sha256:…"
 _LONGEST_SUBJECT = 200
+# A description may have 65,536 characters, and says more than this.
+_LONGEST_DECIDED = 20_000
 # The branches of our pull requests.
 OUR_BRANCHES = "model-gitops/bump-"
 # What decides something when a commit is read again, by lowercase key.
@@ -169,8 +171,9 @@ def pull_request_body(
     *,
     path: str,
     server_url: str,
+    decided: str = "",
 ) -> str:
-    """Return the Markdown of the pull request."""
+    """Return the Markdown of the pull request; `decided` is what the caller shows who must say yes or no."""
     known = {key.lower(): value for key, value in trailers}
     repository, commit = known.get("source-repository", ""), known.get("source-commit", "")
     rows = []
@@ -187,6 +190,7 @@ def pull_request_body(
             "",
             changes_table(before, after),
             "",
+            *_decided(decided),
             *details,
             *([""] if details else []),
             "This pull request is kept up to date: a newer deployment replaces its commit, and the"
@@ -195,6 +199,15 @@ def pull_request_body(
             *_trailer_lines(trailers),
         ]
     )
+
+
+def _decided(markdown: str) -> list[str]:
+    """Return the caller's part of the pull request, bounded; no line of it is read as a trailer."""
+    text = markdown.strip()
+    if len(text) > _LONGEST_DECIDED:
+        text = text[:_LONGEST_DECIDED].rpartition("\n")[0] + "\n\n…"
+    lines = [f" {line}" if read_trailers(line) else line for line in text.splitlines()]
+    return ["### What is decided", "", *lines, ""] if text else []
 
 
 def _trailer_lines(trailers: Trailers) -> list[str]:
