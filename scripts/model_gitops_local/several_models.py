@@ -22,12 +22,14 @@ _BY_NAME = ("dvc-pull-model", "gto-register-stage")
 _OWN = "github.event.pull_request.head.repo.full_name == github.repository"
 _FORK = "github.event.pull_request.head.repo.full_name != github.repository"
 _WHY = {
+    ("actions", "read"): "to say who approved the run that deployed",
     ("contents", "read"): "to check out",
     ("contents", "write"): "to push tags, reports' pictures, and an experiment's dvc.lock",
     ("packages", "read"): "to ask the registry",
     ("packages", "write"): "to push the image",
     ("pull-requests", "read"): "to say which pull request brought it",
     ("pull-requests", "write"): "to comment",
+    ("statuses", "read"): "to say what came of a verification",
 }
 
 
@@ -46,7 +48,7 @@ class _Called:
 
 WORKFLOWS = {
     "promote": _Called(
-        {"contents": "write", "packages": "write", "pull-requests": "write"},
+        {"contents": "write", "packages": "write", "pull-requests": "write", "statuses": "read"},
         condition=_OWN,
         gather="Check every changed model",
     ),
@@ -57,7 +59,7 @@ WORKFLOWS = {
         secrets=False,
     ),
     "deploy": _Called(
-        {"contents": "write", "packages": "write", "pull-requests": "read"},
+        {"contents": "write", "packages": "write", "pull-requests": "read", "statuses": "read"},
         concurrency="deploy-${{ github.ref }}-${{ matrix.config }}",
     ),
     "experiment": _Called(
@@ -67,7 +69,9 @@ WORKFLOWS = {
         strategy="      max-parallel: 1 # each commits its dvc.lock to the one branch\n",
     ),
     "stages": _Called({"contents": "write", "packages": "read", "pull-requests": "read"}),
-    "audit": _Called({"contents": "read", "packages": "read", "pull-requests": "read"}),
+    "audit": _Called(
+        {"contents": "read", "packages": "read", "pull-requests": "read", "actions": "read"}
+    ),
 }
 # One run is for one model, whose `config` a person gives.
 AS_THEY_ARE = ("hold", "rollback")

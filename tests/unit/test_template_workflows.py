@@ -91,6 +91,7 @@ def test_of_promote_only_the_job_test_runs_a_branchs_code() -> None:
         "contents": "read",
         "packages": "write",
         "pull-requests": "read",
+        "statuses": "read",
     }
     assert jobs["report"]["permissions"] == {"contents": "write", "pull-requests": "write"}
     assert jobs["report"]["needs"] == ["test", "candidate"]

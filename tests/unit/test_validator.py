@@ -12,7 +12,7 @@ from model_gitops.core.deploy.kustomization import Image
 from model_gitops.core.deploy.trailers import complete_trailers
 from model_gitops.core.flow.environment import Environment
 from model_gitops.core.flow.promotion import Promotion
-from model_gitops.core.lineage import approval, deciding, report, status
+from model_gitops.core.lineage import approval, deciding, links, report, status
 from model_gitops.core.lineage.deciding import Verified
 from model_gitops.core.lineage.facts import Approval, Pull
 from model_gitops.core.lineage.status import Candidate, Status
@@ -56,6 +56,19 @@ def test_the_comparison_shows_the_verification_and_the_way_back() -> None:
     nothing = status.comparison(Status("production", "production"), new, promotion)
     assert "go back" not in nothing
     assert "verified in" not in status.comparison(runs, replace(new, verified=None), promotion)
+
+
+def test_a_merge_that_waits_for_a_yes_is_no_fault_of_what_runs() -> None:
+    promotion = Promotion("m", "r.example/m", (Environment("dev", "main"),))
+    assert TRACE.source
+    source = replace(TRACE.source, tip="9" * 40, tip_hash="8" * 32)
+    late = replace(TRACE, source=source)
+    runs = Status("dev", "main", trace=late, links=links.check(late))
+    assert not runs.in_sync
+    decided = status.comparison(runs, Candidate("x", "9" * 40, model_hash="8" * 32), promotion)
+    assert "| in sync | ✅ | – |" in decided
+    other = status.comparison(runs, Candidate("x", "7" * 40, model_hash="8" * 32), promotion)
+    assert "| in sync | ❌ | – |" in other
 
 
 def test_the_way_back_quotes_what_is_odd() -> None:

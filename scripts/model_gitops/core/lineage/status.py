@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from model_gitops.core.deploy.hold import Hold
@@ -248,6 +248,10 @@ def comparison(
     `notes` say what could not be asked.
     """
     trace = status.trace
+    if trace and trace.source and trace.source.tip == candidate.commit:
+        # Of a merge that waits for a yes the branch is ahead: that is no fault of what runs.
+        own = ("branch", "source commit")
+        status = replace(status, links=tuple(one for one in status.links if one.ends != own))
     hash_now = trace.source.model_hash if trace and trace.source else ""
     better = {rule.metric: rule.better for rule in promotion.gate}
     rows = [
