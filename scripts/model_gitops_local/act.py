@@ -187,7 +187,9 @@ runs:
   using: composite
   steps:
     - shell: bash
-      run: mkdir -p "${MODEL_GITOPS_ARTIFACTS}" && cp -r "${FROM}" "${MODEL_GITOPS_ARTIFACTS}/${NAME}"
+      run: |
+        place="${MODEL_GITOPS_ARTIFACTS:-${RUNNER_TEMP}/artifacts}"
+        mkdir -p "${place}" && cp -r "${FROM}" "${place}/${NAME}"
       env:
         NAME: ${{ inputs.name }}
         FROM: ${{ inputs.path }}
