@@ -8,9 +8,12 @@ DEV := scripts/run.sh dev
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
-.PHONY: demo demo-clean
+.PHONY: demo demo-life demo-clean
 demo: ## carry two experiments towards production on this machine (KEEP=1: leave the servers running)
 	@scripts/run.sh local demo $(if $(filter-out 0 false,$(KEEP)),--keep)
+
+demo-life: ## a model's life after the merge: verification, drift, retraining, automatic rollback; .demo-life/index.html
+	@scripts/run.sh local life
 
 demo-clean: ## stop the demo's servers and remove .demo
 	@scripts/run.sh local clean

@@ -34,6 +34,21 @@ def demo(folder: Path, keep: bool) -> None:
 
 
 @local.command()
+@click.option(
+    "--folder",
+    default=".demo-life",
+    show_default=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where everything goes.",
+)
+def life(folder: Path) -> None:
+    """Live a model's life: verification, drift, retraining, a bad model that is taken back."""
+    from model_gitops_local.life import story
+
+    story.run(folder.resolve())
+
+
+@local.command()
 @_FOLDER
 def clean(folder: Path) -> None:
     """Stop what a demo left running, and remove its folder."""

@@ -22,16 +22,18 @@ YOURS = (
     ("A DVC repository that you have: look first at what it would write, then write it", f"{FROM} adopt --dry-run\n{FROM} adopt --yes"),
     ("What is still missing, and the command that mends it", f"{FROM} doctor"),
 )  # fmt: skip
-_STYLE = """
+STYLE = """
 .scroll{overflow-x:auto}.yours pre{white-space:pre-wrap;overflow-wrap:anywhere}
 .yours pre code{overflow-wrap:anywhere}
 ol.hops{list-style:none;padding:0;margin:0}
 ol.hops>li{border-left:.25rem solid var(--line);padding:0 0 1.5rem 1.25rem;margin:0}
 ol.hops>li.deployed{border-color:var(--good)}ol.hops>li.refused{border-color:var(--bad)}
-ol.hops>li.rolled-back{border-color:var(--wait)}
+ol.hops>li.rolled-back,ol.hops>li.drifted,ol.hops>li.held{border-color:var(--wait)}
+ol.hops>li.nothing,ol.hops>li.released{border-color:var(--good)}
 .hops h3{margin:0}.hops p{margin:.25rem 0}.quiet{color:var(--quiet)}
 .deployed>.outcome{color:var(--good)}.refused>.outcome{color:var(--bad)}
-.rolled-back>.outcome{color:var(--wait)}.outcome{font-weight:600}
+.rolled-back>.outcome,.drifted>.outcome,.held>.outcome{color:var(--wait)}
+.nothing>.outcome,.released>.outcome{color:var(--good)}.outcome{font-weight:600}
 .plots{display:flex;flex-wrap:wrap;gap:1rem;margin:.5rem 0}
 .plots figure{margin:0;width:13rem;max-width:100%}
 .plots img{width:100%;border:1px solid var(--line);border-radius:6px}
@@ -44,7 +46,8 @@ figcaption{font-size:.85rem;color:var(--quiet)}summary{cursor:pointer}
 class Hop:
     """One part of the way, as the page shows it; paths are relative to the demo's folder.
 
-    `outcome` is `registered`, `deployed`, `rolled back` or `refused`. `commit` is the one of the deploy
+    `outcome` is `registered`, `deployed`, `rolled back` or `refused`; in the story of a model's life also
+    `nothing`, `drifted`, `held` or `released`. `commit` is the one of the deploy
     repository, and `diff` what it says and changes.
     """
 
@@ -61,7 +64,6 @@ class Hop:
 
 def html(result: Mapping[str, Any], lineage: Mapping[str, Any]) -> bytes:
     """Return the page of what `Demo.finish` found, and of what `trace-model --json` says."""
-    hops = "".join(_hop(number, one) for number, one in enumerate(result["hops"], 1))
     refused = "".join(
         f"<li><b>{escape(one['branch'])}</b>: {escape(one['reason'])}</li>"
         for one in result["refused"]
@@ -71,13 +73,19 @@ def html(result: Mapping[str, Any], lineage: Mapping[str, Any]) -> bytes:
         f"<p>Two experiments: the better one reached production, the worse one was refused."
         f" All of it in {spell(result['seconds'])}, on this machine.</p>"
         f"<h2>What runs now</h2>{_environments(result['environments'])}"
-        f'<h2>The hops</h2><ol class="hops">{hops}</ol>'
+        f"<h2>The hops</h2>{time_line(result['hops'])}"
         f"<h2>Where production comes from</h2>"
         f'<div class="scroll" tabindex="0" role="group" aria-label="Lineage of production">'
         f"{lineage_picture.draw(lineage)}</div>"
         f"<h2>Refused</h2><ul>{refused}</ul>{_yours()}</main>"
     )
-    return pages.page("model-gitops demo", body, style=_STYLE)
+    return pages.page("model-gitops demo", body, style=STYLE)
+
+
+def time_line(hops: Sequence[Mapping[str, Any]]) -> str:
+    """Return what happened, one after the other; each is a `Hop` as a mapping."""
+    shown = "".join(_hop(number, one) for number, one in enumerate(hops, 1))
+    return f'<ol class="hops">{shown}</ol>'
 
 
 def in_words(view: Mapping[str, Any]) -> str:

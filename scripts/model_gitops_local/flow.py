@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from model_gitops.adapters import process
+from model_gitops.adapters import new_repository, process, template_files
 from model_gitops.adapters.git import Git
 from model_gitops.adapters.git_credentials import token_credentials
 from model_gitops.core import document
+from model_gitops.core.scaffold.answers import Answers
+from model_gitops.core.scaffold.record import Record
 from model_gitops.errors import ExternalError
 from model_gitops_local import act
 from model_gitops_local.daemon import Daemon
@@ -61,6 +63,7 @@ class Flow:
     forge: Forge = field(init=False)
     tokens: dict[str, str] = field(init=False)
     runs: int = 0
+    variables: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Start the forge."""
@@ -136,22 +139,34 @@ class Flow:
         self.forge.add_repository(repository, bare.directory)
         return bare
 
-    def create_repositories(self) -> None:
-        """Make both repositories from the templates, with every environment at the first commit."""
+    def create_repositories(
+        self, answers: Answers | None = None, change: Callable[[Path], None] = lambda folder: None
+    ) -> None:
+        """Make both repositories from the templates, with every environment at the first commit.
+
+        With `answers` they have other names, branches and environments, as `init` makes them.
+        `change` edits the folder of the model repository before that commit.
+        """
         templates = act.ROOT / "templates"
+        names = answers.branches if answers else ("main", "staging", "production")
         for repository, template in ((self.model, "model"), (self.deploy, "deploy")):
             self.add_bare(repository, "main")
             clone = self.clone(repository, "main", self.root / "new" / template)
-            copy_tree(templates / template, clone.directory)
+            if answers is None:
+                copy_tree(templates / template, clone.directory)
+            else:
+                made = Record(template, template_files.version(), answers)
+                new_repository.write(clone.directory, made.rendered(template_files.read(template)))
             if repository == self.model:
                 self._configure(clone.directory)
+                change(clone.directory)
             else:
                 self._configure_deploy(clone.directory)
             clone.run("add", "--all")
             clone.run(
                 "commit", "--quiet", "--message", f"Start from the {template} template", env=PERSON
             )
-            branches = ["main", "staging", "production"] if repository == self.model else ["main"]
+            branches = names if repository == self.model else ("main",)
             clone.run(
                 "push", "--quiet", "origin", *(f"HEAD:refs/heads/{name}" for name in branches)
             )
@@ -230,10 +245,20 @@ class Flow:
         event = self.forge.event("workflow_run", self.model, run)
         return self._run(workflow, "workflow_run", event, "main", sparse=".github")
 
-    def scheduled(self, workflow: str) -> act.Run:
-        """Run `workflow` as its schedule does, on the default branch."""
+    def scheduled(self, workflow: str, artifacts: Path | None = None) -> act.Run:
+        """Run `workflow` as its schedule does, on the default branch; `artifacts` is for what it uploads."""
         event = self.forge.event("schedule", self.model)
-        return self._run(workflow, "schedule", event, "main")
+        return self._run(workflow, "schedule", event, "main", artifacts=artifacts)
+
+    def dispatched(self, workflow: str, **inputs: str) -> act.Run:
+        """Run `workflow` as a person starts it by hand, on the default branch."""
+        event = {
+            "inputs": inputs,
+            "ref": "refs/heads/main",
+            "repository": self.forge.event("schedule", self.model)["repository"],
+            "sender": {"login": "ada"},
+        }
+        return self._run(workflow, "workflow_dispatch", event, "main")
 
     def ask(self, *command: str) -> str:
         """Return what an action answers to a person in a clone, who may read everything."""
@@ -360,7 +385,7 @@ class Flow:
                 },
                 process_env=self.parts.environment,
                 secrets=given,
-                variables={"BUILD_ARGS": f"BASE_IMAGE={self.parts.base_image}"},
+                variables={"BUILD_ARGS": f"BASE_IMAGE={self.parts.base_image}", **self.variables},
                 log=self.root / "runs" / f"{name}.log",
                 on_step=self.on_step,
                 actions=self.parts.actions,

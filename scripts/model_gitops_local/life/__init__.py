@@ -1,0 +1,1 @@
+"""`make demo-life`: what comes after the merge, told as one story on one machine."""

@@ -1,0 +1,429 @@
+"""`make demo-life`: a model in production, from drifted data to a rollback that nobody had to start.
+
+The parts are real: the templates' workflows under act, the serving image in containers, load by locust,
+drift by scipy. One deployer stands in for Argo CD and the cluster, and the weeks are dated, not waited for.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from model_gitops.core import document
+from model_gitops.core.gto import tags
+from model_gitops.core.scaffold import answers
+from model_gitops.errors import ExternalError
+from model_gitops_local import act, demo_page, machine, report_pages
+from model_gitops_local.demo import clean, clock
+from model_gitops_local.engine import remove_engine
+from model_gitops_local.flow import DEPLOY, MODEL, Flow
+from model_gitops_local.life import page, traffic
+from model_gitops_local.life.deployer import Deployer, Place, Synced
+from model_gitops_local.life.traffic import Patient
+from model_gitops_local.parts import parts_of
+
+PRODUCTION = "production"
+FIRST, BAD, MENDED = "experiment/more-epochs", "experiment/second-opinion", "experiment/without-it"
+# What each sets in params.yaml: `train.epochs`.
+EPOCHS = {FIRST: 60, BAD: 80}
+ROWS = 200  # a week, each a real request's
+WEEKS = 3
+# Answers that take longer than `verify.load.p95` allows: what no gate on metrics sees.
+P95, SLOW = "250ms", 0.6
+
+
+@dataclass
+class Life:
+    """The story's folder, its parts, and what happened."""
+
+    folder: Path
+    machine: machine.Machine
+    flow: Flow
+    deployer: Deployer
+    started: float = field(default_factory=time.monotonic)
+    hops: list[demo_page.Hop] = field(default_factory=list)
+    result: dict[str, Any] = field(default_factory=dict)
+    began: float = 0
+
+    @property
+    def place(self) -> Place:
+        """Where production runs."""
+        return self.deployer.places[PRODUCTION]
+
+    def play(self) -> None:
+        """Tell the whole story."""
+        self._title("Two repositories, from the templates; a deployer instead of a cluster")
+        self.flow.create_repositories(
+            answers.new(
+                name="diabetes", owner="acme", branches=["main"], environments=[PRODUCTION]
+            ),
+            self._ask_for_verification,
+        )
+        self.deployer.start()
+        self._deploy_first()
+        self._live_three_weeks()
+        number = self._find_drift()
+        self._promote(number, "the retrained model", "v0.0.2")
+        self._deploy_bad()
+        self._refuse_while_held()
+        self._release()
+
+    # --- scenes -----------------------------------------------------------------------------------
+
+    def _deploy_first(self) -> None:
+        number = self._experiment(FIRST, "A first model")
+        self._promote(number, "the first model", "v0.0.1")
+
+    def _live_three_weeks(self) -> None:
+        """Let people ask the service; date what it logged into three weeks, and let labels arrive."""
+        self._begin("Three weeks of requests")
+        patients = self._patients()
+        asked = 0
+        for number, drifted in enumerate((False, True, True)):
+            week = traffic.week_of(patients, ROWS, drifted=drifted, seed=number)
+            log = self.place.logs / "requests.jsonl"
+            before = log.read_bytes() if log.exists() else b""
+            asked += traffic.ask(self.place.url, week)
+            part = self.folder / "asked" / f"{number}.jsonl"
+            part.parent.mkdir(parents=True, exist_ok=True)
+            part.write_bytes(log.read_bytes()[len(before) :])
+            lines = traffic.dated(part, WEEKS - number, self.logs / f"week-{number + 1}.jsonl")
+            traffic.write_labels(lines, week, self.labels / f"week-{number + 1}.csv")
+        self._end(
+            "nothing",
+            f"{asked} requests to the service, from its own log: one week as it was, then two in which patients"
+            " are heavier and their weight counts more. The weeks are dated, not waited for.",
+        )
+
+    def _find_drift(self) -> int:
+        """Run the monitoring, which finds drift and retrains; return the pull request's number."""
+        self._begin("The weekly monitoring finds drift, and retrains")
+        run = self.flow.scheduled("monitor.yml", self.folder / "artifacts" / "monitor")
+        self._expect_success(run)
+        judged = next((one for one in run.outputs.values() if "drift" in one), {})
+        if judged.get("drift") != "true":
+            raise ExternalError(f"the monitoring found no drift: {judged}")
+        pulls = self.flow.open_pulls(MODEL)
+        if len(pulls) != 1:
+            raise ExternalError(f"retraining should have opened one pull request, not {pulls}")
+        self._keep_pictures("monitor")
+        self._end(
+            "drifted", f"{judged.get('summary', '')} Pull request {pulls[0]} proposes a new model."
+        )
+        return pulls[0]
+
+    def _deploy_bad(self) -> None:
+        """Merge what passes the gate and is slow in service: verification takes it back."""
+        number = self._experiment(BAD, "A model that gets past the gate", self._make_slow)
+        self._begin("It is merged, fails its verification, and is taken back")
+        self._judge(number)
+        run = self._merge(number)
+        if run.status == 0:
+            raise ExternalError("the slow service should have failed its verification")
+        self._keep_run(run)
+        self._expect_status("failure")
+        self._expect_version("v0.0.2")
+        self._end("rolled back", self._status()["description"], deployed=self._deployed())
+
+    def _refuse_while_held(self) -> None:
+        self._begin(f"What mends it is proposed meanwhile ({MENDED})")
+        self.flow.commit(MENDED, self._make_fast, "Ask nobody else")
+        number = self.flow.open_pull_request(MENDED, "main", "Ask nobody else")
+        run = self.flow.proposed(number)
+        self._keep_run(run)
+        reason = next((one for one in run.errors if "held" in one or "hold" in one), "")
+        if run.status == 0 or not reason:
+            raise ExternalError("a held environment should have refused the pull request")
+        self._end("refused", reason.splitlines()[0])
+
+    def _release(self) -> None:
+        self._begin("Somebody releases the environment")
+        run = self.flow.dispatched(
+            "hold.yml", environment=PRODUCTION, operation="release", reason="The cause is known."
+        )
+        self._expect_success(run)
+        self._end("released", "Production takes promotions again.")
+
+    # --- parts of scenes ----------------------------------------------------------------------------
+
+    def _experiment(self, branch: str, title: str, more: Any = None) -> int:
+        self._begin(f"{title} ({branch})")
+
+        def change(folder: Path) -> None:
+            file = folder / "params.yaml"
+            line = rf"\g<1> {EPOCHS[branch]}"
+            text = re.sub(r"(?m)^(\s*epochs:)\s*\d+", line, file.read_text("utf-8"))
+            file.write_text(text, encoding="utf-8")
+            if more:
+                more(folder)
+
+        name = branch.partition("/")[2]
+        self.flow.commit(branch, change, f"Try {name}")
+        self._expect_success(self.flow.pushed(branch, "experiment.yml"))
+        self._end("registered", f"{EPOCHS[branch]} epochs.")
+        return self.flow.open_pull_request(branch, "main", f"Try {name}")
+
+    def _promote(self, number: int, what: str, version: str) -> None:
+        self._begin(f"Pull request {number}: {what} goes to production, and is verified")
+        self._judge(number)
+        run = self._merge(number)
+        self._expect_success(run)
+        self._expect_status("success")
+        self._expect_version(version)
+        self._end("deployed", self._status()["description"], deployed=self._deployed())
+
+    def _judge(self, number: int) -> None:
+        _say(f"promote.yml, for pull request {number}")
+        self._expect_success(self.flow.proposed(number))
+        comments = self.flow.comments(number)
+        path = self.folder / "reports" / f"{number:02}.md"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("\n\n".join(comments), encoding="utf-8")
+        report, pictures = report_pages.write_report(
+            path, self.flow.forge.url, self.flow.bare(MODEL)
+        )
+        self.hops[-1].report = self._relative(report)
+        self.hops[-1].pictures = [{**one, "file": f"reports/{one['file']}"} for one in pictures]
+
+    def _merge(self, number: int) -> act.Run:
+        self.flow.approve(number)
+        self.flow.merge(number)
+        _say("deploy.yml, for its merge; verify.yml, for what runs then")
+        return self.flow.pushed("main", "deploy.yml")
+
+    def _ask_for_verification(self, folder: Path) -> None:
+        """Edit what a team edits: where production answers, and what it must pass."""
+        file = folder / "promotion.yaml"
+        text = file.read_text("utf-8").replace(", deploy: pull-request", "")
+        smoke = "tests/smoke.yaml"
+        text += (
+            "verify:\n"
+            f"  url: {self.place.url}\n"
+            f"  integration: {smoke}\n"
+            f"  load: {{users: 10, rate: 10, time: 15s, failures: 1%, p95: {P95}}}\n"
+            "  on-failure: rollback\n"
+        )
+        file.write_text(text, encoding="utf-8")
+
+    def _make_slow(self, folder: Path) -> None:
+        file = next(folder.glob("src/*/serve.py"))
+        text = file.read_text("utf-8")
+        line = "        (predictions,) = self.session.run("
+        if text.count(line) != 1:
+            raise ExternalError(f"{file} has not one line that asks the model")
+        slow = f"        time.sleep({SLOW})  # a second opinion, from far away\n{line}"
+        file.write_text(text.replace(line, slow), encoding="utf-8")
+
+    def _make_fast(self, folder: Path) -> None:
+        file = next(folder.glob("src/*/serve.py"))
+        kept = [
+            one for one in file.read_text("utf-8").splitlines(True) if "from far away" not in one
+        ]
+        file.write_text("".join(kept), encoding="utf-8")
+
+    def _patients(self) -> list[Patient]:
+        """Return the patients of the set that the template's first stage writes."""
+        remote = self.flow.root / "remote"
+        lock = document.load_yaml(
+            self.flow.bare(MODEL).file_at("main", "dvc.lock") or "", source="dvc.lock"
+        )
+        (train,) = [
+            one for one in lock["stages"]["prepare"]["outs"] if one["path"].endswith("train.csv")
+        ]
+        return traffic.read_patients(remote / "files/md5" / train["md5"][:2] / train["md5"][2:])
+
+    @property
+    def logs(self) -> Path:
+        """Where the logs of all weeks are collected from."""
+        return self.folder / "requests"
+
+    @property
+    def labels(self) -> Path:
+        """Where the labels are."""
+        return self.folder / "labels"
+
+    # --- what is looked at ----------------------------------------------------------------------------
+
+    def _status(self) -> dict[str, str]:
+        """Return the commit status of what was merged last."""
+        commit = self.flow.bare(MODEL).run("rev-parse", "main").strip()
+        repository = self.flow.forge.state.find(MODEL)
+        found = [
+            one
+            for one in (repository.statuses if repository else ())
+            if one.sha == commit and one.context == f"model-gitops/{PRODUCTION}"
+        ]
+        if not found:
+            return {"state": "", "description": ""}
+        return {"state": found[-1].state, "description": found[-1].description or ""}
+
+    def _expect_status(self, state: str) -> None:
+        status = self._status()
+        if status["state"] != state:
+            raise ExternalError(f"the commit status should be {state}, and is {status}")
+        _say(f"✓ commit status model-gitops/{PRODUCTION}: {status['description']}")
+
+    def _expect_version(self, version: str) -> None:
+        """Hold that the stage, the overlay and the running service all say `version`."""
+        held = tags.Registry.read(self.flow.bare(MODEL).tags()).stage("diabetes", PRODUCTION)
+        view = json.loads(self.flow.ask("status", "--json"))
+        (one,) = view["environments"]
+        served = self._served()
+        says = (held.version if held else "", one["version"], served)
+        if set(says) != {version} or not view["in_sync"]:
+            raise ExternalError(f"production should run {version}: {says}, {json.dumps(view)}")
+        _say(f"✓ stage, overlay and service say {version}")
+
+    def _served(self) -> str:
+        """Return the version that production's service says it is, as soon as it answers."""
+        import urllib.request
+
+        end = time.monotonic() + 60
+        while True:
+            try:
+                with urllib.request.urlopen(f"{self.place.url}/version", timeout=5) as answer:  # noqa: S310
+                    return str(json.load(answer)["version"])
+            except (OSError, ValueError, KeyError) as error:
+                if time.monotonic() > end:
+                    raise ExternalError(f"production does not answer: {error}") from error
+                time.sleep(0.5)
+
+    def _deployed(self) -> str:
+        return self.flow.bare(DEPLOY).run("rev-parse", "main").strip()
+
+    def _keep_pictures(self, name: str) -> None:
+        folder = self.folder / "artifacts" / name
+        for file in sorted(folder.rglob("*.svg")) + sorted(folder.rglob("*.png")):
+            self.hops[-1].pictures.append({"title": file.stem, "file": self._relative(file)})
+
+    def finish(self) -> dict[str, Any]:
+        """Ask how the pipeline is, and write the page."""
+        self._title("How well it went")
+        health = self.flow.scheduled("health.yml", self.folder / "artifacts" / "health")
+        self._keep_run(health, into=None)
+        versions = self._versions()
+        self.result |= {
+            "hops": [asdict(one) for one in self.hops],
+            "ran": [
+                {
+                    "after": one.at - self.started,
+                    "version": versions.get(one.image.rpartition("@")[2], "–"),
+                    "image": one.image.rpartition("@")[2][:19],
+                    "commit": one.commit,
+                }
+                for one in self.deployer.events
+            ],
+            "pictures": [
+                {"title": "The pipeline's health, and its deliveries", "file": self._relative(one)}
+                for one in sorted((self.folder / "artifacts" / "health").rglob("*.svg"))
+            ],
+            "seconds": time.monotonic() - self.started,
+        }
+        (self.folder / "index.html").write_bytes(page.html(self.result))
+        (self.folder / "result.json").write_text(json.dumps(self.result, indent=2) + "\n", "utf-8")
+        _say(f"\n[{clock(time.monotonic() - self.started)}] done")
+        _say(f"  the story     {self.folder / 'index.html'}")
+        return self.result
+
+    def _versions(self) -> dict[str, str]:
+        """Return the version of each digest that was deployed, by the deploy repository's trailers."""
+        log = self.flow.bare(DEPLOY).run("log", "--format=%B%x00", "main")
+        found = {}
+        for message in log.split("\0"):
+            digest = re.search(r"(?m)^Image-Digest: (\S+)$", message)
+            version = re.search(r"(?m)^Model: \S+@(\S+)$", message)
+            if digest and version:
+                found[digest[1]] = version[1]
+        return found
+
+    def _begin(self, title: str) -> None:
+        self._title(title)
+        self.hops.append(demo_page.Hop(title))
+        self.began = time.monotonic()
+
+    def _end(self, outcome: str, said: str = "", *, deployed: str = "") -> None:
+        hop = self.hops[-1]
+        hop.outcome, hop.said = outcome, said
+        hop.seconds = time.monotonic() - self.began
+        if deployed:
+            hop.commit = deployed
+            hop.diff = self.flow.bare(DEPLOY).run("show", "--format=%B", "--patch", deployed)
+        _say(f"{outcome}, in {demo_page.spell(hop.seconds)}: {said}")
+
+    def _expect_success(self, run: act.Run) -> None:
+        self._keep_run(run)
+        if run.status:
+            errors = "\n".join(run.errors) or run.log[-3000:]
+            raise ExternalError(
+                f"a workflow of the story failed at {run.failed_step!r}:\n{errors}",
+                fix=f"read the newest log in {self.flow.root / 'runs'}",
+            )
+
+    def _keep_run(self, run: act.Run, into: str | None = "") -> None:
+        log = self._relative(run.log_file)
+        if into is not None:
+            self.hops[-1].runs.append(
+                {"workflow": run.workflow, "seconds": run.seconds, "log": log}
+            )
+        _say(f"  {run.workflow} took {demo_page.spell(run.seconds)}")
+
+    def _relative(self, path: Path) -> str:
+        return path.resolve().relative_to(self.folder.resolve()).as_posix()
+
+    def _title(self, text: str) -> None:
+        _say(f"\n[{clock(time.monotonic() - self.started)}] {text}")
+
+
+def run(folder: Path) -> None:
+    """Tell the whole story in `folder`, which is made anew; all is stopped after it.
+
+    Raises an ActionError where something does not happen as it should.
+    """
+    clean(folder)
+    folder.mkdir(parents=True)
+    started = time.monotonic()
+    flow: Flow | None = None
+    deployer: Deployer | None = None
+    try:
+        _say(f"[{clock(0)}] Tools, Docker engine, registry, base image")
+        here = machine.start(folder / "machine")
+        flow = Flow(folder, parts_of(here, folder / "actions"), on_step=act.show_step)
+        places = {
+            PRODUCTION: Place(f"overlays/{PRODUCTION}", free_port(), folder / "live" / PRODUCTION)
+        }
+        deployer = Deployer(
+            here.engine, here.tools["kustomize"], flow.bare(DEPLOY), places, folder / "live",
+            on_sync=_say_synced,
+        )  # fmt: skip
+        life = Life(folder, here, flow, deployer, started)
+        flow.variables |= {"MONITOR_LOGS": str(life.logs), "MONITOR_LABELS": str(life.labels)}
+        life.play()
+        life.finish()
+    finally:
+        if deployer is not None:
+            deployer.stop()
+        if flow is not None:
+            flow.stop()
+        remove_engine(folder / "machine")
+        machine.stop(folder / "machine")
+
+
+def free_port() -> int:
+    """Return a port on loopback that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _say_synced(synced: Synced) -> None:
+    _say(f"  deployer: {synced.environment} runs {synced.image or 'nothing'}")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
