@@ -303,6 +303,17 @@ def test_gate_drift(project: Project) -> None:
     assert (found["drift"], found["columns"]) == ("true", '["length"]')
 
 
+def test_open_retraining(project: Project) -> None:
+    found = project.example("open-retraining", reason="length drifted")
+    branch = found["Check out the branch of the retraining"]["branch"]
+    opened = found["Keep the issue and the pull request"]
+    assert (opened["operation"], opened["branch"]) == ("opened", branch)
+    again = project.example("open-retraining", reason="length drifted")
+    assert again["Check out the branch of the retraining"]["operation"] == "continued"
+    opened |= {"operation": "none"}
+    assert again["Keep the issue and the pull request"] == opened
+
+
 def test_run_command(project: Project) -> None:
     project.example("run-command")
 

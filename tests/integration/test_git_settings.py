@@ -327,6 +327,7 @@ INPUTS = {
     "changed-models": {"base": "HEAD~1"},
     "dvc-pull-model": {"model": "m", "working_directory": "."},
     "gate-metrics": {"baseline": "HEAD"},
+    "open-retraining": {"operation": "start"},
     "gto-register-stage": {"model": "m", "push": "false"},
     "rollback": {"environment": "dev"},
     "hold-environment": {"environment": "dev", "reason": "x"},

@@ -126,6 +126,38 @@ def test_a_fresh_clone_trains_nothing_again_and_has_the_data_that_dvc_add_tracks
     assert clone.model_hash() == project.model_hash()
 
 
+def test_labelled_rows_become_training_data_that_dvc_keeps(project: Project) -> None:
+    project.make("reproduce", "push")
+    if project.changed():  # by whichever test was first
+        project.commit("Reproduce")
+    work = project.clone("labelled")
+    said = work.make("label", "reproduce")
+    assert "label: 0 rows" in said
+    assert work.changed() == []
+    windows = work.folder / "monitor/windows"
+    windows.mkdir(parents=True, exist_ok=True)
+    (windows.parent / ".gitignore").write_text("/windows\n")
+    columns = "time,id,version,age,sex,bmi,bp,s1,s2,s3,s4,s5,s6,prediction,label"
+    rows = [f"t,row-{one},v,50,1,26,94,189,115,50,4,4.6,91,150,{150 + one}" for one in range(40)]
+    (windows / "2026-W48.csv").write_text("\n".join([columns, *rows]) + "\n")
+    work.make("label", "reproduce", "push", "commit")
+    assert work.run("git", "ls-files", "data") == "data/.gitignore\ndata/labelled.csv.dvc\n"
+    changed = work.run("git", "show", "--name-status", "--format=").split("\n")
+    assert {"D\tdata/labelled.csv", "A\tdata/labelled.csv.dvc", "M\tdvc.lock"} <= set(changed)
+    counts = [
+        len((work.folder / name).read_text().splitlines()) - 1
+        for name in ("data/labelled.csv", "data/train.csv", "data/test.csv")
+    ]
+    assert counts[0] == 40
+    assert counts[1] + counts[2] == 442 + 40
+    assert counts[2] > 89
+    # A job of the next time has nothing in its cache, and says the same.
+    later = work.clone("later")
+    assert "label: 0 rows are new or have a new label, 40 in" in later.make("label")
+    assert "Running stage" not in later.make("reproduce")
+    assert [line for line in later.changed() if "monitor" not in line] == []
+
+
 def test_what_a_branch_planted_in_the_remotes_run_cache_is_not_taken(project: Project) -> None:
     """It can say of any inputs what they give: of those that another branch is about to run too."""
     project.make("reproduce", "push")

@@ -84,6 +84,8 @@ GOOD: dict[str, dict[str, str]] = {
     "compare-models": {"base-ref": "production"},
     "gate-metrics": {"baseline": "HEAD"},
     "gate-drift": {"file": "drift.json"},
+    # A gate that came to no end: nobody is asked, as there is no server of issues.
+    "open-retraining": {"operation": "judge", "gate": "cancelled"},
     "gto-register-stage": {"model": "m", "stage": "dev"},
     "build-push-image": {"image": "127.0.0.1:9/acme/m", "smoke-test": ""},
     "bump-kustomize-tag": {
@@ -129,6 +131,7 @@ READS: dict[str, dict[str, Any]] = {
     "compare-models": {"promotion.yaml": PROMOTION, "event.json": EVENT},
     "gate-metrics": {"promotion.yaml": PROMOTION, "metrics.json": METRICS, "event.json": EVENT},
     "gate-drift": {"drift.json": DRIFT},
+    "open-retraining": {"promotion.yaml": PROMOTION},
     "dvc-pull-model": {"dvc.yaml": DVC, "dvc.lock": LOCK, ".dvc/config": "x"},
     "gto-register-stage": {"dvc.yaml": DVC, "dvc.lock": LOCK, ".gto": {"stages": ["dev"]}},
     "build-push-image": {

@@ -46,6 +46,11 @@ CONTRACT: dict[str, tuple[str, str]] = {
         "file windows drift threshold columns rule minimum-rows check config",
         "drift windows columns summary table",
     ),
+    "open-retraining": (
+        "operation config base branch date drift reason url outcome gate gate-table token"
+        " pull-request-token",
+        "operation branch issue pull-request",
+    ),
     "gto-register-stage": (
         "model config stage version bump revision message remote push sha256",
         "version version-tag stage-tag previous-version operation",

@@ -10,6 +10,7 @@ ACTIONS = {
     "compare-models": "Measure champion and candidate on the same data, by the base's own code.",
     "gate-metrics": "Refuse a candidate that is worse than what its target runs.",
     "gate-drift": "Say whether the data drifted in so many of the last windows, from any JSON.",
+    "open-retraining": "Keep one issue, one branch and one pull request of a retraining.",
     "gto-register-stage": "Register a model version, and assign it to a stage.",
     "build-push-image": "Build, smoke-test and push the image that serves a model.",
     "bump-kustomize-tag": "Set the image in an overlay of the deploy repository.",

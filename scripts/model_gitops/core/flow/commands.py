@@ -13,7 +13,7 @@ from model_gitops.errors import InputError
 # In the order in which a workflow runs them.
 NAMES = ("env", "check", "test", "smoke", "reproduce", "push", "commit")
 # What monitor.yml and the retraining run besides: no project needs them.
-WATCHING = ("collect", "monitor")
+WATCHING = ("collect", "monitor", "label")
 STEPS = (*NAMES, *WATCHING)
 # What verify-deployment runs, with an address and thresholds in the environment: no run-command does.
 LOAD = "load"
