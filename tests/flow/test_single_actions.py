@@ -342,6 +342,11 @@ def test_notify_tells_a_receiver(project: Project) -> None:
     assert not any(secret in run.log for secret in secrets.values())
 
 
+def test_verify_deployment_where_nothing_is_asked(project: Project) -> None:
+    found = project.example("verify-deployment")["Verify what dev runs"]
+    assert (found["operation"], found["environment"]) == ("none", "dev")
+
+
 def test_status_and_trace_model(project: Project) -> None:
     status = json.loads(project.example("status")["What runs where?"]["json"])
     assert [one["version"] for one in status["environments"]] == ["v0.0.1", None]

@@ -335,6 +335,7 @@ INPUTS = {
     "trace-model": {"subject": "dev"},
     "status": {},
     "pipeline-health": {},
+    "verify-deployment": {"environment": "dev"},
     "compare-models": {},
 }
 

@@ -104,6 +104,7 @@ GOOD: dict[str, dict[str, str]] = {
         "title": "T",
     },
     "trace-model": {"subject": "m@v0.0.1"},
+    "verify-deployment": {"environment": "dev", "timeout": "1s"},
     "status": {"environment": "dev", "candidate": "HEAD"},
     # Nobody listens there.
     "notify": {"event": "hold", "environment": "dev", "urls": "json://127.0.0.1:9/?retry=0"},
@@ -176,6 +177,11 @@ READS: dict[str, dict[str, Any]] = {
             "on": {"schedule": [{"cron": "1 2 * * *"}]},
             "jobs": {"a": {"steps": []}},
         },
+    },
+    "verify-deployment": {
+        "promotion.yaml": PROMOTION,
+        "event.json": EVENT,
+        "kustomization.yaml": {"images": [{"name": "m", "newTag": "v1"}]},
     },
     "status": {
         "promotion.yaml": PROMOTION,

@@ -61,6 +61,12 @@ CONTRACT: dict[str, tuple[str, str]] = {
         "signing-key signing-password model model-version model-hash config deploy-branch token ssh-key",
         "image tag digest operation metadata fingerprint",
     ),
+    "verify-deployment": (
+        "environment part again url timeout argocd-server argocd-token argocd-application kubeconfig "
+        "namespace results checked config deploy-branch token ssh-key known-hosts source-token",
+        "verdict operation check reason rollback environment commit version image model results table "
+        "report",
+    ),
     "bump-kustomize-tag": (
         "repository branch path images mode token ssh-key known-hosts message body trailers",
         "operation commit previous pull-request",

@@ -42,6 +42,14 @@ def test_the_flows_verify_is_each_environments_and_a_key_of_its_own_counts_first
     )
     assert (dev.verify.integration, dev.verify.timeout, dev.soak) == (None, 600, 7200)
     assert dev.verify.rollback
+    assert (dev.verify.writer, dev.url, production.url) == (
+        "",
+        dev.verify.url,
+        "https://churn.production.example.com",
+    )
+    assert (
+        environments(TEXT + VERIFY + "  writer: app:checker\n")[0].verify.writer == "checker[bot]"
+    )
     assert staging.verify.url == "http://10.0.0.1:8080"
     assert (staging.verify.integration, staging.verify.timeout, staging.soak) == ("", 90, 86400)
     assert staging.verify.load == dev.verify.load

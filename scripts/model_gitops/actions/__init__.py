@@ -18,6 +18,7 @@ ACTIONS = {
     "hold-environment": "Hold an environment so that it takes no promotion, or release it.",
     "cml-report": "Report metrics, params and plots as one comment.",
     "trace-model": "Say which data, code and approvals made what is live, and verify every link.",
+    "verify-deployment": "Wait until a deployment runs, test it, and write a commit status.",
     "status": "Show what each environment runs, if all agrees, and what waits.",
     "notify": "Tell people, by any service that apprise knows or by a signed JSON POST.",
     "pipeline-health": "Say whether the workflows run, are green, and how changes are delivered.",

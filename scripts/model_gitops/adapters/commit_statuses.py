@@ -9,7 +9,12 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote
 
-from model_gitops.adapters.github_client import Client
+from model_gitops import runner
+from model_gitops.adapters import event_checkout
+from model_gitops.adapters.git import Git
+from model_gitops.adapters.github_client import Client, find_api
+from model_gitops.core.deploy.location import is_slug, server_of
+from model_gitops.errors import InputError
 
 State = Literal["pending", "success", "failure", "error"]
 # https://docs.github.com/en/rest/commits/statuses: it refuses a longer one.
@@ -27,6 +32,22 @@ class CommitStatus:
     target_url: str
     creator: str
     created_at: str
+
+
+def opened(checkout: Git, token: str) -> Client:
+    """Return the API of the model repository around us, asked with `source-token`. Raises InputError."""
+    context = runner.context()
+    if context.repository:
+        return Client(context.repository, token)
+    origin = event_checkout.origin_of(checkout, context.server_url)
+    if origin is None or not is_slug(origin.slug):
+        raise InputError(
+            "input `source-token` is given, and this clone's remote `origin` is on no forge",
+            fix="run it in a clone of the model repository, or leave `source-token` out",
+        )
+    server = server_of(origin, server_url=context.server_url)
+    same = server == context.server_url and context.api_url
+    return Client(origin.slug, token, api_url="" if same else find_api(server))
 
 
 def context_of(environment: str) -> str:

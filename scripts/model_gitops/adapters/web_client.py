@@ -85,12 +85,13 @@ class Conversation:
         """
         connection, over = self._connection, threading.Event()
         connection.timeout = seconds
+        opened: list[socket.socket] = []
 
         def cut() -> None:
             over.set()
-            if (open_socket := connection.sock) is not None:
+            for one in opened:
                 with suppress(OSError):
-                    open_socket.shutdown(socket.SHUT_RDWR)
+                    one.shutdown(socket.SHUT_RDWR)
 
         # A time limit of a socket is one of each read: a server that sends a byte a second has no end.
         limit = threading.Timer(seconds, cut)
@@ -100,6 +101,8 @@ class Conversation:
         try:
             if connection.sock is None:
                 connection.connect()
+            # The connection forgets its socket where the answer's end is the connection's.
+            opened += [connection.sock]
             began = time.monotonic()
             connection.request(method, target, body, dict(headers or {}))
             answer = connection.getresponse()

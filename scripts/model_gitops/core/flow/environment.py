@@ -27,7 +27,7 @@ class Environment:
     `reviewers` approve a deployment to it: users, or teams as `owner/team`. `verify` is what a deployment
     must pass, None where nothing is asked; `soak` is how many seconds it runs before the next hop.
     `promote` says when it takes promotions, as promotion.yaml has it, and `windows` the same, read; both are
-    empty for always.
+    empty for always. `url` is the service's address there, or empty.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Environment:
     soak: float = 0.0
     promote: str = ""
     windows: tuple[Window, ...] = ()
+    url: str = ""
 
     @property
     def stage(self) -> str:
@@ -94,6 +95,7 @@ def parse(
         verifying.soak(verify, entry, source),
         entry.get("promote", ""),
         windows.parse(entry.get("promote", ""), f"promote (in {source})"),
+        verifying.address(verify, entry, source, model=model),
     )
 
 

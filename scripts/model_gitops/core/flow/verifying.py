@@ -28,6 +28,7 @@ class Verify:
     format, from the repository's top; None: tests/smoke.yaml beside promotion.yaml, where it is there;
     empty: none. `timeout` is how long the digest may take to come, `soak` how long the environment must
     have run an image before the next hop. `rollback`: a failed verification takes the deployment back.
+    `writer` is the login of who must have written the status, empty for anybody.
     """
 
     url: str = ""
@@ -37,6 +38,7 @@ class Verify:
     timeout: float = TIMEOUT_SECONDS
     soak: float = 0.0
     rollback: bool = False
+    writer: str = ""
 
 
 def parse(
@@ -52,11 +54,10 @@ def parse(
     if own is False or (everywhere is None and "verify" not in entry):
         return None
     said = {**(everywhere or {}), **own}
-    url = entry.get("url", said.get("url", ""))
     integration: Any = said.get("integration")
     named = f"verify (in {source})"
     return Verify(
-        url=_address(url, entry["name"], model, f"url (in {source})"),
+        url=address(everywhere, entry, source, model=model),
         integration=spelling.from_top(
             integration, folder, f"verify.integration (in {source})", "tests/smoke.yaml"
         )
@@ -71,6 +72,7 @@ def parse(
         else TIMEOUT_SECONDS,
         soak=soak(everywhere, entry, source),
         rollback=said.get("on-failure", "nothing") == "rollback",
+        writer=_login(said.get("writer", "")),
     )
 
 
@@ -83,6 +85,22 @@ def soak(everywhere: Any, entry: Mapping[str, Any], source: str) -> float:
     said = {**(everywhere or {}), **own} if own is not False else {}
     found = entry.get("soak", said.get("soak", ""))
     return duration.seconds(found, f"soak (in {source})") if found else 0.0
+
+
+def address(everywhere: Any, entry: Mapping[str, Any], source: str, *, model: str) -> str:
+    """Return an environment's service's address, placeholders filled in, without a slash at its end; or "".
+
+    It has one whether it is verified or not. Raises InputError, naming `source`.
+    """
+    said = {**(everywhere or {}), **(entry.get("verify") or {})}
+    url = entry.get("url", said.get("url", ""))
+    return _address(url, entry["name"], model, f"url (in {source})")
+
+
+def _login(writer: str) -> str:
+    """Return the login of `app:NAME` or `user:NAME`; empty for nobody."""
+    kind, _, name = writer.partition(":")
+    return f"{name}[bot]" if kind == "app" else name
 
 
 def _champion(said: Any, environment: str, source: str, model: str, folder: str) -> Champion:

@@ -22,6 +22,8 @@ Verdict = Literal["success", "failure", "error"]
 # What one job hands to the next; GitHub takes 1 MiB of a job's outputs.
 LARGEST = 200_000
 _MOST_ROWS = 200
+# A commit status takes 140 characters, and the digest's beginning is among them.
+_LONGEST_REASON = 115
 RUNS = "the deployed image runs"
 _RESULTS = (
     "results: ${{ needs.wait.outputs.results }}",
@@ -33,15 +35,16 @@ _RESULTS = (
 class Waited:
     """What the job that waits hands on: the target, what is asked of it, and how the wait ended.
 
-    `row` is None where nobody was asked. `problem` says why it could not be found out, `is_needed` whether
-    there is anything to check and to write: not for a deployment that was verified before.
+    `row` is the wait's. `problem` says why it could not be found out. `champion_url` is
+    where the next environment's service is, empty where nobody says it; `champion_runs`: it has a deployment.
     """
 
     target: Target
     asked: Verify
     row: Row | None = None
     problem: str = ""
-    is_needed: bool = True
+    champion_url: str = ""
+    champion_runs: bool = False
 
     def text(self) -> str:
         """Return it as one line of JSON."""
@@ -51,7 +54,8 @@ class Waited:
                 "asked": asdict(self.asked),
                 "row": asdict(self.row) if self.row else None,
                 "problem": self.problem,
-                "is_needed": self.is_needed,
+                "champion_url": self.champion_url,
+                "champion_runs": self.champion_runs,
             }
         )
 
@@ -91,7 +95,8 @@ def read_waited(text: str) -> Waited:
         verify,
         _row(row) if row else None,
         words(found.get("problem") or ""),
-        found.get("is_needed") is True,
+        words(found.get("champion_url") or "", longest=1000),
+        found.get("champion_runs") is True,
     )
 
 
@@ -119,7 +124,7 @@ class Outcome:
         if self.verdict == "success":
             passed = sum(one.passed is True for one in self.rows)
             return f"{self.target.said} ({self.target.short}): {passed} checks passed"
-        return self.reason
+        return f"{words(self.reason, longest=_LONGEST_REASON)} ({self.target.short})"
 
     def document(self, run: str) -> dict[str, Any]:
         """Return the report as JSON's types."""
@@ -186,13 +191,13 @@ def text(found: Outcome) -> str:
     return "\n".join(words(line, longest=500) for line in lines) + "\n"
 
 
-def arrived(said: str, by: str, seconds: float, timeout: float, *, runs: bool) -> Row:
+def arrived(said: str, by: str, seconds: float, timeout: float) -> Row:
     """Return the row of the wait."""
     return Row(
         RUNS,
         f"in {duration.words(timeout)}",
         f"{words(said)} ({by}, after {duration.words(seconds)})",
-        runs,
+        passed=True,
     )
 
 

@@ -1,0 +1,275 @@
+"""A site: a model that was deployed to dev, its service, and what knows the cluster; all small and real."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from moments import next_moment
+
+from model_gitops.adapters import process
+from model_gitops.adapters.git import Git
+from model_gitops.adapters.git_credentials import token_credentials
+from model_gitops.options import variable
+from model_gitops_local.forge.openapi import strict_forge
+from model_gitops_local.forge.server import Forge
+
+SCRIPTS = Path(__file__).parents[3] / "scripts"
+MODEL, DEPLOY = "acme/churn", "acme/churn-deploy"
+IMAGE = "ghcr.io/acme/churn"
+TOKEN, WRITER, READER = "a-person", "github-actions-token", "deploy-reader"
+HASH = "b" * 32
+DIGEST, OTHER = f"sha256:{'1a2b' * 16}", f"sha256:{'9f8e' * 16}"
+SMOKE = {
+    "health": "/healthz",
+    "timeout": 5,
+    "requests": [
+        {"path": "/predict", "json": {"x": 1}, "expect": {"json-contains": {"y": 2}}},
+        {"path": "/missing", "expect": {"status": 404}},
+    ],
+}
+
+
+@dataclass
+class Server:
+    """An HTTP server whose answers a test writes: `answers[path](request)` returns status, body, headers."""
+
+    answers: dict[str, Callable[[Any], Any]] = field(default_factory=dict)
+    asked: list[tuple[str, str]] = field(default_factory=list)
+
+    def start(self) -> None:
+        ours = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                ours.asked.append((self.path, self.headers.get("Authorization", "")))
+                answer = ours.answers.get(self.path.partition("?")[0], lambda _: (404, b"no"))(self)
+                if answer is None:
+                    self.close_connection = True
+                    return
+                status, body, *headers = answer
+                content = body if isinstance(body, bytes) else json.dumps(body).encode()
+                self.send_response(status)
+                for name, value in (headers[0] if headers else {}).items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            do_POST = do_GET  # noqa: N815
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def slow(seconds: float, answer: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def later(request: Any) -> Any:
+        time.sleep(seconds)
+        return answer(request)
+
+    return later
+
+
+@dataclass
+class Told:
+    code: int
+    outputs: dict[str, str]
+    log: str
+    summary: str
+
+    @property
+    def report(self) -> Any:
+        return json.loads(self.outputs["report"])
+
+
+@dataclass
+class Site:
+    """A model repository and a deploy repository on a forge, and the service of dev."""
+
+    top: Path
+    forge: Forge
+    service: Server
+    runs: int = 0
+
+    @property
+    def work(self) -> Git:
+        return Git(self.top / "work")
+
+    def clone(self, repository: str, name: str) -> Git:
+        folder = self.top / name
+        process.run(["git", "init", "--quiet", "--initial-branch=main", folder])
+        git = Git(folder)
+        url = f"{self.forge.url}/{repository}.git"
+        git.run("remote", "add", "origin", url)
+        header = token_credentials(url, TOKEN).settings[1][1]
+        git.run("config", f"http.{self.forge.url}/.extraheader", header)
+        git.run("config", "user.name", "Ada")
+        git.run("config", "user.email", "ada@example.com")
+        return git
+
+    def commit(
+        self, git: Git, files: dict[str, str], message: str = "change", branch: str = "main"
+    ) -> str:
+        for name, text in files.items():
+            file = git.directory / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+        git.run("add", "--all")
+        git.run("commit", "--quiet", "--allow-empty", "-m", message, env=next_moment())
+        git.run("push", "--quiet", "--force", "origin", f"HEAD:refs/heads/{branch}")
+        return git.run("rev-parse", "HEAD").strip()
+
+    def promotion(self, **more: Any) -> dict[str, Any]:
+        return {
+            "model": "churn",
+            "image": IMAGE,
+            "deploy": {"repository": DEPLOY},
+            "environments": [
+                {"name": "dev", "branch": "main"},
+                {"name": "production", "branch": "production"},
+            ],
+            "verify": {"url": self.service.url, "timeout": "3s"},
+            **more,
+        }
+
+    def rules(self, **verify: Any) -> str:
+        """Push another `verify`; return the commit."""
+        said = {"url": self.service.url, "timeout": "3s", **verify}
+        return self.commit(
+            self.work, {"promotion.yaml": json.dumps(self.promotion(verify=said))}, "Rules"
+        )
+
+    def deploy(
+        self, commit: str, digest: str = DIGEST, version: str = "v0.0.1", env: str = "dev"
+    ) -> None:
+        """What bump-kustomize-tag commits."""
+        text = (
+            f"images:\n- name: churn\n  newName: {IMAGE}\n  newTag: {version}\n  digest: {digest}\n"
+        )
+        message = (
+            f"Deploy\n\nModel: churn@{version}\nModel-Hash: {HASH}\nImage-Digest: {digest}\n"
+            f"Source-Repository: {MODEL}\nSource-Commit: {commit}\n"
+        )
+        deploy = Git(self.top / "deploy")
+        self.commit(deploy, {f"overlays/{env}/kustomization.yaml": text}, message)
+
+    def run(
+        self, action: str = "verify-deployment", *, env: dict[str, str] | None = None, **inputs: str
+    ) -> Told:
+        self.runs += 1
+        place = self.top / f"run-{self.runs}"
+        place.mkdir()
+        (place / "out").touch()
+        (place / "summary").touch()
+        if action == "verify-deployment":
+            inputs = {"environment": "dev", "source_token": WRITER, "token": READER, **inputs}
+        given = {variable(name.replace("_", "-")): value for name, value in inputs.items()}
+        told = process.run(
+            [sys.executable, "-I", SCRIPTS, action],
+            cwd=self.work.directory,
+            env={
+                "GITHUB_API_URL": self.forge.api_url,
+                "GITHUB_SERVER_URL": self.forge.url,
+                "GITHUB_REPOSITORY": MODEL,
+                "GITHUB_RUN_ID": str(self.runs),
+                "GITHUB_OUTPUT": str(place / "out"),
+                "GITHUB_STEP_SUMMARY": str(place / "summary"),
+                **(env or {}),
+                **given,
+            },
+            check=False,
+        )
+        outputs: dict[str, str] = {}
+        lines = iter((place / "out").read_text("utf-8").splitlines())
+        for line in lines:
+            name, _, end = line.partition("<<")
+            outputs[name] = "\n".join(iter(lambda end=end: next(lines), end))
+        return Told(
+            told.returncode,
+            outputs,
+            told.stdout + told.stderr,
+            (place / "summary").read_text("utf-8"),
+        )
+
+    def statuses(self, commit: str) -> list[tuple[str, str, str]]:
+        """The statuses of a commit, newest first: state, description, and the run's number."""
+        from github import Auth, Github
+
+        client = Github(auth=Auth.Token(TOKEN), base_url=self.forge.api_url, retry=None)
+        found = client.get_repo(MODEL).get_commit(commit).get_statuses()
+        assert all(one.context == "model-gitops/dev" for one in found)
+        return [(one.state, one.description, one.target_url.rpartition("/")[2]) for one in found]
+
+
+def good(service: Server, digest: str = DIGEST) -> None:
+    """Let the service be the one that was deployed, and right."""
+    version = {"name": "churn", "version": "v0.0.1", "hash": HASH, "image": None, "digest": digest}
+    service.answers = {
+        "/version": lambda _: (200, version),
+        "/healthz": lambda _: (200, b"ok"),
+        "/predict": lambda request: (200, {"y": 2 * json.loads(request.body)["x"]}),
+    }
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    made = Server()
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    service = Server()
+    service.start()
+    good(service)
+    with strict_forge(tmp_path / "forge") as forge:
+        forge.add_token(TOKEN, "ada")
+        forge.add_token(
+            WRITER, "github-actions[bot]", {"contents": "read", "statuses": "write"},
+            repositories=[MODEL],
+        )  # fmt: skip
+        forge.add_token(READER, "reader[bot]", {"contents": "read"}, repositories=[DEPLOY])
+        for name, repository in (("model", MODEL), ("deploy", DEPLOY)):
+            bare = tmp_path / f"{name}.git"
+            process.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", bare])
+            forge.add_repository(repository, bare)
+        made = Site(tmp_path, forge, service)
+        overlays = {
+            f"overlays/{name}/kustomization.yaml": f"images:\n- name: churn\n  newName: {IMAGE}\n  newTag: none\n"
+            for name in ("dev", "production")
+        }
+        made.commit(made.clone(DEPLOY, "deploy"), overlays)
+        files = {
+            "promotion.yaml": json.dumps(made.promotion()),
+            "tests/smoke.yaml": json.dumps(SMOKE),
+            "dvc.yaml": "artifacts:\n  churn: {path: m.bin}\n",
+            "m.bin.dvc": f"outs:\n- {{path: m.bin, hash: md5, md5: {HASH}}}\n",
+        }
+        made.deploy(made.commit(made.clone(MODEL, "work"), files))
+        yield made
+    service.stop()
