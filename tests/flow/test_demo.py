@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import served_image
 import yaml
 
 from model_gitops_local import toolchain
@@ -357,6 +358,13 @@ def test_each_pull_request_has_one_report_with_pictures_that_show(demo: Demo, nu
 def test_production_gave_a_prediction(result: Any) -> None:
     predictions = result["answer"]["predictions"]
     assert all(25 <= value <= 346 for value in predictions)  # the range of the set's target
+
+
+def test_production_serves_and_logs_as_the_template_says(demo: Demo, result: Any) -> None:
+    engine, image = demo.machine.engine, result["environments"]["production"]["image"]
+    served_image.all_workers_write_one_request_log(engine, image)
+    served_image.a_full_disk_breaks_no_answer(engine, image)
+    served_image.standard_output_is_the_containers(engine, image)
 
 
 def test_no_token_is_left_anywhere(demo: Demo) -> None:
