@@ -69,6 +69,7 @@ WORKFLOWS = {
         strategy="      max-parallel: 1 # each commits its dvc.lock to the one branch\n",
     ),
     "stages": _Called({"contents": "write", "packages": "read", "pull-requests": "read"}),
+    "monitor": _Called({"contents": "read", "packages": "read", "pull-requests": "read"}),
     "audit": _Called(
         {"contents": "read", "packages": "read", "pull-requests": "read", "actions": "read"}
     ),
