@@ -71,7 +71,7 @@ def test_before_the_first_deployment_there_is_nothing_to_complain_of(
     tokens = dict(flow.tokens)
     for secret in SECRETS:
         del flow.tokens[secret]
-    for workflow in ("audit.yml", "stages.yml"):
+    for workflow in ("audit.yml", "stages.yml", "monitor.yml"):
         run = flow.scheduled(workflow)
         assert run.status == 0, (run.failed_step, run.errors)
         assert "success" not in (results(run).get(STATUS), results(run).get(ASK))
