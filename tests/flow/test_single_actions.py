@@ -347,6 +347,17 @@ def test_verify_deployment_where_nothing_is_asked(project: Project) -> None:
     assert (found["operation"], found["environment"]) == ("none", "dev")
 
 
+def test_hold_environment_holds_and_releases(project: Project) -> None:
+    step, file = "Hold or release", "main:overlays/production/hold.yaml"
+    asked = {"operation": "hold", "reason": "p95 $(is) `too` high", "until": "2h"}
+    held = project.example("hold-environment", **asked)[step]
+    assert (held["operation"], held["reason"]) == ("held", asked["reason"])
+    assert f'until: "{held["until"]}"' in git(project.deploy, "show", file)
+    released = project.example("hold-environment", operation="release")[step]
+    assert (released["operation"], released["until"]) == ("released", "")
+    assert "hold.yaml" not in git(project.deploy, "ls-tree", "-r", "--name-only", "main")
+
+
 def test_status_and_trace_model(project: Project) -> None:
     status = json.loads(project.example("status")["What runs where?"]["json"])
     assert [one["version"] for one in status["environments"]] == ["v0.0.1", None]

@@ -120,6 +120,39 @@ def test_the_deploy_key_of_a_bump(spy: Spy, numbers: Any) -> None:
     numbers("secrets: ssh-key of bump-kustomize-tag: 1 planted, 0 found")
 
 
+def test_the_token_and_the_key_of_a_hold(spy: Spy, forge: Forge, numbers: Any) -> None:
+    spy.use = {CANARY: "git", WRONG: "git"}
+    rules: dict[str, Any] = {
+        "model": "m",
+        "image": "registry.example/acme/m",
+        "deploy": {"repository": "acme/deploy"},
+        "environments": [{"name": "dev", "branch": "main"}],
+    }
+    work = repository(spy, "model", {"promotion.yaml": json.dumps(rules)})
+    repository(spy, "deploy", {"overlays/dev/kustomization.yaml": KUSTOMIZATION})
+    for name, bare in (("deploy", "deploy.git"), ("m", "model.git")):
+        forge.add_repository(f"acme/{name}", spy.top / bare)
+    given = {"environment": "dev", "reason": "x", "until": "2h"}
+    done = spy.run("hold-environment", work.directory, token=CANARY, **given)
+    assert done.code == 0, done.log
+    assert "held" in done.outputs
+    spy.canaries.append(WRONG)
+    refused = spy.run(
+        "hold-environment", work.directory, token=WRONG, operation="release", environment="dev"
+    )
+    assert refused.code in (2, 4), refused.log
+    rules["deploy"]["repository"] = f"ssh://git@git.example{spy.top}/deploy.git"
+    (work.directory / "promotion.yaml").write_text(json.dumps(rules))
+    spy.wrap("ssh", 'while [ $# -gt 1 ]; do shift; done; exec sh -c "$1"')
+    key = f"-----BEGIN KEY-----\n{CANARY}\n-----END KEY-----"
+    done = spy.run(
+        "hold-environment", work.directory, ssh_key=key, operation="release", environment="dev"
+    )
+    assert done.code == 0, done.log
+    assert "released" in done.outputs
+    numbers("secrets: token and ssh-key of hold-environment: 3 planted, 0 found")
+
+
 def test_the_token_of_a_report(spy: Spy, forge: Forge, numbers: Any) -> None:
     files = {
         ".dvc/config": "[core]\n    analytics = false\n",
