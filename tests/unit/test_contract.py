@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 # From DESIGN.md: what others' workflows rely on. Adding is fine, renaming and removing is not.
 CONTRACT: dict[str, tuple[str, str]] = {
     "check-promotion": (
-        "config base-ref head-ref environment deploy-branch token ssh-key known-hosts username password",
+        "config base-ref head-ref environment deploy-branch token ssh-key known-hosts username password source-token",
         "environment stage model overlay-entry image deploy-repository deploy-path deploy-mode incumbent has-model new-branch "
         "model-hash promote-image promote-version promote-fingerprint promote-sha256 promote-commit "
         "dockerfile context target smoke-test build-contexts built-elsewhere push-candidates "

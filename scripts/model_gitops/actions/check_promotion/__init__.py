@@ -13,6 +13,7 @@ from model_gitops.options import (
     RegistryPassword,
     RegistryUser,
     option,
+    secret,
 )
 
 OUTPUTS = (
@@ -71,11 +72,21 @@ def command(
     known_hosts: KnownHosts = "",
     username: RegistryUser = "",
     password: RegistryPassword = "",
+    source_token: Annotated[
+        str,
+        secret(
+            "source-token",
+            "Token that may read this repository's commit statuses: where promotion.yaml asks for a"
+            " verification of the environment before.",
+        ),
+    ] = "",
 ) -> None:
     """Read the rules of the base, refuse a hop that is not allowed, put out plain values."""
     # The rest is imported only when it runs: `--help` needs none of it.
+    from model_gitops import runner
     from model_gitops.actions.check_promotion import decide
 
+    runner.mask(source_token)
     decide.run(
         config=config,
         base_ref=base_ref,
@@ -87,4 +98,5 @@ def command(
         known_hosts=known_hosts,
         username=username,
         password=password,
+        source_token=source_token,
     )

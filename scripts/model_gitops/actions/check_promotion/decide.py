@@ -45,6 +45,7 @@ def run(
     known_hosts: str,
     username: str,
     password: str,
+    source_token: str,
 ) -> None:
     """Read the rules of the base, refuse a hop that is not allowed, put out plain values."""
     context = runner.context()
@@ -99,7 +100,13 @@ def run(
     if model_hash:
         waits.require(
             waits.Asked(
-                promotion, target, before, promoted, is_proposed=asked.stage is _Stage.PROPOSED
+                promotion,
+                target,
+                before,
+                promoted,
+                is_proposed=asked.stage is _Stage.PROPOSED,
+                repository=repository,
+                source_token=source_token,
             ),
             overlays,
             own=found.own,

@@ -35,6 +35,7 @@ class Overlays:
         self._known_hosts = known_hosts
         # What one connection answered beside its own question.
         self._holds: dict[str, Hold | None] = {}
+        self._since: dict[str, int] = {}
 
     def under(self, rules: Promotion) -> Overlays:
         """Return the same, asked under other rules."""
@@ -50,9 +51,14 @@ class Overlays:
             self._opened() as overlays,
         ):
             deployed = overlays.deployed(environment)
+            self._since[environment.name] = deployed.since
             for one in promotion.environments:
                 self._holds[one.overlay] = overlays.hold(one)
         return hop.running(deployed, environment.name, model=promotion.model, image=promotion.image)
+
+    def since(self, environment: Environment) -> int:
+        """Return when what `environment` runs landed there, in Unix seconds; 0 where `running` was not asked."""
+        return self._since.get(environment.name, 0)
 
     def hold(self, environment: Environment) -> Hold | None:
         """Return what holds `environment`, also one that ran out. Raises InputError, ExternalError."""

@@ -6,17 +6,20 @@ raises RefusedError, which says until when, and what to do.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from model_gitops import runner
 from model_gitops.actions.check_promotion.overlays import Overlays
-from model_gitops.adapters import clock
+from model_gitops.adapters import clock, commit_statuses, git
+from model_gitops.core import duration
 from model_gitops.core.deploy import hold
 from model_gitops.core.flow import windows
 from model_gitops.core.flow.environment import Environment
 from model_gitops.core.flow.promotion import Promotion
 from model_gitops.core.lineage import hop
-from model_gitops.errors import ActionError, RefusedError
+from model_gitops.core.verify.running import words
+from model_gitops.errors import ActionError, InputError, RefusedError
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,8 @@ class Asked:
     """The hop: into `target`, from `before` (None for the first environment), under the base's rules.
 
     `promoted` is what `before` runs and `target` would take over, None where nobody can say.
-    `is_proposed`: a pull request asks, and the merge is asked again.
+    `is_proposed`: a pull request asks, and the merge is asked again. `source_token` reads the statuses of
+    `repository`.
     """
 
     promotion: Promotion
@@ -32,6 +36,8 @@ class Asked:
     before: Environment | None
     promoted: hop.Promoted | None
     is_proposed: bool
+    repository: git.Git
+    source_token: str = field(default="", repr=False)
 
 
 def require(asked: Asked, overlays: Overlays, *, own: Promotion | None = None) -> None:
@@ -41,6 +47,8 @@ def require(asked: Asked, overlays: Overlays, *, own: Promotion | None = None) -
     """
     _hold(asked, overlays)
     _window(asked, own)
+    _soak(asked, overlays)
+    _verification(asked)
 
 
 def _hold(asked: Asked, overlays: Overlays) -> None:
@@ -83,3 +91,70 @@ def _window(asked: Asked, own: Promotion | None) -> None:
         if opens
         else "correct `promote` in promotion.yaml",
     )
+
+
+def _soak(asked: Asked, overlays: Overlays) -> None:
+    """Refuse to take over an image that the environment before has not run for long enough."""
+    before, promoted = asked.before, asked.promoted
+    if before is None or promoted is None or not before.soak:
+        return
+    since = overlays.since(before)
+    ready = datetime.fromtimestamp(since + before.soak, UTC)
+    if clock.now() < ready:
+        raise RefusedError(
+            f"{before.name} must run {promoted.version or promoted.image} for {duration.words(before.soak)}"
+            f" before {asked.target.name} may take it, and runs it since"
+            f" {datetime.fromtimestamp(since, UTC):%Y-%m-%d %H:%M} UTC",
+            fix=f"run this job again at {ready:%Y-%m-%d %H:%M} UTC or later",
+        )
+
+
+def _verification(asked: Asked) -> None:
+    """Refuse to take over what the environment before was not verified to run well.
+
+    Whoever may write the repository can write a status: `verify.writer` says whose count.
+    """
+    before, promoted = asked.before, asked.promoted
+    if before is None or promoted is None or before.verify is None:
+        return
+    if not asked.source_token:
+        raise InputError(
+            f"promotion.yaml asks for a verification of {before.name}, and input `source-token` is empty: nobody"
+            " can read its commit status",
+            fix="source-token: ${{ github.token }}, in a job with `statuses: read`",
+        )
+    context = commit_statuses.context_of(before.name)
+    what = f"{promoted.version or promoted.image} in {before.name}"
+    again = f"run verify.yml for {before.name}, and this job again after it"
+    found = (
+        commit_statuses.latest(
+            commit_statuses.opened(asked.repository, asked.source_token), promoted.commit, context
+        )
+        if promoted.commit
+        else None
+    )
+    if found is None:
+        raise RefusedError(
+            f"nobody has verified {what}: the commit {promoted.commit[:12] or '(unknown)'} has no status"
+            f" {context}",
+            fix=again,
+        )
+    link = words(found.target_url)
+    if found.state == "pending":
+        raise RefusedError(
+            f"the verification of {what} has not ended: {link}",
+            fix="run this job again when it has",
+        )
+    if found.state != "success":
+        raise RefusedError(
+            f"the verification of {what} says {words(found.state)}: {words(found.description)}; {link}",
+            fix=f"mend what it says and deploy to {before.name} again; if that has passed: {again}",
+        )
+    writer = before.verify.writer
+    if writer and found.creator.lower() != writer.lower():
+        raise RefusedError(
+            f"the verification of {what} was written by {words(found.creator) or 'nobody'}, and promotion.yaml"
+            f" takes only what {writer} wrote",
+            fix=f"let the job that records have a token of {writer}, and {again}",
+        )
+    runner.say(f"verified: {words(found.description)}, {link}")
