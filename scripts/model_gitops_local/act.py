@@ -179,7 +179,7 @@ name: upload-artifact
 description: Keep the files in a folder of this machine.
 inputs:
   name: {description: Name., required: true}
-  path: {description: Folder., required: true}
+  path: {description: "Files or folders, or patterns, a line each.", required: true}
   if-no-files-found: {description: Unused., default: warn}
   overwrite: {description: Unused., default: "false"}
   retention-days: {description: Unused., default: "0"}
@@ -188,8 +188,16 @@ runs:
   steps:
     - shell: bash
       run: |
-        place="${MODEL_GITOPS_ARTIFACTS:-${RUNNER_TEMP}/artifacts}"
-        mkdir -p "${place}" && cp -r "${FROM}" "${place}/${NAME}"
+        place="${MODEL_GITOPS_ARTIFACTS:-${RUNNER_TEMP}/artifacts}/${NAME}"
+        mkdir -p "${place}"
+        shopt -s globstar nullglob
+        IFS= # a path may have blanks
+        while read -r path; do
+          for found in ${path}; do
+            if [ -d "${found}" ]; then found="${found}/."; fi
+            cp -r "${found}" "${place}/"
+          done
+        done <<<"${FROM}"
       env:
         NAME: ${{ inputs.name }}
         FROM: ${{ inputs.path }}
