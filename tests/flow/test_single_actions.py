@@ -175,6 +175,7 @@ class Project:
         text: str,
         inputs: Mapping[str, str] | None = None,
         secrets: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
     ) -> act.Run:
         """Run a workflow in a fresh clone of what its event is of."""
         self.runs += 1
@@ -201,7 +202,10 @@ class Project:
                 },
                 process_env=self.parts.environment,
                 secrets={**{name: name for name in TOKENS}, **(secrets or {})},
-                variables={"BUILD_ARGS": f"BASE={self.parts.base_image}"},
+                variables={
+                    "BUILD_ARGS": f"BASE={self.parts.base_image}",
+                    **(variables or {}),
+                },
                 actions=self.parts.actions,
                 log=self.root / f"run-{self.runs}.log",
             )
@@ -356,6 +360,46 @@ def test_hold_environment_holds_and_releases(project: Project) -> None:
     released = project.example("hold-environment", operation="release")[step]
     assert (released["operation"], released["until"]) == ("released", "")
     assert "hold.yaml" not in git(project.deploy, "ls-tree", "-r", "--name-only", "main")
+
+
+FACTS = {"environment": "staging", "model": "diabetes", "promote-version": "v0.0.2"}
+
+
+@pytest.mark.parametrize(
+    ("stubs", "told"),
+    [
+        ({"check": "", "deploy": "pushed"}, "promotion Deployed to staging: diabetes v0.0.2"),
+        ({"check": "", "deploy": "opened"}, "approval Waits for approval to staging: diabetes v0.0.2"),
+        ({"check": "exit 3", "deploy": ""}, "refusal Refused for main"),
+        ({"check": "", "deploy": "none"}, ""),
+    ],
+)  # fmt: skip
+def test_the_templates_tell_people(project: Project, stubs: dict[str, str], told: str) -> None:
+    """The job of deploy.yml as it stands, after jobs that say what the real ones would."""
+    file = act.ROOT / "templates/model/.github/workflows/deploy.yml"
+    tell = yaml.safe_load(file.read_text("utf-8"))["jobs"]["tell"]
+    outputs = {**FACTS, "operation": stubs["deploy"]} if not stubs["check"] else {}
+    lines = [f'echo "{key}={value}" >> "$GITHUB_OUTPUT"' for key, value in outputs.items()]
+    jobs = {
+        name: {
+            "runs-on": "ubuntu-latest",
+            "outputs": {key: f"${{{{ steps.it.outputs.{key} }}}}" for key in outputs},
+            "steps": [{"id": "it", "run": "\n".join([*lines, stubs["check"] or "true"])}],
+        }
+        for name in stubs
+    }
+    jobs["deploy"]["needs"] = "check"
+    text = "on: {push: null}\n" + yaml.safe_dump({"jobs": {**jobs, "tell": tell}})
+    with Receiver() as receiver:
+        secrets = {
+            "NOTIFY_WEBHOOK": receiver.url,
+            "NOTIFY_SECRET": "whsec_" + base64.b64encode(b"k" * 32).decode(),
+        }
+        project.run(text, secrets=secrets, variables={"NOTIFY": "true"})
+        if told == "":
+            project.run(text, secrets=secrets)
+    found = [json.loads(body)["data"] for _, _, body in receiver.got]
+    assert [f"{one['event']} {one['title']}" for one in found] == ([told] if told else [])
 
 
 def test_status_and_trace_model(project: Project) -> None:

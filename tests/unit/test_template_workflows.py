@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from model_gitops.core.notify.events import EVENTS
 from model_gitops_local import docs
 
 ROOT = Path(__file__).parents[2]
+TELLING = {"NOTIFY_URLS", "NOTIFY_WEBHOOK", "NOTIFY_SECRET"}
 MODEL = ROOT / "templates" / "model"
 # Beyond this it is a program: it belongs into a file, where it can be read and tested.
 LONGEST_SCRIPT = 10
@@ -95,7 +97,7 @@ def test_of_promote_only_the_job_test_runs_a_branchs_code() -> None:
     }
     assert jobs["report"]["permissions"] == {"contents": "write", "pull-requests": "write"}
     assert jobs["report"]["needs"] == ["test", "candidate"]
-    assert secrets(jobs["report"]) == set()
+    assert secrets(jobs["report"]) == TELLING
     assert "needs" not in jobs["candidate"], (
         "a job that waits for a failed one is skipped: it passes"
     )
@@ -135,7 +137,30 @@ def test_what_writes_the_deploy_repository_is_seen_in_an_environment_only() -> N
 
 @pytest.mark.parametrize("name", ["audit", "stages"])
 def test_what_only_asks_has_a_token_that_only_reads(name: str) -> None:
-    assert secrets(workflow(name)) <= {"DEPLOY_READ_TOKEN", "REGISTRY_PASSWORD"}
+    assert secrets(workflow(name)) - TELLING <= {"DEPLOY_READ_TOKEN", "REGISTRY_PASSWORD"}
+
+
+def test_who_tells_people_holds_nothing_else_and_is_off() -> None:
+    """A step that has the addresses is in a job that runs no branch's code; it fails nothing."""
+    told = set()
+    for path in sorted((MODEL / ".github" / "workflows").glob("*.yml")):
+        for name, job in load(path)["jobs"].items():
+            uses = [one for one in job.get("steps", []) if "actions/notify@" in one.get("uses", "")]
+            assert bool(uses) == bool(secrets(job) & TELLING), (path.name, name)
+            for step in uses:
+                told.add(path.stem)
+                assert not runs_branch_code(job)
+                assert step["continue-on-error"] is True
+                where = step if name == "report" else job
+                assert "vars.NOTIFY == 'true'" in where["if"]
+                assert "always()" in where["if"]
+                words = set(
+                    re.findall(r"[a-z]+", re.sub(r"\S+\.\S+|==|!=", " ", step["with"]["event"]))
+                )
+                assert words & set(EVENTS) or "inputs.operation" in step["with"]["event"]
+            if name == "tell":
+                assert (job["permissions"], secrets(job)) == ({}, TELLING)
+    assert {"deploy", "promote", "rollback", "hold", "audit", "health"} <= told
 
 
 def test_nothing_is_built_or_pulled_for_a_later_environment() -> None:
