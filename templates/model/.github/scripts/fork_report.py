@@ -37,8 +37,8 @@ WAITS = (1, 4, 16)  # seconds between tries
 # What decides which code runs, what is deployed and what is compared. Paths or, with `/`, folders.
 SENSITIVE = (
     "promotion.yaml", ".github/", "Dockerfile", ".dockerignore", ".dvc/", ".dvcignore", "dvc.yaml",
-    "Makefile", "requirements/", "tests/smoke.yaml", "tests/smoke-request.json", ".gitattributes",
-    "CODEOWNERS",
+    "Makefile", "requirements/", "tests/smoke.yaml", "tests/smoke-request.json", "tests/load/",
+    "tests/recorded-requests.jsonl", ".gitattributes", "CODEOWNERS",
 )  # fmt: skip
 MOST_FILES = 3000  # GitHub lists no more
 MOST_NAMES = 30  # sensitive files that are named
