@@ -23,6 +23,7 @@ import cml_report
 import dvc_pull_model
 import gto_register_stage
 import hop
+import rollback
 import start_up
 from timing import ROOT, RUN, Result, run
 
@@ -41,6 +42,7 @@ BENCHMARKS = {
     "report": Benchmark("cml-report", cml_report.measure),
     "bump": Benchmark("bump-kustomize-tag", bump_kustomize_tag.measure),
     "image": Benchmark("build-push-image", build_push_image.measure),
+    "rollback": Benchmark("rollback", rollback.measure),
     "hop": Benchmark("check-promotion", hop.measure),
 }
 

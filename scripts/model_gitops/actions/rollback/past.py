@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from model_gitops import runner
 from model_gitops.adapters.commit_statuses import context_of, latest
@@ -122,9 +123,7 @@ class Past:
         entries = kustomization.read(file.text, source=file.path)
         entry = pick(entries, promotion.name, promotion.image, source=file.path)
         changes = Remembered(
-            self.repository.changes(
-                branch, file.path, self._picked(entry.name), tip=tip, also=self._is_ours
-            )
+            self.repository.changes(branch, file.path, self._picked(entry.name), tip=tip)
         )
         found = history.standing(changes, self.model, lambda one: self._brought(file, one))
         version = history.version_of(found.deployment, self.model) if found.deployment else ""
@@ -138,9 +137,17 @@ class Past:
 
     def earlier(self, state: State) -> Iterator[Target]:
         """Yield what ran before and was not taken back, the newest first."""
-        return rollback.earlier(
-            state.changes, self.model, lambda one: self._brought(state.file, one)
-        )
+        brought = partial(self._brought, state.file)
+        yield from rollback.earlier(state.changes, self.model, brought)
+        # The newest changes are of other models: all that speak of ours.
+        more = self.repository.changes(
+            self.overlays.branch, state.file.path, self._picked(state.entry.name), tip=state.tip,
+            also=self._is_ours,
+        )  # fmt: skip
+        known = {one.commit for one in state.changes.known}
+        for one in rollback.earlier(more, self.model, brought):
+            if one.change.commit not in known:
+                yield one
 
     def find(self, state: State, asked: Asked) -> Target:
         """Return the newest deployment of the version that was asked for. Raises RefusedError."""

@@ -15,6 +15,8 @@ from model_gitops.core.markdown import escape
 from model_gitops.errors import InputError, RefusedError
 
 _LONGEST_REASON = 500
+# A rollback went back to one of so many images before it.
+_FURTHEST = 100
 # The trailers of the deployment that comes back, which the rollback's commit repeats.
 _REPEATED = (
     "Model",
@@ -135,8 +137,9 @@ class _Growing:
         return self.read[place]
 
     def find(self, image: Image, place: int) -> int | None:
-        """Return the first place from `place` on that has this image, or None."""
-        while state := self.at(place):
+        """Return the first place from `place` on that has this image, or None: it looks so far back."""
+        last = place + _FURTHEST
+        while place < last and (state := self.at(place)):
             if state.image == image:
                 return place
             place += 1
