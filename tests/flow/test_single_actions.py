@@ -418,6 +418,33 @@ def test_pipeline_health(project: Project) -> None:
     assert [one["deployments"] for one in flow["environments"]] == [1, 0]
 
 
+def test_rollback_of_what_others_deployed(project: Project) -> None:
+    """Two deployments of production, as they stand in the deploy repository."""
+    clone = project.root / "incident"
+    git(project.root, "clone", "-q", str(project.deploy), str(clone))
+    path = clone / "overlays/production/kustomization.yaml"
+    start = path.read_text("utf-8")
+    first = project.image.partition("@")[2]
+    for number, digest in ((1, first), (2, f"sha256:{2:064x}")):
+        tag = f"newTag: v0.0.{number}\n    digest: {digest}"
+        path.write_text(start.replace("newTag: none", tag), "utf-8")
+        said = f"Image-Digest: {digest}\nSource-Repository: {MODEL}\nSource-Commit: {number:040x}"
+        git(clone, "commit", "-qam", f"Deploy\n\nModel: diabetes@v0.0.{number}\n{said}")
+    git(clone, "push", "-q", "origin", "HEAD:main")
+    try:
+        done = project.example("rollback", reason="p95 too high")["Roll back"]
+        assert (done["operation"], done["version"], done["from"]) == ("pushed", "v0.0.1", "v0.0.2")
+        assert done["image"].endswith(first)
+        held = git(project.deploy, "show", "main:overlays/production/hold.yaml")
+        assert "rolled back from v0.0.2: p95 too high" in held
+        assert "diabetes#production#" in git(project.bare, "tag")
+    finally:  # the others know a production that runs nothing
+        git(clone, "pull", "-q", "origin", "main")
+        path.write_text(start, "utf-8")
+        git(clone, "commit", "-qam", "Run nothing")
+        git(clone, "push", "-q", "origin", "HEAD:main")
+
+
 @pytest.mark.parametrize(
     ("action", "inputs", "says"),
     [
