@@ -29,6 +29,7 @@ _WHY = {
     ("packages", "write"): "to push the image",
     ("pull-requests", "read"): "to say which pull request brought it",
     ("pull-requests", "write"): "to comment",
+    ("statuses", "write"): "to write what came of a verification",
     ("statuses", "read"): "to say what came of a verification",
 }
 
@@ -59,7 +60,7 @@ WORKFLOWS = {
         secrets=False,
     ),
     "deploy": _Called(
-        {"contents": "write", "packages": "write", "pull-requests": "read", "statuses": "read"},
+        {"contents": "write", "packages": "write", "pull-requests": "read", "statuses": "write"},
         concurrency="deploy-${{ github.ref }}-${{ matrix.config }}",
     ),
     "experiment": _Called(
@@ -68,14 +69,16 @@ WORKFLOWS = {
         base="main",
         strategy="      max-parallel: 1 # each commits its dvc.lock to the one branch\n",
     ),
-    "stages": _Called({"contents": "write", "packages": "read", "pull-requests": "read"}),
+    "stages": _Called(
+        {"contents": "write", "packages": "read", "pull-requests": "read", "statuses": "write"}
+    ),
     "monitor": _Called({"contents": "read", "packages": "read", "pull-requests": "read"}),
     "audit": _Called(
         {"contents": "read", "packages": "read", "pull-requests": "read", "actions": "read"}
     ),
 }
 # One run is for one model, whose `config` a person gives.
-AS_THEY_ARE = ("hold", "rollback")
+AS_THEY_ARE = ("hold", "rollback", "verify")
 
 
 def files() -> dict[str, str]:
@@ -176,6 +179,9 @@ def _called(name: str, text: str, how: _Called) -> str:
     if name == "fork":
         # Its report is in the run's summary: report-fork.yml posts that of one model.
         jobs = jobs[: jobs.index("\n      - name: Keep the report for report-fork.yml\n")] + "\n"
+    # A job that calls another of our workflows hands the model on.
+    called = "    uses: ./.github/workflows/verify.yml\n    with:\n"
+    jobs = jobs.replace(called, f"{called}      config: ${{{{ inputs.config }}}}\n")
     parts = re.split(r"(?m)^(?=      - )", jobs)
     return head + "".join(_with_config(one) for one in parts).rstrip("\n") + "\n"
 

@@ -32,10 +32,12 @@ def test_the_jobs_are_those_for_one_model(name: str) -> None:
     assert list(called) == list(one)
     for job, content in called.items():
         rest = {key: value for key, value in content.items() if key != "steps"}
+        if "uses" in rest and one[job]["with"] != rest["with"]:
+            assert rest["with"].pop("config") == "${{ inputs.config }}"
         assert rest == {key: value for key, value in one[job].items() if key != "steps"}
         if name == "fork" and job == "report":
             assert len(content["steps"]) == len(one[job]["steps"]) - 3
-        for step, ours in zip(content["steps"], one[job]["steps"], strict=False):
+        for step, ours in zip(content.get("steps", ()), one[job].get("steps", ()), strict=False):
             given = dict(step.get("with", {}))
             config = given.pop("config", None)
             assert given == ours.get("with", {})
