@@ -329,8 +329,9 @@ INPUTS = {
     "gate-metrics": {"baseline": "HEAD"},
     "open-retraining": {"operation": "start"},
     "gto-register-stage": {"model": "m", "push": "false"},
-    "rollback": {"environment": "dev"},
-    "hold-environment": {"environment": "dev", "reason": "x"},
+    # Refused before a server is asked, which would be tried again and again.
+    "rollback": {"environment": "dev", "until": "x"},
+    "hold-environment": {"environment": "dev", "reason": "x", "until": "x"},
     "cml-report": {"base": "HEAD~1"},
     "trace-model": {"subject": "dev"},
     "status": {},

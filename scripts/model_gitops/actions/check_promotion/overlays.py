@@ -60,18 +60,21 @@ class Overlays:
         """Return when what `environment` runs landed there, in Unix seconds; 0 where `running` was not asked."""
         return self._since.get(environment.name, 0)
 
-    def hold(self, environment: Environment) -> Hold | None:
-        """Return what holds `environment`, also one that ran out. Raises InputError, ExternalError."""
+    def hold(self, environment: Environment, *, once: bool) -> Hold | None:
+        """Return what holds `environment`, also one that ran out. Raises InputError, ExternalError.
+
+        With `once` a server that does not answer is not asked again.
+        """
         if environment.overlay not in self._holds:
             with (
                 runner.group(f"Asking whether {environment.name} is held"),
-                self._opened() as overlays,
+                self._opened(once=once) as overlays,
             ):
                 self._holds[environment.overlay] = overlays.hold(environment)
         return self._holds[environment.overlay]
 
     @contextmanager
-    def _opened(self) -> Iterator[tracing.Overlays]:
+    def _opened(self, *, once: bool = False) -> Iterator[tracing.Overlays]:
         with opened_overlays(
             self.promotion,
             self._repository,
@@ -79,5 +82,6 @@ class Overlays:
             self._ssh_key,
             self._branch,
             self._known_hosts,
+            once=once,
         ) as overlays:
             yield overlays

@@ -59,10 +59,11 @@ def _hold(asked: Asked, overlays: Overlays) -> None:
     """
     if not asked.promotion.deploy_repository:
         return
+    is_needed = not asked.is_proposed and asked.before is not None
     try:
-        found = overlays.hold(asked.target)
+        found = overlays.hold(asked.target, once=not is_needed)
     except ActionError as error:
-        if not asked.is_proposed and asked.before:
+        if is_needed:
             raise
         runner.notice(f"whether {asked.target.name} is held can't be said now: {error.message}")
         return

@@ -107,11 +107,12 @@ def opened_overlays(
     known_hosts: str = "",
     *,
     with_pulls: bool = False,
+    once: bool = False,
 ) -> Iterator[Overlays]:
     """Open the deploy repository alone, for who asks only what an environment runs.
 
-    With `with_pulls` its pull requests are asked too, where the token is for their server. Raises
-    InputError and ExternalError as `opened` does.
+    With `with_pulls` its pull requests are asked too, where the token is for their server. With `once` a
+    server that does not answer is not asked again. Raises InputError and ExternalError as `opened` does.
     """
     runner.mask(token)
     runner.mask(ssh_key)
@@ -121,6 +122,8 @@ def opened_overlays(
         name = location.slug or location.url
         api = _deploy_api(location, place, token) if with_pulls else None
         overlays = Overlays(promotion, deploy, name, PullRequests(api, "token"), deploy_branch)
+        if once:
+            deploy.ask_once()
         _ = overlays.branch
         yield overlays
 
