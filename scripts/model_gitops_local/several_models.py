@@ -27,6 +27,7 @@ _WHY = {
     ("contents", "write"): "to push tags, reports' pictures, and an experiment's dvc.lock",
     ("packages", "read"): "to ask the registry",
     ("packages", "write"): "to push the image",
+    ("issues", "write"): "to say in a retraining's issue what the gate found",
     ("pull-requests", "read"): "to say which pull request brought it",
     ("pull-requests", "write"): "to comment",
     ("statuses", "write"): "to write what came of a verification",
@@ -49,7 +50,13 @@ class _Called:
 
 WORKFLOWS = {
     "promote": _Called(
-        {"contents": "write", "packages": "write", "pull-requests": "write", "statuses": "read"},
+        {
+            "contents": "write",
+            "issues": "write",
+            "packages": "write",
+            "pull-requests": "write",
+            "statuses": "read",
+        },
         condition=_OWN,
         gather="Check every changed model",
     ),
@@ -78,7 +85,7 @@ WORKFLOWS = {
     ),
 }
 # One run is for one model, whose `config` a person gives.
-AS_THEY_ARE = ("hold", "rollback", "verify")
+AS_THEY_ARE = ("hold", "retrain", "rollback", "verify")
 
 
 def files() -> dict[str, str]:

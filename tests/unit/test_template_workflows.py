@@ -87,7 +87,7 @@ def test_a_branchs_code_runs_where_nothing_is(name: str) -> None:
 
 def test_of_promote_only_the_job_test_runs_a_branchs_code() -> None:
     jobs = workflow("promote")["jobs"]
-    assert list(jobs) == ["test", "candidate", "report"]
+    assert list(jobs) == ["test", "compare", "candidate", "report", "retraining"]
     assert [name for name, job in jobs.items() if runs_branch_code(job)] == ["test"]
     assert jobs["candidate"]["permissions"] == {
         "contents": "read",
@@ -98,9 +98,19 @@ def test_of_promote_only_the_job_test_runs_a_branchs_code() -> None:
     assert jobs["report"]["permissions"] == {"contents": "write", "pull-requests": "write"}
     assert jobs["report"]["needs"] == ["test", "candidate"]
     assert secrets(jobs["report"]) == TELLING
-    assert "needs" not in jobs["candidate"], (
+    assert jobs["candidate"]["needs"] == "compare"
+    assert "!cancelled()" in jobs["candidate"]["if"], (
         "a job that waits for a failed one is skipped: it passes"
     )
+    # The target branch's code runs there on the branch's model: what it holds only reads.
+    assert jobs["compare"]["permissions"] == {"contents": "read"}
+    assert secrets(jobs["compare"]) == {"DEPLOY_READ_TOKEN"}
+    assert jobs["retraining"]["permissions"] == {
+        "contents": "read",
+        "issues": "write",
+        "pull-requests": "read",
+    }
+    assert secrets(jobs["retraining"]) == set()
 
 
 def test_a_forks_run_has_nothing_in_any_job() -> None:

@@ -18,12 +18,13 @@ from model_gitops.adapters import (
     event_checkout,
     git,
     judging,
+    project_commands,
     project_files,
     promotion_file,
 )
 from model_gitops.core.dvc import artifacts
 from model_gitops.core.dvc import evaluation as plans
-from model_gitops.core.flow import comparison, measured, metrics, scores
+from model_gitops.core.flow import commands, comparison, measured, metrics, scores
 from model_gitops.core.flow.environment import Environment
 from model_gitops.core.flow.promotion import Promotion, Rule
 from model_gitops.core.gto import revision, tags
@@ -87,7 +88,8 @@ def command(
         str,
         option(
             "setup",
-            "Commands that set the base's project up, one a line and without a shell: `make env`.",
+            "Commands that set the base's project up, one a line and without a shell: `make env`. `env`:"
+            " the project's own, as run-command has it.",
         ),
     ] = "",
     timeout: Annotated[
@@ -96,7 +98,7 @@ def command(
     ] = "30",
 ) -> None:
     """Run the base's evaluation once for each model, and put out the differences."""
-    minutes, commands = _minutes(timeout), _commands(setup)
+    minutes, set_up = _minutes(timeout), _commands(setup)
     source = evaluation.Remote(remote, dvc_remote.settings(lines(remote_config)))
     repository = git.open_repository(Path.cwd())
     context = runner.context()
@@ -143,7 +145,7 @@ def command(
         return
     result, notes = _measure(
         repository, promotion, base_commit, running, proposed,
-        config=promotion_file.place(config), source=source, setup=commands, minutes=minutes,
+        config=promotion_file.place(config), source=source, setup=set_up, minutes=minutes,
     )  # fmt: skip
     table = comparison.table(result, promotion.gate, notes)
     runner.write_outputs({"measured": measured.dump(result), "table": table})
@@ -189,7 +191,7 @@ def _measure(
             notes = [
                 *notes, *tree.take_grown(plan, theirs, promotion.compare.test_data, source)
             ]  # fmt: skip
-        tree.set_up(setup)
+        tree.set_up([_own(one, tree, promotion) for one in setup])
         runs: dict[str, comparison.Run] = {}
         for who, one in both:
             if runs and one.artifact.hash == champion.artifact.hash:
@@ -211,6 +213,15 @@ def _measure(
         differences=differences,
     )
     return result, [*notes, *more]
+
+
+def _own(words: Sequence[str], tree: evaluation.Evaluation, promotion: Promotion) -> Sequence[str]:
+    """Return a command of the set-up; `env` is the base's own, by its promotion.yaml or its Makefile."""
+    if list(words) != ["env"]:
+        return words
+    makefile = None if "env" in promotion.commands else project_commands.makefile(tree.project)
+    planned = commands.plan("env", promotion.commands, makefile)
+    return ["bash", "-c", planned.line] if planned.line else ["true"]
 
 
 def _can_compare_files(

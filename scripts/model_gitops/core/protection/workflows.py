@@ -11,10 +11,9 @@ from typing import Any
 from model_gitops.core import document, workflow
 from model_gitops.errors import InputError
 
-# A job with one of these judges a change; cml-report and gto-register-stage only tell.
-_JUDGES = re.compile(
-    r"/actions/(check-promotion|compare-models|gate-metrics|build-push-image|run-command)(@|$)"
-)
+# A job with one of these judges a change; cml-report and gto-register-stage only tell, and what compare-models
+# measures the gate judges.
+_JUDGES = re.compile(r"/actions/(check-promotion|gate-metrics|build-push-image|run-command)(@|$)")
 _TESTS = re.compile(r"(^|[-_ ])tests?($|[-_ ])")
 _MAKE_TESTS = re.compile(r"\bmake\b[^\n]*\b(check|test|smoke)\b")
 _OPENS_PULL_REQUESTS = re.compile(r"\bgh pr create\b|/create-pull-request@")
