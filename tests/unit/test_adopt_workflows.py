@@ -73,11 +73,21 @@ def test_in_a_folder_each_step_reads_the_promotion_yaml_there() -> None:
     for path, text in texts(found).items():
         if not path.endswith(".yml") or "workflow_run:" in text:
             continue
-        for job in YAML(typ="safe").load(text)["jobs"].values():
-            for step in job["steps"]:
+        data = YAML(typ="safe").load(text)
+        starts = (
+            (data.get("on") or data[True]) if isinstance(data.get("on") or data[True], dict) else {}
+        )
+        told = {"services/churn"}
+        for way in starts.values():
+            given = way.get("inputs", {}) if isinstance(way, dict) else {}
+            if "config" in given:
+                assert given["config"]["default"] == "services/churn", path
+                told = {"services/churn", "${{ inputs.config }}"}
+        for job in data["jobs"].values():
+            for step in job.get("steps", ()):
                 action = step.get("uses", "").rpartition("/")[2].partition("@")[0]
                 if action in ours.WITH_CONFIG:
-                    assert step["with"]["config"] == "services/churn", (path, step)
+                    assert step["with"]["config"] in told, (path, step)
 
 
 def test_two_models_get_workflows_that_run_for_what_changed() -> None:

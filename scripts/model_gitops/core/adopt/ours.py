@@ -23,6 +23,10 @@ WITH_CONFIG = (
     "build-push-image", "check-promotion", "cml-report", "compare-models", "gate-metrics", "run-command",
     "status", "trace-model",
 )  # fmt: skip
+# The input of a workflow that is started for one of several models.
+_DEFAULT = re.compile(
+    r"(?m)^((?P<indent> +)config:\n(?:(?P=indent)  .*\n)*?(?P=indent)  default: )promotion\.yaml$"
+)
 _STEP = re.compile(
     rf"^(?P<indent> *)(?P<item>- )?uses: model-gitops/model-gitops/actions/(?:{'|'.join(WITH_CONFIG)})@\S+.*\n"
     r"(?P<with>(?: *#.*\n)* *with:\n)?",
@@ -116,10 +120,14 @@ def with_config(text: str, of: Sequence[str]) -> str:
     def added(step: re.Match[str]) -> str:
         indent = step["indent"] + ("  " if step["item"] else "")
         line = f"{indent}  config: {of[0]}\n"
+        block = re.match(rf"(?:{indent}  .*\n)*", step.string[step.end() :])
+        if step["with"] and block and re.search(r"(?m)^ +config: ", block[0]):
+            return step[0]  # told by the workflow's own input, whose default is set
         return f"{step[0]}{line}" if step["with"] else f"{step[0]}{indent}with:\n{line}"
 
     # protect-check.yml is told by the environment: it runs a command, and no action.
     text = _PROTECT.sub(rf"\g<0>\g<1>MODEL_GITOPS_CONFIG: {of[0]}\n", text)
+    text = _DEFAULT.sub(rf"\g<1>{of[0]}", text)
     return _STEP.sub(added, text)
 
 
