@@ -186,9 +186,12 @@ def _called(name: str, text: str, how: _Called) -> str:
     if name == "fork":
         # Its report is in the run's summary: report-fork.yml posts that of one model.
         jobs = jobs[: jobs.index("\n      - name: Keep the report for report-fork.yml\n")] + "\n"
-    # A job that calls another of our workflows hands the model on.
-    called = "    uses: ./.github/workflows/verify.yml\n    with:\n"
-    jobs = jobs.replace(called, f"{called}      config: ${{{{ inputs.config }}}}\n")
+    # What it calls is of the same model.
+    jobs = re.sub(
+        r"(?m)^(    uses: \./\.github/workflows/[\w-]+\.yml\n    with:\n)",
+        r"\1      config: ${{ inputs.config }}\n",
+        jobs,
+    )
     parts = re.split(r"(?m)^(?=      - )", jobs)
     return head + "".join(_with_config(one) for one in parts).rstrip("\n") + "\n"
 

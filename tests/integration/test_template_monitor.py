@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import gzip
 import json
@@ -36,6 +37,11 @@ class Monitored:
         self.live = project.run("git", "rev-parse", "HEAD").strip()
         self.model_hash = project.model_hash()
 
+    @property
+    def requests(self) -> Path:
+        """The folder of the log, beside what the DVC remote keeps."""
+        return self.top / "remote" / "requests"
+
     def lineage(self) -> str:
         """What trace-model says, as far as the reference reads it."""
         return json.dumps(
@@ -49,7 +55,7 @@ class Monitored:
         self, week: str, *, shift: float = 0, odd: bytes = b"", version: str = "v0.0.1"
     ) -> None:
         """Write a week's log, and labels of a half of it; `shift` is added to `bmi`."""
-        folder = self.top / "requests"
+        folder = self.requests
         folder.mkdir(exist_ok=True)
         draw = random.Random(week)
         lines, labels = [odd], ["id,label"]
@@ -75,8 +81,8 @@ class Monitored:
         """Run `make monitor`; what drift.json says, which must be as its schema says."""
         environment = project.environment
         project.environment = environment | {
-            "MONITOR_LOGS": str(self.top / "requests"),
-            "MONITOR_LABELS": str(self.top / "requests"),
+            "MONITOR_LOGS": "remote://storage/requests",
+            "MONITOR_LABELS": str(self.requests),
             "MONITOR_LIVE": self.lineage() if live else "",
         }
         try:
@@ -153,7 +159,7 @@ def test_from_the_log_to_the_alarm(
     assert {path: path.read_bytes() for path in names} == before
 
     # The second bad week is an alarm; and the log has turned over since.
-    (monitored.top / "requests/2026-W44.jsonl.gz").unlink()
+    (monitored.requests / "2026-W44.jsonl.gz").unlink()
     monitored.log("2026-W46", shift=4.5)
     second = monitored.monitor(project)
     assert second["windows"][:2] == first["windows"]
@@ -161,6 +167,13 @@ def test_from_the_log_to_the_alarm(
     found = gate(project, monkeypatch, tmp_path / "output")
     assert found == {"drift": "true", "columns": '["bmi"]'}
     assert "2026-W46: drift" in (project.folder / "monitor/drift.html").read_text()
+
+
+def test_a_log_that_can_not_be_read_is_a_failure(monitored: Monitored) -> None:
+    project = copy.copy(monitored.project)
+    project.environment = project.environment | {"MONITOR_LOGS": "remote://storage/nowhere"}
+    with pytest.raises(AssertionError, match="DVC can't read 'remote://storage/nowhere'"):
+        project.make("collect")
 
 
 def test_a_fresh_clone_has_the_weeks_that_a_commit_names(monitored: Monitored) -> None:
@@ -174,7 +187,7 @@ def test_a_fresh_clone_has_the_weeks_that_a_commit_names(monitored: Monitored) -
     project.run("dvc", "push", "prepare")
     project.commit("Keep the weeks")
     clone = project.clone("fresh")
-    for path in (monitored.top / "requests").glob("*.gz"):
+    for path in monitored.requests.glob("*.gz"):
         path.unlink()
     found = monitored.monitor(clone)
     assert [one["window"] for one in found["windows"]] == list(WEEKS)

@@ -248,7 +248,9 @@ def fetch(source: str, folder: Path, root: Path) -> Path:
     if "://" not in source:
         return root / source
     # DVC knows each kind of bucket, and finds the credentials as for its remotes.
-    subprocess.run(["dvc", "get-url", "--force", "--", source, str(folder)], cwd=root, check=True)
+    command = ["dvc", "get-url", "--quiet", "--force", "--", source, str(folder)]
+    if subprocess.run(command, cwd=root, check=False).returncode:
+        raise SystemExit(f"collect: DVC can't read {source!a}, and says above why")
     return folder
 
 
