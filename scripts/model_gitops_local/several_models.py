@@ -79,7 +79,9 @@ WORKFLOWS = {
     "stages": _Called(
         {"contents": "write", "packages": "read", "pull-requests": "read", "statuses": "write"}
     ),
-    "monitor": _Called({"contents": "read", "packages": "read", "pull-requests": "read"}),
+    "monitor": _Called(
+        {"contents": "write", "issues": "write", "packages": "read", "pull-requests": "write"}
+    ),
     "audit": _Called(
         {"contents": "read", "packages": "read", "pull-requests": "read", "actions": "read"}
     ),
