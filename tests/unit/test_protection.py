@@ -75,6 +75,36 @@ def test_approvals_are_the_environments_own_and_one_at_least() -> None:
     assert approvals == {"main": 1, "staging": 2, "production": 2}
 
 
+@pytest.mark.parametrize(
+    ("verify", "knows_apps", "staging", "production"),
+    [
+        ("", True, set(), set()),
+        ("verify: {}", True, {"model-gitops/dev"}, {"model-gitops/staging"}),
+        ("verify: {writer: 'app:x'}", True, {f"model-gitops/dev{names.ANY_APP}"}, {f"model-gitops/staging{names.ANY_APP}"}),
+        ("verify: {writer: 'app:x'}", False, {"model-gitops/dev"}, {"model-gitops/staging"}),
+    ],
+)  # fmt: skip
+def test_the_verification_of_the_environment_before_is_required(
+    verify: str, knows_apps: bool, staging: set[str], production: set[str]
+) -> None:
+    desired = wanted.model_repository(flow(FLOW + verify), facts(knows_apps=knows_apps))
+    found: dict[str, set[str]] = {
+        one.subject.name: {check for check in one.wanted if "model-gitops/" in check}
+        for one in desired.settings
+        if one.name == names.CHECKS and isinstance(one.wanted, frozenset)
+    }
+    assert found == {"main": set(), "staging": staging, "production": production}
+
+
+def test_of_several_models_no_verification_is_required() -> None:
+    """A pull request of another model alone would wait for it for ever."""
+    parsed = promotion_file.parse_text(
+        f"{FLOW}verify: {{}}", source="promotion.yaml", folder="models/a"
+    )
+    desired = wanted.model_repository(parsed, facts())
+    assert "model-gitops/" not in str(desired.settings)
+
+
 def test_only_jobs_that_judge_or_test_are_required_and_only_for_their_branches() -> None:
     loaded = facts().workflows
     assert workflows.required_checks(loaded, "main").names == {"Test", "made", "Gate, build"}

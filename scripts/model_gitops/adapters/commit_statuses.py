@@ -14,7 +14,10 @@ from model_gitops.adapters import event_checkout
 from model_gitops.adapters.git import Git
 from model_gitops.adapters.github_client import Client, find_api
 from model_gitops.core.deploy.location import is_slug, server_of
+from model_gitops.core.flow.verifying import context_of
 from model_gitops.errors import InputError
+
+__all__ = ["LONGEST", "CommitStatus", "State", "context_of", "latest", "opened", "write"]
 
 State = Literal["pending", "success", "failure", "error"]
 # https://docs.github.com/en/rest/commits/statuses: it refuses a longer one.
@@ -48,11 +51,6 @@ def opened(checkout: Git, token: str) -> Client:
     server = server_of(origin, server_url=context.server_url)
     same = server == context.server_url and context.api_url
     return Client(origin.slug, token, api_url="" if same else find_api(server))
-
-
-def context_of(environment: str) -> str:
-    """Return the context under which the verification of an environment is written."""
-    return f"model-gitops/{environment}"
 
 
 def latest(api: Client, commit: str, context: str) -> CommitStatus | None:

@@ -124,7 +124,7 @@ def _verification(asked: Asked) -> None:
             " can read its commit status",
             fix="source-token: ${{ github.token }}, in a job with `statuses: read`",
         )
-    context = commit_statuses.context_of(before.name)
+    context = commit_statuses.context_of(before.name, asked.promotion.model)
     what = f"{promoted.version or promoted.image} in {before.name}"
     again = f"run verify.yml for {before.name}, and this job again after it"
     found = (

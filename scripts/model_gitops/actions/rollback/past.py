@@ -44,7 +44,7 @@ class Verifications:
         if origin.repository.lower() != self.api.repository.lower():
             return False
         try:
-            found = latest(self.api, origin.commit, context_of(asked.environment))
+            found = latest(self.api, origin.commit, context_of(asked.environment, asked.model))
         except ApiError as error:
             self.api = None  # nobody waits in an incident for each version again
             runner.warning(f"which verifications failed can't be asked: {error.message}")

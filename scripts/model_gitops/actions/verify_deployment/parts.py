@@ -75,7 +75,7 @@ def _wait(inputs: Inputs) -> Waited | None:
     with ExitStack() as stack:
         source = _source(inputs, promotion, environment, asked.url, stack)
         target, runs = _target(inputs, repository, promotion, environment, later)
-        statuses = Statuses.of(repository, inputs.source_token, environment.name)
+        statuses = Statuses.of(repository, inputs.source_token, environment.name, promotion.model)
         if not inputs.again and (said := statuses.settled(target)):
             runner.notice(f"{environment.name} was verified before: {said}")
             _write(
@@ -280,7 +280,10 @@ def _record(inputs: Inputs, waited: Waited, checked: Checked | None) -> None:
     context = runner.context()
     rollback = found.verdict == "failure" and waited.asked.rollback
     statuses = Statuses.of(
-        git.open_repository(Path.cwd()), inputs.source_token, waited.target.environment
+        git.open_repository(Path.cwd()),
+        inputs.source_token,
+        waited.target.environment,
+        waited.target.model,
     )
     problem: ExternalError | None = None
     try:

@@ -26,12 +26,12 @@ class Statuses:
     context: str
 
     @classmethod
-    def of(cls, checkout: Git, token: str, environment: str) -> Statuses:
+    def of(cls, checkout: Git, token: str, environment: str, model: str) -> Statuses:
         """Open the API where there is a token. Raises InputError."""
         if not token:
             runner.notice("without `source-token` no commit status is read or written")
         api = commit_statuses.opened(checkout, token) if token else None
-        return cls(api, commit_statuses.context_of(environment))
+        return cls(api, commit_statuses.context_of(environment, model))
 
     def settled(self, target: Target) -> str:
         """Say why this deployment needs no verification now; empty where it does. Raises ApiError.

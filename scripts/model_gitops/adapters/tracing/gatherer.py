@@ -226,7 +226,7 @@ class Gatherer:
             self.unasked[end] = "without `source-token` nobody was asked"
             return None
         try:
-            context = commit_statuses.context_of(before.name)
+            context = commit_statuses.context_of(before.name, self.promotion.model)
             found = commit_statuses.latest(api.client, origin.commit, context)
         except github.ApiError as error:
             self.unasked[end] = (

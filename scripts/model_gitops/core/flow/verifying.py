@@ -41,6 +41,15 @@ class Verify:
     writer: str = ""
 
 
+def context_of(environment: str, model: str = "") -> str:
+    """Return the context of the commit status that says what came of the verification of an environment.
+
+    Of several models of one repository each has its own: that of GTO's name `folder:name` ends in the folder.
+    """
+    folder = model.rpartition(":")[0]
+    return f"model-gitops/{environment}{f'/{folder}' if folder else ''}"
+
+
 def parse(
     everywhere: Any, entry: Mapping[str, Any], source: str, *, model: str, folder: str = ""
 ) -> Verify | None:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from model_gitops.core.flow.environment import Environment
 from model_gitops.core.flow.promotion import Promotion
+from model_gitops.core.flow.verifying import context_of
 from model_gitops.core.protection import names, workflows
 from model_gitops.core.protection.settings import Compare, Desired, Setting, Subject, Todo
 from model_gitops.core.protection.workflows import Workflow
@@ -88,6 +89,7 @@ def model_repository(promotion: Promotion, facts: Facts, asked: Asked | None = N
         notes += [note for note in checks.notes if note not in notes]
         # One that was asked for may be another system's.
         more = {f"{one}{names.ANY_APP}" if facts.knows_apps else one for one in asked.checks}
+        more |= _verified(promotion, environments, facts)
         required = checks.names | (more - {f"{one}{names.ANY_APP}" for one in checks.names})
         if not required:
             notes.append(f"no workflow of {facts.repository} judges a pull request into {branch}")
@@ -139,6 +141,25 @@ def model_repository(promotion: Promotion, facts: Facts, asked: Asked | None = N
     wanted = {one.name for one in promotion.environments}
     notes += _left_over(facts, set(by_branch), wanted)
     return Desired(facts.repository, tuple(settings), tuple(todos), tuple(notes))
+
+
+def _verified(
+    promotion: Promotion, environments: list[Environment], facts: Facts
+) -> frozenset[str]:
+    """Return the commit statuses that say that what the environments before run was verified.
+
+    The head of a promotion is the tip of the branch before, which verify-deployment gives its status.
+    GitHub Actions writes it, or who `verify.writer` names.
+    """
+    found = set()
+    if promotion.folder:
+        return frozenset()  # a pull request of another model alone would wait for it for ever
+    for one in environments:
+        before = promotion.before(one)
+        if before and before.verify and before.branch != one.branch:
+            by_another = facts.knows_apps and before.verify.writer
+            found.add(f"{context_of(before.name, promotion.model)}{names.ANY_APP if by_another else ''}")
+    return frozenset(found)
 
 
 def deploy_repository(promotion: Promotion, facts: Facts, branch: str = "") -> Desired:
