@@ -158,7 +158,9 @@ def _verified(
         before = promotion.before(one)
         if before and before.verify and before.branch != one.branch:
             by_another = facts.knows_apps and before.verify.writer
-            found.add(f"{context_of(before.name, promotion.model)}{names.ANY_APP if by_another else ''}")
+            found.add(
+                f"{context_of(before.name, promotion.model)}{names.ANY_APP if by_another else ''}"
+            )
     return frozenset(found)
 
 
