@@ -187,7 +187,7 @@ def test_a_hold_that_is_there_is_not_shortened(incident: Incident) -> None:
     assert (second.by, second.until) == ("Grace", first.until)
     assert second.reason == "rolled back from v0.0.2: worse; and Ada: rolled back from v0.0.3"
     assert (
-        "neither a moment nor a length of time"
+        "neither a length of time nor a moment"
         in incident.rollback("dev", code=2, until="soon")["log"]
     )
 
