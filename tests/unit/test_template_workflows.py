@@ -170,7 +170,17 @@ def test_who_tells_people_holds_nothing_else_and_is_off() -> None:
                 assert words & set(EVENTS) or "inputs.operation" in step["with"]["event"]
             if name == "tell":
                 assert (job["permissions"], secrets(job)) == ({}, TELLING)
-    assert {"deploy", "promote", "rollback", "hold", "audit", "health", "monitor", "verify"} <= told
+    assert {
+        "deploy",
+        "promote",
+        "rollback",
+        "hold",
+        "audit",
+        "health",
+        "monitor",
+        "verify",
+        "retrain",
+    } <= told
 
 
 def test_nothing_is_built_or_pulled_for_a_later_environment() -> None:
