@@ -81,7 +81,7 @@ def command(
         environment=one.name,
         model=promotion.model,
         version=rollback.parse_version(version, promotion.model),
-        reason=rollback.one_line(reason, "reason"),
+        reason=rollback.one_line(reason),
         by=context.sender or _person(checkout),
         run=context.run,
     )
@@ -139,4 +139,4 @@ def _statuses(place: Place, token: str) -> Client | None:
 def _person(checkout: git.Git) -> str:
     """Return the name that git knows for who works here."""
     name = checkout.run("config", "user.name", check=False).strip()
-    return rollback.one_line(name, "user.name")[:100] or git.BOT_NAME
+    return rollback.one_line(name)[:100] or git.BOT_NAME

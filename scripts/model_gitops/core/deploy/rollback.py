@@ -79,17 +79,10 @@ def parse_version(text: str, model: str) -> str:
     return version
 
 
-def one_line(text: str, name: str) -> str:
-    """Return a reason or a name as one line. Raises InputError for one that is too long."""
+def one_line(text: str) -> str:
+    """Return a reason or a name as one line; what is too long is cut: no rollback fails for its words."""
     line = " ".join("".join(one if one.isprintable() else " " for one in text).split())
-    if len(line) > _LONGEST_REASON:
-        raise InputError.of(
-            name,
-            text,
-            f"it has more than {_LONGEST_REASON} characters",
-            fix=f"{name}: one sentence, and the rest in an issue",
-        )
-    return line
+    return line if len(line) <= _LONGEST_REASON else f"{line[: _LONGEST_REASON - 1]}…"
 
 
 def earlier(
