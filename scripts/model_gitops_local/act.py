@@ -147,7 +147,7 @@ def _stand_ins(checkout: Path, workflow: str, folder: Path) -> list[str]:
     That of upload-artifact copies `path` to `$MODEL_GITOPS_ARTIFACTS/NAME`.
     """
     options = []
-    text = (checkout / ".github/workflows" / workflow).read_text("utf-8")
+    text = "\n".join(_texts(checkout / ".github/workflows", workflow, set()))
     here = _CHECKOUT_ACTION.replace("@CHECKOUT@", json.dumps(str(checkout)))
     for name, action in ((_UPLOAD, _UPLOAD_ACTION), (_CHECKOUT, here)):
         place = folder / name
@@ -156,6 +156,16 @@ def _stand_ins(checkout: Path, workflow: str, folder: Path) -> list[str]:
         found = set(re.findall(rf"uses: {name}@([0-9a-f]{{40}})", text))
         options += [f"--local-repository={name}@{commit}={place}" for commit in sorted(found)]
     return options
+
+
+def _texts(folder: Path, workflow: str, seen: set[str]) -> list[str]:
+    """Return the text of a workflow, and of those that it calls."""
+    if workflow in seen:
+        return []
+    seen.add(workflow)
+    text = (folder / workflow).read_text("utf-8")
+    called = re.findall(r"uses: \./\.github/workflows/([\w.-]+)", text)
+    return [text, *(each for one in called for each in _texts(folder, one, seen))]
 
 
 _CHECKOUT_ACTION = """\

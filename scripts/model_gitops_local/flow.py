@@ -91,7 +91,7 @@ class Flow:
         self.forge.add_token(
             self.tokens["COMMIT_TOKEN"],
             f"{owner}-committer[bot]",
-            {"contents": "write"},
+            {"contents": "write", "pull_requests": "write"},
             repositories=[self.model],
         )
         # What GitHub gives the run of a fork's pull request.
@@ -435,6 +435,6 @@ def secrets_of(workflow: str, called: Callable[[str], str] | None = None) -> tup
     jobs = document.load_yaml(workflow, source="the workflow")["jobs"].values()
     texts = [called(Path(job["uses"]).name) for job in jobs if "uses" in job] if called else []
     enters = any("environment" in job for job in jobs) or any(
-        secrets_of(text) != OF_REPOSITORY for text in texts
+        secrets_of(text, called) != OF_REPOSITORY for text in texts
     )
     return (*OF_ENVIRONMENTS, *OF_REPOSITORY) if enters else OF_REPOSITORY

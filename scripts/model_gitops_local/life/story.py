@@ -32,6 +32,8 @@ PRODUCTION = "production"
 FIRST, BAD, MENDED = "experiment/more-epochs", "experiment/second-opinion", "experiment/without-it"
 # What each sets in params.yaml: `train.epochs`.
 EPOCHS = {FIRST: 60, BAD: 80}
+# One bad week does nothing.
+RULE = "2 of 3 windows"
 ROWS = 200  # a week, each a real request's
 WEEKS = 3
 # Answers that take longer than `verify.load.p95` allows: what no gate on metrics sees.
@@ -402,7 +404,11 @@ def run(folder: Path) -> None:
             on_sync=_say_synced,
         )  # fmt: skip
         life = Life(folder, here, flow, deployer, started)
-        flow.variables |= {"MONITOR_LOGS": str(life.logs), "MONITOR_LABELS": str(life.labels)}
+        flow.variables |= {
+            "MONITOR_LOGS": str(life.logs),
+            "MONITOR_LABELS": str(life.labels),
+            "MONITOR_RULE": RULE,
+        }
         life.play()
         life.finish()
     finally:

@@ -21,7 +21,7 @@ from model_gitops.errors import ExternalError
 
 _IN_ONE_REQUEST = 20
 # Body mass index: how much heavier, and what each of these points adds to the progression.
-_HEAVIER, _WORTH = 5.0, 9.0
+_HEAVIER, _WORTH = 5.0, 15.0
 
 
 @dataclass(frozen=True)
