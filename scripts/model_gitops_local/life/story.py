@@ -12,10 +12,11 @@ import socket
 import sys
 import time
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from model_gitops.core import document
+from model_gitops.core import document, workflow
 from model_gitops.core.gto import tags
 from model_gitops.core.scaffold import answers
 from model_gitops.errors import ExternalError
@@ -23,7 +24,7 @@ from model_gitops_local import act, demo_page, machine, report_pages
 from model_gitops_local.demo import clean, clock
 from model_gitops_local.engine import remove_engine
 from model_gitops_local.flow import DEPLOY, MODEL, Flow
-from model_gitops_local.life import page, traffic
+from model_gitops_local.life import page, pictures, traffic
 from model_gitops_local.life.deployer import Deployer, Place, Synced
 from model_gitops_local.life.traffic import Patient
 from model_gitops_local.parts import parts_of
@@ -52,6 +53,7 @@ class Life:
     hops: list[demo_page.Hop] = field(default_factory=list)
     result: dict[str, Any] = field(default_factory=dict)
     began: float = 0
+    head: str = ""
 
     @property
     def place(self) -> Place:
@@ -87,6 +89,7 @@ class Life:
         self._begin("Three weeks of requests")
         patients = self._patients()
         asked = 0
+        shown = {"training data": [one.measurements["bmi"] for one in patients]}
         for number, drifted in enumerate((False, True, True)):
             week = traffic.week_of(patients, ROWS, drifted=drifted, seed=number)
             log = self.place.logs / "requests.jsonl"
@@ -97,6 +100,9 @@ class Life:
             part.write_bytes(log.read_bytes()[len(before) :])
             lines = traffic.dated(part, WEEKS - number, self.logs / f"week-{number + 1}.jsonl")
             traffic.write_labels(lines, week, self.labels / f"week-{number + 1}.csv")
+            name = f"week {number + 1}{', drifted' if drifted else ''}"
+            shown[name] = [one.measurements["bmi"] for one in week]
+        self._draw("weeks", "Body mass index, by weeks", pictures.histograms(shown, "kg/m²"))
         self._end(
             "nothing",
             f"{asked} requests to the service, from its own log: one week as it was, then two in which patients"
@@ -114,7 +120,8 @@ class Life:
         pulls = self.flow.open_pulls(MODEL)
         if len(pulls) != 1:
             raise ExternalError(f"retraining should have opened one pull request, not {pulls}")
-        self._keep_pictures("monitor")
+        pages = sorted((self.folder / "artifacts" / "monitor").rglob("*.html"))
+        self.hops[-1].report = self._relative(pages[0]) if pages else ""
         self._end(
             "drifted", f"{judged.get('summary', '')} Pull request {pulls[0]} proposes a new model."
         )
@@ -156,6 +163,7 @@ class Life:
 
     def _experiment(self, branch: str, title: str, more: Any = None) -> int:
         self._begin(f"{title} ({branch})")
+        self.head = branch
 
         def change(folder: Path) -> None:
             file = folder / "params.yaml"
@@ -187,11 +195,9 @@ class Life:
         path = self.folder / "reports" / f"{number:02}.md"
         path.parent.mkdir(exist_ok=True)
         path.write_text("\n\n".join(comments), encoding="utf-8")
-        report, pictures = report_pages.write_report(
-            path, self.flow.forge.url, self.flow.bare(MODEL)
-        )
+        report, plots = report_pages.write_report(path, self.flow.forge.url, self.flow.bare(MODEL))
         self.hops[-1].report = self._relative(report)
-        self.hops[-1].pictures = [{**one, "file": f"reports/{one['file']}"} for one in pictures]
+        self.hops[-1].pictures = [{**one, "file": f"reports/{one['file']}"} for one in plots]
 
     def _merge(self, number: int) -> act.Run:
         self.flow.approve(number)
@@ -299,10 +305,11 @@ class Life:
     def _deployed(self) -> str:
         return self.flow.bare(DEPLOY).run("rev-parse", "main").strip()
 
-    def _keep_pictures(self, name: str) -> None:
-        folder = self.folder / "artifacts" / name
-        for file in sorted(folder.rglob("*.svg")) + sorted(folder.rglob("*.png")):
-            self.hops[-1].pictures.append({"title": file.stem, "file": self._relative(file)})
+    def _draw(self, name: str, title: str, svg: str) -> None:
+        file = self.folder / "pictures" / f"{name}.svg"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(svg, encoding="utf-8")
+        self.hops[-1].pictures.append({"title": title, "file": self._relative(file)})
 
     def finish(self) -> dict[str, Any]:
         """Ask how the pipeline is, and write the page."""
@@ -373,7 +380,26 @@ class Life:
             self.hops[-1].runs.append(
                 {"workflow": run.workflow, "seconds": run.seconds, "log": log}
             )
+        self._remember(run)
         _say(f"  {run.workflow} took {demo_page.spell(run.seconds)}")
+
+    def _remember(self, run: act.Run) -> None:
+        """Let the forge know of a run as GitHub would: act tells nobody."""
+        text = self.flow.bare(MODEL).file_at("main", f".github/workflows/{run.workflow}") or ""
+        data = document.load_yaml(text, source=run.workflow) or {}
+        events = workflow.triggers(data)
+        event = next(iter(events), "push")
+        self.flow.forge.add_workflow(MODEL, run.workflow, name=str(data.get("name", "")))
+        began = datetime.now(UTC) - timedelta(seconds=run.seconds)
+        self.flow.forge.add_workflow_run(
+            MODEL,
+            run.workflow.removesuffix(".yml"),
+            event=event,
+            branch=self.head if run.workflow == "experiment.yml" else "main",
+            created=began.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            conclusion="failure" if run.status else "success",
+            took=round(run.seconds),
+        )
 
     def _relative(self, path: Path) -> str:
         return path.resolve().relative_to(self.folder.resolve()).as_posix()
