@@ -9,23 +9,22 @@ from __future__ import annotations
 import json
 import re
 import socket
-import sys
 import time
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from model_gitops.core import document, workflow
+from model_gitops.core import document
 from model_gitops.core.gto import tags
 from model_gitops.core.scaffold import answers
 from model_gitops.errors import ExternalError
-from model_gitops_local import act, demo_page, machine, report_pages
+from model_gitops_local import act, machine, report_pages
 from model_gitops_local.demo import clean, clock
 from model_gitops_local.engine import remove_engine
 from model_gitops_local.flow import DEPLOY, MODEL, Flow
 from model_gitops_local.life import page, pictures, traffic
 from model_gitops_local.life.deployer import Deployer, Place, Synced
+from model_gitops_local.life.telling import Telling, say
 from model_gitops_local.life.traffic import Patient
 from model_gitops_local.parts import parts_of
 
@@ -42,18 +41,10 @@ P95, SLOW = "250ms", 0.6
 
 
 @dataclass
-class Life:
-    """The story's folder, its parts, and what happened."""
+class Life(Telling):
+    """A model's life: the scenes, and what is looked at between them."""
 
-    folder: Path
-    machine: machine.Machine
-    flow: Flow
-    deployer: Deployer
-    started: float = field(default_factory=time.monotonic)
-    hops: list[demo_page.Hop] = field(default_factory=list)
-    result: dict[str, Any] = field(default_factory=dict)
-    began: float = 0
-    head: str = ""
+    deployer: Deployer = field(kw_only=True)
 
     @property
     def place(self) -> Place:
@@ -62,7 +53,7 @@ class Life:
 
     def play(self) -> None:
         """Tell the whole story."""
-        self._title("Two repositories, from the templates; a deployer instead of a cluster")
+        self.title("Two repositories, from the templates; a deployer instead of a cluster")
         self.flow.create_repositories(
             answers.new(
                 name="diabetes", owner="acme", branches=["main"], environments=[PRODUCTION]
@@ -86,7 +77,7 @@ class Life:
 
     def _live_three_weeks(self) -> None:
         """Let people ask the service; date what it logged into three weeks, and let labels arrive."""
-        self._begin("Three weeks of requests")
+        self.begin("Three weeks of requests")
         patients = self._patients()
         asked = 0
         shown = {"training data": [one.measurements["bmi"] for one in patients]}
@@ -102,8 +93,8 @@ class Life:
             traffic.write_labels(lines, week, self.labels / f"week-{number + 1}.csv")
             name = f"week {number + 1}{', drifted' if drifted else ''}"
             shown[name] = [one.measurements["bmi"] for one in week]
-        self._draw("weeks", "Body mass index, by weeks", pictures.histograms(shown, "kg/m²"))
-        self._end(
+        self.draw("weeks", "Body mass index, by weeks", pictures.histograms(shown, "kg/m²"))
+        self.end(
             "nothing",
             f"{asked} requests to the service, from its own log: one week as it was, then two in which patients"
             " are heavier and their weight counts more. The weeks are dated, not waited for.",
@@ -111,9 +102,9 @@ class Life:
 
     def _find_drift(self) -> int:
         """Run the monitoring, which finds drift and retrains; return the pull request's number."""
-        self._begin("The weekly monitoring finds drift, and retrains")
+        self.begin("The weekly monitoring finds drift, and retrains")
         run = self.flow.scheduled("monitor.yml", self.folder / "artifacts" / "monitor")
-        self._expect_success(run)
+        self.expect_success(run)
         judged = next((one for one in run.outputs.values() if "drift" in one), {})
         if judged.get("drift") != "true":
             raise ExternalError(f"the monitoring found no drift: {judged}")
@@ -121,8 +112,8 @@ class Life:
         if len(pulls) != 1:
             raise ExternalError(f"retraining should have opened one pull request, not {pulls}")
         pages = sorted((self.folder / "artifacts" / "monitor").rglob("*.html"))
-        self.hops[-1].report = self._relative(pages[0]) if pages else ""
-        self._end(
+        self.hops[-1].report = self.relative(pages[0]) if pages else ""
+        self.end(
             "drifted", f"{judged.get('summary', '')} Pull request {pulls[0]} proposes a new model."
         )
         return pulls[0]
@@ -130,39 +121,39 @@ class Life:
     def _deploy_bad(self) -> None:
         """Merge what passes the gate and is slow in service: verification takes it back."""
         number = self._experiment(BAD, "A model that gets past the gate", self._make_slow)
-        self._begin("It is merged, fails its verification, and is taken back")
+        self.begin("It is merged, fails its verification, and is taken back")
         self._judge(number)
         run = self._merge(number)
         if run.status == 0:
             raise ExternalError("the slow service should have failed its verification")
-        self._keep_run(run)
+        self.keep_run(run)
         self._expect_status("failure")
         self._expect_version("v0.0.2")
-        self._end("rolled back", self._status()["description"], deployed=self._deployed())
+        self.end("rolled back", self._status()["description"], deployed=self._deployed())
 
     def _refuse_while_held(self) -> None:
-        self._begin(f"What mends it is proposed meanwhile ({MENDED})")
+        self.begin(f"What mends it is proposed meanwhile ({MENDED})")
         self.flow.commit(MENDED, self._make_fast, "Ask nobody else")
         number = self.flow.open_pull_request(MENDED, "main", "Ask nobody else")
         run = self.flow.proposed(number)
-        self._keep_run(run)
+        self.keep_run(run)
         reason = next((one for one in run.errors if "held" in one or "hold" in one), "")
         if run.status == 0 or not reason:
             raise ExternalError("a held environment should have refused the pull request")
-        self._end("refused", reason.splitlines()[0])
+        self.end("refused", reason.splitlines()[0])
 
     def _release(self) -> None:
-        self._begin("Somebody releases the environment")
+        self.begin("Somebody releases the environment")
         run = self.flow.dispatched(
             "hold.yml", environment=PRODUCTION, operation="release", reason="The cause is known."
         )
-        self._expect_success(run)
-        self._end("released", "Production takes promotions again.")
+        self.expect_success(run)
+        self.end("released", "Production takes promotions again.")
 
     # --- parts of scenes ----------------------------------------------------------------------------
 
     def _experiment(self, branch: str, title: str, more: Any = None) -> int:
-        self._begin(f"{title} ({branch})")
+        self.begin(f"{title} ({branch})")
         self.head = branch
 
         def change(folder: Path) -> None:
@@ -175,34 +166,34 @@ class Life:
 
         name = branch.partition("/")[2]
         self.flow.commit(branch, change, f"Try {name}")
-        self._expect_success(self.flow.pushed(branch, "experiment.yml"))
-        self._end("registered", f"{EPOCHS[branch]} epochs.")
+        self.expect_success(self.flow.pushed(branch, "experiment.yml"))
+        self.end("registered", f"{EPOCHS[branch]} epochs.")
         return self.flow.open_pull_request(branch, "main", f"Try {name}")
 
     def _promote(self, number: int, what: str, version: str) -> None:
-        self._begin(f"Pull request {number}: {what} goes to production, and is verified")
+        self.begin(f"Pull request {number}: {what} goes to production, and is verified")
         self._judge(number)
         run = self._merge(number)
-        self._expect_success(run)
+        self.expect_success(run)
         self._expect_status("success")
         self._expect_version(version)
-        self._end("deployed", self._status()["description"], deployed=self._deployed())
+        self.end("deployed", self._status()["description"], deployed=self._deployed())
 
     def _judge(self, number: int) -> None:
-        _say(f"promote.yml, for pull request {number}")
-        self._expect_success(self.flow.proposed(number))
+        say(f"promote.yml, for pull request {number}")
+        self.expect_success(self.flow.proposed(number))
         comments = self.flow.comments(number)
         path = self.folder / "reports" / f"{number:02}.md"
         path.parent.mkdir(exist_ok=True)
         path.write_text("\n\n".join(comments), encoding="utf-8")
         report, plots = report_pages.write_report(path, self.flow.forge.url, self.flow.bare(MODEL))
-        self.hops[-1].report = self._relative(report)
+        self.hops[-1].report = self.relative(report)
         self.hops[-1].pictures = [{**one, "file": f"reports/{one['file']}"} for one in plots]
 
     def _merge(self, number: int) -> act.Run:
         self.flow.approve(number)
         self.flow.merge(number)
-        _say("deploy.yml, for its merge; verify.yml, for what runs then")
+        say("deploy.yml, for its merge; verify.yml, for what runs then")
         return self.flow.pushed("main", "deploy.yml")
 
     def _ask_for_verification(self, folder: Path) -> None:
@@ -275,7 +266,7 @@ class Life:
         status = self._status()
         if status["state"] != state:
             raise ExternalError(f"the commit status should be {state}, and is {status}")
-        _say(f"✓ commit status model-gitops/{PRODUCTION}: {status['description']}")
+        say(f"✓ commit status model-gitops/{PRODUCTION}: {status['description']}")
 
     def _expect_version(self, version: str) -> None:
         """Hold that the stage, the overlay and the running service all say `version`."""
@@ -286,7 +277,7 @@ class Life:
         says = (held.version if held else "", one["version"], served)
         if set(says) != {version} or not view["in_sync"]:
             raise ExternalError(f"production should run {version}: {says}, {json.dumps(view)}")
-        _say(f"✓ stage, overlay and service say {version}")
+        say(f"✓ stage, overlay and service say {version}")
 
     def _served(self) -> str:
         """Return the version that production's service says it is, as soon as it answers."""
@@ -305,17 +296,11 @@ class Life:
     def _deployed(self) -> str:
         return self.flow.bare(DEPLOY).run("rev-parse", "main").strip()
 
-    def _draw(self, name: str, title: str, svg: str) -> None:
-        file = self.folder / "pictures" / f"{name}.svg"
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(svg, encoding="utf-8")
-        self.hops[-1].pictures.append({"title": title, "file": self._relative(file)})
-
     def finish(self) -> dict[str, Any]:
         """Ask how the pipeline is, and write the page."""
-        self._title("How well it went")
+        self.title("How well it went")
         health = self.flow.scheduled("health.yml", self.folder / "artifacts" / "health")
-        self._keep_run(health, into=None)
+        self.keep_run(health, shown=False)
         versions = self._versions()
         self.result |= {
             "hops": [asdict(one) for one in self.hops],
@@ -329,15 +314,15 @@ class Life:
                 for one in self.deployer.events
             ],
             "pictures": [
-                {"title": "The pipeline's health, and its deliveries", "file": self._relative(one)}
+                {"title": "The pipeline's health, and its deliveries", "file": self.relative(one)}
                 for one in sorted((self.folder / "artifacts" / "health").rglob("*.svg"))
             ],
             "seconds": time.monotonic() - self.started,
         }
         (self.folder / "index.html").write_bytes(page.html(self.result))
         (self.folder / "result.json").write_text(json.dumps(self.result, indent=2) + "\n", "utf-8")
-        _say(f"\n[{clock(time.monotonic() - self.started)}] done")
-        _say(f"  the story     {self.folder / 'index.html'}")
+        say(f"\n[{clock(time.monotonic() - self.started)}] done")
+        say(f"  the story     {self.folder / 'index.html'}")
         return self.result
 
     def _versions(self) -> dict[str, str]:
@@ -351,62 +336,6 @@ class Life:
                 found[digest[1]] = version[1]
         return found
 
-    def _begin(self, title: str) -> None:
-        self._title(title)
-        self.hops.append(demo_page.Hop(title))
-        self.began = time.monotonic()
-
-    def _end(self, outcome: str, said: str = "", *, deployed: str = "") -> None:
-        hop = self.hops[-1]
-        hop.outcome, hop.said = outcome, said
-        hop.seconds = time.monotonic() - self.began
-        if deployed:
-            hop.commit = deployed
-            hop.diff = self.flow.bare(DEPLOY).run("show", "--format=%B", "--patch", deployed)
-        _say(f"{outcome}, in {demo_page.spell(hop.seconds)}: {said}")
-
-    def _expect_success(self, run: act.Run) -> None:
-        self._keep_run(run)
-        if run.status:
-            errors = "\n".join(run.errors) or run.log[-3000:]
-            raise ExternalError(
-                f"a workflow of the story failed at {run.failed_step!r}:\n{errors}",
-                fix=f"read the newest log in {self.flow.root / 'runs'}",
-            )
-
-    def _keep_run(self, run: act.Run, into: str | None = "") -> None:
-        log = self._relative(run.log_file)
-        if into is not None:
-            self.hops[-1].runs.append(
-                {"workflow": run.workflow, "seconds": run.seconds, "log": log}
-            )
-        self._remember(run)
-        _say(f"  {run.workflow} took {demo_page.spell(run.seconds)}")
-
-    def _remember(self, run: act.Run) -> None:
-        """Let the forge know of a run as GitHub would: act tells nobody."""
-        text = self.flow.bare(MODEL).file_at("main", f".github/workflows/{run.workflow}") or ""
-        data = document.load_yaml(text, source=run.workflow) or {}
-        events = workflow.triggers(data)
-        event = next(iter(events), "push")
-        self.flow.forge.add_workflow(MODEL, run.workflow, name=str(data.get("name", "")))
-        began = datetime.now(UTC) - timedelta(seconds=run.seconds)
-        self.flow.forge.add_workflow_run(
-            MODEL,
-            run.workflow.removesuffix(".yml"),
-            event=event,
-            branch=self.head if run.workflow == "experiment.yml" else "main",
-            created=began.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            conclusion="failure" if run.status else "success",
-            took=round(run.seconds),
-        )
-
-    def _relative(self, path: Path) -> str:
-        return path.resolve().relative_to(self.folder.resolve()).as_posix()
-
-    def _title(self, text: str) -> None:
-        _say(f"\n[{clock(time.monotonic() - self.started)}] {text}")
-
 
 def run(folder: Path) -> None:
     """Tell the whole story in `folder`, which is made anew; all is stopped after it.
@@ -419,7 +348,7 @@ def run(folder: Path) -> None:
     flow: Flow | None = None
     deployer: Deployer | None = None
     try:
-        _say(f"[{clock(0)}] Tools, Docker engine, registry, base image")
+        say(f"[{clock(0)}] Tools, Docker engine, registry, base image")
         here = machine.start(folder / "machine")
         flow = Flow(folder, parts_of(here, folder / "actions"), on_step=act.show_step)
         places = {
@@ -429,7 +358,7 @@ def run(folder: Path) -> None:
             here.engine, here.tools["kustomize"], flow.bare(DEPLOY), places, folder / "live",
             on_sync=_say_synced,
         )  # fmt: skip
-        life = Life(folder, here, flow, deployer, started)
+        life = Life(folder, flow, started, deployer=deployer)
         flow.variables |= {
             "MONITOR_LOGS": str(life.logs),
             "MONITOR_LABELS": str(life.labels),
@@ -454,8 +383,4 @@ def free_port() -> int:
 
 
 def _say_synced(synced: Synced) -> None:
-    _say(f"  deployer: {synced.environment} runs {synced.image or 'nothing'}")
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    say(f"  deployer: {synced.environment} runs {synced.image or 'nothing'}")
