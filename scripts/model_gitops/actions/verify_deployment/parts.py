@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from model_gitops import runner
+from model_gitops.actions.verify_deployment import OUTPUTS
 from model_gitops.actions.verify_deployment.inputs import Inputs
 from model_gitops.actions.verify_deployment.statuses import Statuses
 from model_gitops.adapters import (
@@ -337,7 +338,8 @@ def _facts(target: Target) -> dict[str, str]:
 
 
 def _write(outputs: dict[str, str]) -> None:
-    runner.write_outputs(outputs)
+    """Write each output, an empty one too: a later step must not find one of another time."""
+    runner.write_outputs({name: outputs.get(name, "") for name in OUTPUTS})
 
 
 def _boolean(value: bool) -> str:
