@@ -32,6 +32,8 @@ class _Place:
     base: str
     pulls: GitHub
     issue: KeptIssue
+    # Whose pull requests get checks; None without a token of its own.
+    opener: GitHub | None = None
 
     @property
     def key(self) -> str:
@@ -149,7 +151,7 @@ def command(
             promotion.name, target, branch, reason=" ".join(reason.split()),
             url=address or runner.context().run_url, outcome=outcome,
         )  # fmt: skip
-        _open(place, facts, drift, has_own_token=bool(pull_request_token))
+        _open(place, facts, drift)
     else:
         _judge(place, gate, gate_table)
 
@@ -164,9 +166,11 @@ def _place(
             fix="export GITHUB_REPOSITORY=owner/name",
         )
     api = context.api_url
-    pulls = GitHub(context.repository, pull_request_token or token, api_url=api)
+    pulls = GitHub(context.repository, token, api_url=api)
+    own = pull_request_token
+    opener = GitHub(context.repository, own, api_url=api) if own else None
     issues = Issues(context.repository, token, api_url=api)
-    return _Place(promotion, checkout, base, pulls, KeptIssue(issues, _key(promotion)))
+    return _Place(promotion, checkout, base, pulls, KeptIssue(issues, _key(promotion)), opener)
 
 
 def _key(promotion: Promotion) -> str:
@@ -183,7 +187,7 @@ def _start(place: _Place, today: str) -> None:
     _told(done, branch, pull_request=pull.url if pull else "")
 
 
-def _open(place: _Place, facts: Retraining, drift: str, *, has_own_token: bool) -> None:
+def _open(place: _Place, facts: Retraining, drift: str) -> None:
     pull = place.pull_request()
     if drift == "false":
         closed = place.issue.close(
@@ -211,7 +215,7 @@ def _open(place: _Place, facts: Retraining, drift: str, *, has_own_token: bool) 
         raise
     facts = replace(facts, pull_request=pull.url)
     final = place.issue.keep(facts.title, facts.issue())
-    if operation == "opened" and not has_own_token:
+    if operation == "opened" and place.opener is None:
         runner.warning(
             f"{pull.url} was opened by the job's own token, so GitHub starts no check on it: close and reopen"
             " it, or set the secret COMMIT_TOKEN to a GitHub App's token",
@@ -248,10 +252,7 @@ def _propose(
     text = kept.marked(facts.pull(issue), place.key)
     if pull is None:
         try:
-            opened = place.pulls.open_pull_request(
-                head=facts.branch, base=place.base, title=facts.pull_title, body=text
-            )
-            return "opened", opened
+            return "opened", _opened(place, facts, text)
         except AlreadyExistsError:
             # Another run was first, or the answer to our own request was lost.
             pull = place.pulls.find_pull_request(facts.branch, place.base)
@@ -260,6 +261,21 @@ def _propose(
     if not kept.has_mark(pull.body, place.key) or comment.same(pull.body, text):
         return "none", pull
     return "updated", place.pulls.update_pull_request(pull.number, title=pull.title, body=text)
+
+
+def _opened(place: _Place, facts: Retraining, text: str) -> PullRequest:
+    """Open the pull request: by the token of its own, where that may. Raises ApiError."""
+    told = {"head": facts.branch, "base": place.base, "title": facts.pull_title, "body": text}
+    if place.opener is not None:
+        try:
+            return place.opener.open_pull_request(**told)
+        except ForbiddenError as error:
+            runner.warning(
+                f"{error.message}. It is opened by the job's own token, so GitHub starts no check on it: give"
+                " the App of COMMIT_TOKEN `pull-requests: write`; for now close and reopen the pull request",
+                title="No checks run on the pull request",
+            )
+    return place.pulls.open_pull_request(**told)
 
 
 def _judge(place: _Place, outcome: str, table: str) -> None:

@@ -307,3 +307,18 @@ def test_a_token_that_may_not_open_pull_requests_is_said_in_the_issue(
     assert told["operation"] == "opened"
     assert "No checks run on the pull request" in capfd.readouterr().out
     assert "could not" not in world.issues[0].body
+
+
+def test_a_token_of_its_own_that_may_only_push_leaves_it_to_the_other(
+    world: World, capfd: pytest.CaptureFixture[str]
+) -> None:
+    world.forge.add_token("pusher", "pusher[bot]", {"contents": "write"})
+    world.retrain()
+    told = world.run("open", branch=BRANCH, reason="bmi drifted", pull_request_token="pusher")
+    assert told["operation"] == "opened"
+    assert "pull-requests: write" in capfd.readouterr().out
+    world.pulls[0].state = "closed"
+    world.forge.add_token("opener", "opener[bot]", {"contents": "write", "pull-requests": "write"})
+    told = world.run("open", branch=BRANCH, reason="bmi drifted", pull_request_token="opener")
+    assert [one.author for one in world.pulls][-1] == "opener[bot]"
+    assert "No checks run" not in capfd.readouterr().out
