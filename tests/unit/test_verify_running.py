@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from model_gitops.core.flow.loads import Load
 from model_gitops.core.flow.verifying import Verify
 from model_gitops.core.verify import kubeconfig, results, running, target
 from model_gitops.core.verify.results import Checked, Waited
@@ -255,6 +257,24 @@ def test_the_verdict() -> None:
     read = results.read_waited(waited.text())
     assert read == waited
     assert results.read_checked(Checked([GOOD]).text()).rows == [GOOD]
+
+
+@pytest.mark.parametrize("measured", ["as expected", "\N{SNOWMAN}" * 400, '"\\' * 400])
+@pytest.mark.parametrize("number", [1, 199, 201, 5000])
+def test_what_failed_is_handed_on_however_much_there_is(number: int, measured: str) -> None:
+    """The job's output has bounds; none of them may turn a failure into a success, or into silence."""
+    many = [Row(f"integration {one}", "x", measured, passed=True) for one in range(number)]
+    load = Row("load: p95", "at most 200 ms", "120 ms", passed=True)
+    waited = Waited(TARGET, replace(ASKED, load=Load()), GOOD)
+    text = Checked([*many, load]).text()
+    assert len(text) <= results.LARGEST
+    assert verdict(waited, results.read_checked(text)) == ("success", "")
+    bad = Row("load: p99", "at most 500 ms", "9120 ms", passed=False)
+    text = Checked([*many, load, bad]).text()
+    reason = "load: p99: 9120 ms; asked: at most 500 ms"
+    assert verdict(waited, results.read_checked(text)) == ("failure", reason)
+    broken = Checked([replace(one, passed=False) for one in many])
+    assert verdict(waited, results.read_checked(broken.text()))[0] == "failure"
 
 
 def test_a_strangers_words_are_no_markup_in_the_table() -> None:

@@ -6,7 +6,7 @@ Whoever may write a repository can write one: what it says is as good as its `cr
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import quote
 
 from model_gitops import runner
@@ -55,19 +55,25 @@ def opened(checkout: Git, token: str) -> Client:
 
 def latest(api: Client, commit: str, context: str) -> CommitStatus | None:
     """Return the newest status of `commit` under `context`; None where there is none. Raises ApiError."""
+    newest: Any = None
     with api.errors(f"read the statuses of {commit[:12]}", "statuses: read"):
         for one in api.pages(f"/commits/{quote(commit)}/statuses", most=_MOST_PAGES):
-            if one["context"] == context:
-                # Gitea calls the state `status`.
-                return CommitStatus(
-                    str(one.get("state") or one.get("status") or ""),
-                    str(one["context"]),
-                    str(one.get("description") or ""),
-                    str(one.get("target_url") or ""),
-                    str((one.get("creator") or {}).get("login") or ""),
-                    str(one.get("created_at") or ""),
-                )
-    return None
+            # GitHub lists the newest first. Gitea orders by seconds, and within one as it likes: the number tells.
+            if newest is not None and one["created_at"] != newest["created_at"]:
+                break
+            if one["context"] == context and (newest is None or one["id"] > newest["id"]):
+                newest = one
+    if newest is None:
+        return None
+    # Gitea calls the state `status`.
+    return CommitStatus(
+        str(newest.get("state") or newest.get("status") or ""),
+        str(newest["context"]),
+        str(newest.get("description") or ""),
+        str(newest.get("target_url") or ""),
+        str((newest.get("creator") or {}).get("login") or ""),
+        str(newest.get("created_at") or ""),
+    )
 
 
 def write(

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from verify_site import HASH, OTHER, READER, WRITER, Site, Told, good
+from verify_site import DIGEST, HASH, OTHER, READER, WRITER, Site, Told, good
 
 HOPS = {
     "proposed": {"base_ref": "production", "head_ref": "main"},
@@ -55,6 +55,18 @@ def test_a_hop_waits_for_the_verification(site: Site, how: str) -> None:
     assert told.code == 0, told.log
     assert "verified: v0.0.1" in told.log
     assert told.outputs["model-hash"] == HASH
+
+
+def test_the_same_commit_with_another_image_was_not_verified(site: Site) -> None:
+    commit = ask(site)
+    assert site.run().code == 0
+    site.deploy(commit, DIGEST)  # built again
+    told = hop(site)
+    assert told.code == 3, told.log
+    assert "runs sha256:1a2b1a2b1a2b, and the verification was of another image" in told.log
+    good(site.service, DIGEST)
+    assert site.run().outputs["operation"] == "verified"
+    assert hop(site).code == 0
 
 
 def test_without_a_token_nobody_can_read_it(site: Site) -> None:

@@ -19,6 +19,7 @@ from model_gitops.core.flow.environment import Environment
 from model_gitops.core.flow.promotion import Promotion
 from model_gitops.core.lineage import hop
 from model_gitops.core.verify.running import words
+from model_gitops.core.verify.target import short
 from model_gitops.errors import ActionError, InputError, RefusedError
 
 
@@ -150,6 +151,14 @@ def _verification(asked: Asked) -> None:
         raise RefusedError(
             f"the verification of {what} says {words(found.state)}: {words(found.description)}; {link}",
             fix=f"mend what it says and deploy to {before.name} again; if that has passed: {again}",
+        )
+    # The same commit may have been built twice: what was verified is an image.
+    digest = promoted.image.partition("@")[2]
+    if short(digest) not in found.description:
+        raise RefusedError(
+            f"{what} runs {short(digest)}, and the verification was of another image of the same commit:"
+            f" {words(found.description)}; {link}",
+            fix=again,
         )
     writer = before.verify.writer
     if writer and found.creator.lower() != writer.lower():

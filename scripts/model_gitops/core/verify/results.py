@@ -68,9 +68,28 @@ class Checked:
     problem: str = ""
 
     def text(self) -> str:
-        """Return it as one line of JSON, with no more rows than are read again."""
-        rows = [asdict(one) for one in list(self.rows)[:_MOST_ROWS]]
-        return json.dumps({"rows": rows, "problem": self.problem})
+        """Return it as one line of JSON, short enough to be read again.
+
+        Of too many rows those that failed stay, then one of each kind; the last row says how many are left out.
+        """
+        rows = [_short(one) for one in self.rows]
+        text = self._text(rows)
+        if len(rows) <= _MOST_ROWS and len(text) <= LARGEST:
+            return text
+        rows.sort(key=lambda one: (one.passed is not False, one.check.startswith("integration")))
+        kept = _MOST_ROWS - 1
+        while True:
+            rest = rows[kept:]
+            failed = any(one.passed is False for one in rest)
+            more = Row("further checks", "", f"{len(rest)} more", passed=False if failed else None)
+            text = self._text([*rows[:kept], more])
+            if len(text) <= LARGEST:
+                return text
+            kept //= 2
+
+    def _text(self, rows: Sequence[Row]) -> str:
+        said = {"rows": [asdict(one) for one in rows], "problem": words(self.problem, longest=500)}
+        return json.dumps(said, ensure_ascii=False)
 
 
 def read_waited(text: str) -> Waited:
@@ -223,13 +242,21 @@ def _row(value: Any) -> Row:
     """Return one row that a job handed on; its words are made harmless and short."""
     found = document.mapping(value)
     passed = found.get("passed")
-    return Row(
-        words(found.get("check") or "?"),
-        words(found.get("asked") or "", longest=300),
-        words(found.get("measured") or "", longest=300),
-        # What is neither yes nor no did not pass.
-        passed if passed is True or (passed is None and "passed" in found) else False,
+    return _short(
+        Row(
+            str(found.get("check") or "?"),
+            str(found.get("asked") or ""),
+            str(found.get("measured") or ""),
+            # What is neither yes nor no did not pass.
+            passed if passed is True or (passed is None and "passed" in found) else False,
+        )
     )
+
+
+def _short(row: Row) -> Row:
+    """Return the row with harmless and short words."""
+    asked, measured = words(row.asked, longest=300), words(row.measured, longest=300)
+    return Row(words(row.check), asked, measured, row.passed)
 
 
 def _load(text: str, name: str, fix: str) -> Mapping[str, Any]:

@@ -47,11 +47,16 @@ class Target:
     @property
     def short(self) -> str:
         """The digest's beginning, as people compare it."""
-        return self.digest[:19]
+        return short(self.digest)
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON's types."""
         return asdict(self)
+
+
+def short(digest: str) -> str:
+    """Return a digest's beginning, as the commit status names it: `sha256:` and 12 digits."""
+    return digest[:19]
 
 
 def read(found: Mapping[str, Any], *, source: str) -> Target:
