@@ -170,6 +170,22 @@ class TestWhatBecomesOfIt:
         assert found.hold and found.hold.until == BOB.until
         assert found.kept == "it stays held until 2026-11-30 21:00 UTC"
 
+    def test_another_reason_of_ones_own_keeps_what_the_other_said(self) -> None:
+        both = hold.set_to(ALICE, BOB, NOON + HOUR).hold
+        assert both is not None
+        other = replace(BOB, reason="long freeze", until=NOON + 2 * HOUR, run="run/3")
+        found = hold.set_to(both, other, NOON + HOUR)
+        assert found.hold and found.hold.reason == "long freeze; and alice: p95 too high"
+        assert found.hold.until is None
+        assert found.kept == "it stays held until somebody releases it"
+        # A reason that another's begins with is another reason.
+        short = replace(ALICE, reason="p95")
+        told = hold.set_to(found.hold, short, NOON + HOUR).hold
+        assert told and told.reason == "p95; and bob: long freeze; and alice: p95 too high"
+
+    def test_no_reason_of_one_looks_like_two(self) -> None:
+        assert hold.reason("slow; and  eve: wrong") == "slow, and eve: wrong"
+
     def test_what_can_not_be_read_is_replaced(self) -> None:
         found = hold.set_to(hold.read_closed("[", source=SOURCE), ALICE, NOON)
         assert found == Decision("updated", ALICE)

@@ -155,8 +155,11 @@ def _moment(found: Mapping[str, object], key: str, source: str) -> datetime | No
 
 
 def reason(text: str) -> str:
-    """Return the input `reason` as one line. Raises InputError where it says nothing, or too much."""
-    line = _clean(text)
+    """Return the input `reason` as one line. Raises InputError where it says nothing, or too much.
+
+    What joins the reasons of two is in none of one.
+    """
+    line = _clean(text).replace(_AND, ", and ")
     if not line:
         raise InputError(
             "input `reason` is empty: who meets the hold must know why it is there",
@@ -233,17 +236,17 @@ def set_to(
     after = replace(wanted, since=before.since or wanted.since)
     if is_length and before.until and wanted.run and wanted.run == before.run:
         after = replace(after, until=before.until)
-    is_joined = before.reason.startswith(f"{wanted.reason}{_AND}")
+    _, *others = before.reason.split(_AND)
     is_theirs = before.by != wanted.by
-    if f"{_AND}{wanted.by}: {wanted.reason}" in before.reason and is_theirs:
+    if f"{wanted.by}: {wanted.reason}" in others and is_theirs:
         after = replace(before, until=after.until)  # it is told already
     elif is_theirs:
         told = f"{before.by or 'somebody'}: {before.reason or 'no reason is given'}"
         after = replace(after, reason=_clean(f"{wanted.reason}{_AND}{told}"))
-    elif is_joined:
-        after = replace(after, reason=before.reason)
+    elif others:
+        after = replace(after, reason=_clean(_AND.join((wanted.reason, *others))))
     kept = ""
-    if (is_theirs or is_joined) and after.until and after.until != _later(after, before):
+    if (is_theirs or others) and after.until and after.until != _later(after, before):
         kept = (
             f"it stays held until {shown(before.until) if before.until else 'somebody releases it'}"
         )
@@ -282,10 +285,14 @@ def commit_text(decision: Decision, environment: str, by: str, why: str) -> tupl
 
 
 def refused(hold: Hold, environment: str, overlay: str) -> RefusedError:
-    """Return the error of a promotion to `environment`, whose `overlay` is held."""
+    """Return the error of a promotion to `environment`, whose `overlay` is held.
+
+    Who knows the overlay alone gives it for both.
+    """
+    name = "NAME" if environment == overlay else environment
     return RefusedError(
         f"{environment} takes no promotion: it is {hold.sentence}",
         fix="wait, or release it: run hold.yml with the operation `release`, or `scripts/run.sh hold-environment"
-        f" --environment NAME --operation release` in a clone (it removes {path_of(overlay)}); then run this job"
+        f" --environment {name} --operation release` in a clone (it removes {path_of(overlay)}); then run this job"
         " again. A rollback passes",
     )
