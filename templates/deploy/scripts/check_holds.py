@@ -32,9 +32,21 @@ def text(commit: str, path: str) -> str | None:
     return git("cat-file", "blob", entry.split()[2]) if entry.startswith("100") else None
 
 
+def inside(overlay: str, name: str) -> str:
+    """Return the path of a file of an overlay, which may be the top."""
+    return f"{overlay}/{name}" if overlay else name
+
+
 def hold(commit: str, overlay: str) -> str:
     """Return what there is of a hold at a commit, as git lists it; empty for nothing."""
-    return git("ls-tree", commit, "--", f"{overlay}/hold.yaml")
+    return git("ls-tree", commit, "--", inside(overlay, "hold.yaml"))
+
+
+def moment(value: Any) -> datetime.datetime:
+    """Return a moment, in UTC where it has no zone. Raises ValueError, OverflowError."""
+    if not isinstance(value, datetime.datetime):
+        value = datetime.datetime.fromisoformat(str(value))
+    return (value if value.tzinfo else value.replace(tzinfo=datetime.UTC)).astimezone(datetime.UTC)
 
 
 def held(commit: str, overlay: str, now: datetime.datetime) -> str:
@@ -42,14 +54,15 @@ def held(commit: str, overlay: str, now: datetime.datetime) -> str:
     if not hold(commit, overlay):
         return ""
     try:
-        found = yaml.safe_load(text(commit, f"{overlay}/hold.yaml") or "") or {}
-        until = found.get("until")
-        if until is not None:
-            end = until if isinstance(until, datetime.datetime) else None
-            end = end or datetime.datetime.fromisoformat(str(until))
-            if now >= (end if end.tzinfo else end.replace(tzinfo=datetime.UTC)):
-                return ""
-        by, reason = (str(found.get(key) or "nobody says") for key in ("by", "reason"))
+        found = yaml.safe_load(text(commit, inside(overlay, "hold.yaml")) or "") or {}
+        for key in ("reason", "by", "run"):
+            if not isinstance(found.get(key) or "", str):
+                raise ValueError(f"{key} is no text")
+        since, until = (found.get(key) for key in ("since", "until"))
+        _ = since is None or moment(since)
+        if until is not None and now >= moment(until):
+            return ""
+        by, reason = (found.get(key) or "nobody says" for key in ("by", "reason"))
         return f"held by {by}, until {until or 'somebody releases it'}: {reason}"
     except (yaml.YAMLError, AttributeError, ValueError, OverflowError, RecursionError) as error:
         return f"held, as hold.yaml can't be read: {str(error).splitlines()[0]}"
@@ -58,7 +71,7 @@ def held(commit: str, overlay: str, now: datetime.datetime) -> str:
 def images(commit: str, overlay: str) -> Any:
     """Return what a kustomization says of images; the text itself where it is no YAML."""
     for name in NAMES:
-        found = text(commit, f"{overlay}/{name}")
+        found = text(commit, inside(overlay, name))
         if found is None:
             continue
         try:
@@ -86,21 +99,22 @@ def main() -> int:
     fork = git("merge-base", base, head).strip()  # of a merge of the two the base itself
     now = datetime.datetime.now(datetime.UTC)
     paths = git("ls-tree", "-r", "-z", "--name-only", base).split("\0")
-    overlays = [path.rpartition("/")[0] for path in paths if path.endswith("/hold.yaml")]
+    overlays = [path.rpartition("/")[0] for path in paths if f"/{path}".endswith("/hold.yaml")]
     refused = 0
     for overlay in overlays:
         reason = held(base, overlay, now)
         if hold(fork, overlay) != hold(head, overlay):  # else it leaves the hold as it is
             reason = reason and held(head, overlay, now)
+        shown = overlay or "the top folder"
         if not reason or images(fork, overlay) == images(head, overlay):
-            print(f"{overlay}: {'its images stay' if reason else 'not held, or released'}")
+            print(f"{shown}: {'its images stay' if reason else 'not held, or released'}")
         elif is_rollback(base, head):
-            print(f"{overlay}: held, and this is a rollback")
+            print(f"{shown}: held, and this is a rollback")
         else:
             refused += 1
             annotate(
-                overlay,
-                f"{overlay} takes no promotion: it is {reason}. Release it first, then run this job again",
+                shown,
+                f"{shown} takes no promotion: it is {reason}. Release it first, then run this job again",
             )
     print(f"{len(overlays)} overlays with a hold, {refused} refused")
     return 1 if refused else 0

@@ -122,7 +122,9 @@ def test_what_passes(deploy: Deploy, as_merge: bool) -> None:
     assert not passes(image)
 
 
-HOSTILE = ["[", "a\nb", "until: 5\n", "until: [1]\n", "- x\n", 'until: "2h"\n', "\x00", "", "reason: \"%0A::error::x\\r\\n::error::y\"\n"]  # fmt: skip
+HOSTILE = ["[", "a\nb", "until: 5\n", "until: [1]\n", "- x\n", 'until: "2h"\n', "\x00", "", "reason: \"%0A::error::x\\r\\n::error::y\"\n",
+    # These ended, and can't be read by the actions: they hold there too.
+    "reason: [1]\nuntil: 2020-01-01\n", "since: yesterday\nuntil: 2020-01-01\n", 'until: "0001-01-01T00:00:00+14:00"\n']  # fmt: skip
 
 
 @pytest.mark.parametrize("content", HOSTILE, ids=range(len(HOSTILE)))
@@ -135,6 +137,18 @@ def test_what_a_stranger_writes_holds_and_says_no_more(deploy: Deploy, content: 
     assert "Traceback" not in done.stderr
     lines = [line for line in done.stdout.splitlines() if line.startswith("::")]
     assert len(lines) == 1 and lines[0].startswith(f"::error title={OVERLAY}::")
+
+
+def test_an_overlay_that_is_the_top_folder_is_held_too(deploy: Deploy) -> None:
+    top = {"kustomization.yaml": (deploy.directory / KUSTOMIZATION).read_text(), "hold.yaml": HELD}
+    deploy.run("checkout", "--quiet", "main")
+    deploy.write(dict(top))
+    deploy.run("update-ref", "refs/remotes/origin/main", "main")
+    deploy.run("checkout", "--quiet", "-B", "change")
+    deploy.write({"kustomization.yaml": bumped(deploy)})
+    done = deploy.check()
+    assert done.returncode == 1, done.stdout
+    assert "::error title=the top folder::the top folder takes no promotion" in done.stdout
 
 
 def test_the_workflow_asks_in_a_pull_request_only() -> None:
