@@ -21,7 +21,7 @@ from model_gitops.core.deploy.location import check_path
 from model_gitops.core.deploy.trailers import is_rollback, read_trailers
 from model_gitops.core.flow.environment import Environment, named
 from model_gitops.core.markdown import code, escape
-from model_gitops.errors import InputError
+from model_gitops.errors import ActionError, ExternalError, InputError
 from model_gitops.options import Config, DeployBranch, KnownHosts, option, secret
 
 OUTPUTS = ("operation", "environment", "reason", "by", "until", "commit", "pull-request")
@@ -154,7 +154,7 @@ def _attempt(deploy: DeployRepository, branch: str, api: GitHub | None, asked: _
     deploy.read_kustomization(tip, asked.folder)  # a hold beside nothing would hold nothing
     decision = asked.decide(deploy.hold_at(tip, asked.folder))
     if decision.operation == "none":
-        return _Result(decision, tip, moved=_check_again(deploy, tip, asked.folder))
+        return _Result(decision, tip, moved=_check_again(deploy, api, branch, tip, asked))
     line, trailers = hold.commit_text(decision, asked.environment.name, asked.by, asked.why)
     path = hold.path_of(asked.folder)
     files = [DeployFile(path, hold.write(decision.hold))] if decision.hold else []
@@ -175,7 +175,7 @@ def _attempt(deploy: DeployRepository, branch: str, api: GitHub | None, asked: _
         return _proposed(
             deploy, api, branch, tip, asked, replace(decision, operation="proposed"), line, make
         )
-    return _Result(decision, commit, moved=_check_again(deploy, commit, asked.folder))
+    return _Result(decision, commit, moved=_check_again(deploy, api, branch, commit, asked))
 
 
 def _proposed(
@@ -206,30 +206,70 @@ def _proposed(
     return _Result(replace(decision, operation=operation), done.commit, done.url)
 
 
-def _check_again(deploy: DeployRepository, tip: str, folder: str) -> tuple[str, ...]:
+def _check_again(
+    deploy: DeployRepository, api: GitHub | None, base: str, tip: str, asked: _Asked
+) -> tuple[str, ...]:
     """Move the branches of open deployments of the overlay onto `tip`: their checks see the hold, or its end.
 
-    A check that was green before the hold would stay so. Only branches of ours with one commit are
-    moved, whose parent has another hold than `tip`. Raises LostRace.
+    A check that was green before the hold would stay so. What is held or released stays so, whatever
+    comes of it: anybody may push a branch of such a name. Who moves one at the same time is checked anew.
     """
-    path, moved = hold.path_of(folder), []
-    for name in deploy.refs().branches:
-        if not deployment.may_propose(name, folder):
+    moved, name = [], "(all)"
+    try:
+        branches = deploy.refs().branches
+        ours = hold.branch_name(asked.folder, base)
+        other = api.find_pull_request(ours, base) if api and ours in branches else None
+        if other:
+            runner.warning(
+                f"this pull request would still change that, it was opened before: {other.url}",
+                title="close it",
+            )
+    except ExternalError as error:
+        _warn_of(name, asked.environment.name, error)
+        return ()
+    for name in branches:
+        if not deployment.may_propose(name, asked.folder):
             continue
-        head = deploy.fetch(name, depth=2)
-        message, parents = deploy.message(head), deploy.parents(head)
-        if len(parents) != 1 or parents[0] == tip or is_rollback(read_trailers(message)):
+        try:
+            is_moved = _move(deploy, name, tip, asked.folder)
+        except git.LostRace:
             continue
-        if deploy.hold_at(parents[0], folder) == deploy.hold_at(tip, folder):
+        except ActionError as error:
+            _warn_of(name, asked.environment.name, error)
             continue
-        before, after, now = _kustomizations(deploy, folder, [parents[0], head, tip])
-        if after in (before, now) or before != now:
-            continue  # it changes another overlay, is merged, or was overtaken: the next bump sees to it
-        commit = deploy.commit(tip, after, message=message)
-        deploy.push(commit, name, expected=head)
-        runner.say(f"{name}: moved onto {tip[:12]}, so that its checks see {path}")
-        moved.append(name)
+        if is_moved:
+            runner.say(
+                f"{name}: moved onto {tip[:12]}, so that its checks see the hold, or its end"
+            )
+            moved.append(name)
     return tuple(moved)
+
+
+def _warn_of(branch: str, environment: str, error: ActionError) -> None:
+    runner.warning(
+        f"the checks of an open deployment to {environment} (branch {branch}) do not run again: {error.message}."
+        " Fix: run them again before you merge it",
+        title="not checked again",
+    )
+
+
+def _move(deploy: DeployRepository, name: str, tip: str, folder: str) -> bool:
+    """Move the branch `name` onto `tip`, if it is a deployment of ours that saw another hold.
+
+    Only branches with one commit are moved, whose parent has another hold than `tip`. Raises LostRace,
+    InputError where it has no kustomization, ExternalError.
+    """
+    head = deploy.fetch(name, depth=2)
+    message, parents = deploy.message(head), deploy.parents(head)
+    if len(parents) != 1 or parents[0] == tip or is_rollback(read_trailers(message)):
+        return False
+    if deploy.hold_at(parents[0], folder) == deploy.hold_at(tip, folder):
+        return False
+    before, after, now = _kustomizations(deploy, folder, [parents[0], head, tip])
+    if after in (before, now) or before != now:
+        return False  # it changes another overlay, is merged, or was overtaken: the next bump sees to it
+    deploy.push(deploy.commit(tip, after, message=message), name, expected=head)
+    return True
 
 
 def _kustomizations(

@@ -261,6 +261,14 @@ class TestWhereNoPushIsTaken:
         head = deploy_git(protected).run("rev-parse", pull.head_ref).strip()
         assert "freeze" in (deploy_git(protected).file_at(head, path("dev")) or "")
 
+    def test_who_asks_for_the_contrary_hears_of_the_one_that_is_open(self, protected: Flow) -> None:
+        url = holding(protected)["pull-request"]
+        told = protected.run(
+            "hold-environment", environment="dev", operation="release", token=TOKEN
+        )
+        assert told.code == 0
+        assert f"this pull request would still change that, it was opened before: {url}" in told.log
+
     def test_without_a_token_the_error_says_what_to_do(self, protected: Flow) -> None:
         folder = protected.work.directory / "promotion.yaml"
         data = json.loads(folder.read_text())
@@ -307,3 +315,32 @@ class TestAnOpenDeployPullRequest:
         (moved,) = deployed.waiting()
         assert moved.head_sha != pull.head_sha
         assert deploy_git(deployed).file_at(moved.head_sha, path("production")) is not None
+
+    @pytest.mark.parametrize("kind", ["broken", "link", "protected"])
+    def test_a_branch_that_can_not_be_moved_stops_no_hold(self, deployed: Flow, kind: str) -> None:
+        """Anybody may push a branch of that name, and a server may take no push to it."""
+        deployed.deploy("production", deployed.sha("main"), DIGEST, merged=False)
+        (pull,) = deployed.waiting()
+        clone = Git(deployed.top / "deploy")
+        clone.run("fetch", "--quiet", "origin")
+        clone.run("checkout", "--quiet", "--detach", "origin/main")
+        file = clone.directory / "overlays/production/kustomization.yaml"
+        file.unlink()
+        if kind == "link":
+            file.symlink_to("/etc/passwd")
+        clone.run("commit", "--quiet", "--all", "-m", "x")
+        name = "model-gitops/bump-overlays-production-a"  # before the other one
+        if kind == "protected":
+            hook = deploy_git(deployed).directory / "hooks" / "pre-receive"
+            hook.parent.mkdir(exist_ok=True)
+            hook.write_text("#!/bin/sh\nread old new ref; [ $ref = refs/heads/main ] || exit 1\n")
+            hook.chmod(0o755)
+            name = pull.head_ref
+        else:
+            clone.run("push", "--quiet", "origin", f"HEAD:refs/heads/{name}")
+        told = deployed.run("hold-environment", environment="production", reason=WHY, token=TOKEN)
+        assert told.code == 0, told.log
+        assert f"an open deployment to production (branch {name}) do not run again" in told.log
+        assert text(deployed, "production") is not None
+        (moved,) = deployed.waiting()
+        assert (moved.head_sha == pull.head_sha) is (kind == "protected")
