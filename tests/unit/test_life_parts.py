@@ -7,11 +7,12 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import mean
+from xml.etree import ElementTree
 
 import pytest
 
 from model_gitops.errors import ExternalError
-from model_gitops_local.life import deployer, page, traffic
+from model_gitops_local.life import deployer, page, pictures, traffic
 from model_gitops_local.life.traffic import Patient
 
 RENDERED = """\
@@ -103,3 +104,11 @@ def test_the_page_is_whole_and_escapes_what_it_shows() -> None:
     assert "sha256:&lt;" in found
     assert '<li class="drifted">' in found
     assert "http" not in found.partition("<body>")[2]
+
+
+def test_pictures_are_whole_and_red_is_what_is_too_long() -> None:
+    weeks = pictures.histograms({"<a>": [1.0, 2.0, 2.0], "b": [3.0]}, "kg")
+    assert "&lt;a&gt;" in "".join(ElementTree.tostring(ElementTree.fromstring(weeks), "unicode"))
+    drawn = pictures.bars([("fast", 13.0), ("slow", 3328.0)], 250, "ms")
+    ElementTree.fromstring(drawn)
+    assert drawn.count('class="bad"') == drawn.count('class="bar"') == 1
