@@ -29,11 +29,11 @@ ol.hops{list-style:none;padding:0;margin:0}
 ol.hops>li{border-left:.25rem solid var(--line);padding:0 0 1.5rem 1.25rem;margin:0}
 ol.hops>li.deployed{border-color:var(--good)}ol.hops>li.refused{border-color:var(--bad)}
 ol.hops>li.rolled-back,ol.hops>li.drifted,ol.hops>li.held{border-color:var(--wait)}
-ol.hops>li.nothing,ol.hops>li.released{border-color:var(--good)}
+ol.hops>li.answered,ol.hops>li.released{border-color:var(--good)}
 .hops h3{margin:0}.hops p{margin:.25rem 0}.quiet{color:var(--quiet)}
 .deployed>.outcome{color:var(--good)}.refused>.outcome{color:var(--bad)}
 .rolled-back>.outcome,.drifted>.outcome,.held>.outcome{color:var(--wait)}
-.nothing>.outcome,.released>.outcome{color:var(--good)}.outcome{font-weight:600}
+.answered>.outcome,.released>.outcome{color:var(--good)}.outcome{font-weight:600}
 .plots{display:flex;flex-wrap:wrap;gap:1rem;margin:.5rem 0}
 .plots figure{margin:0;width:13rem;max-width:100%}
 .plots img{width:100%;border:1px solid var(--line);border-radius:6px}
@@ -47,7 +47,7 @@ class Hop:
     """One part of the way, as the page shows it; paths are relative to the demo's folder.
 
     `outcome` is `registered`, `deployed`, `rolled back` or `refused`; in the story of a model's life also
-    `nothing`, `drifted`, `held` or `released`. `commit` is the one of the deploy
+    `answered`, `drifted`, `held` or `released`. `commit` is the one of the deploy
     repository, and `diff` what it says and changes.
     """
 

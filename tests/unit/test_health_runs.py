@@ -31,6 +31,10 @@ def said(expected: Expected, *found: Run, **more: Any) -> list[str]:
     return [one.problem for one in runs.judge(watched, BRANCHES, NOW)]
 
 
+def test_what_the_server_does_not_know_is_not_judged() -> None:
+    assert said(NIGHTLY, state="") == []
+
+
 def test_what_runs_and_is_green_is_well() -> None:
     assert said(NIGHTLY, run(8), run(32)) == []
     assert said(DEPLOY, run(500, event="push", branch="staging")) == []

@@ -96,7 +96,7 @@ class Life(Telling):
             shown[name] = [one.measurements["bmi"] for one in week]
         self.draw("weeks", "Body mass index, by weeks", pictures.histograms(shown, "kg/m²"))
         self.end(
-            "nothing",
+            "answered",
             f"{asked} requests to the service, from its own log: one week as it was, then two in which patients"
             " are heavier and their weight counts more. The weeks are dated, not waited for.",
         )

@@ -5,7 +5,7 @@ It is written by hand, as it needs no program to look at and none to draw.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from html import escape
 
 from model_gitops.core.health.deliveries import Measures
@@ -30,7 +30,8 @@ def svg(health: Health) -> str:
     parts.append(_text(12, y, head[:1].upper() + head[1:], "h", longest=90))
     if health.watched:
         y += _ROW
-        parts.append(_text(_LEFT, y, "the newest runs; the last is on the right", "q"))
+        said = "the newest runs; the last is on the right"
+        parts.append(_text(_LEFT, y, said, "q", longest=60))
         for one in health.watched[:_MOST_ROWS]:
             y += _ROW
             parts.append(_text(12, y, one.expected.file))
@@ -54,24 +55,34 @@ def svg(health: Health) -> str:
 
 def _deliveries(parts: list[str], y: int, flow: Flow, health: Health) -> int:
     """Draw a time line of each environment; return where it ends."""
+    begins = _begins(flow, health)
     for one in flow.measures[:_MOST_ROWS]:
         y += _ROW
         parts.append(_text(12, y, one.environment))
         parts.append(
             f'<rect class="none" x="{_LEFT}" y="{y - 5}" width="{_WIDTH - _LEFT - 20}" height="1"/>'
         )
-        parts += [_dot(x, y, bad=bad) for x, bad in _places(one, health)]
+        parts += [_dot(x, y, bad=bad) for x, bad in _places(one, begins, health)]
     y += _ROW
-    first = health.now - timedelta(days=health.days)
-    parts.append(_text(_LEFT, y, f"{first:%Y-%m-%d}", "q"))
-    parts.append(_text(_WIDTH - 85, y, f"{health.now:%Y-%m-%d}", "q"))
+    form = "%Y-%m-%d" if health.now - begins > timedelta(days=3) else "%Y-%m-%d %H:%M"
+    parts.append(_text(_LEFT, y, f"{begins:{form}}", "q"))
+    parts.append(_text(_WIDTH - 110, y, f"{health.now:{form}}", "q"))
     return y
 
 
-def _places(one: Measures, health: Health) -> list[tuple[float, bool]]:
+def _begins(flow: Flow, health: Health) -> datetime:
+    """Return where the time line begins: not long before the first deployment of a young project."""
+    all_of = [each.at for one in flow.measures for each in one.deployments]
+    now, first = health.now.timestamp(), health.now.timestamp() - health.days * 86400
+    if all_of:
+        first = max(first, min(all_of) - (now - min(all_of)) / 20 - 60)
+    return health.now - timedelta(seconds=now - first)
+
+
+def _places(one: Measures, begins: datetime, health: Health) -> list[tuple[float, bool]]:
     """Return where each deployment is on the line, and whether it was taken back."""
-    length = health.days * 86400
-    first = health.now.timestamp() - length
+    first = begins.timestamp()
+    length = health.now.timestamp() - first
     width = _WIDTH - _LEFT - 20
     return [
         (_LEFT + (each.at - first) / length * width, each.taken_back is not None)

@@ -151,10 +151,12 @@ def expected(path: str, data: Any, branches: Sequence[str]) -> Expected | None:
 def judge(watched: Watched, branches: Collection[str], now: datetime) -> tuple[Problem, ...]:
     """Return what is wrong with a workflow, most urgent first.
 
-    Judged are runs on `branches`, by other events than a pull request's: of each branch the last one
+    What the server does not know is not judged. Judged are runs on `branches`, by other events than a pull request's: of each branch the last one
     that ended with a verdict. A workflow with a schedule must have run by it in its last two periods.
     """
-    one, found = watched.expected, []
+    one, found = watched.expected, list[Problem]()
+    if not watched.state:
+        return ()  # the server does not know the file: it is on another branch, or new
 
     def add(problem: str, fix: str, url: str = "") -> None:
         found.append(Problem(one.file, problem, fix, url))

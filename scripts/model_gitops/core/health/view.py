@@ -46,7 +46,7 @@ def sentence(health: Health) -> str:
     """Return in a few words whether the pipeline is well, plain text."""
     if health.is_well:
         return "the pipeline is well"
-    files = ", ".join(dict.fromkeys(one.workflow for one in health.problems))
+    files = ", ".join(dict.fromkeys(_plain(one.workflow) for one in health.problems))
     return f"the pipeline is not well: {files}"
 
 
