@@ -19,7 +19,7 @@ from receiver import Receiver
 import model_gitops
 from model_gitops.__main__ import main
 from model_gitops.actions import notify
-from model_gitops.adapters import in_time, webhook
+from model_gitops.adapters import apprise_services, in_time, webhook
 from model_gitops.options import variable
 
 ROOT = Path(__file__).parents[2]
@@ -175,6 +175,54 @@ def test_each_target_is_tried_and_no_address_is_printed(tmp_path: Path) -> None:
     assert (len(good.got), len(broken.got), len(thief.got), len(moved.got)) == (1, 1, 0, 2)
     for secret in (CANARY, SECRET, "127.0.0.1"):
         assert secret not in done.log
+
+
+@pytest.mark.parametrize(
+    ("url", "use"),
+    [
+        # Services that call themselves `http`, or a number, once they know their address.
+        ("gotify://hooks.example/t0ken", "gotifys://"), ("rocket://ada:pw@hooks.example/#c", "rockets://"),
+        ("mmost://hooks.example/t0ken", "mmosts://"), ("mastodon://t0ken@hooks.example", "mastodons://"),
+        ("kodi://hooks.example", "kodis://"), ("emby://ada@hooks.example", "embys://"),
+        ("KODI://hooks.example", "kodis://"), (" ntfy://hooks.example/topic", "ntfys://"),
+        # A mail goes to the server, whatever the address' domain; TLS can be switched off.
+        ("mailto://ada:pw@localhost?smtp=hooks.example", "mailtos://"),
+        ("mailtos://ada:pw@hooks.example?mode=insecure", "leave out the mode"),
+        # There is no other form.
+        ("rsyslog://hooks.example", "knows no other form"), ("dapnet://ada:pw@localhost", "knows no other form"),
+        ("kodi://localhost", ""), ("kodis://hooks.example", ""), ("rsyslog://127.0.0.1", ""), ("syslog://", ""),
+        ("pushme://t0ken", ""), ("https://discord.com/api/webhooks/1234567890/abcdefg", ""),
+        ("mailtos://ada:pw@hooks.example", ""), ("tgram://123456789:abcdefg_hijklmnop/12315544/", ""),
+    ],
+)  # fmt: skip
+def test_no_service_is_told_in_clear_text(url: str, use: str) -> None:
+    service, name, problem = apprise_services.service_of(url)
+    assert name
+    assert (service is None) == bool(problem) == bool(use)
+    assert use in problem
+    assert not use or "clear text" in problem
+
+
+def test_a_service_that_stumbles_over_its_address_keeps_nobody_else_from_hearing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("GITHUB_OUTPUT", "GITHUB_ACTIONS"):
+        monkeypatch.delenv(name, raising=False)
+    real = apprise_services.service_of
+
+    def stumbles(url: str) -> Any:
+        if CANARY in url:
+            raise TypeError(CANARY)
+        return real(url)
+
+    monkeypatch.setattr(apprise_services, "service_of", stumbles)
+    with Receiver() as good:
+        monkeypatch.setenv("MODEL_GITOPS_URLS", f"kodi://{CANARY}\njson://{good.host}/")
+        assert main(["notify", "--event", "hold"]) == 0
+    out = capsys.readouterr()
+    assert "line 1 of `urls` was not told: apprise failed over it (TypeError)" in out.err
+    assert CANARY not in out.out + out.err
+    assert ("operation=partial" in out.out, len(good.got)) == (True, 1)
 
 
 @pytest.mark.parametrize(

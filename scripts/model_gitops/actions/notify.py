@@ -100,7 +100,11 @@ def _tell(news: Message, urls: list[str], address: str, key: str) -> list[Told]:
         calls.append(call)
 
     for place, url in enumerate(urls, start=1):
-        service, name, problem = apprise_services.service_of(url)
+        try:
+            service, name, problem = apprise_services.service_of(url)
+        except Exception as error:
+            # One of a hundred services may stumble over its address: the others are told.
+            service, name, problem = None, "", f"apprise failed over it ({type(error).__name__})"
         if service is None:
             add(target.name_of(place, name), functools.partial(_refuse, problem))
         else:

@@ -57,11 +57,34 @@ def service_of(url: str) -> tuple[NotifyBase | None, str, str]:
         return None, "", "apprise knows no such service, or the address lacks a part"
     name = str(getattr(made, "service_name", "") or "")
     name = name if _WORD.fullmatch(name) else type(made).__name__.removeprefix("Notify")
-    clear, safe = _schemes(made.protocol), _schemes(made.secure_protocol)
-    if made.schema in clear and safe and not is_loopback(str(getattr(made, "host", "") or "")):
-        fix = min(safe, key=lambda one: (not one.startswith(made.schema), one))
-        return None, name, f"{made.schema}:// would be sent in clear text: use {fix}://"
+    if problem := _in_clear(made, url.strip().partition("://")[0].lower()):
+        return None, name, problem
     return made, name, ""
+
+
+def _in_clear(made: Any, scheme: str) -> str:
+    """Return why the service at an address with `scheme` would be sent in clear text; empty where it is not.
+
+    The class says which schemes are its clear ones. What the object says of itself is no help: some put `http`
+    or a number there (Gotify, Rocket.Chat, Kodi).
+    """
+    of_class = type(made)
+    clear, safe = _schemes(of_class.protocol), _schemes(of_class.secure_protocol)
+    place = str(getattr(of_class, "notify_url", "") or "")
+    # Of a mail it is the server that counts, not the address' own domain.
+    host = str(getattr(made, "smtp_host", "") or getattr(made, "host", "") or "")
+    no_other = "it would be sent in clear text, and apprise knows no other form of it"
+    if place.startswith("http:"):
+        return no_other
+    if is_loopback(host):
+        return ""
+    if str(getattr(made, "secure_mode", "")) == "insecure" and scheme in safe:
+        return f"{scheme}:// with mode=insecure would be sent in clear text: leave out the mode"
+    if scheme in clear and safe:
+        fix = min(safe, key=lambda one: (not one.startswith(scheme), one))
+        return f"{scheme}:// would be sent in clear text: use {fix}://"
+    # Without a host it is this machine's own, such as its log.
+    return no_other if scheme in clear and host and not place.startswith("https:") else ""
 
 
 def send(service: NotifyBase, message: Message, end: float) -> str:
