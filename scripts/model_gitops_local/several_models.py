@@ -200,6 +200,10 @@ def _called(name: str, text: str, how: _Called) -> str:
 
 def _with_config(step: str) -> str:
     found = _ACTION.search(step)
+    if found and found[1] == "notify" and "\n          model: " not in step:
+        # People are told which of the models it is.
+        given = "          model: ${{ inputs.config }}\n"
+        return step.replace("\n        with:\n", f"\n        with:\n{given}", 1)
     if not found or found[1] in _BY_NAME or "config" not in _inputs(found[1]):
         return step
     given = "          config: ${{ inputs.config }}\n"

@@ -24,7 +24,7 @@ CONTRACT: dict[str, tuple[str, str]] = {
         "environment stage model overlay-entry image deploy-repository deploy-path deploy-mode incumbent has-model new-branch "
         "model-hash promote-image promote-version promote-fingerprint promote-sha256 promote-commit "
         "dockerfile context target smoke-test build-contexts built-elsewhere push-candidates "
-        "assign-stage rules-changed rules",
+        "assign-stage rules-changed rules reviewers refusal",
     ),
     "run-command": ("command config", "ran skipped"),
     "changed-models": ("base ignore", "models any"),

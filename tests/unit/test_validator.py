@@ -58,6 +58,26 @@ def test_the_comparison_shows_the_verification_and_the_way_back() -> None:
     assert "verified in" not in status.comparison(runs, replace(new, verified=None), promotion)
 
 
+def test_of_a_merge_the_report_of_its_pull_request_is_linked() -> None:
+    """There is what this table lacks: the gate, the measured comparison and the params."""
+    promotion = Promotion("m", "r.example/m", (Environment("dev", "main"),))
+    pull = Pull(12, "https://g.example/acme/m/pull/12", "main", ("grace", "a|da"))
+    shown = status.comparison(
+        Status("dev", "main", trace=TRACE), Candidate("x", "9" * 40, pull=pull), promotion
+    )
+    rows, _ = table(shown)
+    (by,) = [row for row in rows if row[0] == "by"]
+    assert by[2] == (
+        "[#12](https://g.example/acme/m/pull/12), approved by grace, a\\|da: its report has the gate,"
+        " the measured comparison and the params"
+    )
+    odd = replace(pull, url="javascript:x")
+    shown = status.comparison(
+        Status("dev", "main", trace=TRACE), Candidate("x", "9" * 40, pull=odd), promotion
+    )
+    assert "javascript" not in shown
+
+
 def test_a_merge_that_waits_for_a_yes_is_no_fault_of_what_runs() -> None:
     promotion = Promotion("m", "r.example/m", (Environment("dev", "main"),))
     assert TRACE.source

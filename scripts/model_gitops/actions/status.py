@@ -190,12 +190,15 @@ def _candidate(
         )  # fmt: skip
     model_hash = gatherer.repository.model_hash(commit)
     version = gatherer.repository.version_of(model_hash)
+    head = runner.context().head_ref
     return Candidate(
-        name=runner.context().head_ref or commit[:12],
+        name=head or commit[:12],
         commit=commit,
         version=version.version if version else "",
         model_hash=model_hash,
         image=image,
         metrics=gatherer.repository.metrics(commit),
         verified=gatherer.verified_before(environment),
+        # The report of a pull request that is open is where this is shown.
+        pull=None if head else gatherer.brought(commit, environment),
     )

@@ -173,6 +173,8 @@ class TestWhoIsRefused:
         holding(deployed)
         told = deployed.run("check-promotion", token=READER)
         assert told.code == 3 and "dev takes no promotion: it is held by" in told.log, told.log
+        # Who tells people knows a rule's no from a server that is away.
+        assert "\nrefusal=dev takes no promotion: it is held by" in f"\n{told.answer}"
         deployed.push("main")
         told = deployed.run("check-promotion", token=READER)
         assert told.code == 3 and WHY in told.log, told.log
@@ -181,7 +183,10 @@ class TestWhoIsRefused:
         assert deployed.run("check-promotion", token=READER).code == 0
         deployed.push("main")
         holding(deployed, operation="release")
-        assert deployed.run("check-promotion", token=READER).code == 0
+        told = deployed.run("check-promotion", token=READER)
+        assert told.code == 0 and "\nrefusal=\n" in told.answer, told.answer
+        away = deployed.run("check-promotion", token="no such token")
+        assert away.code != 3 and "refusal=" not in away.answer, away.log
 
     def test_who_can_not_ask_says_so_and_the_bump_asks_again(self, deployed: Flow) -> None:
         holding(deployed)

@@ -44,6 +44,8 @@ OUTPUTS = (
     "assign-stage",
     "rules-changed",
     "rules",
+    "reviewers",
+    "refusal",
 )
 
 
@@ -85,18 +87,24 @@ def command(
     # The rest is imported only when it runs: `--help` needs none of it.
     from model_gitops import runner
     from model_gitops.actions.check_promotion import decide
+    from model_gitops.errors import RefusedError
 
     runner.mask(source_token)
-    decide.run(
-        config=config,
-        base_ref=base_ref,
-        head_ref=head_ref,
-        environment=environment,
-        deploy_branch=deploy_branch,
-        token=token,
-        ssh_key=ssh_key,
-        known_hosts=known_hosts,
-        username=username,
-        password=password,
-        source_token=source_token,
-    )
+    try:
+        decide.run(
+            config=config,
+            base_ref=base_ref,
+            head_ref=head_ref,
+            environment=environment,
+            deploy_branch=deploy_branch,
+            token=token,
+            ssh_key=ssh_key,
+            known_hosts=known_hosts,
+            username=username,
+            password=password,
+            source_token=source_token,
+        )
+    except RefusedError as error:
+        # Who tells people must know a rule's no from a server that is away.
+        runner.write_outputs({"refusal": error.message})
+        raise

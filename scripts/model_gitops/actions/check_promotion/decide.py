@@ -143,6 +143,8 @@ def run(
             ),
             "rules-changed": _boolean(found.changes != ()),
             "rules": rules.table(found.changes),
+            "reviewers": ", ".join(target.reviewers),
+            "refusal": "",
         }
     )
     runner.write_summary(

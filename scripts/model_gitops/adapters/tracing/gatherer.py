@@ -206,6 +206,10 @@ class Gatherer:
             return []
         return [f"pull request #{one.number} ({one.head_ref} → {one.base_ref})" for one in found]
 
+    def brought(self, commit: str, environment: Environment) -> Pull | None:
+        """Return the merged pull request that brought `commit` onto the environment's branch; None for none."""
+        return _find_merged(self.pulls, commit, [environment.branch], "pull request", self.unasked)
+
     def verified_before(self, environment: Environment) -> Verified | None:
         """Return what came of the verification of what the environment before runs.
 

@@ -6,6 +6,7 @@ import re
 import shlex
 from dataclasses import dataclass
 
+from model_gitops.core.lineage.facts import Pull
 from model_gitops.core.markdown import code, escape
 
 # How a commit status says what came of a verification.
@@ -40,6 +41,21 @@ def row(verified: Verified) -> tuple[str, str, str]:
     if verified.state and _is_address(verified.url):
         shown += f" ([report]({verified.url}))"
     return f"verified in {escape(verified.environment)}", "–", shown
+
+
+def linked(pull: Pull | None) -> str:
+    """Return the link to a merged pull request, and who approved it; empty without one."""
+    if pull is None or not _is_address(pull.url):
+        return ""
+    approved = ", ".join(escape(login) for login in pull.approved_by) or "nobody"
+    return f"[#{pull.number}]({pull.url}), approved by {approved}"
+
+
+def brought(pull: Pull | None) -> str:
+    """Return the same of what is decided, with what its report has beside this table."""
+    link = linked(pull)
+    more = "its report has the gate, the measured comparison and the params"
+    return f"{link}: {more}" if link else ""
 
 
 def way_back(environment: str, version: str) -> list[str]:

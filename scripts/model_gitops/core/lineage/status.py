@@ -11,7 +11,7 @@ from model_gitops.core.flow.metrics import direction, format_number
 from model_gitops.core.flow.promotion import Promotion
 from model_gitops.core.gto.tags import precedence
 from model_gitops.core.lineage import deciding, stages
-from model_gitops.core.lineage.facts import Trace
+from model_gitops.core.lineage.facts import Pull, Trace
 from model_gitops.core.lineage.link import Link, broken
 from model_gitops.core.lineage.report import iso, moment, plain, pull_data
 from model_gitops.core.markdown import code, escape
@@ -101,7 +101,7 @@ class Status:
 
 @dataclass(frozen=True)
 class Candidate:
-    """What a pull request proposes for one environment."""
+    """What a pull request proposes for one environment; `pull` is the one that was merged, if it was."""
 
     name: str
     commit: str
@@ -111,6 +111,7 @@ class Candidate:
     metrics: Metrics = field(default_factory=dict)
     # What came of the verification in the environment before; None where promotion.yaml asks for none.
     verified: deciding.Verified | None = None
+    pull: Pull | None = None
 
 
 def waiting(promotion: Promotion, statuses: Sequence[Status]) -> list[tuple[str, ...]]:
@@ -276,7 +277,7 @@ def comparison(
     rows += [
         ("image", _image(status.digest), _same(_image(digest), status.digest, digest)),
         ("since", moment(status.since), _NOTHING),
-        ("by", _by_link(status), code(candidate.name)),
+        ("by", _by_link(status), deciding.brought(candidate.pull) or code(candidate.name)),
         (
             "in sync",
             ("✅" if status.in_sync else "❌") if trace or status.problem else "",
@@ -386,9 +387,7 @@ def _is_address(url: str) -> bool:
 
 
 def _by_link(status: Status) -> str:
-    pull = status.trace.pull if status.trace else None
-    if pull and _is_address(pull.url):
-        approved = ", ".join(escape(login) for login in pull.approved_by) or "nobody"
-        return f"[#{pull.number}]({pull.url}), approved by {approved}"
+    if linked := deciding.linked(status.trace.pull if status.trace else None):
+        return linked
     by = _by(status)
     return code(by) if by != _NOTHING else by
