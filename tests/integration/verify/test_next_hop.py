@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from verify_site import DIGEST, HASH, OTHER, READER, WRITER, Site, Told, good
+
+from model_gitops.adapters.git import Git
 
 HOPS = {
     "proposed": {"base_ref": "production", "head_ref": "main"},
@@ -96,8 +100,9 @@ def test_a_hop_waits_for_the_soak_time(site: Site, how: str) -> None:
     assert (
         "dev must run v0.0.1 for 2 h before production may take it, and runs it since" in told.log
     )
-    assert "Fix: run this job again at" in told.log
-    assert "UTC or later" in told.log
+    found = re.search(r"Fix: run this job again at (.{16}) UTC or later", told.log)
+    since = int(Git(site.top / "deploy").run("log", "-1", "--format=%ct", "HEAD"))
+    assert found and found[1] == f"{datetime.fromtimestamp(since + 7200 + 59, UTC):%Y-%m-%d %H:%M}"
 
 
 def test_a_soak_time_that_has_passed_and_no_verification_asked_of_the_environment_before(

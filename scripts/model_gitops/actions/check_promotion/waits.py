@@ -7,7 +7,7 @@ raises RefusedError, which says until when, and what to do.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from model_gitops import runner
 from model_gitops.actions.check_promotion.overlays import Overlays
@@ -103,11 +103,13 @@ def _soak(asked: Asked, overlays: Overlays) -> None:
     since = overlays.since(before)
     ready = datetime.fromtimestamp(since + before.soak, UTC)
     if clock.now() < ready:
+        # People are told a whole minute, at which it is ready.
+        told = ready + timedelta(seconds=-ready.timestamp() % 60)
         raise RefusedError(
             f"{before.name} must run {promoted.version or promoted.image} for {duration.words(before.soak)}"
             f" before {asked.target.name} may take it, and runs it since"
             f" {datetime.fromtimestamp(since, UTC):%Y-%m-%d %H:%M} UTC",
-            fix=f"run this job again at {ready:%Y-%m-%d %H:%M} UTC or later",
+            fix=f"run this job again at {told:%Y-%m-%d %H:%M} UTC or later",
         )
 
 
