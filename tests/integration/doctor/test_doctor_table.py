@@ -12,6 +12,10 @@ from model_gitops.core.doctor import checks
 
 
 def test_a_set_up_in_order_has_no_cross(place: Place) -> None:
+    """A hold is no disorder, one that can't be read neither: `status` tells of it."""
+    for name, text in (("dev", "reason: p95 too high\n"), ("staging", "[")):
+        (place.deploy / f"overlays/{name}/hold.yaml").write_text(text, "utf-8")
+    place.commit()
     code, findings = place.doctor()
     assert code == 0, [one for one in findings if not one["ok"]]
     assert [one["check"] for one in findings] == [one.id for one in checks.CHECKS]
