@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated
 
 from model_gitops import runner
-from model_gitops.adapters import clock, git, github
+from model_gitops.adapters import clock, deploy_proposal, git, github
 from model_gitops.adapters.commit_order import is_ancestor
 from model_gitops.adapters.deploy_history import Pulls
 from model_gitops.adapters.deploy_manifests import layer_of
@@ -249,12 +249,10 @@ def _propose(
     base = _branch(deploy, wanted)
     head = deployment.branch_name(wanted.path, wanted.images, base)
     state = _read(deploy, deploy.fetch(base), wanted)
-    existing = deploy.refs(head).branches.get(head, "")
-    open_one = api.find_pull_request(head, base)
-    tip = deploy.fetch(head) if existing else ""
+    ours = deploy_proposal.find(deploy, api, head, base)
     # First of all: where the base has our image still, a newer one may be on its way.
-    if tip and open_one and _is_superseded(wanted, _origin(deploy.message(tip))):
-        return _Result("superseded", tip, state, open_one.url)
+    if ours.tip and ours.opened and _is_superseded(wanted, _origin(deploy.message(ours.tip))):
+        return _Result("superseded", ours.tip, state, ours.opened.url)
     if state.is_same:
         return _Result("none", state.tip, state)
     pulls = PullRequests(api).merged_with
@@ -262,10 +260,6 @@ def _propose(
         return _Result("superseded", newer, state)
     _require_no_hold(deploy, state, wanted)
     wanted = _taking_back(deploy, base, state, wanted, pulls)
-    pushed = not (tip and _holds(deploy, tip, state, wanted))
-    if pushed:
-        tip = deploy.commit(state.tip, state.new_file, message=wanted.commit_message)
-        deploy.push(tip, head, expected=existing)
     body = deployment.pull_request_body(
         state.before,
         state.after,
@@ -274,24 +268,18 @@ def _propose(
         server_url=server_url,
         decided=wanted.body,
     )
-    if open_one is None:
-        try:
-            opened_one = api.open_pull_request(
-                head=head, base=base, title=wanted.subject, body=body
-            )
-        except github.AlreadyExistsError as error:
-            raise git.LostRace(str(error)) from error
-        except github.ApiError:
-            if not existing:
-                deploy.remove(head, expected=tip)
-            raise
-        return _Result("opened", tip, state, opened_one.url)
-    # Servers store line endings and the last newline in their own way.
-    written = (open_one.title, " ".join(open_one.body.split()))
-    if written != (wanted.subject, " ".join(body.split())):
-        api.update_pull_request(open_one.number, title=wanted.subject, body=body)
-        pushed = True
-    return _Result("updated" if pushed else "none", tip, state, open_one.url)
+    done = deploy_proposal.propose(
+        deploy,
+        api,
+        ours,
+        deploy_proposal.Proposal(
+            wanted.subject,
+            body,
+            lambda: deploy.commit(state.tip, state.new_file, message=wanted.commit_message),
+        ),
+        holds=lambda tip: _holds(deploy, tip, state, wanted),
+    )
+    return _Result(done.operation, done.commit, state, done.url)
 
 
 def _branch(deploy: DeployRepository, wanted: _Wanted) -> str:

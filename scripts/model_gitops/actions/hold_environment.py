@@ -192,15 +192,16 @@ def _proposed(
             return False
         return asked.decide(there).operation == "none" if wanted and there else there is wanted
 
-    if wanted and deploy.refs(head).branches.get(head) and holds(deploy.fetch(head)):
-        wanted = deploy.hold_at(deploy.fetch(head), asked.folder)  # with the end of the run before
+    ours = deploy_proposal.find(deploy, api, head, base)
+    if wanted and ours.tip and holds(ours.tip):
+        wanted = deploy.hold_at(ours.tip, asked.folder)  # with the end of the run before
     what = f"is to be {escape(wanted.sentence, longest=2000)}" if wanted else "is to be released"
     body = (
         f"{code(asked.environment.name)} {what}.\n\nAsked for by {escape(asked.by)}. It counts from the merge on,"
         f" as {code(hold.path_of(asked.folder))} does."
     )
     done = deploy_proposal.propose(
-        deploy, api, deploy_proposal.Proposal(head, base, line, body, make), holds=holds
+        deploy, api, ours, deploy_proposal.Proposal(line, body, make), holds=holds
     )
     operation = "none" if done.operation == "none" else "proposed"
     return _Result(replace(decision, operation=operation), done.commit, done.url)

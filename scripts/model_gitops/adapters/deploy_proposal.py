@@ -10,11 +10,19 @@ from model_gitops.adapters.deploy_repository import DeployRepository
 
 
 @dataclass(frozen=True)
-class Proposal:
-    """The pull request as it is to be. `commit` makes its one commit, and returns it."""
+class Branch:
+    """Our branch as it is now: its `tip` is empty where there is none, and `opened` its pull request."""
 
     head: str
     base: str
+    tip: str
+    opened: github.PullRequest | None
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """The pull request as it is to be. `commit` makes its one commit, and returns it."""
+
     title: str
     body: str
     commit: Callable[[], str]
@@ -29,9 +37,17 @@ class Proposed:
     url: str
 
 
+def find(deploy: DeployRepository, api: github.GitHub, head: str, base: str) -> Branch:
+    """Return our branch `head`, fetched where there is one, with its open pull request into `base`."""
+    existing = deploy.refs(head).branches.get(head, "")
+    opened = api.find_pull_request(head, base)
+    return Branch(head, base, deploy.fetch(head) if existing else "", opened)
+
+
 def propose(
     deploy: DeployRepository,
     api: github.GitHub,
+    branch: Branch,
     wanted: Proposal,
     *,
     holds: Callable[[str], bool],
@@ -41,28 +57,26 @@ def propose(
     `holds` says of the branch's commit whether it is just what is wanted, on the base as it is now.
     Raises LostRace where somebody else was first, and ExternalError.
     """
-    existing = deploy.refs(wanted.head).branches.get(wanted.head, "")
-    open_one = api.find_pull_request(wanted.head, wanted.base)
-    tip = deploy.fetch(wanted.head) if existing else ""
+    tip, opened = branch.tip, branch.opened
     pushed = not (tip and holds(tip))
     if pushed:
         tip = wanted.commit()
-        deploy.push(tip, wanted.head, expected=existing)
-    if open_one is None:
+        deploy.push(tip, branch.head, expected=branch.tip)
+    if opened is None:
         try:
             opened = api.open_pull_request(
-                head=wanted.head, base=wanted.base, title=wanted.title, body=wanted.body
+                head=branch.head, base=branch.base, title=wanted.title, body=wanted.body
             )
         except github.AlreadyExistsError as error:
             raise git.LostRace(str(error)) from error
         except github.ApiError:
-            if not existing:
-                deploy.remove(wanted.head, expected=tip)
+            if not branch.tip:
+                deploy.remove(branch.head, expected=tip)
             raise
         return Proposed("opened", tip, opened.url)
     # Servers store line endings and the last newline in their own way.
-    written = (open_one.title, " ".join(open_one.body.split()))
+    written = (opened.title, " ".join(opened.body.split()))
     if written != (wanted.title, " ".join(wanted.body.split())):
-        api.update_pull_request(open_one.number, title=wanted.title, body=wanted.body)
+        api.update_pull_request(opened.number, title=wanted.title, body=wanted.body)
         pushed = True
-    return Proposed("updated" if pushed else "none", tip, open_one.url)
+    return Proposed("updated" if pushed else "none", tip, opened.url)

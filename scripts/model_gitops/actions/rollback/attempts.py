@@ -9,7 +9,7 @@ from functools import partial
 from model_gitops import runner
 from model_gitops.actions.rollback.past import Past, State, Verifications, chosen, is_done
 from model_gitops.adapters import github
-from model_gitops.adapters.deploy_proposal import Proposal, propose
+from model_gitops.adapters.deploy_proposal import Proposal, find, propose
 from model_gitops.adapters.deploy_store import DeployFile, KustomizationFile
 from model_gitops.core.deploy import deployment, hold, kustomization_edit, rollback
 from model_gitops.core.deploy.hold import Hold
@@ -88,17 +88,13 @@ class Attempts:
             hold=held,
         )
         if past.environment.deploy == "pull-request":
+            head = deployment.branch_name(past.folder, (wanted,), past.overlays.branch, "rollback")
             done = propose(
                 past.repository,
                 self._server(),
+                find(past.repository, self._server(), head, past.overlays.branch),
                 Proposal(
-                    deployment.branch_name(
-                        past.folder, (wanted,), past.overlays.branch, "rollback"
-                    ),
-                    past.overlays.branch,
-                    rollback.subject(asked, target),
-                    self._body(state, result, trailers),
-                    commit,
+                    rollback.subject(asked, target), self._body(state, result, trailers), commit
                 ),
                 holds=lambda tip: self._holds(tip, state, files[0], message),
             )
