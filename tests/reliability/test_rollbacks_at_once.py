@@ -7,20 +7,25 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from faults import DEPLOY, SERVER_FAULTS, SHORT, TOKEN, commits, tag_names
 from kills import FULL, SCRIPTS, Step, left_behind, moments, repository
 
+from model_gitops.actions import rollback
+from model_gitops.actions.rollback import stage
 from model_gitops.adapters import process
 from model_gitops.adapters.deploy_store import DeployStore
 from model_gitops.adapters.git import Git
+from model_gitops.adapters.github_client import HURRIED
 from model_gitops.core import retry
 from model_gitops.core.deploy.trailers import read_trailers
 from model_gitops.options import variable
@@ -288,6 +293,28 @@ def test_a_network_that_is_gone_is_exit_4_and_changes_nothing(
     assert "Failed to connect to 127.0.0.1 port 1" in capfd.readouterr().err
     assert one.digest() == SECOND
     assert left_behind(step) == set()
+
+
+def test_a_model_server_that_does_not_answer_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It takes the connection, and says nothing: neither verifications nor the stage wait for it."""
+    one = team(tmp_path / "team")
+    monkeypatch.setattr(stage, "_ANSWERS_WITHIN", 1.0)
+    monkeypatch.setattr(rollback, "HURRIED", replace(HURRIED, seconds=1))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        one.model.run("remote", "set-url", "origin", f"{url}/acme/m.git")
+        monkeypatch.setenv("GITHUB_SERVER_URL", url)
+        monkeypatch.setenv("GITHUB_API_URL", f"{url}/api/v3")
+        started = time.monotonic()
+        code, outputs = one.step(source_token=TOKEN).run(monkeypatch)
+        took = time.monotonic() - started
+    said = capfd.readouterr()
+    assert (code, outputs["operation"], one.digest()) == (0, "pushed", FIRST)
+    assert "which verifications failed can't be asked" in said.out + said.err
+    assert "the tag of its stage is missing" in said.out + said.err
+    assert took < 20, took
 
 
 def served(one: Team, forge: Forge, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,10 +69,10 @@ class Git:
         check: bool = True,
         input: str | None = None,
         env: Mapping[str, str] | None = None,
+        timeout: float = 600,
     ) -> process.Completed:
-        """Run `git ARGS` and return the ended process, its status included."""
-        talking: Mapping[str, str] = {}
-        known = ANONYMOUS
+        """Run `git ARGS` and return the ended process, its status included, or raise TimedOutError."""
+        talking, known = dict[str, str](), ANONYMOUS
         if args[0] in _TALKING:
             stalled = str(_STALLED_SECONDS)
             talking = {"GIT_HTTP_LOW_SPEED_LIMIT": "1", "GIT_HTTP_LOW_SPEED_TIME": stalled}
@@ -84,6 +84,7 @@ class Git:
             env={**settings, **self.place, **talking, **known.env, **(env or {})},
             input=input,
             check=check,
+            timeout=timeout,
         )
 
     def remote(self, *args: str) -> str:
@@ -398,8 +399,7 @@ def until_won(attempt: Callable[[], T], what: str) -> T:
     Raises RaceError, naming `what`, after `retry.ATTEMPTS` and `retry.RACE_SECONDS`.
     """
     start = time.monotonic()
-    number = 0
-    said = ""
+    number, said = 0, ""
     while number < retry.ATTEMPTS or time.monotonic() < start + retry.RACE_SECONDS:
         try:
             return attempt()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -17,12 +18,25 @@ if TYPE_CHECKING:
     from github import GithubRetry
     from github.Requester import Requester
 
-_TIMEOUT_SECONDS = 30
 _REACH_SECONDS = 10
-_ATTEMPTS = 6
-# A primary rate limit may last an hour; no job should sit that long, in one wait or in several.
-_LONGEST_WAIT_SECONDS = 900
 _MOST_PAGES = 100
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How often a request is made, for how many seconds each time, and how long a limit is waited for.
+
+    A primary rate limit may last an hour; no job should sit that long, in one wait or in several.
+    """
+
+    attempts: int = 6
+    seconds: int = 30
+    longest_wait: float = 900
+
+
+PATIENT = Patience()
+# For what only advises, where somebody waits.
+HURRIED = Patience(attempts=2, seconds=5, longest_wait=5)
 
 
 class ApiError(ExternalError):
@@ -45,13 +59,13 @@ class Client:
     """Asks the API at `api_url` about one repository, `owner/name`."""
 
     def __init__(
-        self, repository: str, token: str, *, api_url: str = "", attempts: int = _ATTEMPTS
+        self, repository: str, token: str, *, api_url: str = "", patience: Patience = PATIENT
     ) -> None:
-        """Make no request yet; each will be tried `attempts` times.
+        """Make no request yet.
 
         Raises InputError where `token` or `repository` is empty or odd.
         """
-        self._attempts = attempts
+        self._patience = patience
         context = runner.context()
         self.api_url = (api_url or context.api_url or find_api(context.server_url)).rstrip("/")
         self.dialect: Dialect = dialect_of(self.api_url)
@@ -135,20 +149,21 @@ class Client:
             client = Github(
                 auth=Auth.Token(self._token),
                 base_url=self.api_url,
-                timeout=_TIMEOUT_SECONDS,
+                timeout=self._patience.seconds,
                 user_agent="model-gitops",
                 # These two make PyGithub sleep between any two requests; what GitHub asks for
                 # (Retry-After, rate limits) is honoured by the retry.
                 seconds_between_requests=None,
                 seconds_between_writes=None,
                 retry=_patient_retry(
-                    total=self._attempts,
+                    self._patience.longest_wait,
+                    total=self._patience.attempts,
                     # What we send by PATCH may be sent twice; PyGithub's own list lacks it.
                     allowed_methods=["DELETE", "GET", "PATCH", "POST", "PUT"],
                     backoff_factor=0.5,
                     backoff_jitter=0.5,
                     status_forcelist=[429, *range(500, 600)],
-                    max_rate_limit_wait=_LONGEST_WAIT_SECONDS,
+                    max_rate_limit_wait=self._patience.longest_wait,
                 ),
             )
             self._opened = client.requester
@@ -221,7 +236,7 @@ def find_api(server_url: str) -> str:
         return "https://api.github.com"
     try:
         address = f"{server_url}/api/v1/version"
-        answer = requests.get(address, timeout=_TIMEOUT_SECONDS, allow_redirects=False)
+        answer = requests.get(address, timeout=PATIENT.seconds, allow_redirects=False)
         # One that shows nothing to strangers refuses in JSON too.
         gitea = answer.status_code in (200, 401, 403) and isinstance(answer.json(), dict)
     except (requests.RequestException, ValueError):
@@ -229,7 +244,7 @@ def find_api(server_url: str) -> str:
     return f"{server_url}/api/{'v1' if gitea else 'v3'}"
 
 
-def _patient_retry(**options: Any) -> GithubRetry:
+def _patient_retry(longest: float, **options: Any) -> GithubRetry:
     """Return PyGithub's retry, with an end to what the server's Retry-After may make us wait."""
     from github import GithubRetry
     from urllib3.exceptions import MaxRetryError, ResponseError
@@ -247,7 +262,7 @@ def _patient_retry(**options: Any) -> GithubRetry:
             response = kw.get("response") or (args[2] if len(args) > 2 else None)
             asked = (self.get_retry_after(response) if response else None) or 0.0
             waited = self._waited + asked
-            if response and waited > _LONGEST_WAIT_SECONDS:
+            if response and waited > longest:
                 text = f"too many {response.status} error responses: it asks to wait {asked:.0f} s"
                 raise MaxRetryError(kw["_pool"], str(args[1]), ResponseError(text))
             following: Any = super().increment(*args, **kw)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from promotion_world import DIGEST
 from rollbacks import FIRST, SECOND, Incident
-from world import DEPLOY, api
+from world import DEPLOY, TOKEN, api
 
 from model_gitops.adapters.git import Git
 
@@ -58,6 +58,9 @@ def test_an_overlay_that_was_moved_and_whose_entry_was_renamed(incident: Inciden
     assert (done["operation"], done["version"], done["from"]) == ("pushed", "v0.0.1", "v0.0.2")
     after = incident.deploy_git.file_at("main", "envs/dev/kustomization.yaml") or ""
     assert FIRST in after
+    # And status knows what came back, whose name was another one then.
+    shown = incident.run("status", token=TOKEN, source_token=TOKEN).answer
+    assert "rolled back from v0.0.2 by Ada: x" in shown, shown
     assert "name: app" in after
     assert incident.deploy_git.file_at("main", "envs/dev/hold.yaml")
 

@@ -11,7 +11,6 @@ from model_gitops.adapters.commit_statuses import context_of, latest
 from model_gitops.adapters.deploy_repository import DeployRepository
 from model_gitops.adapters.deploy_store import KustomizationFile
 from model_gitops.adapters.github_client import ApiError, Client
-from model_gitops.adapters.overlay_history import Pick
 from model_gitops.adapters.tracing.overlays import Overlays
 from model_gitops.core.deploy import history, kustomization, rollback
 from model_gitops.core.deploy.history import Change, Standing
@@ -123,7 +122,7 @@ class Past:
         entries = kustomization.read(file.text, source=file.path)
         entry = pick(entries, promotion.name, promotion.image, source=file.path)
         changes = Remembered(
-            self.repository.changes(branch, file.path, self._picked(entry.name), tip=tip)
+            self.repository.changes(branch, file.path, self.overlays.picked(entry.name), tip=tip)
         )
         found = history.standing(changes, self.model, lambda one: self._brought(file, one))
         version = history.version_of(found.deployment, self.model) if found.deployment else ""
@@ -141,7 +140,7 @@ class Past:
         yield from rollback.earlier(state.changes, self.model, brought)
         # The newest changes are of other models: all that speak of ours.
         more = self.repository.changes(
-            self.overlays.branch, state.file.path, self._picked(state.entry.name), tip=state.tip,
+            self.overlays.branch, state.file.path, self.overlays.picked(state.entry.name), tip=state.tip,
             also=self._is_ours,
         )  # fmt: skip
         known = {one.commit for one in state.changes.known}
@@ -152,7 +151,7 @@ class Past:
     def find(self, state: State, asked: Asked) -> Target:
         """Return the newest deployment of the version that was asked for. Raises RefusedError."""
         found = self.repository.changes(
-            self.overlays.branch, state.file.path, self._picked(state.entry.name), tip=state.tip,
+            self.overlays.branch, state.file.path, self.overlays.picked(state.entry.name), tip=state.tip,
             only=lambda trailers: rollback.names_version(trailers, self.model, asked.version),
         )  # fmt: skip
         for one in found:
@@ -173,15 +172,6 @@ class Past:
                 yield one
             else:
                 yield replace(one, trailers=self._brought(state.file, one) or one.trailers)
-
-    def _picked(self, name: str) -> Pick:
-        """Return what takes the model's entry out of a file, by its present `name`: people rename it."""
-
-        def pick_ours(entries: Sequence[Image]) -> Image | None:
-            found = self.overlays.pick(entries)
-            return replace(found, name=name) if found else None
-
-        return pick_ours
 
     def _target(self, change: Change) -> Target | None:
         if change.image is None or not change.says_its_digest:

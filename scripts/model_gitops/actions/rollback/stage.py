@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from model_gitops import runner
 from model_gitops.actions.rollback.attempts import Result
 from model_gitops.adapters import git, gto_writer
+from model_gitops.adapters.git_hurried import HurriedGit
 from model_gitops.core.flow.environment import Environment
 from model_gitops.core.flow.promotion import Promotion
 from model_gitops.core.gto import registration
 from model_gitops.errors import ActionError
+
+# The overlay is rolled back: nobody waits long for a server that does not answer.
+_ANSWERS_WITHIN = 20.0
 
 
 @dataclass(frozen=True)
@@ -46,10 +50,11 @@ def assign(
     if not checkout.has_remote():
         return Assigned(stage, missing="this checkout has no remote `origin`", fix=later)
     request = registration.Request(model, stage, result.version)
+    hurried = HurriedGit(checkout, _ANSWERS_WITHIN)
     try:
         registration.check(request)
         with runner.group(f"Assigning {model}#{stage}"):
-            plan = gto_writer.write(checkout, request, "", registers=False)
+            plan = gto_writer.write(hurried, request, "", registers=False)
     except ActionError as error:
         runner.warning(
             f"{environment.name} is rolled back, and the tag of its stage is missing: {error.message}",

@@ -10,6 +10,7 @@ from functools import cached_property
 from model_gitops.adapters import github
 from model_gitops.adapters.deploy_repository import DeployRepository
 from model_gitops.adapters.deploy_store import KustomizationFile, Refs
+from model_gitops.adapters.overlay_history import Pick
 from model_gitops.adapters.tracing.pull_requests import PullRequests
 from model_gitops.core.deploy import deployment, guard, kustomization
 from model_gitops.core.deploy.history import Change, standing
@@ -129,13 +130,28 @@ class Overlays:
         except InputError:
             return None
 
+    def picked(self, name: str) -> Pick:
+        """Return what takes our entry out of a file, as if it always had its present `name`.
+
+        People rename it, and what it set before is still what it went back to.
+        """
+
+        def pick_ours(entries: Sequence[kustomization.Image]) -> kustomization.Image | None:
+            found = self.pick(entries)
+            return replace(found, name=name) if found else None
+
+        return pick_ours
+
     def _read_overlay(self, environment: Environment) -> Deployed:
         promotion, repository = self.promotion, self.repository
         folder = check_path(environment.overlay)
         tip = self._tip
         file = repository.read_kustomization(tip, folder)
         entries = kustomization.read(file.text, source=file.path)
-        changes = repository.changes(self.branch, file.path, self.pick, tip=tip)
+        now = self.pick(entries)
+        changes = repository.changes(
+            self.branch, file.path, self.picked(now.name) if now else self.pick, tip=tip
+        )
         found = standing(changes, promotion.model, lambda change: self.squashed(change, file.path))
         try:
             entry = pick(entries, promotion.name, promotion.image, source=file.path)
