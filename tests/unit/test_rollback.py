@@ -168,3 +168,10 @@ def test_the_pull_request_says_it_without_a_strangers_markup() -> None:
     text = rollback.merge_text(ASKED, "v0.0.1, rolled back by @octocat: <img src=x>")
     assert "@octocat" not in text
     assert "<img" not in text
+
+
+def test_a_program_that_decided_it_is_said_with_who_started_its_run() -> None:
+    assert rollback.decided("", "ada") == "ada"
+    assert rollback.decided("verify.yml", "ada") == "verify.yml, run by ada"
+    assert rollback.decided(" a\nRollback-By: eve", "ada") == "a Rollback-By: eve, run by ada"
+    assert len(rollback.decided("x" * 900, "ada")) < 120

@@ -10,8 +10,8 @@ from model_gitops import runner
 from model_gitops.actions.rollback import stage, summary
 from model_gitops.actions.rollback.attempts import Attempts
 from model_gitops.actions.rollback.past import Past, Verifications
-from model_gitops.adapters import git, promotion_file
-from model_gitops.adapters.github_client import Client
+from model_gitops.adapters import git, person, promotion_file
+from model_gitops.adapters.github_client import HURRIED, Client
 from model_gitops.adapters.tracing.places import Place, opened_overlays
 from model_gitops.core.deploy import hold, rollback
 from model_gitops.core.deploy.location import is_slug
@@ -21,8 +21,6 @@ from model_gitops.errors import InputError
 from model_gitops.options import Config, DeployBranch, KnownHosts, option, secret
 
 OUTPUTS = ("operation", "version", "from", "image", "commit", "pull-request")
-# In an incident nobody waits long for who only advises.
-_ATTEMPTS = 2
 
 
 def command(
@@ -45,6 +43,14 @@ def command(
             "until",
             "When the hold ends by itself: a length of time as `2h`, or a moment as"
             " `2026-12-24T18:00:00+01:00`. Default: when somebody releases it.",
+        ),
+    ] = "",
+    by: Annotated[
+        str,
+        option(
+            "by",
+            "What decided it, where no person did, such as `verify.yml`. Who started the run is said"
+            " besides.",
         ),
     ] = "",
     config: Config = "promotion.yaml",
@@ -82,7 +88,7 @@ def command(
         model=promotion.model,
         version=rollback.parse_version(version, promotion.model),
         reason=rollback.one_line(reason),
-        by=context.sender or _person(checkout),
+        by=rollback.decided(by, person.who(checkout)),
         run=context.run,
     )
     place = Place.of(checkout)
@@ -133,10 +139,4 @@ def _statuses(place: Place, token: str) -> Client | None:
     """Return the API that is asked for commit statuses; None without a token, or for a bare folder."""
     if not token or not is_slug(place.repository):
         return None
-    return Client(place.repository, token, api_url=place.api_url, attempts=_ATTEMPTS)
-
-
-def _person(checkout: git.Git) -> str:
-    """Return the name that git knows for who works here."""
-    name = checkout.run("config", "user.name", check=False).strip()
-    return rollback.one_line(name)[:100] or git.BOT_NAME
+    return Client(place.repository, token, api_url=place.api_url, patience=HURRIED)

@@ -85,6 +85,12 @@ def one_line(text: str) -> str:
     return line if len(line) <= _LONGEST_REASON else f"{line[: _LONGEST_REASON - 1]}…"
 
 
+def decided(by: str, person: str) -> str:
+    """Return who went back: `person`, or the program `by` that this person's run had decide."""
+    program = one_line(by)[:100]
+    return f"{program}, run by {person}" if program else person
+
+
 def earlier(
     changes: Iterable[Change], model: str, brought: Brought = lambda change: {}
 ) -> Iterator[Target]:
