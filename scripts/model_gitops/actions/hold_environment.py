@@ -49,12 +49,16 @@ class _Asked:
 
 @dataclass(frozen=True)
 class _Result:
-    """What was done. `moved` are the branches of deploy pull requests that are checked again for it."""
+    """What was done. `moved` are the branches of deploy pull requests that are checked again for it.
+
+    `state` says what the environment is until our pull request is merged, where there is one.
+    """
 
     decision: Decision
     commit: str
     pull_request: str = ""
     moved: tuple[str, ...] = ()
+    state: str = ""
 
 
 def command(
@@ -111,9 +115,8 @@ def command(
     if decision.kept:
         runner.notice(f"{one.name}: {decision.kept}", title="held longer")
     if result.pull_request:
-        state = "not held" if held else "still held"
         runner.warning(
-            f"{one.name} is {state} until this pull request is merged: {result.pull_request}",
+            f"{one.name} is {result.state} until this pull request is merged: {result.pull_request}",
             title="merge it",
         )
     runner.write_outputs(
@@ -172,9 +175,7 @@ def _attempt(deploy: DeployRepository, branch: str, api: GitHub | None, asked: _
         if api is None:
             raise
         runner.notice(f"{branch} of {deploy.url} takes no push: a pull request is opened")
-        return _proposed(
-            deploy, api, branch, tip, asked, replace(decision, operation="proposed"), line, make
-        )
+        return _proposed(deploy, api, branch, tip, asked, decision, line, make)
     return _Result(decision, commit, moved=_check_again(deploy, api, branch, commit, asked))
 
 
@@ -203,8 +204,9 @@ def _proposed(
     done = deploy_proposal.propose(
         deploy, api, ours, deploy_proposal.Proposal(line, body, make), holds=holds
     )
+    state = {"held": "not held", "updated": "held as before"}.get(decision.operation, "still held")
     operation = "none" if done.operation == "none" else "proposed"
-    return _Result(replace(decision, operation=operation), done.commit, done.url)
+    return _Result(replace(decision, operation=operation), done.commit, done.url, state=state)
 
 
 def _check_again(

@@ -265,6 +265,32 @@ class TestWhereNoPushIsTaken:
         head = deploy_git(protected).run("rev-parse", pull.head_ref).strip()
         assert "freeze" in (deploy_git(protected).file_at(head, path("dev")) or "")
 
+    @pytest.mark.parametrize(
+        ("operation", "before", "state"),
+        [
+            ("hold", "", "not held"),
+            ("hold", "reason: freeze\n", "held as before"),
+            ("hold", "until: 2020-01-01\n", "not held"),
+            ("release", "reason: freeze\n", "still held"),
+        ],
+    )
+    def test_what_it_is_until_the_merge(
+        self,
+        deployed: Flow,
+        request: pytest.FixtureRequest,
+        operation: str,
+        before: str,
+        state: str,
+    ) -> None:
+        if before:
+            write(deployed, before)
+        flow = request.getfixturevalue("protected")
+        told = flow.run(
+            "hold-environment", environment="dev", reason=WHY, operation=operation, token=TOKEN
+        )
+        assert told.code == 0, told.log
+        assert f"warning: dev is {state} until this pull request is merged: http" in told.log
+
     def test_who_asks_for_the_contrary_hears_of_the_one_that_is_open(self, protected: Flow) -> None:
         url = holding(protected)["pull-request"]
         told = protected.run(
