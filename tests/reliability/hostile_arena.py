@@ -202,7 +202,9 @@ class Arena:
                 re.sub(r"^([\w-]+)<<(end-[0-9a-f]{32})\n(.*?)\n\2\n", "", text, flags=re.M | re.S)
                 == ""
             )
-            assert tuple(outputs) == names
+            # A refused hop has one output: why.
+            refused = code == 3 and "refusal" in names
+            assert tuple(outputs) == (("refusal",) if refused else names)
         if (runner / "summary").exists():
             summary = (runner / "summary").read_text("utf-8")
         report = outputs.get("report", "")
