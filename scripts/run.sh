@@ -67,7 +67,8 @@ esac
 # Another tool's Python settings must not steer ours; where packages come from may.
 for variable in ${!UV_@} ${!PYTHON@} VIRTUAL_ENV; do
   # The project's own commands get them back.
-  [[ "${name}" != run-command || -z "${!variable+x}" ]] || export "MODEL_GITOPS_JOB_${variable}=${!variable}"
+  [[ ! "${name}" =~ ^(run-command|verify-deployment)$ || -z "${!variable+x}" ]] \
+    || export "MODEL_GITOPS_JOB_${variable}=${!variable}"
   case "${variable}" in
     UV_DEFAULT_INDEX | UV_INDEX | UV_INDEX_* | UV_EXTRA_INDEX_URL | UV_FIND_LINKS) ;;
     UV_OFFLINE | UV_CACHE_DIR | UV_NATIVE_TLS | UV_SYSTEM_CERTS) ;;

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import gzip
+import itertools
 import json
 import re
+import select
 import shutil
 import socket
+import socketserver
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +25,7 @@ import yaml
 from template_project import TEMPLATE, Project
 
 from model_gitops.adapters import champion_test, load_test
+from model_gitops.adapters.web_client import Conversation
 from model_gitops.core.flow.champions import Champion
 from model_gitops.core.flow.loads import Load
 from model_gitops.core.verify.row import Row
@@ -223,6 +229,144 @@ def test_a_champion_that_is_not_there(project: Project, expected: bool) -> None:
     assert "the connection is refused" in row.measured
     assert row.passed is (False if expected else None)
     assert champion_test.compare(CHAMPION, "", candidate, project.folder, expected=False).passed
+
+
+GOOD_ANSWER = b'{"predictions": [150.0]}'
+
+
+def head(status: str, length: int, *more: str) -> bytes:
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {length}", *more]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+Send = Callable[[int, Callable[[bytes], None]], bool | None]
+
+
+@contextmanager
+def raw_service(send: Send) -> Iterator[str]:
+    """Answer the n-th request by `send(n, write)`; the connection is kept, unless that returns True. Its address."""
+    asked = itertools.count(1)
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            with suppress(OSError):
+                while self.rfile.readline():
+                    length = 0
+                    while line := self.rfile.readline().strip():
+                        name, _, value = line.decode().partition(":")
+                        length = int(value) if name.lower() == "content-length" else length
+                    self.rfile.read(length)
+                    if send(next(asked), self.request.sendall):
+                        return
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+        block_on_close = False
+        request_queue_size = 100
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+
+
+def drips(number: int, write: Callable[[bytes], None]) -> None:
+    """One answer in four comes a byte in a while, and has no end."""
+    if number % 4:
+        return write(head("200 OK", len(GOOD_ANSWER)) + GOOD_ANSWER)
+    write(head("200 OK", 10_000))
+    while True:
+        write(b" ")
+        time.sleep(0.2)
+
+
+def redirects(number: int, write: Callable[[bytes], None]) -> None:
+    """To where every answer is good, which is not what is to be measured."""
+    if number % 2:
+        write(head("307 Elsewhere", 0, "Location: /there"))
+    else:
+        write(head("200 OK", len(GOOD_ANSWER)) + GOOD_ANSWER)
+
+
+def ends_early(number: int, write: Callable[[bytes], None]) -> bool:
+    """What came is an answer; more was promised."""
+    write(head("200 OK", len(GOOD_ANSWER) + 9) + GOOD_ANSWER)
+    return True
+
+
+def is_huge(number: int, write: Callable[[bytes], None]) -> None:
+    write(head("200 OK", 2**30))
+    for _ in range(2**10):
+        write(b" " * 2**20)
+
+
+def is_packed(number: int, write: Callable[[bytes], None]) -> None:
+    packed = gzip.compress(GOOD_ANSWER)
+    write(head("200 OK", len(packed), "Content-Encoding: gzip") + packed)
+
+
+def unpacks_to_much(
+    number: int, write: Callable[[bytes], None], bomb: bytes = gzip.compress(b" " * 10**8)
+) -> None:
+    write(head("200 OK", len(bomb), "Content-Encoding: gzip") + bomb)
+
+
+@pytest.fixture(scope="module")
+def impatient(project: Project) -> Project:
+    """The project, whose load test waits for one second, not for ten."""
+    clone = project.clone("impatient")
+    shutil.copytree(project.folder / ".venv-load", clone.folder / ".venv-load", symlinks=True)
+    file = clone.folder / "tests/load/locustfile.py"
+    file.write_text(file.read_text("utf-8").replace("TIMEOUT = 10 ", "TIMEOUT = 1 "), "utf-8")
+    return clone
+
+
+@pytest.mark.parametrize(
+    ("send", "told"),
+    [
+        (drips, "no whole answer in 1 s"),
+        (redirects, "status 307"),
+        (ends_early, "no whole answer ("),
+        (is_huge, "an answer of more than 1048576 bytes"),
+        (unpacks_to_much, "an answer without predictions"),
+        (is_packed, ""),
+    ],
+)
+def test_what_is_no_whole_answer_of_this_service_is_a_failure(
+    impatient: Project, send: Send, told: str
+) -> None:
+    asked = Load(users=4, rate=100, seconds=1.5, warm_up=0, failures=0.01)
+    with raw_service(send) as url:
+        found = load_test.run(asked, url, impatient.folder)
+    assert list(broken(found.rows)) == (["load: failures"] if told else [])
+    assert told in "".join(broken(found.rows).values())
+    assert found.measured
+    assert found.measured.requests >= 4
+
+
+def test_a_connection_that_a_service_has_closed_is_opened_again() -> None:
+    """A service that soon ends what is kept is none that fails, beside a champion that is slow."""
+    ends = threading.Event()
+
+    def ends_later(number: int, write: Callable[[bytes], None]) -> bool:
+        write(head("200 OK", len(GOOD_ANSWER)) + GOOD_ANSWER)
+        return ends.wait(10) and number == 1
+
+    with raw_service(ends_later) as url:
+        talk = Conversation(url)
+        assert talk.ask("/predict").body == GOOD_ANSWER
+        kept = talk._connection.sock
+        ends.set()
+        assert select.select([kept], [], [], 10)[0]
+        assert talk.ask("/predict").body == GOOD_ANSWER
+        again = talk._connection.sock
+        assert again is not kept
+        # Where it is open it is kept: a new one each time would be measured as well.
+        assert talk.ask("/predict").body == GOOD_ANSWER
+        assert talk._connection.sock is again
+        talk.close()
 
 
 def test_nobody_there_is_no_success(project: Project) -> None:

@@ -142,6 +142,9 @@ ALERTS = {
     "a third is refused": ("ModelRefusesRequests", [answers("200", 2), answers("400", 1)], True),
     "a tenth is refused": ("ModelRefusesRequests", [answers("200", 9), answers("400", 1)], False),
     "the model went": ("ModelIsGone", [series("model_info", "1x100 _x100", **MODEL, hash="a")], True),
+    "the model is still gone": (
+        "ModelIsGone", [series("model_info", "1x20 _x200", **MODEL, hash="a")], True,
+    ),
     "the model stays": ("ModelIsGone", [series("model_info", "1x3000", **MODEL, hash="a")], False),
     "nobody asks any more": (
         "NobodyAsksTheModel", [series("model_predictions_total", "0+5x2400 12000x600")], True,

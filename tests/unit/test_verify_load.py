@@ -42,7 +42,7 @@ def test_what_keeps_every_bound_passes() -> None:
             ("load: failures", "at most 1 %", "2 % (20 of 1000; 20 × status 500)"),
         ),
         ({"failures": 11, "errors": None}, ("load: failures", "at most 1 %", "1.1 % (11 of 1000)")),
-        ({"p95": 200.04}, ("load: p95", "at most 200 ms", "200 ms")),
+        ({"p95": 200.04}, ("load: p95", "at most 200 ms", "200.04 ms")),
         ({"p95": 312.44}, ("load: p95", "at most 200 ms", "312.4 ms")),
         ({"p99": 12345}, ("load: p99", "at most 500 ms", "12,345 ms")),
         ({"seconds": 12}, ("load: time", "60 s", "12 s")),

@@ -7,6 +7,7 @@ must not stand between us and a service of the own network.
 from __future__ import annotations
 
 import http.client
+import select
 import socket
 import ssl
 import threading
@@ -99,6 +100,8 @@ class Conversation:
         limit.start()
         whole = False
         try:
+            if connection.sock is not None and _was_closed(connection.sock):
+                connection.close()
             if connection.sock is None:
                 connection.connect()
             # The connection forgets its socket where the answer's end is the connection's.
@@ -154,6 +157,11 @@ def ask(
         )
     finally:
         conversation.close()
+
+
+def _was_closed(kept: socket.socket) -> bool:
+    """Whether the server has ended a connection that was kept: there is something to read, an end for the most."""
+    return bool(select.select([kept], [], [], 0)[0])
 
 
 def check_secret(url: str, name: str, secret: str) -> None:

@@ -64,8 +64,29 @@ def test_dropped_fields_are_nowhere(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
+    ("drop", "kept"),
+    [
+        ("blood pressure", {"blood", "age, years"}),
+        ("blood, blood pressure", {"age, years"}),
+        ("age, years blood", {"blood pressure"}),
+        ("blood\tage, years\nblood pressure", set()),
+    ],
+)
+def test_a_feature_with_a_space_in_its_name_can_be_dropped(
+    tmp_path: Path, drop: str, kept: set[str]
+):
+    features = ("blood", "blood pressure", "age, years")
+    settings = {"REQUEST_LOG": str(tmp_path / "log"), "REQUEST_LOG_DROP": drop}
+    RequestLog.configured(settings, features).write("a" * 32, MODEL, features, [[1, 2, 3]], [4.0])
+    (line,) = lines(tmp_path / "log")
+    assert set(line["instance"]) == kept
+
+
+@pytest.mark.parametrize(
     ("settings", "told"),
     [
+        ({"REQUEST_LOG_DROP": "age bmi index"}, "names index"),
+        ({"REQUEST_LOG_DROP": "Age"}, "names Age"),
         ({"REQUEST_LOG_DROP": "aeg"}, "names aeg"),
         ({"REQUEST_LOG_SAMPLE": "some"}, "'some'"),
         ({"REQUEST_LOG_SAMPLE": "nan"}, "'nan'"),

@@ -65,3 +65,18 @@ class Inputs:
             kubernetes=kube.read(kubeconfig) if kubeconfig else None,
             **rest,
         )
+
+    @property
+    def held(self) -> list[str]:
+        """Name the inputs with a secret that code beside us could read.
+
+        The job's own token is none of them where only `check` is done: it may read, and no more.
+        """
+        secrets = {
+            "token": self.token,
+            "ssh-key": self.ssh_key,
+            "argocd-token": self.argocd_token,
+            "kubeconfig": self.kubernetes,
+            "source-token": self.source_token if self.part == "all" else "",
+        }
+        return [name for name, value in secrets.items() if value]

@@ -233,6 +233,12 @@ def _check(inputs: Inputs, waited: Waited) -> Checked:
             with runner.group(f"Integration: {file}"):
                 rows += integration_test.run(smoke_file.read(file, "integration"), url)
         if asked.load:
+            if runner.in_workflow() and (held := inputs.held):
+                runner.warning(
+                    "the load test runs the project's code in a job that holds "
+                    f"{', '.join(f'`{name}`' for name in held)}, and may read them: give it a job of its own,"
+                    " with `part: check`"
+                )
             path = promotion_file.place(inputs.config)
             commands = promotion_file.read_promotion(path, git.open_repository(Path.cwd())).commands
             rows += load_test.run(asked.load, url, path.parent, commands).rows

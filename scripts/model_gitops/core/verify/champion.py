@@ -130,7 +130,7 @@ def judge(asked: Champion, pairs: Sequence[Pair], *, expected: bool) -> Champion
         )
         return ChampionReport((row,), len(pairs))
     good = [pair for pair in both if pair.candidate.is_good]
-    rows = [_errors(asked, both)]
+    rows = [*_unanswered(pairs, both), _errors(asked, both)]
     if good:
         rows += [_answers(asked, good), *_times(asked, good)]
     return ChampionReport(tuple(rows), len(pairs))
@@ -184,6 +184,16 @@ def _are_equal(old: Any, new: Any, tolerance: float) -> bool:
         except OverflowError:
             return False
     return type(old) is type(new) and bool(old == new)
+
+
+def _unanswered(pairs: Sequence[Pair], both: Sequence[Pair]) -> list[Row]:
+    """Say what was not compared, as the champion does not answer it; more than half is a failure."""
+    if len(both) == len(pairs):
+        return []
+    bad = next(pair for pair in pairs if not pair.champion.is_good)
+    told = f"{len(both)} of {len(pairs)} (line {bad.line}: {words(bad.champion.said)})"
+    passed = None if 2 * len(both) >= len(pairs) else False
+    return [Row("champion: there", "a champion that answers at least half", told, passed)]
 
 
 def _errors(asked: Champion, both: Sequence[Pair]) -> Row:

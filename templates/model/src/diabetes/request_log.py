@@ -17,7 +17,7 @@ import os
 import random
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -70,8 +70,9 @@ class RequestLog:
             raise SettingError(
                 f"REQUEST_LOG_BYTES is {size!r}, and no whole number from {2 * LARGEST_LINE} on"
             )
-        dropped = frozenset(re.findall(r"[^\s,]+", env.get("REQUEST_LOG_DROP", "")))
-        if unknown := sorted(dropped - set(features) - OTHER_FIELDS):
+        known = OTHER_FIELDS.union(features)
+        dropped = frozenset(_names(env.get("REQUEST_LOG_DROP", ""), known))
+        if unknown := sorted(dropped - known):
             raise SettingError(
                 f"REQUEST_LOG_DROP names {', '.join(unknown)}, which the model does not have: "
                 f"it has {', '.join(features)}"
@@ -138,6 +139,13 @@ class RequestLog:
                 _append(path, chunk)
                 written += chunk.count(b"\n")
         return written
+
+
+def _names(text: str, known: Iterable[str]) -> Iterator[str]:
+    """Yield the names of a list with commas or spaces between them; a known one may hold both."""
+    # The longest first: `blood pressure` is one name, though the model may have `blood` too.
+    names = "|".join(re.escape(one) for one in sorted(known, key=len, reverse=True))
+    yield from re.findall(rf"(?:{names})(?=[\s,]|$)|[^\s,]+", text)
 
 
 def _append(path: Path, chunk: bytes) -> None:

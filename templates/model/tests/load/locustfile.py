@@ -14,16 +14,19 @@ import json
 import os
 import random
 import time
+import zlib
 from pathlib import Path
 from typing import Any
 
 import gevent
 from locust import FastHttpUser, constant_throughput, events, task
+from locust.contrib.fasthttp import FAILURE_EXCEPTIONS
 from report import Asked, Measured, judged, problem, write
 
 # What the target can be: the training data has 25 to 346.
 LOWEST, HIGHEST = -200, 600
-TIMEOUT = 10  # seconds; what takes longer has failed
+TIMEOUT = 10  # seconds; what takes longer, from the request to the whole answer, has failed
+LARGEST = 1024 * 1024  # bytes of an answer
 EACH_SECOND = 5  # requests of one user, where the service is quick enough
 RECORDED = Path(__file__).parents[1] / "recorded-requests.jsonl"
 
@@ -36,19 +39,63 @@ class Caller(FastHttpUser):
     """Asks for one prediction after the other."""
 
     wait_time = constant_throughput(EACH_SECOND)
-    connection_timeout = TIMEOUT
-    network_timeout = TIMEOUT
+    # Of one read each, so that a byte a second has no end: `predict` bounds the whole.
+    connection_timeout = network_timeout = TIMEOUT + 1
     insecure = False  # certificates are checked
 
     @task
     def predict(self) -> None:
-        """Ask for one instance, and look at the answer."""
+        """Ask for one instance, and count the answer, or what came in its place."""
         body = {"instances": [random.choice(instances)]}
-        with self.client.post("/predict", json=body, catch_response=True) as answer:
-            if wrong := problem(answer.status_code, answer.text, 1, LOWEST, HIGHEST):
-                answer.failure(wrong)
-            else:
-                answer.success()
+        wrong, began = "", time.perf_counter()
+        with gevent.Timeout(TIMEOUT, False):
+            wrong = self.ask(body)
+        seconds = time.perf_counter() - began
+        if seconds >= TIMEOUT:
+            wrong = f"no whole answer in {TIMEOUT} s"
+            self.client.client.close()  # and with it what is still to come
+        self.environment.events.request.fire(
+            request_type="POST",
+            name="/predict",
+            response_time=seconds * 1000,
+            response_length=0,
+            exception=RuntimeError(wrong) if wrong else None,
+            context={},
+        )
+
+    def ask(self, body: dict[str, Any]) -> str:
+        """Ask once; what is wrong with the answer, empty where it is right.
+
+        A redirect is no answer: it would be another service that is measured.
+        """
+        try:
+            answer = self.client.post(
+                "/predict",
+                json=body,
+                headers={"Accept-Encoding": "gzip"},
+                catch_response=True,  # `predict` counts it
+                allow_redirects=False,
+                stream=True,
+            )
+            if not answer.status_code:
+                return f"no answer ({type(answer.error).__name__})"
+            if answer.status_code != 200:
+                answer.release()  # locust has read an error's body
+                return problem(answer.status_code, "", 1, LOWEST, HIGHEST)
+            content = b""
+            while chunk := answer.read(64 * 1024):
+                content += chunk
+                if len(content) > LARGEST:
+                    answer.release()
+                    return f"an answer of more than {LARGEST} bytes"
+            if len(content) < int(answer.headers.get("Content-Length") or 0):
+                return "an answer that ends too early"
+            if answer.headers.get("Content-Encoding") == "gzip":
+                content = zlib.decompressobj(31).decompress(content, LARGEST)
+        except (*FAILURE_EXCEPTIONS, ValueError, zlib.error) as error:
+            return f"no whole answer ({type(error).__name__})"
+        text = content.decode("utf-8", errors="replace")
+        return problem(answer.status_code, text, 1, LOWEST, HIGHEST)
 
 
 @events.request.add_listener
