@@ -62,6 +62,23 @@ def test_a_pull_request_where_the_environment_wants_one(incident: Incident) -> N
     assert incident.rollback("production")["operation"] == "none"
 
 
+def test_a_pull_request_where_the_branch_takes_no_push(incident: Incident) -> None:
+    hook = incident.deploy_git.directory / "hooks" / "update"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(
+        '#!/bin/sh\ntest "$1" != refs/heads/main || { echo "GH006: Protected branch"; exit 1; }\n'
+    )
+    hook.chmod(0o755)
+    done = incident.rollback("dev", reason="wrong answers")
+    assert (done["operation"], done["version"]) == ("opened", "v0.0.1"), done["log"]
+    assert "takes no push: a pull request is opened" in done["log"]
+    assert incident.rollback("dev", reason="wrong answers")["operation"] == "none"
+    hook.unlink()
+    incident.merge_waiting()
+    assert incident.digest("dev") == FIRST
+    assert "wrong answers" in incident.overlay("dev", "hold.yaml")
+
+
 def test_a_late_run_of_what_was_taken_back_is_superseded(incident: Incident) -> None:
     taken_back = incident.source("dev")
     done = incident.rollback("dev")

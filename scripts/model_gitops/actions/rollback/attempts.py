@@ -10,13 +10,18 @@ from model_gitops import runner
 from model_gitops.actions.rollback.past import Past, State, Verifications, chosen, is_done
 from model_gitops.adapters import github
 from model_gitops.adapters.deploy_proposal import Proposal, find, propose
-from model_gitops.adapters.deploy_store import DeployFile, KustomizationFile
+from model_gitops.adapters.deploy_store import DeployFile, KustomizationFile, ProtectedError
 from model_gitops.core.deploy import deployment, hold, kustomization_edit, rollback
 from model_gitops.core.deploy.hold import Hold
 from model_gitops.core.deploy.kustomization import Image
 from model_gitops.core.deploy.rollback import Asked, Target
 from model_gitops.core.deploy.trailers import Trailers
-from model_gitops.errors import InputError
+from model_gitops.errors import ExternalError, InputError
+
+_PROTECTED = (
+    "the branch is protected: give `token`, with which a pull request is opened, or let the account or"
+    " deploy key bypass the rule"
+)
 
 
 @dataclass(frozen=True)
@@ -87,23 +92,28 @@ class Attempts:
             rollback.sentence(asked, target, state.name),
             hold=held,
         )
-        if past.environment.deploy == "pull-request":
-            head = deployment.branch_name(past.folder, (wanted,), past.overlays.branch, "rollback")
-            done = propose(
-                past.repository,
-                self._server(),
-                find(past.repository, self._server(), head, past.overlays.branch),
-                Proposal(
-                    rollback.subject(asked, target), self._body(state, result, trailers), commit
-                ),
-                holds=lambda tip: self._holds(tip, state, files[0], message),
-            )
-            return replace(
-                result, operation=done.operation, commit=done.commit, pull_request=done.url
-            )
-        made = commit()
-        past.repository.push(made, past.overlays.branch)
-        return replace(result, commit=made)
+        if past.environment.deploy == "push":
+            made = commit()
+            try:
+                past.repository.push(made, past.overlays.branch)
+            except ProtectedError as error:
+                if self.api is None:
+                    raise ExternalError(error.message, fix=_PROTECTED) from error
+                runner.notice(
+                    f"{past.overlays.branch} of {past.repository.url} takes no push: a pull request is"
+                    " opened"
+                )
+            else:
+                return replace(result, commit=made)
+        head = deployment.branch_name(past.folder, (wanted,), past.overlays.branch, "rollback")
+        done = propose(
+            past.repository,
+            self._server(),
+            find(past.repository, self._server(), head, past.overlays.branch),
+            Proposal(rollback.subject(asked, target), self._body(state, result, trailers), commit),
+            holds=lambda tip: self._holds(tip, state, files[0], message),
+        )
+        return replace(result, operation=done.operation, commit=done.commit, pull_request=done.url)
 
     def _server(self) -> github.GitHub:
         if self.api is None:
