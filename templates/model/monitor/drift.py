@@ -16,6 +16,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,25 @@ MOST_RESAMPLED = 5000  # rows; of more, the first
 CONFIDENCE = 0.99
 FIXED = ("time", "id", "version", "prediction", "label")
 METRICS = ("rmse", "mae", "accuracy")
+LARGEST = float(np.finfo(np.float32).max)  # what the service makes of a larger number
+# How tools write a cell that has nothing, as pandas reads them, and what JSON can't write.
+# https://pandas.pydata.org/docs/reference/api/pandas.read_csv.html (na_values)
+EMPTY = {
+    *(
+        "#N/A",
+        "#N/A N/A",
+        "#NA",
+        "-1.#IND",
+        "-1.#QNAN",
+        "-NaN",
+        "-nan",
+        "1.#IND",
+        "1.#QNAN",
+        "<NA>",
+    ),
+    *("N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null", "inf", "-inf", "Inf", "-Inf"),
+    *("Infinity", "-Infinity", "infinity", "-infinity"),
+}
 
 
 @dataclass(frozen=True)
@@ -67,7 +87,7 @@ def number(text: str) -> float:
         value = float(text)
     except ValueError:
         return math.nan
-    return value if math.isfinite(value) else math.nan
+    return max(-LARGEST, min(LARGEST, value)) if math.isfinite(value) else math.nan
 
 
 def numbers(cells: Sequence[str]) -> np.ndarray:
@@ -76,7 +96,17 @@ def numbers(cells: Sequence[str]) -> np.ndarray:
         values = np.array(cells, dtype=float)  # fast, where all are numbers
     except ValueError:
         return np.array([number(one) for one in cells])
-    return np.where(np.isfinite(values), values, np.nan)
+    return np.where(np.isfinite(values), np.clip(values, -LARGEST, LARGEST), np.nan)
+
+
+def cleaned(table: Table) -> Table:
+    """Return a table where the cells that have nothing are empty: tools write them in many ways."""
+    return {
+        name: ["" if one in EMPTY else one for one in cells]
+        if not EMPTY.isdisjoint(cells)
+        else cells
+        for name, cells in table.items()
+    }
 
 
 def is_category(cells: Sequence[str], most: int) -> bool:
@@ -86,10 +116,14 @@ def is_category(cells: Sequence[str], most: int) -> bool:
     return bool(np.isnan(values).any()) or len(np.unique(values)) <= most
 
 
+@lru_cache(maxsize=100_000)  # a column has few of them, in many rows
 def category(text: str) -> str:
-    """Return a category as it is counted: `1` and `1.0` are one."""
+    """Return a category as it is counted: `1` and `1.0` are one, and `True` and `true`."""
     value = number(text)
-    return text if math.isnan(value) else f"{value:g}"
+    if math.isnan(value):
+        return text.lower() if text in ("True", "False", "TRUE", "FALSE") else text
+    seen = float(np.float32(value))  # by the service, as in compare_numbers
+    return str(int(seen)) if seen.is_integer() else f"{seen:.6g}"
 
 
 def compare_numbers(before: Sequence[str], now: Sequence[str]) -> dict[str, Any] | None:
@@ -124,8 +158,11 @@ def compare_categories(before: Sequence[str], now: Sequence[str]) -> dict[str, A
             columns.append([x[name], y[name]])
         else:
             rest = [rest[0] + x[name], rest[1] + y[name]]
-    if sum(rest):
+    if sum(rest) * smaller >= FEWEST_EXPECTED or not columns:
         columns.append(rest)
+    elif sum(rest):
+        rarest = min(columns, key=sum)
+        rarest[:] = [rarest[0] + rest[0], rarest[1] + rest[1]]
     counts = np.array(columns).T
     p = stats.chi2_contingency(counts).pvalue if counts.shape[1] > 1 else 1.0
     effect = float(np.abs(counts[0] / n - counts[1] / m).sum() / 2)
@@ -147,9 +184,50 @@ def compare_missing(before: Sequence[str], now: Sequence[str]) -> dict[str, Any]
     }
 
 
+def shares(test: str, x: int, n: int, y: int, m: int) -> dict[str, Any] | None:
+    """Test whether y of m rows are more than x of n, by Fisher's exact test; None without any."""
+    if not x + y:
+        return None
+    found = stats.fisher_exact([[x, n - x], [y, m - y]], alternative="less")
+    return {
+        "test": test,
+        "p": float(found.pvalue),
+        "effect": max(0.0, y / m - x / n),
+        "before": x / n,
+        "now": y / m,
+    }
+
+
+def compare_type(before: Sequence[str], now: Sequence[str]) -> dict[str, Any] | None:
+    """Compare how many cells are no number, where training had only numbers."""
+    x, y = ([one for one in cells if one] for cells in (before, now))
+    if not x or not y or np.isnan(numbers(x)).any():
+        return None
+    return shares("type", 0, len(x), int(np.isnan(numbers(y)).sum()), len(y))
+
+
+def compare_unseen(before: Sequence[str], now: Sequence[str]) -> dict[str, Any] | None:
+    """Compare how many cells have a category that training lacks, with how many must be expected.
+
+    However much was seen, rare categories remain. Their share is about that of the training rows
+    whose category is the only one of its kind (Good, 1953).
+    """
+    trained = Counter(category(one) for one in before if one)
+    present = [category(one) for one in now if one]
+    if not trained or not present:
+        return None
+    alone = sum(1 for count in trained.values() if count == 1)
+    unseen = sum(one not in trained for one in present)
+    found = shares("unseen", alone, trained.total(), unseen, len(present)) if unseen else None
+    if found is not None:
+        # Any of so many could be the one that training lacks (Bonferroni).
+        found["p"] = min(1.0, found["p"] * len(trained))
+    return found
+
+
 def schema(reference: Table, window: Table, settings: Settings) -> dict[str, Any]:
     """Tell which columns are missing, new, of another type, or hold values never trained on."""
-    expected = [name for name in reference if name not in settings.ignore]
+    expected = [name for name in reference if name not in settings.ignore and any(reference[name])]
     found: dict[str, Any] = {
         "missing": [name for name in expected if not any(window.get(name, ()))],
         "new": sorted(set(window) - set(reference) - set(settings.ignore)),
@@ -179,8 +257,12 @@ def columns(
     """Compare each column (name → before, now) and adjust all p-values together."""
     tests: list[tuple[str, dict[str, Any]]] = []
     for name, (before, now) in pairs.items():
-        by = compare_categories if is_category(before, settings.categories) else compare_numbers
-        for found in (by(before, now), compare_missing(before, now)):
+        comparisons = [compare_numbers, compare_missing, compare_type]
+        if is_category(before, settings.categories):
+            comparisons[0] = compare_categories
+            comparisons.append(compare_unseen)
+        for compare in comparisons:
+            found = compare(before, now)
             if found is not None:
                 tests.append((name, found))
     if not tests:
@@ -189,7 +271,8 @@ def columns(
     result: dict[str, Any] = {}
     for (name, found), p in zip(tests, adjusted, strict=True):
         found["adjusted"] = float(p)
-        found["drift"] = bool(p <= settings.alpha and found["effect"] >= settings.effect)
+        bound = settings.unseen if found["test"] in ("type", "unseen") else settings.effect
+        found["drift"] = bool(p <= settings.alpha and found["effect"] >= bound)
         told = result.setdefault(name, {"drift": False, "tests": []})
         told["tests"].append(found)
         told["drift"] = told["drift"] or found["drift"]
@@ -249,7 +332,8 @@ def performance(
 
 def judge(reference: Reference, window: Table, settings: Settings) -> dict[str, Any]:
     """Compare one week's rows of the live version, as columns of text, with the reference."""
-    features = {name: cells for name, cells in reference.data.items() if name != reference.target}
+    data, window = cleaned(reference.data), cleaned(window)
+    features = {name: cells for name, cells in data.items() if name != reference.target}
     seen = {name: cells for name, cells in window.items() if name not in FIXED}
     label, predicted = window["label"], window["prediction"]
     labelled = [one for one in label if one]
@@ -260,14 +344,14 @@ def judge(reference: Reference, window: Table, settings: Settings) -> dict[str, 
     pairs = {
         name: (before, seen[name])
         for name, before in features.items()
-        if name not in absent and name not in settings.ignore
+        if name not in absent and name in seen and name not in settings.ignore
     }
-    if reference.predicted and any(predicted):
+    if reference.predicted and any(predicted) and "prediction" not in settings.ignore:
         pairs["prediction"] = (reference.predicted, predicted)
-    if len(labelled) >= settings.minimum_labels:
-        pairs["label"] = (reference.data[reference.target], labelled)
+    if len(labelled) >= settings.minimum_labels and "label" not in settings.ignore:
+        pairs["label"] = (data[reference.target], labelled)
     result = columns(pairs, settings)
-    for name in {*absent, *compared["type"], *compared["unseen"]}:
+    for name in absent:
         result.setdefault(name, {"tests": []})["drift"] = True
     measured = performance(reference, label, predicted, settings) if labelled else None
     found = {
@@ -285,7 +369,7 @@ def judge(reference: Reference, window: Table, settings: Settings) -> dict[str, 
 
 def read_table(path: Path) -> Table:
     """Read a CSV as columns of text."""
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         head, *rows = csv.reader(file)
     return (
         dict(zip(head, map(list, zip(*rows, strict=True)), strict=True))

@@ -152,6 +152,91 @@ def test_categories_are_compared_by_their_shares():
     assert drift.compare_categories(before, []) is None
 
 
+KINDS = {
+    "counts": lambda draw, rows: draw.poisson(3, rows),
+    "halves of numbers": lambda draw, rows: draw.geometric(0.5, rows),
+    "rounded": lambda draw, rows: np.round(draw.normal(size=rows)),
+    "fifty categories": lambda draw, rows: [f"c{one}" for one in draw.integers(50, size=rows)],
+    "names": lambda draw, rows: [f"n{one}" for one in draw.zipf(1.6, rows)],
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rare_values_that_training_happens_to_lack_are_no_drift(kind: str):
+    """Of counts and names some are rare: each week has some that no training row had."""
+    weeks = 0
+    for seed in range(4):
+        draw = np.random.default_rng(seed)
+
+        def columns(rows: int, draw: np.random.Generator = draw) -> Table:
+            return {f"c{n}": list(map(str, KINDS[kind](draw, rows))) for n in range(10)}
+
+        reference = Reference({**columns(353), "y": ["0"] * 353}, "y", [], [])
+        for _ in range(5):
+            week = columns(200) | {"prediction": [""] * 200, "label": [""] * 200}
+            weeks += drift.judge(reference, week, Settings())["drift"]
+    assert weeks <= 1
+
+
+def test_a_new_category_is_drift_where_it_is_no_chance():
+    before = ["a"] * 200 + ["b"] * 153
+    some, one = ["a"] * 110 + ["b"] * 80 + ["new"] * 10, ["a"] * 57 + ["b"] * 42 + ["new"]
+    for now, expected in ((some, True), (one, False)):
+        found = drift.columns({"x": (before, now)}, Settings())["x"]
+        (test,) = [told for told in found["tests"] if told["test"] == "unseen"]
+        assert test["drift"] is expected
+        assert found["drift"] is expected
+    # One cell that is no number, of a hundred, is none either.
+    numbers = texts(np.random.default_rng(0).normal(size=453))
+    found = drift.columns({"x": (numbers[:353], [*numbers[354:], "odd"])}, Settings())["x"]
+    assert [(told["test"], told["drift"]) for told in found["tests"]] == [
+        ("ks", False),
+        ("type", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        (["1.5", "2.5", "NaN", "inf"] * 90, ["1.5", "2.5", "", ""] * 50),  # numpy, beside the log
+        ([*texts(np.arange(350.0)), "NA", "nan", ""], [*texts(np.arange(200.0)), ""]),  # R
+        (["True", "False"] * 180, ["true", "false"] * 100),  # pandas, beside JSON
+        ([""] * 353, [""] * 200),  # what nobody uses
+    ],
+)
+def test_what_tools_write_in_other_ways_is_the_same(before: list[str], now: list[str]):
+    reference = Reference({"x": before, "y": ["1", "2"] * 180}, "y", [], [])
+    week = {"x": now, "prediction": ["1"] * len(now), "label": [""] * len(now)}
+    found = drift.judge(reference, week, Settings(effect=0.5))
+    assert (found["drift"], found["schema"]["missing"]) == (False, [])
+
+
+def test_large_numbers_are_told_apart_and_leave_json_that_all_can_read():
+    before = ["20000001", "20000002"] * 180
+    assert drift.compare_categories(before, ["20000002"] * 200)["effect"] == pytest.approx(0.5)
+    assert drift.category("20000001") == drift.category("20000001.0")
+    assert drift.category("32.1") == drift.category("32.099998474")
+    spread = texts(np.arange(100.0))
+    reference = Reference({"x": spread, "y": spread}, "y", spread, spread)
+    week = {"x": ["1e300"] * 100, "prediction": ["-1e300"] * 100, "label": ["1e300"] * 100}
+    found = drift.judge(reference, week, Settings())
+    assert found["drift"]
+    json.dumps(found, allow_nan=False)
+
+
+def test_rare_categories_are_counted_together_and_never_alone():
+    """A chi-squared test of a cell that expects 0.3 rows finds anything."""
+    found = drift.compare_categories(["a"] * 300 + ["b"] * 100, ["a"] * 300 + ["b"] * 100 + ["c"])
+    assert found["p"] > 0.9
+
+
+def test_what_is_ignored_is_not_compared(world: World):
+    week = world.week(shift=3)
+    settings = Settings(ignore=["x0", "prediction", "label"])
+    found = drift.judge(world.reference, week, settings)
+    assert not {"x0", "prediction", "label"} & set(found["columns"])
+
+
 def test_a_worse_model_on_labelled_rows_is_drift(world: World):
     same = drift.judge(world.reference, world.week(), Settings())["performance"]
     assert (same["rows"], same["drift"]) == (60, False)
@@ -210,6 +295,12 @@ def test_the_document_of_some_weeks(world: World, tmp_path: Path):
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert drift.measure(tmp_path, Settings()) == found
     assert len(drift.measure(tmp_path, Settings(windows=2))["windows"]) == 2
+
+
+def test_a_mark_at_the_start_of_a_file_is_no_part_of_a_name(tmp_path: Path):
+    path = tmp_path / "data.csv"
+    path.write_bytes(b"\xef\xbb\xbfage,y\r\n1,2\r\n")
+    assert drift.read_table(path) == {"age": ["1"], "y": ["2"]}
 
 
 def test_no_week_is_no_drift(world: World, tmp_path: Path):
