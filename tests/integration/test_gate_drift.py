@@ -111,6 +111,17 @@ def test_too_few_windows_and_none_are_no_alarm_and_it_says_so(step: Step) -> Non
     assert (code, outputs["drift"]) == (0, "false")
 
 
+def test_a_gate_that_can_judge_no_window_warns(
+    step: Step, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else a service with few requests would be watched by nobody, and look well."""
+    step.write("monitor/drift.json", ours(False, True, True))
+    assert step.run(minimum_rows="501")[1]["drift"] == "false"
+    assert "::warning title=Drift::No alarm: 0 windows can be judged" in capsys.readouterr().out
+    step.run(minimum_rows="500", rule="3 of 3")
+    assert "::notice title=Drift::No alarm: 2 of the last 3" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("inputs", "says"),
     [

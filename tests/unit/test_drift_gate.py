@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -93,13 +94,24 @@ def test_a_report_of_evidently_is_one_window() -> None:
             [Window("1", False, None, ("x",), 0.2), Window("2", True, None, (), 0.001), Window("3", None)],
         ),
         ({"x": [{"y": True}]}, {"drift": "x.-1.y"}, [Window("2026-W48", True)]),
-        ([{"drift": None}, {"drift": "yes"}, 3.5, "x", None], {"threshold": Threshold(">=", 3.5)},
+        ([{"drift": None}, {"drift": " "}, 3.5, "x", None], {"threshold": Threshold(">=", 3.5)},
          [Window("1", None), Window("2", None), Window("3", True, None, (), 3.5), Window("4", None), Window("5", None)]),
         ([{"drift": True, "rows": -1}, {"drift": True, "rows": 1e300}], {},
          [Window("1", True), Window("2", True, int(1e300))]),
         ([{"drift": True, "columns": [{"column": "x", "drift": False}, {"name": "y", "drifted": True}, 5]}], {},
          [Window("1", True, None, ("y",))]),
         ([], {}, []),
+        # As a shell writes it.
+        ([{"drift": "true"}, {"drift": "False"}, {"drift": "0.3"}], {"threshold": Threshold(">", 0.1)},
+         [Window("1", True), Window("2", False), Window("3", True, None, (), 0.3)]),
+        # How many violations there are.
+        ([{"violations": 0}, {"violations": 2}, {"violations": None}], {},
+         [Window("1", False, None, (), 0), Window("2", True, None, (), 2), Window("3", None)]),
+        ([{"violations": 2}], {"threshold": Threshold(">", 2)}, [Window("1", False, None, (), 2)]),
+        # A divergence without bound is large, and so is an integer that no float holds. NaN says nothing.
+        ([math.inf, 10**400, -(10**400), math.nan], {"threshold": Threshold(">", 0.1)},
+         [Window("1", True, None, (), math.inf), Window("2", True, None, (), math.inf),
+          Window("3", False, None, (), -math.inf), Window("4", None)]),
     ],
 )  # fmt: skip
 def test_windows_of_other_shapes(data: Any, paths: dict[str, Any], expected: list[Window]) -> None:
@@ -107,7 +119,7 @@ def test_windows_of_other_shapes(data: Any, paths: dict[str, Any], expected: lis
 
 
 def test_json_lines_are_windows() -> None:
-    text = '{"week": "a", "drift": true}\n\n{"week": "b", "drift": false}\n'
+    text = '{"week": "a", "drift": true, "x": "\u2028\x85"}\r\n\n{"week": "b", "drift": false}\n'
     assert windows.read(text, Paths(), source="x.jsonl") == [Window("a", True), Window("b", False)]
 
 
@@ -120,6 +132,8 @@ def test_json_lines_are_windows() -> None:
         (json.dumps([True] * 1001), {}, "has 1001 windows: more than 1000"),
         ('{"a": 1}', {"windows": "b.c"}, "no list or mapping there"),
         ('[{"drift": 0.3}]', {}, "window '1' of w.json says the number 0.3"),
+        ('[{"drift": "some"}]', {}, "window '1' of w.json says 'some' of drift"),
+        ('[{"a": "some"}]', {"drift": "a"}, "that is no boolean and no number"),
     ],
 )
 def test_json_that_can_not_be_used(text: str, paths: dict[str, str], says: str) -> None:
@@ -155,7 +169,7 @@ def test_thresholds(text: str, drifts: float, does_not: float) -> None:
     assert rule.threshold(str(found)) == found
 
 
-@pytest.mark.parametrize("text", ["0.1", "> x", "= 1", "> 1 2", "> 1e9999", "≥ 1"])
+@pytest.mark.parametrize("text", ["0.1", "> x", "= 1", "> 1 2", "> 1e9999", "> 1e999", "≥ 1"])
 def test_what_is_no_threshold(text: str) -> None:
     with pytest.raises(InputError, match="input `threshold` is"):
         rule.threshold(text)
@@ -230,6 +244,12 @@ def test_the_picture_and_the_table() -> None:
         "| W5 | 500 | ● yes | age |\n"
         "| W6 | 500 | ○ no |  |\n"
     )
+
+
+def test_windows_that_are_alike_are_told_apart() -> None:
+    alike = [Window("w", True, 500) for _ in range(4)]
+    shown = judgement.table(judgement.judge(alike, Rule(1, 3)))
+    assert shown.count("(before the last)") == 1
 
 
 def test_strangers_names_are_no_markup() -> None:

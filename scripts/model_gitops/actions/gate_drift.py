@@ -103,7 +103,9 @@ def command(
             f"the data drifted: {said}",
             fix="look at the windows in the summary; train with newer data, or mend what sends other data",
         )
-    (runner.warning if found.alarm else runner.notice)(said, title="Drift")
+    # Where no window can be judged nothing is watched, and that must not look like health.
+    blind = bool(read) and not found.judged
+    (runner.warning if found.alarm or blind else runner.notice)(said, title="Drift")
 
 
 def _number(text: str) -> int:

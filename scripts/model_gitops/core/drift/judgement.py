@@ -113,7 +113,7 @@ def table(found: Judgement) -> str:
     for one in shown:
         why = uncounted(one, found.minimum_rows)
         says = f"· {why}" if why else "● yes" if one.drift else "○ no"
-        if not why and one not in found.judged:
+        if not why and not any(one is other for other in found.judged):
             says += " (before the last)"
         rows = "–" if one.rows is None else f"{one.rows}"
         value = "–" if one.value is None else f"{one.value:.5g}"

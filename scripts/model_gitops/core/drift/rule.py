@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ def threshold(text: str) -> Threshold | None:
     if not text.strip():
         return None
     found = _THRESHOLD.fullmatch(text.strip())
-    if not found:
+    if not found or math.isinf(float(found[2])):
         raise InputError.of(
             "threshold", text, "it is no comparison with a number, such as `> 0.1` or `< 0.05`",
             fix='threshold: "> 0.1"',

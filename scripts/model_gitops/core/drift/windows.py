@@ -7,9 +7,10 @@ violations, evidently's reports of 0.4 and 0.7. What strangers wrote is read as 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from model_gitops.core import document
@@ -51,7 +52,7 @@ def read(text: str, paths: Paths, *, source: str) -> list[Window]:
     document.refuse_pointer(text, source)
     try:
         if source.endswith((".jsonl", ".ndjson")):
-            data: Any = [json.loads(line) for line in text.splitlines() if line.strip()]
+            data: Any = [json.loads(line) for line in text.split("\n") if line.strip()]
         else:
             data = json.loads(text)
         metrics.flatten(data)
@@ -133,18 +134,34 @@ def _drift(data: Any, paths: Paths, source: str, window: str) -> tuple[bool | No
     if not isinstance(data, Mapping):
         return None, None
     for key in _SAY_DRIFT:
-        if isinstance(data.get(key), bool) or metrics.is_number(data.get(key)):
+        if isinstance(data.get(key), bool | str) or metrics.is_number(data.get(key)):
             return _said(data[key], paths, source, window)
-    if isinstance(data.get("violations"), list):
-        return bool(data["violations"]), None
+    violations = data.get("violations")
+    if isinstance(violations, list):
+        return bool(violations), None
+    if metrics.is_number(violations):  # how many: none is no drift, where nobody says otherwise
+        return _said(
+            violations,
+            replace(paths, threshold=paths.threshold or Threshold(">", 0)),
+            source,
+            window,
+        )
     return evidently.drift(data), None
 
 
 def _said(found: Any, paths: Paths, source: str, window: str) -> tuple[bool | None, float | None]:
+    """Judge a boolean or a number, also where it is written as a text; None of null, NaN and a mapping."""
+    if isinstance(found, str):
+        found = _of_text(found, source, window)
     if isinstance(found, bool):
         return found, None
-    value = metrics.number(found)
-    if value is None:  # null, NaN, a text
+    if not metrics.is_number(found):
+        return None, None
+    try:
+        value = float(found)
+    except OverflowError:  # an integer of hundreds of digits
+        value = math.inf if found > 0 else -math.inf
+    if math.isnan(value):
         return None, None
     if paths.threshold is None:
         raise InputError.of(
@@ -153,6 +170,22 @@ def _said(found: Any, paths: Paths, source: str, window: str) -> tuple[bool | No
             fix='threshold: "> 0.1"',
         )  # fmt: skip
     return paths.threshold.holds(value), value
+
+
+def _of_text(text: str, source: str, window: str) -> bool | float | None:
+    """Read what a shell or a table wrote as a text. Raises InputError for one that says neither."""
+    word = text.strip().lower()
+    if word in ("true", "false"):
+        return word == "true"
+    if not word:
+        return None
+    try:
+        return float(word)
+    except ValueError:
+        raise InputError(
+            f"window {window!r} of {source} says {text[:80]!r} of drift: that is no boolean and no number",
+            fix="drift: the dotted path of a boolean or a number in a window, such as `result.drifted`",
+        ) from None
 
 
 def _columns(data: Any, paths: Paths) -> tuple[str, ...]:
