@@ -19,13 +19,15 @@ function contrast(one, other) {
 }
 
 function background(element, view) {
+  const layers = []; // the nearest first, down to one that nothing shines through
   for (let node = element; node; node = node.parentElement) {
     const box = node.namespaceURI.endsWith("svg") && node.querySelector(":scope > rect");
-    if (box) return parts(view.getComputedStyle(box).fill).rgb;
-    const { rgb, alpha } = parts(view.getComputedStyle(node).backgroundColor);
-    if (alpha > 0) return rgb;
+    const style = view.getComputedStyle(box || node);
+    layers.push(parts(box ? style.fill : style.backgroundColor));
+    if (layers.at(-1).alpha === 1) break;
   }
-  return [255, 255, 255];
+  return layers.reduceRight(
+    (below, { rgb, alpha }) => below.map((value, at) => rgb[at] * alpha + value * (1 - alpha)), [255, 255, 255]);
 }
 
 function faint(page, view) {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -97,6 +98,36 @@ def result() -> dict[str, Any]:
     }
 
 
+def drift() -> str:
+    """What the template's monitoring shows of two weeks."""
+    path = Path(__file__).parents[3] / "templates/model/monitor/report.py"
+    spec = importlib.util.spec_from_file_location("drift_report", path)
+    assert spec
+    assert spec.loader
+    written = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(written)
+
+    def column(effect: float, drifted: bool) -> dict[str, Any]:
+        test = {"test": "ks", "p": 0.1, "adjusted": 0.2, "effect": effect, "before": 1.5, "now": 2}
+        return {"drift": drifted, "tests": [{**test, "drift": drifted}]}
+
+    performance = {"metric": "rmse", "rows": 60, "value": 71.2, "reference": 55.1}
+    schema = {"missing": ["s6"], "new": ["<b>new</b>"], "type": {}, "unseen": {"sex": 0.05}}
+    windows = [
+        {
+            "window": f"2026-W{number}", "rows": 412, "labelled": 60, "other_versions": 7, "drift": bad,
+            "schema": schema, "performance": {**performance, "interval": [2.0, 30.5], "drift": bad},
+            "columns": {
+                "bmi": column(1.0 if bad else 0.04, bad), "a" * 60: column(0.3, False),
+                "s6": {"drift": True, "tests": []},
+            },
+        }
+        for number, bad in ((47, False), (48, True))
+    ]  # fmt: skip
+    about = {"version": "v0.0.1", "commit": "c" * 40, "hash": "h", "rows": 353, "predictions": 89}
+    return str(written.html({"windows": windows, "reference": about, "collected": {"lines": 900}}))
+
+
 def lineage() -> dict[str, Any]:
     states = ("verified", "broken", "pending", "unknown")
     ends = ("data", "model", "source commit", "version", "image")
@@ -156,6 +187,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "reports" / "1.html").write_bytes(
         pages.page("1", f"<article><div>{shown}</div></article>")
     )
+    (folder / "drift.html").write_text(drift(), "utf-8")
     (folder / "bad.html").write_text(
         '<body style="background:#fff"><h1>Bad</h1><h3>Skips</h3><p style="color:#bbb">faint</p>'
         '<img src="gone.png"><a href="nowhere.html"></a><pre style="width:900px">wide</pre>'
@@ -170,6 +202,7 @@ def look(browser: str, site: Path, *, dark: bool) -> dict[str, Any]:
         for name, place in (
             ("demo", "index.html"),
             ("report", "reports/1.html"),
+            ("drift", "drift.html"),
             ("bad", "bad.html"),
         )
         for width in (400, 1200)
@@ -196,12 +229,12 @@ def look(browser: str, site: Path, *, dark: bool) -> dict[str, Any]:
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_a_person_sees_all_of_the_pages(browser: str, site: Path, dark: bool) -> None:
     found = look(browser, site, dark=dark)
-    for name in ("demo", "report"):
+    for name, images in (("demo", 1), ("report", 1), ("drift", 0)):
         for width in (400, 1200):
             seen = found[f"{name}-{width}"]
             where = f"{name}, {width} px"
             assert seen["dark"] is dark, where
-            assert (seen["images"], seen["broken"]) == (1, []), where
+            assert (seen["images"], seen["broken"]) == (images, []), where
             assert seen["tooWide"] <= 0, where
             assert seen["faint"] == [], where
             assert seen["unnamed"] == 0, where
@@ -221,6 +254,14 @@ def test_a_person_sees_all_of_the_pages(browser: str, site: Path, dark: bool) ->
     assert links == []
     for text in ("Promotion to staging: refused: r2 is worse", "mae", "2 changed, not judged"):
         assert text in told["text"], text
+    for text in (
+        "1.00 ●",
+        "New columns: <b>new</b>",
+        "Missing columns: s6",
+        "● worse",
+        "+2 to +30.5",
+    ):
+        assert text in found["drift-400"]["text"], text
     # The checks themselves see what is wrong.
     bad = found["bad-400"]
     assert bad["broken"]
