@@ -257,6 +257,13 @@ def test_the_owners_files_are_there(template: str) -> None:
         assert all(owner.startswith("@acme/") for owner in owners)
 
 
+def test_the_owners_of_the_deploy_repository_are_asked_for_what_checks_a_deployment() -> None:
+    """A pull request's check runs as the pull request has it: it could let its own image pass a hold."""
+    text = (ROOT / "templates/deploy/.github/CODEOWNERS").read_text("utf-8")
+    for path in ("/.github/", "/scripts/", "/overlays/production/"):
+        assert re.search(rf"(?m)^{re.escape(path)} +@", text), path
+
+
 def test_the_owners_of_the_model_are_asked_for_what_judges_and_builds() -> None:
     text = (MODEL / ".github" / "CODEOWNERS").read_text("utf-8")
     for path in (
