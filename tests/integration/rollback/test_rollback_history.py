@@ -42,6 +42,7 @@ def test_squash_merges_that_lost_their_messages(incident: Incident) -> None:
 
 
 def test_an_overlay_that_was_moved_and_whose_entry_was_renamed(incident: Incident) -> None:
+    source = incident.source("dev")
     git = incident.clone_of_deploy()
     (git.directory / "envs").mkdir()
     git.run("mv", "overlays/dev", "envs/dev")
@@ -54,6 +55,10 @@ def test_an_overlay_that_was_moved_and_whose_entry_was_renamed(incident: Inciden
     rules = {"name": "dev", "branch": "main", "path": "envs/dev"}
     incident.set_rules(environments=[rules, {"name": "staging", "branch": "staging"}])
     incident.work.run("checkout", "--quiet", "--detach", incident.sha("main"))
+    # Nobody went back by it: status knows what runs, whose entry had another name when it was deployed.
+    _, view = incident.status(token=TOKEN, source_token=TOKEN)
+    row = view["environments"][0]
+    assert (row["version"], row["source_commit"]) == ("v0.0.2", source), row
     done = incident.rollback("dev", reason="x")
     assert (done["operation"], done["version"], done["from"]) == ("pushed", "v0.0.1", "v0.0.2")
     after = incident.deploy_git.file_at("main", "envs/dev/kustomization.yaml") or ""
