@@ -72,7 +72,8 @@ CONTRACT: dict[str, tuple[str, str]] = {
         "operation commit previous pull-request",
     ),
     "rollback": (
-        "environment version reason until by config deploy-branch token ssh-key known-hosts source-token",
+        "environment version reason until by if-image config deploy-branch token ssh-key known-hosts "
+        "source-token",
         "operation version from image commit pull-request",
     ),
     "pipeline-health": (

@@ -166,11 +166,12 @@ def kubernetes(config: Kubeconfig, namespace: str) -> Iterator[Kubernetes]:
                 pem = Path(folder) / "client.pem"
                 pem.touch(mode=0o600)
                 pem.write_text(f"{config.certificate}\n{config.key}\n", encoding="ascii")
-                context.load_cert_chain(pem)
+                # Of a key with a passphrase OpenSSL would ask a person.
+                context.load_cert_chain(pem, password=lambda: "")
                 pem.unlink()
-        except (ssl.SSLError, ValueError) as error:
+        except (OSError, ValueError) as error:
             raise InputError(
-                "input `kubeconfig`: its certificates, or its key, are no PEM that OpenSSL takes",
+                "input `kubeconfig`: its certificates, or its key, are no PEM that OpenSSL takes without a passphrase",
                 fix="write the file again: docs/verifying.md makes one",
             ) from error
         yield Kubernetes(config, namespace, context)

@@ -192,6 +192,21 @@ def test_a_run_that_is_started_again_takes_nothing_else_back(incident: Incident)
     assert incident.stage("dev") == "v0.0.3"
 
 
+def test_what_was_deployed_meanwhile_is_not_taken_back(incident: Incident) -> None:
+    """A verification takes its time: what failed it may have been replaced by what mends it."""
+    incident.bring("dev", 3)
+    before = incident.deploy_git.run("rev-parse", "main")
+    late = incident.rollback("dev", if_image=f"registry.example/acme/diabetes@{SECOND}")
+    assert (late["operation"], late["version"]) == ("none", "v0.0.3")
+    assert "dev runs v0.0.3, and not the image that was to go" in late["log"]
+    assert incident.deploy_git.run("rev-parse", "main") == before
+    assert incident.stage("dev") == "v0.0.3"
+    wrong = incident.rollback("dev", code=2, if_image="registry.example/acme/diabetes:v0.0.3")
+    assert "it is no image with a digest" in wrong["log"]
+    done = incident.rollback("dev", if_image=f"registry.example/acme/diabetes@{THIRD}")
+    assert (done["operation"], done["version"]) == ("pushed", "v0.0.2")
+
+
 def test_a_hold_that_is_there_is_not_shortened(incident: Incident) -> None:
     incident.bring("dev", 3)
     assert incident.rollback("dev", version="v0.0.2", until="2h")["operation"] == "pushed"

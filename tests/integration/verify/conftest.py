@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from verify_site import server, site
+from verify_site import gitea_site, github_description, server, site
 
-__all__ = ["server", "site"]
+__all__ = ["gitea_site", "github_description", "server", "site"]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import ssl
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,7 +21,8 @@ from model_gitops.adapters import process
 from model_gitops.adapters.git import Git
 from model_gitops.adapters.git_credentials import token_credentials
 from model_gitops.options import variable
-from model_gitops_local.forge.openapi import strict_forge
+from model_gitops_local.forge.gitea import strict_gitea
+from model_gitops_local.forge.openapi import OpenApi
 from model_gitops_local.forge.server import Forge
 
 SCRIPTS = Path(__file__).parents[3] / "scripts"
@@ -44,6 +47,7 @@ class Server:
 
     answers: dict[str, Callable[[Any], Any]] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
+    tls: ssl.SSLContext | None = None
 
     def start(self) -> None:
         ours = self
@@ -74,11 +78,16 @@ class Server:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
+        if self.tls:
+            # The handshake is each connection's own: one that fails must not end the others.
+            self._server.socket = self.tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self._server.server_address[1]}"
 
     def stop(self) -> None:
         self._server.shutdown()
@@ -242,34 +251,53 @@ def server() -> Iterator[Server]:
     made.stop()
 
 
+@pytest.fixture(scope="session")
+def github_description() -> OpenApi:
+    """GitHub's description of its API: it takes a second to read."""
+    return OpenApi()
+
+
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
+def site(tmp_path: Path, github_description: OpenApi) -> Iterator[Site]:
+    with Forge(tmp_path / "forge", validator=github_description) as forge, made(tmp_path, forge) as one:
+        yield one
+    assert forge.violations == []
+
+
+@pytest.fixture
+def gitea_site(tmp_path: Path) -> Iterator[Site]:
+    with strict_gitea(tmp_path / "forge", base="/git") as forge, made(tmp_path, forge) as one:
+        yield one
+
+
+@contextmanager
+def made(tmp_path: Path, forge: Forge) -> Iterator[Site]:
+    """Deploy a first version to dev, on a forge, with a service that answers rightly."""
     service = Server()
     service.start()
     good(service)
-    with strict_forge(tmp_path / "forge") as forge:
-        forge.add_token(TOKEN, "ada")
-        forge.add_token(
-            WRITER, "github-actions[bot]", {"contents": "read", "statuses": "write"},
-            repositories=[MODEL],
-        )  # fmt: skip
-        forge.add_token(READER, "reader[bot]", {"contents": "read"}, repositories=[DEPLOY])
-        for name, repository in (("model", MODEL), ("deploy", DEPLOY)):
-            bare = tmp_path / f"{name}.git"
-            process.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", bare])
-            forge.add_repository(repository, bare)
-        made = Site(tmp_path, forge, service)
-        overlays = {
-            f"overlays/{name}/kustomization.yaml": f"images:\n- name: churn\n  newName: {IMAGE}\n  newTag: none\n"
-            for name in ("dev", "production")
-        }
-        made.commit(made.clone(DEPLOY, "deploy"), overlays)
-        files = {
-            "promotion.yaml": json.dumps(made.promotion()),
-            "tests/smoke.yaml": json.dumps(SMOKE),
-            "dvc.yaml": "artifacts:\n  churn: {path: m.bin}\n",
-            "m.bin.dvc": f"outs:\n- {{path: m.bin, hash: md5, md5: {HASH}}}\n",
-        }
-        made.deploy(made.commit(made.clone(MODEL, "work"), files))
-        yield made
+    forge.add_token(TOKEN, "ada")
+    forge.add_token(
+        WRITER, "github-actions[bot]", {"contents": "read", "statuses": "write"},
+        repositories=[MODEL],
+    )  # fmt: skip
+    forge.add_token(READER, "reader[bot]", {"contents": "read"}, repositories=[DEPLOY])
+    for name, repository in (("model", MODEL), ("deploy", DEPLOY)):
+        bare = tmp_path / f"{name}.git"
+        process.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", bare])
+        forge.add_repository(repository, bare)
+    site = Site(tmp_path, forge, service)
+    overlays = {
+        f"overlays/{name}/kustomization.yaml": f"images:\n- name: churn\n  newName: {IMAGE}\n  newTag: none\n"
+        for name in ("dev", "production")
+    }
+    site.commit(site.clone(DEPLOY, "deploy"), overlays)
+    files = {
+        "promotion.yaml": json.dumps(site.promotion()),
+        "tests/smoke.yaml": json.dumps(SMOKE),
+        "dvc.yaml": "artifacts:\n  churn: {path: m.bin}\n",
+        "m.bin.dvc": f"outs:\n- {{path: m.bin, hash: md5, md5: {HASH}}}\n",
+    }
+    site.deploy(site.commit(site.clone(MODEL, "work"), files))
+    yield site
     service.stop()

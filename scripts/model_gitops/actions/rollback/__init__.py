@@ -17,6 +17,7 @@ from model_gitops.core.deploy import hold, rollback
 from model_gitops.core.deploy.location import is_slug
 from model_gitops.core.flow.environment import Environment
 from model_gitops.core.flow.promotion import Promotion
+from model_gitops.core.image.names import is_digest
 from model_gitops.errors import InputError
 from model_gitops.options import Config, DeployBranch, KnownHosts, option, secret
 
@@ -51,6 +52,14 @@ def command(
             "by",
             "What decided it, where no person did, such as `verify.yml`. Who started the run is said"
             " besides.",
+        ),
+    ] = "",
+    if_image: Annotated[
+        str,
+        option(
+            "if-image",
+            "Roll back only where this image runs still, as name@digest: what failed a verification may have been"
+            " replaced. Default: whatever runs.",
         ),
     ] = "",
     config: Config = "promotion.yaml",
@@ -90,6 +99,7 @@ def command(
         reason=rollback.one_line(reason),
         by=rollback.decided(by, person.who(checkout)),
         run=context.run,
+        digest=_digest(if_image),
     )
     place = Place.of(checkout)
     with (
@@ -122,6 +132,17 @@ def command(
     )
     runner.write_summary(summary.markdown(asked, result, assigned))
     runner.say(summary.text(asked, result, assigned))
+
+
+def _digest(image: str) -> str:
+    """Return the digest of `name@digest`; empty for no image. Raises InputError."""
+    digest = image.partition("@")[2]
+    if image and not is_digest(digest):
+        raise InputError.of(
+            "if-image", image, "it is no image with a digest",
+            fix="if-image: ${{ needs.wait.outputs.image }}, the output `image` of verify-deployment",
+        )  # fmt: skip
+    return digest
 
 
 def _environment(promotion: Promotion, name: str, config: str) -> Environment:

@@ -47,7 +47,7 @@ class Attempts:
     """The rollback that was asked for, tried until no other writer is first.
 
     Which version comes back is decided once, by what ran when it was asked for: a promotion that lands
-    meanwhile is taken back, too.
+    meanwhile is taken back, too, unless an image was named that is to go.
     """
 
     past: Past
@@ -64,6 +64,12 @@ class Attempts:
         """Fetch, decide, write, push: once. Raises LostRace, RefusedError, InputError, ExternalError."""
         past, asked = self.past, self.asked
         state = past.read()
+        if asked.digest and state.entry.digest != asked.digest:
+            runner.notice(
+                f"{asked.environment} runs {state.name or 'nothing'}, and not the image that was to go",
+                title="nothing to roll back",
+            )
+            return _nothing(state)
         if self.target is None:
             if why := is_done(past, state, asked):
                 runner.notice(why, title="nothing to roll back")

@@ -35,6 +35,7 @@ class Asked:
     """What a person asked for.
 
     `version` is empty for the last good one, `run` is the address of the workflow run, empty without one.
+    `digest` is that of the image that is to go, empty for whatever runs.
     """
 
     environment: str
@@ -43,6 +44,7 @@ class Asked:
     reason: str = ""
     by: str = ""
     run: str = ""
+    digest: str = ""
 
 
 @dataclass(frozen=True)

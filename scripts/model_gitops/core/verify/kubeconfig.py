@@ -67,13 +67,19 @@ def read(text: str) -> Kubeconfig:
     server = cluster.get("server")
     if not isinstance(server, str) or not server.startswith(("https://", "http://")):
         raise InputError(f"{_SOURCE}: its cluster has no `server` with https://", fix=_FIX)
+    certificate, key = _pem(user, "client-certificate-data"), _pem(user, "client-key-data")
+    if bool(certificate) != bool(key):
+        raise InputError(
+            f"{_SOURCE}: its user has only one of `client-certificate-data` and `client-key-data`",
+            fix=_FIX,
+        )
     return Kubeconfig(
         server.rstrip("/"),
         str(context.get("namespace") or ""),
         _pem(cluster, "certificate-authority-data"),
         str(user.get("token") or ""),
-        _pem(user, "client-certificate-data"),
-        _pem(user, "client-key-data"),
+        certificate,
+        key,
     )
 
 

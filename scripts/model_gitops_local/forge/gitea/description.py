@@ -88,6 +88,11 @@ SHAPES: dict[str, dict[str, str]] = {
     },
     "CommitMeta": {"sha": "string", "url": "string"},
     # No `status`, and no common ancestor.
+    # No `state`: Gitea calls it `status`.
+    "CommitStatus": {
+        "id": "integer", "status": "string", "target_url": "string", "description": "string", "url": "string",
+        "context": "string", "creator": "User", "created_at": "string", "updated_at": "string",
+    },
     "Compare": {"total_commits": "integer", "commits": "[Commit]"},
     "ActionArtifact": {
         "id": "integer", "name": "string", "size_in_bytes": "integer", "url": "string",
@@ -157,6 +162,8 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("POST", f"{_REPO}/pulls/{{index}}/reviews/{{id}}/dismissals"): Operation({200: "PullReview"}),
     ("POST", f"{_REPO}/pulls/{{index}}/merge"): Operation({200: ""}),
     ("GET", f"{_REPO}/commits/{{sha}}/pull"): Operation({200: "PullRequest"}),
+    ("GET", f"{_REPO}/commits/{{sha}}/statuses"): Operation({200: "[CommitStatus]"}, _PAGES),
+    ("POST", f"{_REPO}/statuses/{{sha}}"): Operation({201: "CommitStatus"}),
     ("GET", f"{_REPO}/compare/{{basehead}}"): Operation({200: "Compare"}),
     ("GET", f"{_REPO}/issues"): Operation(
         {200: "[Issue]"}, ("state", "type", "created_by", "labels", "q", *_PAGES)

@@ -215,3 +215,9 @@ def refusal(github: Any, api: str) -> Json:
     """Return a refusal; the messages of single fields are one text."""
     said = str(github.get("message", "")) if isinstance(github, dict) else str(github)
     return {"message": said, "url": f"{api}/swagger"}
+
+
+def commit_status(github: Json, web: str) -> Json:
+    """Return the status of a commit."""
+    creator = user(github["creator"]["login"], web)
+    return _only("CommitStatus", {**github, "status": github["state"], "creator": creator})
