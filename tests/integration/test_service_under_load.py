@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
+import os
 import re
 import select
 import shutil
@@ -19,10 +20,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from template_project import TEMPLATE, Project
+from verify_site import DIGEST, IMAGE, Site, github_description, site
 
 from model_gitops.adapters import champion_test, load_test
 from model_gitops.adapters.web_client import Conversation
@@ -31,6 +34,7 @@ from model_gitops.core.flow.loads import Load
 from model_gitops.core.verify.row import Row
 from model_gitops.errors import InputError
 
+__all__ = ["github_description", "site"]
 pytestmark = pytest.mark.slow
 SERVICE = Path(__file__).parents[1] / "faulty_service.py"
 LOAD = Load(users=10, rate=100, seconds=2, warm_up=0.2, failures=0.01, p95=0.2, p99=0.29)
@@ -59,7 +63,10 @@ def service(project: Project, fault: str = "") -> Iterator[str]:
         project.folder / "models/diabetes.onnx", str(port), fault,
     ]  # fmt: skip
     url = f"http://127.0.0.1:{port}"
-    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    env = {**os.environ, "IMAGE": f"{IMAGE}@{DIGEST}"}
+    with subprocess.Popen(
+        words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env
+    ) as process:
         try:
             for _ in range(300):
                 try:
@@ -182,6 +189,54 @@ def test_a_fault_breaks_the_threshold_that_it_concerns(
     assert check in found
     assert told in found[check]
     assert set(found) <= {check, "load: p95", "load: p99"}
+
+
+LIMITS = {"users": 10, "rate": 100, "time": "2s", "warm-up": "200ms", "failures": "1%"}
+
+
+def verified(site: Site, project: Project, url: str, champion: str, **load: str) -> Any:
+    """Verify the service at `url` as a step does, by load and against a champion."""
+    site.commands = {"load": f"make --no-print-directory -C {project.folder} load"}
+    recorded = {"requests.jsonl": (project.folder / CHAMPION.requests).read_text("utf-8")}
+    site.commit(site.work, recorded)
+    site.rules(
+        url=url, integration=False, load={**LIMITS, **load}, **{"on-failure": "rollback"},
+        champion=bool(champion) and {"requests": "requests.jsonl", "url": champion, "slower": 50},
+    )  # fmt: skip
+    told = site.run()
+    ((state, description, _), *_) = site.statuses(told.outputs["commit"])
+    assert state == told.outputs["verdict"]
+    assert len(description) <= 140
+    return told, description
+
+
+@pytest.mark.parametrize(
+    ("fault", "load", "number", "threshold"),
+    [
+        ("wrong", {}, r"load: failures: 100 % \(", "asked: at most 1 %"),
+        ("slow", {"p95": "200ms"}, r"load: p95: \d+(\.\d+)? ms", "asked: at most 200 ms"),
+        ("2 % with 500", {}, r"load: failures: [12]\.?\d* % \(\d+ of \d+; \d+ × status 500\)", "asked: at most 1 %"),
+        ("other", {}, r"champion: answers: 100 % \(120 of 120", "asked: at most 1 %"),
+        ("", {}, "", ""),
+    ],
+    ids=["wrong", "slow", "2 % with 500", "other", "good"],
+)  # fmt: skip
+def test_the_step_and_the_commit_status_say_which_number_broke_which_threshold(
+    project: Project, site: Site, fault: str, load: dict[str, str], number: str, threshold: str
+) -> None:
+    with service(project, fault) as url, service(project) as champion:
+        compared = champion if fault in ("other", "") else ""
+        told, description = verified(site, project, url, compared, **load)
+    if not fault:
+        assert told.code == 0, told.log
+        kinds = {one["check"].partition(":")[0] for one in told.report["checks"]}
+        assert kinds == {"the deployed image runs", "load", "champion"}
+        return
+    assert told.code == 3, told.log
+    for said in (told.outputs["reason"], description):
+        assert re.match(number, said), said
+        assert threshold in said
+    assert told.outputs["rollback"] == "true"
 
 
 def test_the_champion_shows_what_is_otherwise(project: Project) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -210,6 +212,20 @@ def test_a_kubeconfig_that_runs_programs_or_trusts_anybody_is_refused(change: An
     assert error.value.fix
     with pytest.raises(InputError, match="is no YAML"):
         kubeconfig.read("token: [secret")
+
+
+def test_the_kubeconfig_of_the_page_is_one() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "verifying.md").read_text("utf-8")
+    blocks = [one for one in re.findall(r"(?s)```yaml\n(.*?)```", page) if "current-context" in one]
+    found = [kubeconfig.read(one) for one in blocks]
+    assert [(one.namespace, one.token) for one in found] == [("churn-dev", "TOKEN")]
+
+
+@pytest.mark.parametrize("key", ["client-certificate-data", "client-key-data"])
+def test_half_of_a_client_certificate_is_refused(key: str) -> None:
+    half = {"users": [{"name": "u", "user": {key: base64.b64encode(b"x").decode()}}]}
+    with pytest.raises(InputError, match="only one of"):
+        kubeconfig.read(json.dumps({**config(), **half}))
 
 
 def test_a_target_is_handed_on_whole_or_refused() -> None:

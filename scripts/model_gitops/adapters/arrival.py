@@ -172,7 +172,7 @@ def kubernetes(config: Kubeconfig, namespace: str) -> Iterator[Kubernetes]:
         except (OSError, ValueError) as error:
             raise InputError(
                 "input `kubeconfig`: its certificates, or its key, are no PEM that OpenSSL takes without a passphrase",
-                fix="write the file again: docs/verifying.md makes one",
+                fix="write the file again: docs/verifying.md shows one",
             ) from error
         yield Kubernetes(config, namespace, context)
 

@@ -118,7 +118,10 @@ def test_another_server_gets_no_token(
     asked = serve(ours, name="elsewhere") if whose == "another host's" else cluster
     told = site.run(kubeconfig=kubeconfig(asked, authority, token=SECRET), timeout="1s")
     assert told.code == 4, told.log
-    assert "Kubernetes does not say that v0.0.1 runs: its certificate is not trusted" in told.outputs["reason"]
+    assert (
+        "Kubernetes does not say that v0.0.1 runs: its certificate is not trusted"
+        in told.outputs["reason"]
+    )
     assert asked.asked == []
     assert SECRET not in told.log
 
@@ -127,7 +130,10 @@ def test_a_client_certificate_opens_the_door(
     site: Site, cluster_with_clients: Server, ours: Authority, theirs: Authority
 ) -> None:
     def run(who: Authority) -> Any:
-        user = {"client-certificate-data": who.data("reader.crt"), "client-key-data": who.data("reader.key")}
+        user = {
+            "client-certificate-data": who.data("reader.crt"),
+            "client-key-data": who.data("reader.key"),
+        }
         text = kubeconfig(cluster_with_clients, ours.data("ca.crt"), **user)
         return site.run(kubeconfig=text, timeout="1s", again="true", env={"TMPDIR": str(site.top)})
 
@@ -140,10 +146,12 @@ def test_a_client_certificate_opens_the_door(
     assert "Kubernetes does not say that v0.0.1 runs" in told.outputs["reason"]
     assert len(cluster_with_clients.asked) == seen
     # The key was in a file of this process alone, and is gone.
-    assert [one for one in site.top.rglob("*.pem")] == []
+    assert list(site.top.rglob("*.pem")) == []
 
 
-@pytest.mark.parametrize("wrong", ["no key", "another's key", "a key with a passphrase", "no authority"])
+@pytest.mark.parametrize(
+    "wrong", ["no key", "another's key", "a key with a passphrase", "no authority"]
+)
 def test_certificates_that_are_none_are_told_before_anything_is_sent(
     site: Site, cluster_with_clients: Server, ours: Authority, theirs: Authority, wrong: str
 ) -> None:
@@ -151,7 +159,17 @@ def test_certificates_that_are_none_are_told_before_anything_is_sent(
     if wrong == "another's key":
         key = theirs.data("reader.key")
     if wrong == "a key with a passphrase":
-        locked = ["openssl", "ec", "-in", "reader.key", "-aes256", "-passout", "pass:x", "-out", "locked.key"]
+        locked = [
+            "openssl",
+            "ec",
+            "-in",
+            "reader.key",
+            "-aes256",
+            "-passout",
+            "pass:x",
+            "-out",
+            "locked.key",
+        ]
         process.run(locked, cwd=ours.folder)
         key = ours.data("locked.key")
     if wrong == "no authority":

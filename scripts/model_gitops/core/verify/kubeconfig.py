@@ -14,7 +14,7 @@ from model_gitops.errors import InputError
 _SOURCE = "input `kubeconfig`"
 _FIX = (
     "a kubeconfig with `certificate-authority-data`, and a user with `token`, or with"
-    " `client-certificate-data` and `client-key-data`: docs/verifying.md makes one"
+    " `client-certificate-data` and `client-key-data`: docs/verifying.md shows one"
 )
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from model_gitops_local.forge.api.answers import Answer
 from model_gitops_local.forge.gitea import actions as _actions  # noqa: F401  its routes
 from model_gitops_local.forge.gitea import description, shapes
-from model_gitops_local.forge.gitea import statuses as _statuses  # noqa: F401  its routes
 from model_gitops_local.forge.gitea import issues as _issues  # noqa: F401  its routes
+from model_gitops_local.forge.gitea import statuses as _statuses  # noqa: F401  its routes
 from model_gitops_local.forge.gitea.routing import ROUTES, WIDE, Call, Memory, Refused, route
 from model_gitops_local.forge.shapes import Json
 from model_gitops_local.forge.state import ALL_WRITE, OWNER, Token

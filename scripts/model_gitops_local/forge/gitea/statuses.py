@@ -23,5 +23,7 @@ def _create(call: Call) -> Answer:
     try:
         made = call.ask("POST", f"/statuses/{call.path['sha']}", call.body)
     except Refused as refused:
-        raise Refused(400 if refused.status == 422 else refused.status, "no such commit") from refused
+        raise Refused(
+            400 if refused.status == 422 else refused.status, "no such commit"
+        ) from refused
     return Answer(201, shapes.commit_status(made, call.forge.url))

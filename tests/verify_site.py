@@ -25,7 +25,7 @@ from model_gitops_local.forge.gitea import strict_gitea
 from model_gitops_local.forge.openapi import OpenApi
 from model_gitops_local.forge.server import Forge
 
-SCRIPTS = Path(__file__).parents[3] / "scripts"
+SCRIPTS = Path(__file__).parents[1] / "scripts"
 MODEL, DEPLOY = "acme/churn", "acme/churn-deploy"
 IMAGE = "ghcr.io/acme/churn"
 TOKEN, WRITER, READER = "a-person", "github-actions-token", "deploy-reader"
@@ -122,6 +122,7 @@ class Site:
     forge: Forge
     service: Server
     runs: int = 0
+    commands: dict[str, str] = field(default_factory=dict)
 
     @property
     def work(self) -> Git:
@@ -160,6 +161,7 @@ class Site:
                 {"name": "dev", "branch": "main"},
                 {"name": "production", "branch": "production"},
             ],
+            **({"commands": self.commands} if self.commands else {}),
             "verify": {"url": self.service.url, "timeout": "3s"},
             **more,
         }
@@ -259,7 +261,10 @@ def github_description() -> OpenApi:
 
 @pytest.fixture
 def site(tmp_path: Path, github_description: OpenApi) -> Iterator[Site]:
-    with Forge(tmp_path / "forge", validator=github_description) as forge, made(tmp_path, forge) as one:
+    with (
+        Forge(tmp_path / "forge", validator=github_description) as forge,
+        made(tmp_path, forge) as one,
+    ):
         yield one
     assert forge.violations == []
 
