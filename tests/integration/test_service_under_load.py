@@ -1,4 +1,7 @@
-"""The template's service, load test and recorded requests, as verify-deployment runs them: with each fault."""
+"""The template's service, load test and recorded requests, as verify-deployment runs them: with each fault.
+
+Long because one trained model serves all of it.
+"""
 
 from __future__ import annotations
 

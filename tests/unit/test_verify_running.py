@@ -270,6 +270,11 @@ def test_the_verdict() -> None:
     )
     long = Row("load p95", "at most " + "2" * 300, "9" * 300, passed=False)
     assert verdict(waited, Checked([long]))[0] == "failure"
+    more = f"100 % (120 of 120; line 1: {'9' * 200})"
+    other = Row("champion: answers", "at most 1 % differ", more, passed=False)
+    description = results.outcome(waited, Checked([GOOD, other])).description
+    assert description.startswith("champion: answers: 100 % (120 of 120; line 1: 9")
+    assert description.endswith(f"…; asked: at most 1 % differ ({TARGET.short})")
     read = results.read_waited(waited.text())
     assert read == waited
     assert results.read_checked(Checked([GOOD]).text()).rows == [GOOD]

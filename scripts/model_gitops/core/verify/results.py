@@ -143,7 +143,14 @@ class Outcome:
         if self.verdict == "success":
             passed = sum(one.passed is True for one in self.rows)
             return f"{self.target.said} ({self.target.short}): {passed} checks passed"
-        return f"{words(self.reason, longest=_LONGEST_REASON)} ({self.target.short})"
+        said = words(self.reason, longest=_LONGEST_REASON)
+        broken = next((one for one in self.rows if one.passed is False), None)
+        if broken and len(self.reason) > _LONGEST_REASON:
+            # Number and threshold stay; what is cut is what was measured besides.
+            asked = f"; asked: {words(broken.asked, longest=_LONGEST_REASON // 3)}"
+            room = _LONGEST_REASON - len(asked)
+            said = f"{words(f'{broken.check}: {broken.measured}', longest=room)}{asked}"
+        return f"{said} ({self.target.short})"
 
     def document(self, run: str) -> dict[str, Any]:
         """Return the report as JSON's types."""
