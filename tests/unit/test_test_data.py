@@ -31,3 +31,24 @@ def test_other_formats_are_not_known() -> None:
     assert [name for name in ("a.csv", "a.TSV", "a.parquet", "a.pkl", "csv") if test_data.is_known(name)] == [
         "a.csv", "a.TSV"
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        b'a,b\n"\n1,2\n"\n3,4\n',  # the row of the base is within a quoted value
+        b'a,b\nx","\n1,2\n"\n3,4\n',  # two quotes in a line, and the second one opens a value
+        b'a,b\nx;"\n1,2\n";3\n',
+        b"a,b\n1,2\n3,4\r5,6\n",
+        b"a,b\n1,2\n3,\x00\n",
+        b'a,b\n1,2\n"' + b"x" * 200_000 + b'",4\n',
+    ],
+)
+def test_rows_that_are_hidden_in_a_quoted_value_are_not_there(now: bytes) -> None:
+    found = test_data.growth("data/test.csv", b"a,b\n1,2\n", now)
+    assert (found.missing, found.is_by_line, found.has_all) == (0, False, False)
+
+
+def test_quoted_values_within_a_line_are_fine() -> None:
+    now = b'"a","b"\n1,"x, ""y"" z"\n"3",5" pipe\n'
+    assert test_data.growth("t.csv", b'"a","b"\n1,"x, ""y"" z"\n', now).has_all

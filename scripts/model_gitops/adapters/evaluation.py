@@ -122,6 +122,8 @@ class Evaluation:
             if not grown.has_all:
                 lacks = f"lacks {grown.missing} of its {grown.before} rows"
                 why = lacks if grown.same_header else "has other columns"
+                if not grown.is_by_line:
+                    why = "has rows of more than one line, so rows can't be compared"
                 said.append(f"{one.path} is the base's, as the candidate's {why}")
                 continue
             _remove(self.tree / one.path)
