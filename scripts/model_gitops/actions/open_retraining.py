@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,11 +42,22 @@ class _Place:
 
     def pull_request(self) -> PullRequest | None:
         """Return the open pull request of a retraining into the base, the oldest where there are several."""
-        for one in self.pulls.open_pull_requests(self.base):
-            own = one.head_repository.lower() == self.pulls.repository.lower()
-            if own and retraining.is_branch(one.head_ref, self.promotion.folder):
+        return next(filter(self._is_own, self.pulls.open_pull_requests(self.base)), None)
+
+    def declined(self, branch: str, commit: str) -> PullRequest | None:
+        """Return the pull request that somebody closed and that proposed this: by its branch, or the same model."""
+        for one in filter(self._is_own, self.pulls.closed_pull_requests(self.base)):
+            lock = posixpath.join(self.promotion.folder, "dvc.lock")
+            if one.head_ref == branch or retraining_branch.is_same(
+                self.checkout, lock, one.head_sha, commit
+            ):
                 return one
         return None
+
+    def _is_own(self, pull: PullRequest) -> bool:
+        """Whether it is from a branch of a retraining of this model, here and in no fork."""
+        here = pull.head_repository.lower() == self.pulls.repository.lower()
+        return here and retraining.is_branch(pull.head_ref, self.promotion.folder)
 
 
 def command(
@@ -204,6 +216,9 @@ def _open(place: _Place, facts: Retraining, drift: str) -> None:
     if commit is None:
         _without_a_model(place, facts)
         return
+    if pull is None and (declined := place.declined(name, commit)):
+        _declined(place, replace(facts, declined=declined.url))
+        return
     if pull:
         facts = replace(facts, pull_request=pull.url)
     issue = place.issue.keep(facts.title, facts.issue())
@@ -243,6 +258,16 @@ def _without_a_model(place: _Place, facts: Retraining) -> None:
         f"there is nothing to propose: {place.base} has all that the pipeline makes of the data there is"
     )
     _told(done.operation, facts.branch, done.url)
+
+
+def _declined(place: _Place, facts: Retraining) -> None:
+    """Somebody closed what would be proposed: that is a no. An issue that is open says so; none is opened."""
+    done = place.issue.keep(facts.title, facts.issue()) if place.issue.find() else Kept("none")
+    runner.notice(
+        f"{facts.declined} was closed without a merge, so this model is not proposed again: reopen it, or"
+        " wait for new data, which is proposed in a branch of another day"
+    )
+    _told(done.operation, facts.branch, done.url, facts.declined)
 
 
 def _propose(

@@ -150,6 +150,16 @@ class GitHub:
             listed = [_pull_request(one) for one in self._client.pages("/pulls", filters)]
         return [one for one in listed if one.base_ref == base]
 
+    def closed_pull_requests(self, base: str) -> list[PullRequest]:
+        """Return those into branch `base` that were closed and not merged, of the newest few hundred."""
+        filters = {"state": "closed", "base": base, "sort": "updated", "direction": "desc"}
+        if self.dialect.is_gitea:
+            filters = {"state": "closed", "sort": "recentupdate"}
+        with self._client.errors("list pull requests", "pull-requests: read"):
+            found = self._client.pages("/pulls", filters, most=_MOST_PULLS_PAGES)
+            listed = [_pull_request(one) for one in found]
+        return [one for one in listed if one.base_ref == base and not one.merged]
+
     def pull_requests_of_commit(self, sha: str) -> list[PullRequest]:
         """Return the pull requests that commit `sha` is in, open ones first."""
         with self._client.errors(f"list the pull requests of commit {sha}", "pull-requests: read"):

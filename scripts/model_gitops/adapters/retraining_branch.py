@@ -50,6 +50,15 @@ def brings(repository: Git, commit: str, base: str) -> bool:
     )
 
 
+def is_same(repository: Git, path: str, one: str, other: str) -> bool:
+    """Whether two commits have the same file at `path`; no where one of them is not here any more."""
+    found = [
+        repository.completed("rev-parse", "--verify", "--quiet", f"{commit}:{path}", check=False)
+        for commit in (one, other)
+    ]
+    return all(each.returncode == 0 for each in found) and found[0].stdout == found[1].stdout
+
+
 def start(repository: Git, branch: str, base: str, folder: str) -> str:
     """Check `branch` out: created, continued, or with the base merged in. Return which.
 

@@ -173,6 +173,32 @@ def test_what_the_gate_found_is_said_once(world: World) -> None:
     assert "@all" not in world.comments(number)[1]
 
 
+def test_what_somebody_closed_is_not_proposed_again(
+    world: World, capfd: pytest.CaptureFixture[str]
+) -> None:
+    given = {"drift": "true", "reason": "bmi drifted"}
+    world.retrain()
+    first = world.run("open", branch=BRANCH, **given)
+    world.pulls[0].state = "closed"
+    # The same day, with and without newer data; twice is as once.
+    for model, expected in (("b", "updated"), ("b", "none"), ("c", "none")):
+        assert world.run("start")["branch"] == BRANCH
+        world.commit(BRANCH, {"dvc.lock": lock(train=model)})
+        told = world.run("open", branch=BRANCH, **given)
+        assert (told["operation"], told["pull-request"]) == (expected, first["pull-request"])
+    assert f"Somebody closed {first['pull-request']} without a merge" in world.issues[0].body
+    assert "reopen it" in capfd.readouterr().out
+    # The issue closed too: none is opened for what was declined, on the next day neither. Nobody saw `c`.
+    world.issues[0].state = "closed"
+    assert world.run("open", branch=BRANCH, **given)["operation"] == "none"
+    for day, model, expected in (("2026-12-01", "b", "none"), ("2026-12-02", "c", "opened")):
+        started = world.run("start", date=day)
+        assert (started["operation"], started["branch"]) == ("created", f"retrain/{day}")
+        world.commit(started["branch"], {"dvc.lock": lock(train=model)})
+        assert world.run("open", branch=started["branch"], **given)["operation"] == expected
+    assert [one.state for one in world.pulls] == ["closed", "open"]
+
+
 def test_the_drift_is_gone(world: World) -> None:
     world.retrain()
     world.run("open", branch=BRANCH, drift="true", reason="bmi drifted")
@@ -319,7 +345,7 @@ def test_a_token_of_its_own_that_may_only_push_leaves_it_to_the_other(
     told = world.run("open", branch=BRANCH, reason="bmi drifted", pull_request_token="pusher")
     assert told["operation"] == "opened"
     assert "pull-requests: write" in capfd.readouterr().out
-    world.pulls[0].state = "closed"
+    world.forge.state.repositories[NAME].issues.remove(world.pulls[0])
     world.forge.add_token("opener", "opener[bot]", {"contents": "write", "pull-requests": "write"})
     told = world.run("open", branch=BRANCH, reason="bmi drifted", pull_request_token="opener")
     assert [one.author for one in world.pulls][-1] == "opener[bot]"

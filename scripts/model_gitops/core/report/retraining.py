@@ -55,6 +55,7 @@ class Retraining:
 
     `reason` is what found the drift said, `outcome` how the job that trains ended (success, failure,
     cancelled, skipped or empty), `pull_request` its address. `refused`: why none could be opened.
+    `declined`: the address of the one that somebody closed.
     """
 
     model: str
@@ -66,6 +67,7 @@ class Retraining:
     outcome: str = ""
     pull_request: str = ""
     refused: str = ""
+    declined: str = ""
 
     @property
     def title(self) -> str:
@@ -86,7 +88,12 @@ class Retraining:
                 f"❌ **The training did not end well** ({escape(self.outcome)}). Look at the run above; the"
                 " next run tries again."
             )
-        if self.refused:
+        if self.declined:
+            said.append(
+                f"**Somebody closed {self.declined} without a merge**, so this model is not proposed again."
+                " Reopen it to go on with it, or wait for new data, which is proposed in a branch of another day."
+            )
+        elif self.refused:
             said.append(
                 f"❌ **The model is trained, in the branch {code(self.branch)}, and the pull request could not"
                 f" be opened**: {escape(self.refused, longest=1000)}"
