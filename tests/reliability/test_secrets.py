@@ -3,6 +3,8 @@
 Each action runs as a process of its own, as on a runner. `git`, `docker` and `ssh` are wrapped: each
 start writes down its arguments and environment. Everything that the run printed, wrote, committed,
 commented or left behind is searched for the canaries, also encoded and compressed.
+
+Long because it is one list: a case of each action that is given a secret.
 """
 
 from __future__ import annotations
@@ -422,6 +424,44 @@ def test_the_secrets_of_pipeline_health(spy: Spy, forge: Forge, numbers: Any) ->
     assert spy.run("pipeline-health", work.directory, **{**given, "token": WRONG}).code == 0
     assert spy.run("pipeline-health", work.directory, **{**given, "source_token": WRONG}).code == 4
     numbers("secrets: token and source-token of pipeline-health: 3 planted, 0 found")
+
+
+def test_the_tokens_of_a_retraining(spy: Spy, forge: Forge, numbers: Any) -> None:
+    """Two tokens for the server's API; Git has neither, also where one is refused."""
+    opener, branch = "canary-opener-c41e", "retrain/2026-11-30"
+    spy.canaries += [opener, WRONG]
+    forge.add_token(opener, "opener[bot]", {"contents": "read", "pull-requests": "write"})
+    promotion = {"model": "m", "image": "r.example/acme/m"}
+    promotion |= {"environments": [{"name": "dev", "branch": "main"}]}
+    work = repository(spy, "model", {"promotion.yaml": json.dumps(promotion)})
+    work.run("switch", "--quiet", "--create", branch)
+    (work.directory / "dvc.lock").write_text("schema: '2.0'\nstages: {}\n")
+    work.run("add", "dvc.lock")
+    work.run("commit", "--quiet", "-m", "train")
+    work.run("push", "--quiet", "origin", branch)
+    forge.add_repository("acme/m", spy.top / "model.git")
+    given = {"operation": "open", "branch": branch, "reason": "x"}
+    tokens = {"token": CANARY, "pull_request_token": opener}
+    refused = spy.run("open-retraining", work.directory, **given, **{**tokens, "token": WRONG})
+    assert refused.code == 4, refused.log
+    # Refused to the second token, the first one opens it.
+    given["branch"] = f"{branch[:-1]}1"
+    work.run("push", "--quiet", "origin", f"HEAD:refs/heads/{given['branch']}")
+    wrong = {**tokens, "pull_request_token": WRONG}
+    done = spy.run("open-retraining", work.directory, **given, **wrong)
+    assert (done.code, "No checks run" in done.log) == (0, True), done.log
+    issues = forge.state.repositories["acme/m"].issues
+    issues.remove(issues[-1])
+    given["branch"] = branch
+    done = spy.run("open-retraining", work.directory, **given, **tokens)
+    assert done.code == 0, done.log
+    assert "opened" in done.outputs
+    started = spy.run("open-retraining", work.directory, operation="start", **tokens)
+    assert started.code == 0, started.log
+    assert "continued" in started.outputs
+    judged = {"operation": "judge", "gate": "failure"}
+    assert spy.run("open-retraining", work.directory, **judged, **tokens).code == 0
+    numbers("secrets: token and pull-request-token of open-retraining: 3 planted, 0 found")
 
 
 def test_the_search_finds_what_is_planted(spy: Spy) -> None:
