@@ -31,8 +31,8 @@ test-integration: ## run the tests of each action with its real tools
 test-flow: ## run the template workflows under act
 	$(DEV) pytest tests/flow
 
-test-reliability: ## races, faults, hostile input and secrets in their long form; prints the numbers
-	MODEL_GITOPS_RELIABILITY=full $(DEV) pytest tests/reliability
+test-reliability: ## races, faults, hostile input, secrets and a retraining in their long form; prints the numbers
+	MODEL_GITOPS_RELIABILITY=full $(DEV) pytest tests/reliability tests/flow/test_retraining.py
 
 .PHONY: mutants
 mutants: ## change core a little, thousands of times, and count what its unit tests notice; an hour (MODULE=core/deploy/trailers: minutes)

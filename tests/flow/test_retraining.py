@@ -1,12 +1,24 @@
-"""Drift under act: a retraining proposes a model, and the gate measures it on the new data."""
+"""Drift under act: a retraining proposes a model, and the gate measures it on the new data.
+
+Six workflows with a training each: in the slow form, as `make test-reliability` asks for it. Each run of the tests has
+the parts: the example of open-retraining under act, the issue and the pull request, test data that grew.
+"""
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from model_gitops_local.flow import MODEL, Flow
+
+pytestmark = pytest.mark.skipif(
+    os.environ.get("MODEL_GITOPS_RELIABILITY") != "full",
+    reason="takes minutes: make test-reliability",
+)
 
 COLUMNS = "time,id,version,age,sex,bmi,bp,s1,s2,s3,s4,s5,s6,prediction,label"
 
