@@ -23,6 +23,7 @@ _OWN = "github.event.pull_request.head.repo.full_name == github.repository"
 _FORK = "github.event.pull_request.head.repo.full_name != github.repository"
 _WHY = {
     ("actions", "read"): "to say who approved the run that deployed",
+    ("actions", "write"): "to start verify.yml",
     ("contents", "read"): "to check out",
     ("contents", "write"): "to push tags, reports' pictures, and an experiment's dvc.lock",
     ("packages", "read"): "to ask the registry",
@@ -77,7 +78,7 @@ WORKFLOWS = {
         strategy="      max-parallel: 1 # each commits its dvc.lock to the one branch\n",
     ),
     "stages": _Called(
-        {"contents": "write", "packages": "read", "pull-requests": "read", "statuses": "write"}
+        {"contents": "write", "packages": "read", "pull-requests": "read", "actions": "write"}
     ),
     "monitor": _Called(
         {"contents": "write", "issues": "write", "packages": "read", "pull-requests": "write"}

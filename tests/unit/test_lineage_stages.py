@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from test_lineage_links import TRACE
 
+from model_gitops.adapters.promotion_file import parse_text
 from model_gitops.core.deploy.kustomization import Image
 from model_gitops.core.gto import tags
 from model_gitops.core.gto.tags import Registry, Tag
@@ -180,3 +181,21 @@ def test_an_environment_before_that_can_not_be_read_is_unknown() -> None:
     trace = replace(MERGED, before=Before("dev", problem="no such folder"))
     assert of(trace, "overlay", "environment before").state == "unknown"
     assert not [one for one in links_of.check(MERGED) if one.ends[1] == "environment before"]
+
+
+def test_what_runs_and_is_to_be_verified_is_listed_with_its_own_branch() -> None:
+    promotion = parse_text(
+        "model: m\ndeploy: {repository: acme/deploy, path: 'o/{environment}'}\nimage: ghcr.io/acme/m\n"
+        "environments:\n- {name: dev, branch: main}\n- {name: test, branch: test, verify: false}\n"
+        "- {name: live, branch: production}\n- {name: new, branch: new}\n"
+        "verify: {url: 'https://{environment}.example.com'}\n",
+        source="promotion.yaml",
+    )
+    statuses = [
+        Status(one.name, one.branch, trace=None if one.name == "new" else TRACE)
+        for one in promotion.environments
+    ]
+    assert status.to_verify(promotion, statuses, "models/m") == [
+        {"environment": "dev", "branch": "main", "config": "models/m"},
+        {"environment": "live", "branch": "production", "config": "models/m"},
+    ]

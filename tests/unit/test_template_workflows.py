@@ -150,6 +150,26 @@ def test_what_only_asks_has_a_token_that_only_reads(name: str) -> None:
     assert secrets(workflow(name)) - TELLING <= {"DEPLOY_READ_TOKEN", "REGISTRY_PASSWORD"}
 
 
+def test_what_a_pull_request_deployed_is_verified_on_the_environments_own_branch() -> None:
+    """`protect` lets no other branch use the environment, which verify.yml's `rollback` needs."""
+    job = workflow("stages")["jobs"]["verify"]
+    assert job["permissions"] == {"actions": "write"}
+    assert not [step for step in job["steps"] if "uses" in step], "it reads nothing, and calls none"
+    assert secrets(workflow("stages")["jobs"]["verify"]) == set()
+    (step,) = job["steps"]
+    assert "${{" not in step["run"], "values come through the environment only"
+    assert {key: step["env"][key] for key in ("BRANCH", "ENVIRONMENT", "CONFIG")} == {
+        "BRANCH": "${{ matrix.branch }}",
+        "ENVIRONMENT": "${{ matrix.environment }}",
+        "CONFIG": "${{ matrix.config }}",
+    }
+    # One of the two that are started at once waits for the other, and finds its answer.
+    assert workflow("verify")["concurrency"] == {
+        "group": "verify-${{ inputs.environment }}-${{ inputs.config }}",
+        "cancel-in-progress": False,
+    }
+
+
 def test_who_tells_people_holds_nothing_else_and_is_off() -> None:
     """A step that has the addresses is in a job that runs no branch's code; it fails nothing."""
     told = set()

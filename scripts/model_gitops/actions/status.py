@@ -114,16 +114,13 @@ def command(
         if proposed
         else view.markdown(promotion.model, statuses, notes)
     )
-    verified = {one.name for one in promotion.environments if one.verify}
     in_sync = all(one.in_sync for one in statuses)
     runner.answer(
         {
             "in-sync": "true" if in_sync else "false",
             "deployed": json.dumps([one.environment for one in statuses if one.trace]),
             "unassigned": json.dumps(view.unassigned(promotion.model, statuses)),
-            "to-verify": json.dumps(
-                [one.environment for one in statuses if one.trace and one.environment in verified]
-            ),
+            "to-verify": json.dumps(view.to_verify(promotion, statuses, config)),
             "table": table,
             "json": document,
         },

@@ -209,10 +209,12 @@ def test_a_later_commit_that_deployed_nothing_gets_the_status_too(site: Site) ->
     assert site.statuses(other) == []
 
 
-def test_a_run_that_nobody_started_leaves_a_failure_alone(site: Site) -> None:
+# stages.yml starts by workflow_dispatch, with `again: false`.
+@pytest.mark.parametrize("event", ["schedule", "workflow_dispatch"])
+def test_a_run_that_nobody_started_leaves_a_failure_alone(site: Site, event: str) -> None:
     site.service.answers["/predict"] = lambda _: (200, {"y": 3})
     schedule = {
-        "GITHUB_EVENT_NAME": "schedule",
+        "GITHUB_EVENT_NAME": event,
         "GITHUB_SHA": head(site),
         "GITHUB_REF": "refs/heads/main",
     }
@@ -224,6 +226,9 @@ def test_a_run_that_nobody_started_leaves_a_failure_alone(site: Site) -> None:
     assert waited.outputs["check"] == "true"
     told = site.run(env=schedule)
     assert (told.code, "a verification is at work" in told.log) == (0, True)
+    assert told.outputs["operation"] == "none"
+    told = site.run(env=schedule, again="true")
+    assert (told.code, told.outputs["verdict"]) == (0, "success")
 
 
 def test_nothing_asked_and_nobody_to_ask(site: Site) -> None:

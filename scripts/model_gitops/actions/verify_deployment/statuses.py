@@ -12,8 +12,9 @@ from model_gitops.adapters.git import Git
 from model_gitops.adapters.github_client import Client
 from model_gitops.core.verify.target import Target
 
-# Events that nobody started: one of them must not do again what has an answer.
-_BY_ITSELF = ("schedule", "repository_dispatch")
+# Events that nobody started: one of them must not do again what has an answer. stages.yml starts by
+# workflow_dispatch; a person who does has the input `again`.
+_BY_ITSELF = ("schedule", "repository_dispatch", "workflow_dispatch")
 # A run that was killed leaves `pending`: after so long nobody is at work any more.
 _ABANDONED_SECONDS = 2 * 3600
 

@@ -156,6 +156,21 @@ def unassigned(model: str, statuses: Sequence[Status]) -> list[dict[str, str]]:
     ]
 
 
+def to_verify(
+    promotion: Promotion, statuses: Sequence[Status], config: str
+) -> list[dict[str, str]]:
+    """Return what runs and is to be verified, with what verify.yml takes and the branch to start it on.
+
+    `config` is promotion.yaml's place, as it was given.
+    """
+    asked = {one.name for one in promotion.environments if one.verify}
+    return [
+        {"environment": one.environment, "branch": one.branch, "config": config}
+        for one in statuses
+        if one.trace and one.environment in asked
+    ]
+
+
 def notes(unasked: Iterable[Mapping[str, str]]) -> list[str]:
     """Return what could not be asked, each reason once: `unasked` are a link's end → why, a trace each."""
     ends: dict[str, list[str]] = {}
