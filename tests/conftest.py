@@ -25,9 +25,7 @@ ORDER = ("unit", "flow", "reliability", "integration")
 
 
 # These look at one demo, which takes minutes: they run in one worker.
-OF_THE_DEMO = {
-    f"tests/flow/test_{name}.py" for name in ("audit", "demo", "monitor", "planted_secrets")
-}
+OF_THE_DEMO = {f"tests/flow/test_{name}.py" for name in ("audit", "demo", "planted_secrets")}
 
 
 class ByFile(LoadFileScheduling):

@@ -237,6 +237,16 @@ def lengths(root: Path) -> Iterator[str]:
                 yield f"{name}:{lines}: more than {MOST_LINES} lines: split it, or say `{LONG} …`"
 
 
+def names_of_tests(root: Path) -> Iterator[str]:
+    """Each file of tests has a name of its own: pytest imports it by that, and stops at the second one."""
+    first: dict[str, Path] = {}
+    for path in sorted((root / "tests").rglob("test_*.py")):
+        known = first.setdefault(path.name, path)
+        if known != path:
+            names = " and ".join(one.relative_to(root).as_posix() for one in (known, path))
+            yield f"{names}: pytest takes no two files of one name: give one another name"
+
+
 RULES = (
     processes,
     runner_variables,
@@ -245,6 +255,7 @@ RULES = (
     import_work,
     light_imports,
     lengths,
+    names_of_tests,
 )
 
 
@@ -307,6 +318,16 @@ def test_the_rule_finds_what_breaks_it(rule: Rule, file: str, text: str, tmp_pat
     found = list(rule(tmp_path))
     assert found
     assert all(Path(line.split(":")[0]).name == planted.name for line in found)
+
+
+def test_two_files_of_tests_have_two_names(tmp_path: Path) -> None:
+    for folder in ("unit", "flow", "flow/more"):
+        (tmp_path / "tests" / folder).mkdir(parents=True)
+        (tmp_path / "tests" / folder / "test_planted.py").write_text("")
+        (tmp_path / "tests" / folder / "conftest.py").write_text("")
+    found = list(names_of_tests(tmp_path))
+    assert len(found) == 2
+    assert all("test_planted.py" in line for line in found)
 
 
 @pytest.mark.parametrize(
