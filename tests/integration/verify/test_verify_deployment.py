@@ -144,6 +144,16 @@ def test_on_failure_rollback_is_told_to_the_workflow(site: Site) -> None:
     assert (told.code, told.outputs["rollback"]) == (3, "true")
 
 
+UNREADABLE = {
+    "[]": "input `checked` is no mapping",
+    "x": "input `checked` is no JSON",
+    "{" * 9000: "input `checked` is no JSON",
+    "x" * 120_000: "input `checked` has more than 100000 bytes",
+    json.dumps({"rows": [{}] * 300}): "input `checked` has more than 200 rows",
+    '{"rows": "x"}': "asks for `integration`, and no result of it is there",
+}
+
+
 def test_the_parts_of_three_jobs_are_the_same_as_one_call(site: Site) -> None:
     waited = site.run(part="wait")
     assert (waited.code, waited.outputs["check"]) == (0, "true"), waited.log
@@ -160,15 +170,18 @@ def test_the_parts_of_three_jobs_are_the_same_as_one_call(site: Site) -> None:
     assert told.outputs["reason"] == "the job that checks ended without a result"
     told = site.run(**parts, checked='{"rows": [{"check": "x", "passed": "yes"}]}')
     assert told.code == 3
-    site.rules(integration="tests/smoke.yaml")
+    site.rules(integration="tests/smoke.yaml", **{"on-failure": "rollback"})
     waited = site.run(part="wait", again="true")
     told = site.run(part="record", results=waited.outputs["results"], checked='{"rows": []}')
     assert told.code == 4
     assert "asks for `integration`, and no result of it is there" in told.outputs["reason"]
-    for hostile in ("[]", "x", "{" * 9000, json.dumps({"rows": [{}] * 300}), '{"rows": "x"}'):
+    for hostile, said in UNREADABLE.items():
         told = site.run(part="record", results=waited.outputs["results"], checked=hostile)
-        assert told.code in (2, 4), told.log
-        assert "a bug in" not in told.log
+        assert (told.code, told.outputs["verdict"]) == (4, "error"), told.log
+        assert said in told.outputs["reason"]
+        ((state, description, _), *_) = site.statuses(told.outputs["commit"])
+        assert (state, said in description) == ("error", True), "it would stay pending"
+        assert told.outputs["rollback"] == "false"
     for hostile in ("[]", "{}", json.dumps({"target": {}, "asked": {"x": 1}})):
         told = site.run(part="check", results=hostile)
         assert told.code == 2, told.log

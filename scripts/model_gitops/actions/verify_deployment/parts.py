@@ -43,9 +43,7 @@ def run(inputs: Inputs) -> None:
         _hand_on_checked(_check(inputs, results.read_waited(inputs.results)))
         return
     if inputs.part == "record":
-        waited = results.read_waited(inputs.results)
-        checked = results.read_checked(inputs.checked) if inputs.checked else None
-        _record(inputs, waited, checked)
+        _record(inputs, results.read_waited(inputs.results), _checked(inputs))
         return
     found = _wait(inputs)
     if found is None:
@@ -279,6 +277,17 @@ def _hand_on_checked(checked: Checked) -> None:
     broken = [one for one in checked.rows if one.passed is False]
     if broken:
         raise RefusedError(f"the checks failed: {broken[0].check}: {broken[0].measured}")
+
+
+def _checked(inputs: Inputs) -> Checked | None:
+    """Return what the job that checks handed on; None for nothing.
+
+    What can't be read is a problem of its own: the status must not stay `pending`.
+    """
+    try:
+        return results.read_checked(inputs.checked) if inputs.checked else None
+    except InputError as error:
+        return Checked(problem=error.message)
 
 
 def _record(inputs: Inputs, waited: Waited, checked: Checked | None) -> None:

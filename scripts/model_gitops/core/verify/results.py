@@ -19,8 +19,9 @@ from model_gitops.core.verify.target import Target
 from model_gitops.errors import InputError
 
 Verdict = Literal["success", "failure", "error"]
-# What one job hands to the next; GitHub takes 1 MiB of a job's outputs.
-LARGEST = 200_000
+# Bytes that one job hands to the next: it becomes a variable of the step, and Linux starts no program with one
+# of more than 128 KiB (https://man7.org/linux/man-pages/man2/execve.2.html).
+LARGEST = 100_000
 _MOST_ROWS = 200
 # A commit status takes 140 characters, and the digest's beginning is among them.
 _LONGEST_REASON = 115
@@ -74,7 +75,7 @@ class Checked:
         """
         rows = [_short(one) for one in self.rows]
         text = self._text(rows)
-        if len(rows) <= _MOST_ROWS and len(text) <= LARGEST:
+        if len(rows) <= _MOST_ROWS and _fits(text):
             return text
         rows.sort(key=lambda one: (one.passed is not False, one.check.startswith("integration")))
         kept = _MOST_ROWS - 1
@@ -83,7 +84,7 @@ class Checked:
             failed = any(one.passed is False for one in rest)
             more = Row("further checks", "", f"{len(rest)} more", passed=False if failed else None)
             text = self._text([*rows[:kept], more])
-            if len(text) <= LARGEST:
+            if _fits(text):
                 return text
             kept //= 2
 
@@ -266,9 +267,14 @@ def _short(row: Row) -> Row:
     return Row(words(row.check), asked, measured, row.passed)
 
 
+def _fits(text: str) -> bool:
+    # Bytes that are no text come from the environment as surrogates.
+    return len(text.encode(errors="surrogatepass")) <= LARGEST
+
+
 def _load(text: str, name: str, fix: str) -> Mapping[str, Any]:
-    if len(text) > LARGEST:
-        raise InputError(f"input `{name}` has more than {LARGEST} characters", fix=fix)
+    if not _fits(text):
+        raise InputError(f"input `{name}` has more than {LARGEST} bytes", fix=fix)
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
