@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
+import pytest
 from rollbacks import FIRST, SECOND, THIRD, Incident
 from world import MODEL, TOKEN
 
@@ -166,6 +168,32 @@ def test_a_version_whose_verification_failed_is_left_out(incident: Incident) -> 
     without = incident.rollback("dev", source_token=TOKEN)
     assert without["version"] == "v0.0.1"
     assert "v0.0.2 is left out: its verification failed in dev" in without["log"]
+
+
+PASSED = "v0.0.2 is passed over: its verification in dev came to no result, and v0.0.1 was verified"
+TAKEN = "v0.0.2 comes back, and its verification in dev came to no result: no version before it was"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "back", "said"),
+    [
+        ("success", "error", "v0.0.1", PASSED),
+        ("failure", "error", "v0.0.2", TAKEN),
+        ("", "pending", "v0.0.2", TAKEN),
+    ],
+)
+def test_a_version_of_which_nobody_could_say_is_better_than_none(
+    incident: Incident, first: Any, second: Any, back: str, said: str
+) -> None:
+    incident.bring("dev", 3)
+    api = Client(MODEL, TOKEN, api_url=incident.forge.api_url)
+    for digest, known in ((FIRST, first), (SECOND, second)):
+        if known:
+            commit = incident.source_of("dev", digest)
+            commit_statuses.write(api, commit, "model-gitops/dev", known, "", "")
+    done = incident.rollback("dev", source_token=TOKEN)
+    assert (done["operation"], done["version"]) == ("pushed", back)
+    assert said in done["log"]
 
 
 def test_where_nobody_says_which_verification_failed_each_version_counts(

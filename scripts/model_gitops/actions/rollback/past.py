@@ -22,33 +22,37 @@ from model_gitops.core.lineage.facts import WentBack, pick
 
 # So much history is fetched at once: it tells as a rule.
 _DEPTH = 50
+# Of a verification that could not be made, is at work, or was killed: such a version is not known to be good.
+_NO_RESULT = ("error", "pending")
+# So many versions are asked for, to find a verified one.
+_MOST_ASKED = 20
 
 
 @dataclass
 class Verifications:
     """What the commit statuses of the model repository say of earlier deployments.
 
-    `api` is None where nobody may ask. Any workflow of that repository may write such a status: a version
-    is left out by it, and none is chosen.
+    `api` is None where nobody may ask. Any workflow of that repository may write such a status: by it one of the
+    versions that ran comes back in another one's place, and no other.
     """
 
     api: Client | None = None
 
-    def failed(self, target: Target, asked: Asked) -> bool:
-        """Whether the verification of this deployment failed in the environment."""
+    def state(self, target: Target, asked: Asked) -> str:
+        """Return what the verification of this deployment came to; empty where there is none to know of."""
         image, trailers = target.image, target.change.trailers
         origin = history.origin(trailers, model=asked.model, digest=image.digest)
         if self.api is None or origin is None:
-            return False
+            return ""
         if origin.repository.lower() != self.api.repository.lower():
-            return False
+            return ""
         try:
             found = latest(self.api, origin.commit, context_of(asked.environment, asked.model))
         except ApiError as error:
             self.api = None  # nobody waits in an incident for each version again
             runner.warning(f"which verifications failed can't be asked: {error.message}")
-            return False
-        return found is not None and found.state in ("failure", "error")
+            return ""
+        return found.state if found else ""
 
 
 @dataclass
@@ -188,19 +192,39 @@ class Past:
 def chosen(past: Past, state: State, asked: Asked, verifications: Verifications) -> Target:
     """Return the version that comes back: the one asked for, else the last good one.
 
-    Raises RefusedError where there is none.
+    That is the last one whose verification did not fail. Where it came to no result, an earlier one that was
+    verified is better; without such a one it comes back, which a warning says. Raises RefusedError where there is none.
     """
     if asked.version:
         return past.find(state, asked)
     if state.entry.is_placeholder:
         raise rollback.refuse_nothing(asked, "")
     failed: list[str] = []
-    for one in past.earlier(state):
-        if not verifications.failed(one, asked):
+    open_one: Target | None = None
+    for number, one in enumerate(past.earlier(state)):
+        found = verifications.state(one, asked)
+        if found == "failure":
+            failed.append(one.name)
+            runner.notice(f"{one.name} is left out: its verification failed in {asked.environment}")
+        elif found in _NO_RESULT:
+            open_one = open_one or one
+        elif open_one is None:
             return one
-        failed.append(one.name)
-        runner.notice(f"{one.name} is left out: its verification failed in {asked.environment}")
-    raise rollback.refuse_nothing(asked, state.name, failed)
+        elif found == "success":
+            runner.notice(
+                f"{open_one.name} is passed over: its verification in {asked.environment} came to no result,"
+                f" and {one.name} was verified"
+            )
+            return one
+        if open_one and (verifications.api is None or number >= _MOST_ASKED):
+            break
+    if open_one is None:
+        raise rollback.refuse_nothing(asked, state.name, failed)
+    runner.warning(
+        f"{open_one.name} comes back, and its verification in {asked.environment} came to no result: no version"
+        " before it was verified"
+    )
+    return open_one
 
 
 def is_done(past: Past, state: State, asked: Asked) -> str:
