@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from ruamel.yaml import YAML
 
 from model_gitops.adapters.promotion_file import parse_text
 from model_gitops.core.flow.environment import Environment
-from model_gitops.core.flow.verifying import Verify
+from model_gitops.core.flow.loads import LONGEST_SECONDS
+from model_gitops.core.flow.verifying import LONGEST_TIMEOUT_SECONDS, Verify
 from model_gitops.errors import InputError
+
+ROOT = Path(__file__).parents[2]
 
 TEXT = """\
 model: churn
@@ -56,6 +62,21 @@ def test_the_flows_verify_is_each_environments_and_a_key_of_its_own_counts_first
     assert (production.verify, production.soak) == (None, 0)
 
 
+def test_the_longest_that_may_be_asked_fits_the_jobs_of_verify_yml() -> None:
+    text = TEXT + VERIFY.replace("soak: 2h", "timeout: 50m").replace(
+        "time: 2m", "time: 59m, warm-up: 56s"
+    )
+    dev = environments(text)[0].verify
+    assert dev and dev.load
+    assert (dev.timeout, dev.load.longest) == (LONGEST_TIMEOUT_SECONDS, LONGEST_SECONDS)
+    for template in ("model", "several-models"):
+        jobs = YAML(typ="safe").load(ROOT / f"templates/{template}/.github/workflows/verify.yml")[
+            "jobs"
+        ]
+        assert jobs["wait"]["timeout-minutes"] * 60 >= LONGEST_TIMEOUT_SECONDS + 600
+        assert jobs["check"]["timeout-minutes"] * 60 >= LONGEST_SECONDS + 1800
+
+
 def test_without_a_word_nothing_is_verified_and_nothing_waits() -> None:
     dev, *_ = environments(TEXT)
     assert (dev.verify, dev.soak) == (None, 0)
@@ -73,6 +94,9 @@ def test_without_a_word_nothing_is_verified_and_nothing_waits() -> None:
         ("url: https://{model}", "url: https://{team}", "placeholders"),
         ("url: https://{model}", "url: https://user:secret@{model}", "no address"),
         ("soak: 2h", "soak: 2 hours", "verify.soak"),
+        ("soak: 2h", "timeout: 51m", "50 min is the most: the job of verify.yml"),
+        ("soak: 2h", "timeout: 3d", "timeout of verify"),
+        ("time: 2m", "time: 60m", "1 h is the most that the job of verify.yml has for it"),
         ("p95: 200ms", "p95: 200", "verify.load.p95"),
         ("failures: 1.5%", "failures: 0.015", "verify.load.failures"),
         ("tests/requests.jsonl", "../requests.jsonl", "leads out"),
