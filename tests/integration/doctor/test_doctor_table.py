@@ -42,6 +42,13 @@ def unnamed(place: Place) -> None:
     )
 
 
+def unverified(place: Place) -> None:
+    """promotion.yaml asks for a verification, and what deploys has no job for it."""
+    file = place.model / "promotion.yaml"
+    file.write_text(f"{file.read_text('utf-8')}\nverify: {{url: https://example.com}}\n", "utf-8")
+    place.sh("sed --in-place '/^  verify:$/,/^    secrets: inherit/d' .github/workflows/deploy.yml")
+
+
 DEPLOY, PROMOTE = ".github/workflows/deploy.yml", ".github/workflows/promote.yml"
 BASE, PROJECT = "base/deployment.yaml", "argocd/project.yaml"
 # What is broken, the checks that find it, and a part of what they say.
@@ -56,6 +63,7 @@ BROKEN: dict[str, tuple[Callable[[Place], None], set[str], str]] = {
     "branch of a pull request": (edit(PROMOTE, "branches: [main, staging, ", "branches: [main, "), {"workflow-branches"}, "for staging"),
     "secret": (edit(DEPLOY, "\n    environment: ${{ needs.check.outputs.environment }}\n", "\n"), {"workflow-secrets"}, "DEPLOY_TOKEN"),
     "packages": (edit(DEPLOY, "      packages: write # to push the first environment's image\n", ""), {"workflow-packages"}, "may not write packages"),
+    "verification": (unverified, {"workflow-verify"}, "deploys to dev"),
     "overlay": (remove("overlays/staging"), {"overlays"}, "overlays/staging"),
     "image": (edit("overlays/dev/kustomization.yaml", "newName: ghcr.io/acme/diabetes", "newName: ghcr.io/acme/other"), {"overlay-images"}, "ghcr.io/acme/other"),
     "user": (edit(BASE, "runAsUser: 10001", "runAsUser: 1000"), {"container-user"}, "1000"),
@@ -77,7 +85,7 @@ ROUNDS = (
     ("rules",),
     ("artifact", "branch of a deployment", "overlay", "user", "application"),
     ("renamed", "another branch"),
-    ("metric", "branch of a pull request", "namespace"),
+    ("metric", "branch of a pull request", "namespace", "verification"),
     ("remote", "secret", "root", "kind"),
     ("packages", "image", "command", "port", "another repository"),
     ("probe", "forbidden kind", "another branch of it"),

@@ -26,6 +26,7 @@ from model_gitops.core.doctor import (
     deploying,
     dvc_project,
     protecting,
+    verifying,
     workflows,
 )
 from model_gitops.core.doctor.deploying import Overlay
@@ -123,6 +124,10 @@ class World:
     def workflow_packages(self) -> Finding:
         """Judge which jobs may write packages."""
         return workflows.packages(self.checkout.workflows, [self.promotion])
+
+    def workflow_verify(self) -> Finding:
+        """Judge whether what is deployed is verified."""
+        return verifying.workflows(self.checkout.workflows, self.promotions, self.promotion)
 
     def dockerfile(self) -> Finding:
         """Judge whether there is a Dockerfile."""
@@ -328,6 +333,7 @@ LANES: tuple[tuple[tuple[str, Callable[[World], Finding]], ...], ...] = (
         ("workflow-branches", World.workflow_branches),
         ("workflow-secrets", World.workflow_secrets),
         ("workflow-packages", World.workflow_packages),
+        ("workflow-verify", World.workflow_verify),
         ("dockerfile", World.dockerfile),
         ("token", World.token),
         ("deploy-repository", World.deploy_repository),

@@ -35,6 +35,10 @@ CHECKS = (
         "workflow-packages",
         "the jobs that push an image to GitHub's registry have `packages: write`",
     ),
+    Check(
+        "workflow-verify",
+        "a workflow verifies each deployment for which `promotion.yaml` has `verify:`",
+    ),
     Check("dockerfile", "there is a Dockerfile to build the image from, if it is built here"),
     Check(
         "token", "the server takes the token that was given, and shows the repository", "a token"

@@ -35,7 +35,8 @@ class Step:
 class Workflow:
     """A workflow that uses our actions: its triggers, its jobs and these steps.
 
-    `called` are the steps of the workflows that its jobs call: they run by its triggers. `elsewhere`
+    `called` are the steps of the workflows that its jobs call, and of those that these call: they run by its
+    triggers. `elsewhere`
     are those of other repositories, which nobody reads here.
     """
 
@@ -63,18 +64,26 @@ def _read(path: str, document: Any, others: Mapping[str, Any]) -> Workflow | Non
         return None
     jobs = workflow.jobs(document)
     steps = tuple(one for name, job in jobs.items() for one in _steps(name, job))
-    called = tuple(
-        one
-        for job in jobs.values()
-        for name, other in workflow.jobs(others.get(_called(job))).items()
-        for one in _steps(name, other)
-    )
+    called = tuple(_below(jobs, others, {path}))
     uses = [str(job.get("uses", "")) for job in jobs.values()]
     elsewhere = tuple(one for one in uses if one and not one.startswith("./"))
     if not steps and not called and not elsewhere:
         return None
     triggers = workflow.triggers(document)
     return Workflow(path, triggers, jobs, document.get("permissions"), steps, called, elsewhere)
+
+
+def _below(
+    jobs: Mapping[str, Mapping[str, Any]], others: Mapping[str, Any], seen: set[str]
+) -> Iterator[Step]:
+    """Yield the steps of the workflows that jobs call, at any depth; `seen` are those that were looked into."""
+    for path in dict.fromkeys(_called(job) for job in jobs.values()):
+        if path in seen:
+            continue
+        seen.add(path)
+        below = workflow.jobs(others.get(path))
+        yield from (one for name, job in below.items() for one in _steps(name, job))
+        yield from _below(below, others, seen)
 
 
 def _called(job: Mapping[str, Any]) -> str:
@@ -110,7 +119,7 @@ def branches(
     if broken:
         unread = [Part(False, error.message, error.fix or "correct it") for error in broken]
         return joined("workflow-branches", unread)
-    ours = [flow for flow in workflows if _is_of(flow, one, promotions)]
+    ours = [flow for flow in workflows if is_of(flow, one, promotions)]
     if not any(flow.steps or flow.called or flow.elsewhere for flow in ours):
         return Finding(
             "workflow-branches", False, "no workflow uses an action of model-gitops", _ADOPT
@@ -139,7 +148,7 @@ def branches(
     return joined("workflow-branches", parts)
 
 
-def _is_of(flow: Workflow, one: Promotion, promotions: Sequence[Promotion]) -> bool:
+def is_of(flow: Workflow, one: Promotion, promotions: Sequence[Promotion]) -> bool:
     """Whether a workflow is of this flow: by `config`, where that is no expression and says another."""
     named = [step.inputs["config"] for step in flow.steps if "config" in step.inputs]
     plain = [text.removeprefix("./") for text in named if "${{" not in text]
@@ -252,7 +261,7 @@ def secrets(workflows: Sequence[Workflow]) -> Finding:
                     False,
                     f"{flow.path}, job {name}, reads {', '.join(used)} and names no environment: only a"
                     " secret of the repository would reach it, which every branch's workflow can read",
-                    f"in {flow.path}, job {name}: environment: {_environment(flow)}",
+                    f"in {flow.path}, job {name}: environment: {environment(flow)}",
                 )
             )
     return joined(
@@ -273,7 +282,7 @@ def _secrets(node: Any) -> list[str]:
     return list(dict.fromkeys(workflow.secrets(node)))
 
 
-def _environment(flow: Workflow) -> str:
+def environment(flow: Workflow) -> str:
     """Return what names the environment in this workflow: check-promotion's output, where it has one."""
     for name, job in flow.jobs.items():
         outputs = job.get("outputs")
