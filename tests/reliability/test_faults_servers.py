@@ -182,7 +182,7 @@ def test_an_api_that_stays_away_is_exit_4(
 def test_an_api_that_hangs_is_asked_again(
     tmp_path: Path, forge: Forge, monkeypatch: pytest.MonkeyPatch, asked: list[str]
 ) -> None:
-    monkeypatch.setattr(github_client, "_TIMEOUT_SECONDS", 1)
+    monkeypatch.setattr(github_client, "PATIENT", github_client.Patience(seconds=1))
     forge.delay_next("GET", "/pulls", 120)
     step = bump(tmp_path, repository=DEPLOY, mode="pull-request", token=TOKEN)
     start = time.monotonic()
@@ -225,8 +225,7 @@ def test_an_api_that_hangs_for_ever_is_exit_4(
     capfd: pytest.CaptureFixture[str],
     survived: Counter[str],
 ) -> None:
-    monkeypatch.setattr(github_client, "_TIMEOUT_SECONDS", 1)
-    monkeypatch.setattr(github_client, "_ATTEMPTS", 2)
+    monkeypatch.setattr(github_client, "PATIENT", github_client.Patience(attempts=2, seconds=1))
     forge.delay_next("*", "/pulls", 60, times=10_000)
     step = bump(tmp_path, repository=DEPLOY, mode="pull-request", token=TOKEN)
     start = time.monotonic()

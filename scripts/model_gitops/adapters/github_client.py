@@ -59,13 +59,13 @@ class Client:
     """Asks the API at `api_url` about one repository, `owner/name`."""
 
     def __init__(
-        self, repository: str, token: str, *, api_url: str = "", patience: Patience = PATIENT
+        self, repository: str, token: str, *, api_url: str = "", patience: Patience | None = None
     ) -> None:
-        """Make no request yet.
+        """Make no request yet. Without `patience` it has that of a step in a workflow, PATIENT.
 
         Raises InputError where `token` or `repository` is empty or odd.
         """
-        self._patience = patience
+        self._patience = patience or PATIENT
         context = runner.context()
         self.api_url = (api_url or context.api_url or find_api(context.server_url)).rstrip("/")
         self.dialect: Dialect = dialect_of(self.api_url)

@@ -249,7 +249,8 @@ class Gatherer:
         for environment in self.promotion.environments:
             with suppress(InputError):  # nobody can say what this one runs
                 deployed = self.overlays.deployed(environment)
-                if wanted(deployed):
+                # A placeholder runs nothing, whatever its commit says of another overlay.
+                if wanted(deployed) and not deployed.image.is_placeholder:
                     found.append((environment, deployed))
         tagged = [pair for pair in found if pair[1].image.tag == tag]
         for environment, _ in reversed(tagged or ([] if only_tag else found)):
