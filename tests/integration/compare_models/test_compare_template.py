@@ -47,8 +47,10 @@ def test_another_split_misleads_and_one_test_set_does_not(tmp_path: Path) -> Non
     dvc = Path(sys.executable).with_name("dvc")
     process.run([dvc, "remote", "add", "--default", "store", tmp_path / "store"], cwd=work)
     rules = work / "promotion.yaml"
-    if "\ncompare:" not in rules.read_text():
-        rules.write_text(rules.read_text() + "compare: {predictions: eval/plots/predictions.csv}\n")
+    known = "\n  test-data: [data/test.csv]\n"
+    assert known in rules.read_text()
+    more = f"{known}  predictions: eval/plots/predictions.csv\n"
+    rules.write_text(rules.read_text().replace(known, more))
     process.run(["make", "env"], cwd=work, timeout=1800)
 
     champion = train(work, 42, 10)
