@@ -166,7 +166,7 @@ def test_git_answers_the_same_whatever_is_configured(
         tip = deploy.fetch("main")
         kept = deploy.read_kustomization(tip, ".")
         commit = deploy.commit(
-            tip, kept.__class__(kept.path, kept.mode, "images: [] # ä\n"), "größer\n"
+            tip, kept.__class__(kept.path, kept.mode, "images: [] # ä\n"), message="größer\n"
         )
         deploy.push(commit, "main")
     server = {"GIT_DIR": str(tmp_path / "server.git")}
@@ -202,7 +202,7 @@ def test_a_deploy_repository_has_its_own_kind_of_hash(
         tip = deploy.fetch("main")
         kept = deploy.read_kustomization(tip, ".")
         changed = kept.__class__(kept.path, kept.mode, "images: [] # changed\n")
-        commit = deploy.commit(tip, changed, "second\n")
+        commit = deploy.commit(tip, changed, message="second\n")
         deploy.push(commit, "main")
     assert len(commit) == {"sha1": 40, "sha256": 64}[kind]
     tips = work.run("ls-remote", url, "refs/heads/main")
@@ -292,7 +292,7 @@ def test_a_git_before_2_28_serves(
     with deploy_repository.opened((tmp_path / "server.git").as_uri(), ANONYMOUS) as deploy:
         tip = deploy.fetch("main")
         kept = deploy.read_kustomization(tip, ".")
-        deploy.push(deploy.commit(tip, kept, "again\n"), "main")
+        deploy.push(deploy.commit(tip, kept, message="again\n"), "main")
 
 
 @pytest.mark.parametrize("said", ["2.24.4", "1.8.3.1", "2.9.5", "odd"])

@@ -107,6 +107,7 @@ TARGET = {"job", "namespace", "pod"}
 # Words of a query that are neither a metric nor a label.
 WORDS = {
     "sum",
+    "present_over_time",
     "by",
     "rate",
     "increase",

@@ -14,6 +14,7 @@ import pytest
 from diabetes import serve
 
 NOW = datetime(2026, 11, 30, tzinfo=UTC)
+NAME = "diabetes"
 HEAD = "time,id,version,age,bmi,prediction,label\n"
 
 
@@ -21,7 +22,7 @@ def entry(number: int = 1, **change: Any) -> dict[str, Any]:
     return {
         "time": f"2026-11-23T10:00:{number:02}.123456Z",
         "id": f"r{number}",
-        "model": {"name": "diabetes", "version": "v0.0.1", "hash": "x"},
+        "model": {"name": NAME, "version": "v0.0.1", "hash": "x"},
         "instance": {"age": 59, "bmi": 32.5},
         "prediction": 151.25,
         **change,
@@ -39,7 +40,7 @@ def write(folder: Path, name: str, *entries: Any) -> None:
 
 
 def run(folder: Path) -> Counter[str]:
-    return collect.collect(folder / "windows", folder / "logs", folder / "logs", "diabetes", NOW)
+    return collect.collect(folder / "windows", folder / "logs", folder / "logs", NAME, NOW)
 
 
 def weeks(folder: Path) -> dict[str, str]:
@@ -68,7 +69,7 @@ def test_what_the_service_logs_is_read(
     ]
     answer = client.post("/predict", json={"instances": rows})
     now = datetime.now(UTC)
-    counts = collect.collect(tmp_path / "windows", tmp_path / "logs", None, "diabetes", now)
+    counts = collect.collect(tmp_path / "windows", tmp_path / "logs", None, NAME, now)
     assert (counts["lines"], counts["rows"]) == (2, 2)
     (text,) = weeks(tmp_path).values()
     head, first, _ = csv.reader(text.splitlines())
@@ -106,7 +107,7 @@ def test_again_and_over_a_log_that_overlaps_nothing_is_doubled_or_lost(tmp_path:
         (line(entry(instance=[1, 2])), "no request"),
         (line(entry(model=None)), "another model"),
         (line(entry(model={"name": "glucose", "version": "v0.0.1"})), "another model"),
-        (line(entry(model={"name": "diabetes"})), "no version"),
+        (line(entry(model={"name": NAME})), "no version"),
         (line(entry(time=None)), "no time"),
         (line(entry(time="2026-99-23T10:00:00Z")), "no time"),
         (line(entry(time="now")), "no time"),
@@ -193,6 +194,6 @@ def test_of_a_large_week_the_same_rows_are_kept(tmp_path: Path, monkeypatch: pyt
 
 
 def test_without_a_log_there_is_no_week(tmp_path: Path):
-    assert collect.collect(tmp_path / "windows", None, None, "diabetes", NOW) == Counter()
+    assert collect.collect(tmp_path / "windows", None, None, NAME, NOW) == Counter()
     assert list((tmp_path / "windows").iterdir()) == []
     assert run(tmp_path) == Counter({"labels": 0})  # the folder is not there yet

@@ -12,7 +12,8 @@ import pytest
 from diabetes import request_log
 from diabetes.request_log import RequestLog
 
-MODEL = {"name": "diabetes", "version": "v1.2.3", "hash": "0" * 32}
+NAME = "diabetes"
+MODEL = {"name": NAME, "version": "v1.2.3", "hash": "0" * 32}
 FEATURES = ("age", "bmi")
 ONE = ("a" * 32, MODEL, FEATURES, [[59, 32.1]], [152.5])
 

@@ -1,6 +1,6 @@
 """Put what the model was asked, and somebody labelled since, into the training data.
 
-    python src/diabetes/label.py monitor/windows data/labelled.csv
+    python label.py monitor/windows data/labelled.csv
 
 Reads each CSV of the folder (columns `id`, the features and `label`, others are left alone) and
 writes the rows that have a label and every feature to the file, beside those that are there. What
