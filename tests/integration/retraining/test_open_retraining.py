@@ -308,9 +308,7 @@ def test_killed_or_cut_off_anywhere_the_next_run_ends_with_one_of_each(
 ) -> None:
     world.retrain()
     # Nobody is there any more who would ask again.
-    defaults = github_client.Client.__init__.__kwdefaults__
-    assert defaults
-    monkeypatch.setitem(defaults, "attempts", 0)
+    monkeypatch.setattr(github_client, "PATIENT", github_client.Patience(attempts=0))
     world.forge.drop_next(method, path, when="after", times=9)
     world.run("open", branch=BRANCH, drift="true", reason="bmi drifted", expect=4)
     world.forge.faults.clear()
