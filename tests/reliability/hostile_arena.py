@@ -71,6 +71,13 @@ class Arena:
     # Nobody listens on this port: what reaches out fails at once.
     server: str = "http://127.0.0.1:9"
     api: str = "http://127.0.0.1:9/api"
+    # The deploy repository's first state, which each action finds.
+    deployed: str = ""
+
+    def begin(self) -> None:
+        """Take back what other actions deployed, and count the runs anew."""
+        Git(self.top / "deploy.git").run("update-ref", "refs/heads/main", self.deployed)
+        self.runs = 0
 
     @property
     def work(self) -> Path:
@@ -349,6 +356,7 @@ def built(top: Path) -> Iterator[Arena]:
         (top / "deploy/overlays/dev/kustomization.yaml").write_text(KUSTOMIZATION)
         deploy.run("commit", "--quiet", "--all", "-m", "by hand")
         deploy.run("push", "--quiet", "origin", "HEAD:refs/heads/main")
+        made.deployed = deploy.run("rev-parse", "HEAD").strip()
         work = clone(top, "work", FILES, remote="remote")
         work.run("tag", "--annotate", "-m", "x", "m@v0.0.1")
         work.run("tag", "--annotate", "-m", "x", "m#dev#1")

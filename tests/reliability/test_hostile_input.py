@@ -68,7 +68,7 @@ def hostile(good: str) -> st.SearchStrategy[str]:
 def test_no_input_of_an_action_lets_anything_in(action: str, arena: Arena, numbers: Any) -> None:
     module = importlib.import_module(f"model_gitops.actions.{action.replace('-', '_')}")
     names = [one.name for one, _ in options.inputs_of(module.command).values()]
-    arena.runs = 0
+    arena.begin()
     assert arena.run(action, GOOD[action]).code == 0, "the good inputs are good"
 
     @examples(MANY)
