@@ -14,12 +14,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import checkouts
 import pytest
-from moments import next_moment
 
 from model_gitops.adapters import process
 from model_gitops.adapters.git import Git
-from model_gitops.adapters.git_credentials import token_credentials
 from model_gitops.options import variable
 from model_gitops_local.forge.gitea import strict_gitea
 from model_gitops_local.forge.openapi import OpenApi
@@ -129,28 +128,13 @@ class Site:
         return Git(self.top / "work")
 
     def clone(self, repository: str, name: str) -> Git:
-        folder = self.top / name
-        process.run(["git", "init", "--quiet", "--initial-branch=main", folder])
-        git = Git(folder)
         url = f"{self.forge.url}/{repository}.git"
-        git.run("remote", "add", "origin", url)
-        header = token_credentials(url, TOKEN).settings[1][1]
-        git.run("config", f"http.{self.forge.url}/.extraheader", header)
-        git.run("config", "user.name", "Ada")
-        git.run("config", "user.email", "ada@example.com")
-        return git
+        return checkouts.clone(self.top / name, url, self.forge.url, TOKEN)
 
     def commit(
         self, git: Git, files: dict[str, str], message: str = "change", branch: str = "main"
     ) -> str:
-        for name, text in files.items():
-            file = git.directory / name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text, encoding="utf-8")
-        git.run("add", "--all")
-        git.run("commit", "--quiet", "--allow-empty", "-m", message, env=next_moment())
-        git.run("push", "--quiet", "--force", "origin", f"HEAD:refs/heads/{branch}")
-        return git.run("rev-parse", "HEAD").strip()
+        return checkouts.pushed(git, files, branch, message)
 
     def promotion(self, **more: Any) -> dict[str, Any]:
         return {

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from moments import next_moment
+import checkouts
 
 from model_gitops.adapters import process
 from model_gitops.adapters.git import Git
-from model_gitops.adapters.git_credentials import token_credentials
 from model_gitops.adapters.github import GitHub
 from model_gitops.options import variable
 from model_gitops_local.forge import Forge
@@ -130,26 +129,11 @@ class World:
         return told, json.loads(told.answer) if told.answer else None
 
     def clone(self, repository: str, name: str) -> Git:
-        folder = self.top / name
         url = f"{self.forge.url}/{repository}.git"
-        process.run(["git", "init", "--quiet", "--initial-branch=main", folder])
-        git = Git(folder)
-        git.run("remote", "add", "origin", url)
-        header = token_credentials(url, TOKEN).settings[1][1]
-        git.run("config", f"http.{self.forge.url}/.extraheader", header)
-        git.run("config", "user.name", "Ada")
-        git.run("config", "user.email", "ada@example.com")
-        return git
+        return checkouts.clone(self.top / name, url, self.forge.url, TOKEN)
 
     def commit(self, git: Git, files: dict[str, str], branch: str, message: str = "change") -> str:
-        for name, text in files.items():
-            file = git.directory / name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text, encoding="utf-8")
-        git.run("add", "--all")
-        git.run("commit", "--quiet", "--allow-empty", "-m", message, env=next_moment())
-        git.run("push", "--quiet", "--force", "origin", f"HEAD:refs/heads/{branch}")
-        return git.run("rev-parse", "HEAD").strip()
+        return checkouts.pushed(git, files, branch, message)
 
     def files(self, model: str, epochs: int) -> dict[str, str]:
         r2 = {"better": 0.455, "worse": 0.111}[model]
