@@ -62,6 +62,24 @@ DeployToken = Annotated[
         "Token that may read the deploy repository. Without one git's own credentials serve.",
     ),
 ]
+DeployWriteToken = Annotated[
+    str,
+    secret(
+        "token",
+        "Token that may write the deploy repository. Without one git's own credentials serve.",
+    ),
+]
+DeployWriteKey = Annotated[
+    str, secret("ssh-key", "Private deploy key with write access, instead of `token`.")
+]
+HoldUntil = Annotated[
+    str,
+    option(
+        "until",
+        "When the hold ends by itself: a length of time as `2h`, or a moment as"
+        " `2026-12-24T18:00:00+01:00`. Default: when somebody releases it.",
+    ),
+]
 DeployKey = Annotated[str, secret("ssh-key", "Private deploy key, instead of `token`.")]
 KnownHosts = Annotated[
     str,

@@ -32,7 +32,7 @@ from model_gitops.core.deploy.trailers import (
     with_rollback,
 )
 from model_gitops.errors import InputError
-from model_gitops.options import KnownHosts, lines, option, secret
+from model_gitops.options import DeployWriteKey, KnownHosts, lines, option, secret
 
 OUTPUTS = ("operation", "commit", "previous", "pull-request")
 
@@ -120,9 +120,7 @@ def command(
             " repository: use a GitHub App's.",
         ),
     ] = "",
-    ssh_key: Annotated[
-        str, secret("ssh-key", "Private deploy key with write access, instead of `token`.")
-    ] = "",
+    ssh_key: DeployWriteKey = "",
     known_hosts: KnownHosts = "",
     message: Annotated[
         str, option("message", "Commit message and title. Default: made from model and path.")

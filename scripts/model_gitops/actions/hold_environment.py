@@ -22,7 +22,15 @@ from model_gitops.core.deploy.trailers import is_rollback, read_trailers
 from model_gitops.core.flow.environment import Environment, named
 from model_gitops.core.markdown import code, escape
 from model_gitops.errors import ActionError, ExternalError, InputError
-from model_gitops.options import Config, DeployBranch, KnownHosts, option, secret
+from model_gitops.options import (
+    Config,
+    DeployBranch,
+    DeployWriteKey,
+    DeployWriteToken,
+    HoldUntil,
+    KnownHosts,
+    option,
+)
 
 OUTPUTS = ("operation", "environment", "reason", "by", "until", "commit", "pull-request")
 
@@ -74,26 +82,11 @@ def command(
             "Why, in one sentence, for everybody whom the hold stops. A release may lack it.",
         ),
     ] = "",
-    until: Annotated[
-        str,
-        option(
-            "until",
-            "When the hold ends by itself: a length of time as `2h`, or a moment as"
-            " `2026-12-24T18:00:00+01:00`. Default: when somebody releases it.",
-        ),
-    ] = "",
+    until: HoldUntil = "",
     config: Config = "promotion.yaml",
     deploy_branch: DeployBranch = "",
-    token: Annotated[
-        str,
-        secret(
-            "token",
-            "Token that may write the deploy repository. Without one git's own credentials serve.",
-        ),
-    ] = "",
-    ssh_key: Annotated[
-        str, secret("ssh-key", "Private deploy key with write access, instead of `token`.")
-    ] = "",
+    token: DeployWriteToken = "",
+    ssh_key: DeployWriteKey = "",
     known_hosts: KnownHosts = "",
 ) -> None:
     """Write or remove hold.yaml beside the overlay, by a push; where only pull requests are taken, by one."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Annotated
 
 from model_gitops import runner
-from model_gitops.adapters import apprise_services, in_time, webhook
+from model_gitops.adapters import apprise_services, clock, in_time, webhook
 from model_gitops.core.notify import events, signature, target
 from model_gitops.core.notify.message import Message
 from model_gitops.core.notify.target import MOST_TARGETS, Told
@@ -131,7 +130,7 @@ def _post(news: Message, address: str, key: str) -> Callable[[float], str]:
         return functools.partial(
             _refuse, f"input `webhook-secret` is {'no key' if key else 'empty'}: {how}"
         )
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    now = clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
     body = json.dumps(news.document(now), ensure_ascii=False).encode()
     return lambda end: webhook.post(
         address, body, lambda at: signature.headers(made, news.id, at, body), end

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import posixpath
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 from model_gitops import runner
-from model_gitops.adapters import git, promotion_file, retraining_branch
+from model_gitops.adapters import clock, git, promotion_file, retraining_branch
 from model_gitops.adapters.github import AlreadyExistsError, ForbiddenError, GitHub, PullRequest
 from model_gitops.adapters.issues import Issues
 from model_gitops.adapters.kept_issue import Kept, KeptIssue
@@ -134,7 +133,7 @@ def command(
             raise InputError.of(
                 name, value, f"it is none of {', '.join(known[1:])}", fix=f"{name}: {known[1]}"
             )
-    day = retraining.day_of(date, datetime.now(UTC).date())
+    day = retraining.day_of(date, clock.now().date())
     address = retraining.link_of(url)
     checkout = git.open_repository(Path.cwd())
     promotion = promotion_file.read_promotion(promotion_file.place(config), checkout)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 from model_gitops import runner
-from model_gitops.adapters import deliveries, flows, git, paths, workflow_files
+from model_gitops.adapters import clock, deliveries, flows, git, paths, workflow_files
 from model_gitops.adapters.github_client import ApiError
 from model_gitops.adapters.issues import Issues
 from model_gitops.adapters.kept_issue import Kept, KeptIssue
+from model_gitops.adapters.model_place import Place
 from model_gitops.adapters.tracing import places
 from model_gitops.adapters.workflow_runs import WorkflowRuns
 from model_gitops.core import document, duration
@@ -79,12 +80,12 @@ def command(
 ) -> None:
     """Ask the server for runs and Git for deliveries, show both, and keep one issue."""
     runner.mask(source_token)
-    now = datetime.now(UTC)
+    now = clock.now()
     seconds = duration.seconds(since, "since")
     if seconds < 3600:
         raise InputError.of("since", since, "it is shorter than an hour", fix="since: 90d")
     checkout = git.open_repository(Path.cwd())
-    place = places.Place.of(checkout)
+    place = Place.of(checkout)
     if issue and not (source_token and place.repository):
         raise InputError(
             "with `issue` the issues of this repository are written, and `source-token` is empty",
@@ -140,7 +141,7 @@ def command(
 def _delivered(
     flow: flows.Flow,
     checkout: git.Git,
-    place: places.Place,
+    place: Place,
     access: tuple[str, str, str, str],
     *,
     since: int,
@@ -174,7 +175,7 @@ def _branches(known: Sequence[flows.Flow]) -> list[str]:
 
 def _workflows(
     checkout: git.Git,
-    place: places.Place,
+    place: Place,
     token: str,
     branches: Sequence[str],
     ignored: set[str],
@@ -202,7 +203,7 @@ def _workflows(
     ]
 
 
-def _keep(health: Health, place: places.Place, token: str) -> Kept:
+def _keep(health: Health, place: Place, token: str) -> Kept:
     """Open, update or close the one issue, as it is to be."""
     kept = KeptIssue(Issues(place.repository, token, api_url=place.api_url), _ISSUE)
     run = runner.context().run_url if runner.in_workflow() else ""

@@ -12,7 +12,7 @@ from model_gitops.adapters import clock, git, promotion_file
 from model_gitops.adapters.tracing import places
 from model_gitops.adapters.tracing.gatherer import Gatherer
 from model_gitops.core.deploy.hold import Hold
-from model_gitops.core.flow.environment import Environment
+from model_gitops.core.flow.environment import Environment, named
 from model_gitops.core.lineage import facts as lineage
 from model_gitops.core.lineage import status as view
 from model_gitops.core.lineage.links import check as check_links
@@ -74,11 +74,8 @@ def command(
         promotion_file.place(config), git.open_repository(Path.cwd())
     )
     names = ", ".join(one.name for one in promotion.environments)
-    if environment and environment not in [one.name for one in promotion.environments]:
-        raise InputError.of(
-            "environment", environment, f"{config} has no such environment; it has {names}",
-            fix=f"environment: {promotion.environments[0].name}",
-        )  # fmt: skip
+    if environment:
+        named(promotion.environments, environment, config)
     if (candidate or candidate_image) and not environment:
         raise InputError(
             "input `candidate` is compared with one environment, and `environment` is empty",

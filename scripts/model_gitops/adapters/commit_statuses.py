@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import quote
 
-from model_gitops import runner
-from model_gitops.adapters import event_checkout
 from model_gitops.adapters.git import Git
-from model_gitops.adapters.github_client import Client, find_api
-from model_gitops.core.deploy.location import is_slug, server_of
+from model_gitops.adapters.github_client import Client
+from model_gitops.adapters.model_place import Place
+from model_gitops.core.deploy.location import is_slug
 from model_gitops.core.flow.verifying import context_of
+from model_gitops.core.line import shortened
 from model_gitops.errors import InputError
 
 __all__ = ["LONGEST", "CommitStatus", "State", "context_of", "latest", "opened", "write"]
@@ -39,18 +39,13 @@ class CommitStatus:
 
 def opened(checkout: Git, token: str) -> Client:
     """Return the API of the model repository around us, asked with `source-token`. Raises InputError."""
-    context = runner.context()
-    if context.repository:
-        return Client(context.repository, token)
-    origin = event_checkout.origin_of(checkout, context.server_url)
-    if origin is None or not is_slug(origin.slug):
+    place = Place.of(checkout)
+    if not is_slug(place.repository):
         raise InputError(
             "input `source-token` is given, and this clone's remote `origin` is on no forge",
             fix="run it in a clone of the model repository, or leave `source-token` out",
         )
-    server = server_of(origin, server_url=context.server_url)
-    same = server == context.server_url and context.api_url
-    return Client(origin.slug, token, api_url="" if same else find_api(server))
+    return Client(place.repository, token, api_url=place.api_url)
 
 
 def latest(api: Client, commit: str, context: str) -> CommitStatus | None:
@@ -80,7 +75,7 @@ def write(
     api: Client, commit: str, context: str, state: State, description: str, target_url: str
 ) -> None:
     """Set the status of `commit` under `context`; what is too long is cut. Raises ApiError."""
-    said = description if len(description) <= LONGEST else f"{description[: LONGEST - 1]}…"
+    said = shortened(description, LONGEST)
     body = {"state": state, "context": context, "description": said, "target_url": target_url}
     with api.errors(f"set the status {context} of {commit[:12]}", "statuses: write"):
         api.write("POST", f"/statuses/{quote(commit)}", body)

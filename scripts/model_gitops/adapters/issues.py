@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from model_gitops.adapters.github import GitHub
-from model_gitops.adapters.github_client import ApiError, Client
+from model_gitops.adapters.github_client import ApiError
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Issues:
 
     def __init__(self, repository: str, token: str, *, api_url: str = "") -> None:
         """Make no request yet. Raises InputError where `token` or `repository` is empty or odd."""
-        self._client = Client(repository, token, api_url=api_url)
-        self.comments = GitHub(repository, token, api_url=self._client.api_url)
+        self.comments = GitHub(repository, token, api_url=api_url)
+        self._client = self.comments.client
 
     def login(self) -> str:
         """Return who the token is, as far as the server tells; else empty. Raises ApiError."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -10,16 +9,25 @@ from model_gitops import runner
 from model_gitops.actions.rollback import stage, summary
 from model_gitops.actions.rollback.attempts import Attempts
 from model_gitops.actions.rollback.past import Past, Verifications
-from model_gitops.adapters import git, person, promotion_file
+from model_gitops.adapters import clock, git, person, promotion_file
 from model_gitops.adapters.github_client import HURRIED, Client
-from model_gitops.adapters.tracing.places import Place, opened_overlays
+from model_gitops.adapters.model_place import Place
+from model_gitops.adapters.tracing.places import opened_overlays
 from model_gitops.core.deploy import hold, rollback
 from model_gitops.core.deploy.location import is_slug
-from model_gitops.core.flow.environment import Environment
-from model_gitops.core.flow.promotion import Promotion
+from model_gitops.core.flow.environment import named
 from model_gitops.core.image.names import is_digest
 from model_gitops.errors import InputError
-from model_gitops.options import Config, DeployBranch, KnownHosts, option, secret
+from model_gitops.options import (
+    Config,
+    DeployBranch,
+    DeployWriteKey,
+    DeployWriteToken,
+    HoldUntil,
+    KnownHosts,
+    option,
+    secret,
+)
 
 OUTPUTS = ("operation", "version", "from", "image", "commit", "pull-request")
 
@@ -38,14 +46,7 @@ def command(
     reason: Annotated[
         str, option("reason", "Why, in one sentence: status and the hold say it.")
     ] = "",
-    until: Annotated[
-        str,
-        option(
-            "until",
-            "When the hold ends by itself: a length of time as `2h`, or a moment as"
-            " `2026-12-24T18:00:00+01:00`. Default: when somebody releases it.",
-        ),
-    ] = "",
+    until: HoldUntil = "",
     by: Annotated[
         str,
         option(
@@ -64,16 +65,8 @@ def command(
     ] = "",
     config: Config = "promotion.yaml",
     deploy_branch: DeployBranch = "",
-    token: Annotated[
-        str,
-        secret(
-            "token",
-            "Token that may write the deploy repository. Without one git's own credentials serve.",
-        ),
-    ] = "",
-    ssh_key: Annotated[
-        str, secret("ssh-key", "Private deploy key with write access, instead of `token`.")
-    ] = "",
+    token: DeployWriteToken = "",
+    ssh_key: DeployWriteKey = "",
     known_hosts: KnownHosts = "",
     source_token: Annotated[
         str,
@@ -88,8 +81,8 @@ def command(
     runner.mask(source_token)
     checkout = git.open_repository(Path.cwd())
     promotion = promotion_file.read_promotion(promotion_file.place(config), checkout)
-    one = _environment(promotion, environment, config)
-    now = datetime.now(UTC).replace(microsecond=0)
+    one = named(promotion.environments, environment, config)
+    now = clock.now().replace(microsecond=0)
     ends = hold.parse_until(until, now)
     context = runner.context()
     asked = rollback.Asked(
@@ -143,17 +136,6 @@ def _digest(image: str) -> str:
             fix="if-image: ${{ needs.wait.outputs.image }}, the output `image` of verify-deployment",
         )  # fmt: skip
     return digest
-
-
-def _environment(promotion: Promotion, name: str, config: str) -> Environment:
-    found = next((one for one in promotion.environments if one.name == name), None)
-    if found is None:
-        names = ", ".join(one.name for one in promotion.environments)
-        raise InputError.of(
-            "environment", name, f"{config} has no such environment; it has {names}",
-            fix=f"environment: {promotion.environments[-1].name}",
-        )  # fmt: skip
-    return found
 
 
 def _statuses(place: Place, token: str) -> Client | None:

@@ -25,7 +25,7 @@ from model_gitops.adapters import (
 from model_gitops.adapters.tracing.places import opened_overlays
 from model_gitops.core.dvc import artifacts
 from model_gitops.core.flow.building import SMOKE_TEST
-from model_gitops.core.flow.environment import Environment
+from model_gitops.core.flow.environment import Environment, named
 from model_gitops.core.flow.promotion import Promotion
 from model_gitops.core.lineage import hop
 from model_gitops.core.verify import results
@@ -106,20 +106,9 @@ def _rules(inputs: Inputs, repository: git.Git) -> tuple[Promotion, Environment]
     """Return promotion.yaml as the environment's own branch has it. Raises InputError."""
     path = promotion_file.place(inputs.config)
     own = promotion_file.read_promotion(path, repository)
-    branch = _named(own, inputs.environment).branch
+    branch = named(own.environments, inputs.environment, inputs.config).branch
     promotion = promotion_file.read_rules(path, repository, base=branch, is_change=True).promotion
-    return promotion, _named(promotion, inputs.environment)
-
-
-def _named(promotion: Promotion, name: str) -> Environment:
-    for one in promotion.environments:
-        if one.name == name:
-            return one
-    raise InputError.of(
-        "environment", name, "promotion.yaml has no such environment; it has "
-        + ", ".join(one.name for one in promotion.environments),
-        fix=f"environment: {promotion.environments[0].name}",
-    )  # fmt: skip
+    return promotion, named(promotion.environments, inputs.environment, inputs.config)
 
 
 def _source(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from model_gitops import runner
-from model_gitops.adapters import commit_statuses
+from model_gitops.adapters import clock, commit_statuses
 from model_gitops.adapters.commit_statuses import CommitStatus
 from model_gitops.adapters.git import Git
 from model_gitops.adapters.github_client import Client
@@ -78,4 +78,4 @@ def _age(status: CommitStatus) -> float:
     except ValueError:
         return float("inf")
     made = made if made.tzinfo else made.replace(tzinfo=UTC)
-    return (datetime.now(UTC) - made).total_seconds()
+    return (clock.now() - made).total_seconds()

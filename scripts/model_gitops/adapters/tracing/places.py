@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 from model_gitops import runner
-from model_gitops.adapters import event_checkout, git, github, registry_client
+from model_gitops.adapters import git, github, registry_client
 from model_gitops.adapters.deploy_repository import check_secrets, connected
+from model_gitops.adapters.model_place import Place
 from model_gitops.adapters.tracing.gatherer import Gatherer
 from model_gitops.adapters.tracing.image_registry import ImageRegistry
 from model_gitops.adapters.tracing.model_repository import ModelRepository
 from model_gitops.adapters.tracing.overlays import Overlays
 from model_gitops.adapters.tracing.pull_requests import PullRequests
 from model_gitops.adapters.tracing.signatures import Signatures
-from model_gitops.core.deploy.location import Location, is_on, is_slug, locate, server_of
+from model_gitops.core.deploy.location import Location, is_on, is_slug, locate
 from model_gitops.core.flow.promotion import Promotion
 from model_gitops.core.gto import tags
 from model_gitops.errors import InputError
@@ -141,32 +141,6 @@ def _server_says(
     public = [tag for tag in checkout.tags() if f"refs/tags/{tag.name}" in refs]
     heads = {name: refs[f"refs/heads/{name}"] for name in names if f"refs/heads/{name}" in refs}
     return tags.Registry.read(public), heads
-
-
-@dataclass(frozen=True)
-class Place:
-    """The model repository on its server: by the runner, else by the remote of the clone."""
-
-    repository: str
-    server_url: str
-
-    @cached_property
-    def api_url(self) -> str:
-        """The API of the server; a server that is not the runner's is asked where it is."""
-        context = runner.context()
-        same = self.server_url == context.server_url
-        return (context.api_url if same else "") or github.find_api(self.server_url)
-
-    @classmethod
-    def of(cls, checkout: git.Git) -> Place:
-        """Return the place of the model repository that `checkout` is of."""
-        context = runner.context()
-        if context.repository:
-            return cls(context.repository, context.server_url)
-        origin = event_checkout.origin_of(checkout, context.server_url)
-        if origin is None:
-            return cls("", context.server_url)
-        return cls(origin.slug, server_of(origin, server_url=context.server_url))
 
 
 def _deploy_api(location: Location, place: Place, token: str) -> github.GitHub | None:

@@ -11,6 +11,7 @@ from model_gitops.core.deploy.kustomization import Image
 from model_gitops.core.deploy.location import is_slug
 from model_gitops.core.deploy.trailers import LONGEST_TRAILER, Trailers, read_trailers
 from model_gitops.core.image import names
+from model_gitops.core.line import shortened
 from model_gitops.core.markdown import code, escape
 from model_gitops.errors import InputError
 
@@ -233,5 +234,4 @@ def _slug(text: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _LONGEST_SUBJECT else line[: _LONGEST_SUBJECT - 1] + "…"
+    return shortened(" ".join(text.split()), _LONGEST_SUBJECT)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from model_gitops.core import document, duration
 from model_gitops.core.deploy.trailers import Trailers
+from model_gitops.core.line import plain, shortened
 from model_gitops.errors import InputError, RefusedError
 
 FILE = "hold.yaml"
@@ -121,8 +122,7 @@ def _quoted(text: str) -> str:
 
 def _clean(text: str) -> str:
     """Return text from outside as one line that shows all of itself."""
-    line = "".join(one for one in " ".join(text.split()) if one.isprintable())
-    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
+    return shortened(plain(text), _LONGEST)
 
 
 def _text(found: Mapping[str, object], key: str, source: str) -> str:
@@ -276,9 +276,7 @@ def commit_text(decision: Decision, environment: str, by: str, why: str) -> tupl
     line = f"{'Hold' if held else 'Release'} {environment}{reason}"
     found = [("Hold", "true" if held else "false"), ("Hold-By", by), ("Hold-Reason", why)]
     found += [("Hold-Until", held.until.isoformat())] if held and held.until else []
-    return line if len(line) <= _LONGEST_SUBJECT else f"{line[: _LONGEST_SUBJECT - 1]}…", tuple(
-        (key, value) for key, value in found if value
-    )
+    return shortened(line, _LONGEST_SUBJECT), tuple((key, value) for key, value in found if value)
 
 
 # --- who is refused ----------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from model_gitops.core.deploy.history import Brought, Change, State
 from model_gitops.core.deploy.kustomization import Image
 from model_gitops.core.deploy.trailers import LONGEST_TRAILER, Trailers
 from model_gitops.core.gto.tags import is_version
+from model_gitops.core.line import shortened
 from model_gitops.core.markdown import escape
 from model_gitops.errors import InputError, RefusedError
 
@@ -84,7 +85,7 @@ def parse_version(text: str, model: str) -> str:
 def one_line(text: str) -> str:
     """Return a reason or a name as one line; what is too long is cut: no rollback fails for its words."""
     line = " ".join("".join(one if one.isprintable() else " " for one in text).split())
-    return line if len(line) <= _LONGEST_REASON else f"{line[: _LONGEST_REASON - 1]}…"
+    return shortened(line, _LONGEST_REASON)
 
 
 def decided(by: str, person: str) -> str:

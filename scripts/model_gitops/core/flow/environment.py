@@ -61,7 +61,7 @@ def named(environments: Sequence[Environment], name: str, config: str) -> Enviro
         names = ", ".join(one.name for one in environments)
         raise InputError.of(
             "environment", name, f"{config} has no such environment; it has {names}",
-            fix=f"environment: {environments[-1].name}",
+            fix=f"environment: {environments[0].name}",
         )  # fmt: skip
     return found
 

@@ -10,6 +10,7 @@ from html import escape
 
 from model_gitops.core.health.deliveries import Measures
 from model_gitops.core.health.view import Flow, Health, sentence
+from model_gitops.core.line import shortened
 
 _WIDTH, _LEFT, _ROW, _SQUARE = 760, 200, 22, 16
 _RUNS = 30
@@ -92,7 +93,7 @@ def _places(one: Measures, begins: datetime, health: Health) -> list[tuple[float
 
 def _text(x: float, y: float, said: str, kind: str = "", *, longest: int = _LONGEST_NAME) -> str:
     plain = "".join(one for one in said if one.isprintable())
-    shown = plain if len(plain) <= longest else f"{plain[: longest - 1]}…"
+    shown = shortened(plain, longest)
     named = f' class="{kind}"' if kind else ""
     return f'<text x="{x}" y="{y}"{named}>{escape(shown)}</text>'
 

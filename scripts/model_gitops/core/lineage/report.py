@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from model_gitops.core.flow.metrics import flatten, format_number
+from model_gitops.core.line import plain
 from model_gitops.core.lineage.facts import Approval, Pull, Source, Trace
 from model_gitops.core.lineage.link import Link, State, broken
 from model_gitops.core.markdown import code, escape
@@ -270,12 +271,6 @@ def _approval(approval: Approval | None) -> str:
 def iso(seconds: int) -> str | None:
     """Write a time (Unix seconds) for a program, in UTC; None for 0."""
     return datetime.fromtimestamp(seconds, UTC).isoformat() if seconds else None
-
-
-def plain(value: str) -> str:
-    """Return text from outside as one line without control characters, for a terminal."""
-    line = " ".join(value.split())
-    return "".join(character for character in line if character.isprintable())
 
 
 def _mermaid(value: str) -> str:

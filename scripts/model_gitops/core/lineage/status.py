@@ -10,10 +10,11 @@ from model_gitops.core.deploy.hold import Hold
 from model_gitops.core.flow.metrics import direction, format_number
 from model_gitops.core.flow.promotion import Promotion
 from model_gitops.core.gto.tags import precedence
+from model_gitops.core.line import plain
 from model_gitops.core.lineage import deciding, stages
 from model_gitops.core.lineage.facts import Pull, Trace
 from model_gitops.core.lineage.link import Link, broken
-from model_gitops.core.lineage.report import iso, moment, plain, pull_data
+from model_gitops.core.lineage.report import iso, moment, pull_data
 from model_gitops.core.markdown import code, escape
 
 # Metric, as promotion.yaml names it → value.

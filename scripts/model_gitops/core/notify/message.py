@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from model_gitops.core import markdown
+from model_gitops.core.line import shortened
 from model_gitops.core.notify.events import Event
 
 # A title is one line of a telephone; a message two.
@@ -155,7 +156,7 @@ def one_line(text: str, longest: int) -> str:
         if character.isspace() or unicodedata.category(character) not in ("Cc", "Cf", "Co", "Cs")
     )
     seen = " ".join(seen.split())
-    return seen if len(seen) <= longest else f"{seen[: longest - 1]}…"
+    return shortened(seen, longest)
 
 
 def inert(text: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
+from model_gitops.core.line import plain, shortened
+
 # GitHub's limits are 256 and 65,536 characters.
 LONGEST_TITLE = 200
 LONGEST_BODY = 65_000
@@ -29,5 +31,4 @@ def marked(body: str, key: str) -> str:
 
 def title(text: str) -> str:
     """Return `text` as a title: one line without control characters, not too long."""
-    plain = "".join(one for one in " ".join(text.split()) if one.isprintable())
-    return plain if len(plain) <= LONGEST_TITLE else plain[: LONGEST_TITLE - 1] + "…"
+    return shortened(plain(text), LONGEST_TITLE)

@@ -15,6 +15,7 @@ from enum import Enum
 from typing import Any
 
 from model_gitops.core.document import mapping, sequence
+from model_gitops.core.line import shortened
 from model_gitops.core.verify.target import Target
 
 # Reasons of a waiting container that are faults, and no step on the way:
@@ -55,7 +56,7 @@ def words(text: object, *, longest: int = _LONGEST) -> str:
         if one.isspace() or unicodedata.category(one) not in ("Cc", "Cf", "Co", "Cs", "Cn")
     )
     plain = re.sub(r" +", " ", plain).strip()
-    return plain if len(plain) <= longest else f"{plain[: longest - 1]}…"
+    return shortened(plain, longest)
 
 
 def of_argocd(application: Any, target: Target) -> Seen:
