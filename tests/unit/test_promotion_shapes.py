@@ -10,7 +10,7 @@ import pytest
 
 from model_gitops.adapters.promotion_file import promotion_schema
 from model_gitops.core import document
-from model_gitops.core.flow import commands, promotion
+from model_gitops.core.flow import commands, promotion, training
 from model_gitops.core.flow.building import Build
 from model_gitops.errors import InputError
 
@@ -159,3 +159,76 @@ def test_each_key_has_an_example_that_the_schema_takes(place: str, rule: Any, sc
     checked = {**rule, "$defs": schema["$defs"]}
     for one in rule["examples"]:
         jsonschema.validate(one, checked, jsonschema.Draft202012Validator)
+
+
+def test_a_repository_without_training_has_none_and_its_components_have_defaults() -> None:
+    assert load().training is None
+    found = load("churn").components
+    assert found.folder_of("train") == "churn/components/train"
+    assert found.context_of("train") == "churn"
+    assert found.image_of("train") == "ghcr.io/a/m-train"
+    assert found.entry("train") == "m-train"
+    assert found.environments == ("live",)
+    assert found.overlay("live") == "training/overlays/live"
+    assert (found.workflow, found.namespace_in("live")) == ("m-training", "m-training-live")
+    assert load("churn", training={}).training == found
+
+
+def test_training_says_where_its_components_and_overlays_are() -> None:
+    found = load(
+        "churn",
+        training={
+            "components": "steps",
+            "context": "steps/{component}",
+            "image": "ghcr.io/b/{model}/{component}",
+            "path": "{model}/{environment}/training",
+            "environments": ["dev", "live"],
+            "engine": "kubeflow",
+            "namespace": "kf-{environment}",
+        },
+    ).training
+    assert found is not None
+    assert found.folder_of("train") == found.context_of("train") == "churn/steps/train"
+    assert found.image_of("train") == "ghcr.io/b/m/train"
+    assert [found.overlay(one) for one in found.environments] == [
+        "m/dev/training",
+        "m/live/training",
+    ]
+    assert [found.before(one) for one in found.environments] == ["", "dev"]
+    assert found.namespace_in("dev") == "kf-dev"
+    assert refusal_of(found, "Train").message == (
+        "input `component` is 'Train': its image would be ghcr.io/b/m/Train, and no registry takes such a name"
+    )
+
+
+def refusal_of(found: training.Training, component: str) -> InputError:
+    with pytest.raises(InputError) as caught:
+        found.image_of(component)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("entry", "said", "fix"),
+    [
+        ({"components": "../x"}, "leads out of the repository", "give a path inside"),
+        ({"context": "../{component}"}, "leads out of the repository", "give a path inside"),
+        ({"context": "{environment}"}, "{model}, {component}", "context: ."),
+        ({"image": "ghcr.io/a/m"}, "it has no {component}", "{model}-{component}"),
+        ({"image": "ghcr.io/A/{component}"}, "is lowercase letters", "image: ghcr.io"),
+        ({"image": "ghcr.io/a/{component}:v1"}, "holds a tag or digest", "image: ghcr.io"),
+        ({"path": "../{environment}"}, "no folder of the deploy repository", "path: training"),
+        ({"path": "t", "environments": ["dev", "live"]}, "would have the same", "path: training"),
+        ({"path": "overlays/{environment}"}, "serves from this overlay", "path: training"),
+        ({"environments": ["live", "dev"]}, "in this order", "environments: [dev, live]"),
+        ({"environments": ["live", "live"]}, "each once", "environments: [live]"),
+        ({"environments": ["qa"]}, "some of dev, live", "environments: [live]"),
+        ({"workflow": "Train_it"}, "a name in Kubernetes", "workflow: {model}-training"),
+        ({"namespace": "-{environment}"}, "a name in Kubernetes", "namespace: {model}"),
+        ({"engine": "airflow"}, "at training.engine", "engine: kubeflow"),
+        ({"enviroments": ["live"]}, "enviroments", ""),
+    ],
+)
+def test_training_that_says_what_can_not_be(entry: Any, said: str, fix: str) -> None:
+    message, mend = refusal(training=entry)
+    assert said in message
+    assert fix in mend

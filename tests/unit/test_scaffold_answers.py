@@ -53,7 +53,7 @@ def test_a_name_and_its_package(name: str, package: str) -> None:
         ("modèle", "mod-le"),
         ("on", "on-model"),
         ("null", "null-model"),
-        ("x" * 60, "x" * 52),
+        ("x" * 60, "x" * 43),
         ("a\nb", "a-b"),
         ("${{ github.token }}", "github-token"),
     ],
@@ -67,10 +67,10 @@ def test_a_name_that_something_refuses(name: str, fix: str) -> None:
 
 
 def test_the_longest_name_fits_into_the_longest_namespace() -> None:
-    made(name="x" * 52)  # and `-production`
-    made(name="x" * 59, branches=["main", "live"], environments=["dev", "prd"])
-    with pytest.raises(InputError, match="longer than 59 characters"):
-        made(name="x" * 60, branches=["main", "live"], environments=["dev", "prd"])
+    made(name="x" * 43)  # and `-training-production`
+    made(name="x" * 50, branches=["main", "live"], environments=["dev", "prd"])
+    with pytest.raises(InputError, match="longer than 50 characters"):
+        made(name="x" * 51, branches=["main", "live"], environments=["dev", "prd"])
 
 
 @pytest.mark.parametrize(

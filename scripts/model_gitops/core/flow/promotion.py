@@ -8,10 +8,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from model_gitops.core.flow import building, commands, directions, environment, metrics, spelling
+from model_gitops.core.flow import (
+    building,
+    commands,
+    directions,
+    environment,
+    metrics,
+    spelling,
+    training,
+)
 from model_gitops.core.flow.building import Build
 from model_gitops.core.flow.directions import Better
 from model_gitops.core.flow.environment import Environment
+from model_gitops.core.flow.training import Training
 from model_gitops.core.gto import tags
 from model_gitops.core.image.signature import Signer, is_public_key
 from model_gitops.errors import InputError, RefusedError
@@ -99,11 +108,21 @@ class Promotion:
     watch: tuple[str, ...] = WATCHED
     # Who pushes to the deploy repository, as protect's `--deployer` names it.
     deployer: str = ""
+    # None: the repository has no training pipeline.
+    training: Training | None = None
 
     @property
     def name(self) -> str:
         """The model's name without its folder: what an overlay calls its image."""
         return self.model.rpartition(":")[2]
+
+    @property
+    def components(self) -> Training:
+        """`training`, and where promotion.yaml has none its defaults: how components are found and built."""
+        return self.training or training.parse(
+            {}, "promotion.yaml", model=self.name, image=self.image, folder=self.folder,
+            environments=[one.name for one in self.environments],
+        )  # fmt: skip
 
     def better(self, file: str, key: str) -> Better | None:
         """Return which direction of a metric is better, None where nobody can say.
@@ -223,9 +242,20 @@ def parse(document: object, *, source: str = "promotion.yaml", folder: str = "")
                 f"{source}: two environments have the same {what}: {', '.join(map(repr, seen))}",
                 fix=f"give each environment a {what} of its own",
             )
+    image, build = building.parse(data["image"], source, folder)
+    pipeline = None
+    if "training" in data:
+        pipeline = training.parse(
+            data["training"],
+            source,
+            model=model.rpartition(":")[2],
+            image=image,
+            folder=folder,
+            environments=[one.name for one in environments],
+        )
+        _refuse_shared_overlay(pipeline, environments, source)
     compare = data.get("compare", {})
     predictions = compare.get("predictions", "")
-    image, build = building.parse(data["image"], source, folder)
     return Promotion(
         model=model,
         image=image,
@@ -259,7 +289,21 @@ def parse(document: object, *, source: str = "promotion.yaml", folder: str = "")
             _metric(name, folder, source): None if better == "neither" else better
             for name, better in data.get("metrics", {}).items()
         },
+        training=pipeline,
     )
+
+
+def _refuse_shared_overlay(
+    pipeline: Training, environments: tuple[Environment, ...], source: str
+) -> None:
+    serving = {one.overlay for one in environments}
+    for name in pipeline.environments:
+        if pipeline.overlay(name) in serving:
+            raise InputError.of(
+                f"training.path (in {source})", pipeline.overlay(name),
+                "an environment serves from this overlay, and a kustomization is of one of both",
+                fix=f"path: {training.PATH}",
+            )  # fmt: skip
 
 
 def _model(name: str, folder: str, source: str) -> str:

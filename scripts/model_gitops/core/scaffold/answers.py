@@ -175,13 +175,13 @@ def check_owner(owner: str) -> None:
 
 def check_name(name: str, environments: Sequence[str] = USUAL) -> None:
     """Raise InputError unless a model, an image and a namespace for each environment may be called so."""
-    longest = _LONGEST_LABEL - 1 - max(len(one) for one in environments)
+    longest = _LONGEST_LABEL - len("-training-") - max(len(one) for one in environments)
     if not _NAME.fullmatch(name):
         wrong = "Kubernetes takes lowercase letters, digits and - only, a letter first, no - last"
     elif len(name) > longest:
         wrong = (
             f"it is longer than {longest} characters, so the namespace"
-            f" {name}-{max(environments, key=len)} would be longer than {_LONGEST_LABEL}"
+            f" {name}-training-{max(environments, key=len)} would be longer than {_LONGEST_LABEL}"
         )
     elif NO_TEXT.fullmatch(name):
         wrong = "YAML reads this word as true, false or nothing"
