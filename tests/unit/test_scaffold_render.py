@@ -109,11 +109,17 @@ def test_as_many_environments_as_there_are_branches(
         assert f"deploy/overlays/{name}/kustomization.yaml" in files
     project = YAML(typ="safe").load(text(files, "deploy/argocd/project.yaml"))
     assert [one["namespace"] for one in project["spec"]["destinations"]] == [
-        f"churn-{name}" for name in environments.split(",")
+        *(f"churn-{name}" for name in environments.split(",")),
+        "churn-training-*",
     ]
-    assert len([one for one in files if "/overlays/" in one and one.endswith("tion.yaml")]) == len(
-        expected
-    )
+    overlays = [one for one in files if re.fullmatch(r"deploy/overlays/.*tion\.yaml", one)]
+    assert len(overlays) == len(expected)
+    # The first of several environments has no training of its own.
+    trained = environments.split(",")[1:] or environments.split(",")
+    for name in trained:
+        text(files, f"deploy/training/overlays/{name}/kustomization.yaml")
+        text(files, f"deploy/argocd/training/{name}.yaml")
+    assert len([one for one in files if one.startswith("deploy/training/overlays/")]) == len(trained)
 
 
 def test_each_yaml_file_is_read_as_before() -> None:
