@@ -1,13 +1,15 @@
-"""Validate what `kustomize build` prints for each overlay, offline.
+"""Validate what `kustomize build` prints for each overlay.
 
-Usage: check_manifests.py FOLDER KUBERNETES_VERSION, where FOLDER holds one OVERLAY.yaml each.
-Every manifest must be valid by the Kubernetes schemas, and every image must be pinned by its digest,
-or be the mark of an environment that nothing was deployed to yet. Ends with status 1 otherwise.
-Custom resources have no schema there: they get a warning, and only their images are checked.
+Usage: check_manifests.py FOLDER [KUBERNETES_VERSION], where FOLDER holds one NAME.yaml each.
+Every manifest must be valid by its kind's schema (schemas.yaml says where it is from), every pod restricted
+by the Pod Security Standards, and every image pinned by its digest, or be the mark of an environment that
+nothing was deployed to yet. Ends with status 1 otherwise. Schemas of custom resources are kept in
+MANIFEST_SCHEMAS, by default ~/.cache/manifest-schemas.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -15,7 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
+import pod_security
+import workloads
 import yaml
+from crd_schemas import SchemaError, Schemas
 
 PINNED = re.compile(r".+@sha256:[0-9a-f]{64}")
 NOT_DEPLOYED = re.compile(r".+:not-deployed-yet")
@@ -60,25 +65,94 @@ def is_without_image(container: Any) -> bool:
     return isinstance(container, dict) and not container.get("image")
 
 
-def problems(manifest: dict[str, Any], version: str) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with one manifest: `error` or `warning`, and the text."""
-    metadata = manifest["metadata"]
-    name = f"{manifest['kind']} {metadata.get('name') or metadata['generateName']}"
-    try:
-        kubernetes_validate.validate(manifest, version, strict=True)
-    except kubernetes_validate.ValidationError as error:
+class Check:
+    """Says what is wrong with a manifest, by Kubernetes' schemas and those of `schemas`."""
+
+    def __init__(self, schemas: Schemas, kubernetes: str) -> None:
+        self.schemas = schemas
+        self.kubernetes = kubernetes
+
+    def problems(self, manifest: Any) -> Iterator[tuple[str, str]]:
+        """Yield what is wrong with one manifest: `error` or `notice`, and the text."""
+        fields = manifest if isinstance(manifest, dict) else {}
+        metadata = fields.get("metadata")
+        if not isinstance(metadata, dict) or not all(
+            isinstance(fields.get(key), str) for key in ("apiVersion", "kind")
+        ):
+            yield "error", f"it has no apiVersion, kind and metadata: {str(manifest)[:80]!r}"
+            return
+        name = f"{fields['kind']} {metadata.get('name') or metadata.get('generateName')}"
+        for level, text in self._parts(fields):
+            yield level, f"{name}: {text}"
+        if fields["kind"] not in NO_CONTAINERS:
+            for image in images(fields):
+                if not PINNED.fullmatch(str(image)) and not NOT_DEPLOYED.fullmatch(str(image)):
+                    yield "error", f"{name}: the image {image!r} has no digest"
+
+    def _parts(self, manifest: dict[str, Any]) -> Iterator[tuple[str, str]]:
+        """Yield the problems of the manifest itself, of its pods, and of the manifests inside."""
+        yield from self._schema(manifest)
+        try:
+            for pod in workloads.pods(manifest):
+                if not pod.checked:
+                    made = {
+                        "apiVersion": "v1",
+                        "kind": "Pod",
+                        "metadata": pod.metadata,
+                        "spec": pod.spec,
+                    }
+                    for level, text in self._kubernetes(made):
+                        yield level, f"{pod.where}, as a pod: {text}"
+                for level, text in pod_security.judge(pod.metadata, pod.spec):
+                    yield level, f"{pod.where or 'spec'}: {text}"
+            for where, inner in workloads.embedded(manifest):
+                for level, text in self.problems(inner):
+                    yield level, f"{where}: {text}"
+        except ValueError as error:
+            yield "error", str(error)
+
+    def _schema(self, manifest: dict[str, Any]) -> Iterator[tuple[str, str]]:
+        api, kind = manifest["apiVersion"], manifest["kind"]
+        group = api.rpartition("/")[0]
+        if (reason := self.schemas.without.get(f"{group}/{kind}")) is not None:
+            yield "notice", f"its fields are not checked: {reason}"
+            return
+        try:
+            validator = self.schemas.validator(api, kind)
+        except SchemaError as error:
+            yield "error", str(error)
+            return
+        if validator is None:
+            try:
+                yield from self._kubernetes(manifest)
+            except kubernetes_validate.SchemaNotFoundError:
+                text = f"Kubernetes {self.kubernetes} has no {api} {kind}"
+                # A group with a dot may be a custom resource's; `apps`, `batch` and the like never are.
+                if "." in group:
+                    text += (
+                        f", and scripts/schemas.yaml has no {group}/{kind}: add it there, with the Go module of its"
+                        " CustomResourceDefinition, or under `without-schema` with the reason"
+                    )
+                yield "error", text
+            return
+        for error in validator.iter_errors(manifest):
+            yield from _told(error)
+        # Schemas of custom resources leave `metadata` out; this kind has nothing else.
+        plain = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": manifest["metadata"]}
+        yield from self._kubernetes(plain)
+
+    def _kubernetes(self, manifest: dict[str, Any]) -> Iterator[tuple[str, str]]:
+        try:
+            kubernetes_validate.validate(manifest, self.kubernetes, strict=True)
+        except kubernetes_validate.ValidationError as error:
+            yield from _told(error)
+
+
+def _told(error: Any) -> Iterator[tuple[str, str]]:
+    """Yield one error of a schema, unless it is about what a workflow fills in later."""
+    if workloads.FILLED_IN not in str(error.instance) or error.validator == "additionalProperties":
         where = ".".join(str(step) for step in error.path)
-        yield "error", f"{name}: {where or 'top'}: {error.message}"
-    except kubernetes_validate.SchemaNotFoundError:
-        # A group with a dot may be a custom resource's; `apps`, `batch` and the like never are.
-        custom = "." in manifest["apiVersion"].rpartition("/")[0]
-        text = f"{name}: Kubernetes {version} has no {manifest['apiVersion']} {manifest['kind']}"
-        yield ("warning", f"{text}: not validated") if custom else ("error", text)
-    if manifest["kind"] in NO_CONTAINERS:
-        return
-    for image in images(manifest):
-        if not PINNED.fullmatch(str(image)) and not NOT_DEPLOYED.fullmatch(str(image)):
-            yield "error", f"{name}: the image {image!r} has no digest"
+        yield "error", f"{where or 'top'}: {error.message[:300]}"
 
 
 def annotate(level: str, title: str, text: str) -> None:
@@ -87,23 +161,44 @@ def annotate(level: str, title: str, text: str) -> None:
     print(f"::{level} title={title}::{text}")
 
 
+def read(file: Path) -> list[Any]:
+    """Return the manifests of a file; those of a List are single ones."""
+    found = [one for one in yaml.safe_load_all(file.read_text("utf-8")) if one]
+    return [
+        item
+        for one in found
+        for item in (
+            one["items"]
+            if isinstance(one, dict) and one.get("kind") == "List" and one.get("items")
+            else [one]
+        )
+    ]
+
+
 def main() -> int:
-    """Check every overlay; print each problem as an annotation."""
-    folder, version = Path(sys.argv[1]), sys.argv[2]
+    """Check every file of the folder; print each problem as an annotation."""
+    table = yaml.safe_load(Path(__file__).with_name("schemas.yaml").read_text("utf-8"))
+    kept = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "manifest-schemas"
+    version = sys.argv[2] if len(sys.argv) > 2 else table["kubernetes"]
+    check = Check(Schemas(table, Path(os.environ.get("MANIFEST_SCHEMAS") or kept)), version)
     failed = False
-    overlays = sorted(folder.glob("*.yaml"))
-    for overlay in overlays:
-        manifests = [one for one in yaml.safe_load_all(overlay.read_text("utf-8")) if one]
-        found = [problem for manifest in manifests for problem in problems(manifest, version)]
-        if not manifests:
-            found.append(("error", "it has no manifests"))
+    files = sorted(Path(sys.argv[1]).glob("*.yaml"))
+    seen: dict[str, list[tuple[str, str]]] = {}  # the same manifest is in several of them
+    for file in files:
+        manifests = read(file)
+        found = [] if manifests else [("error", "it has no manifests")]
+        for manifest in manifests:
+            key = repr(manifest)
+            if key not in seen:
+                seen[key] = list(check.problems(manifest))
+            found += seen[key]
         for level, text in found:
-            annotate(level, overlay.stem, text)
+            annotate(level, file.stem, text)
             failed = failed or level == "error"
-        print(f"{overlay.stem}: {len(manifests)} manifests, {len(found)} problems")
-    if not overlays:
+        print(f"{file.stem}: {len(manifests)} manifests, {len(found)} problems")
+    if not files:
         annotate("error", "overlays", "there is no overlay to check")
-    return 1 if failed or not overlays else 0
+    return 1 if failed or not files else 0
 
 
 if __name__ == "__main__":

@@ -1,0 +1,159 @@
+"""Build everything in this repository that Argo CD or a person applies, one file each.
+
+Usage: build_manifests.py FOLDER [ROOT], where FOLDER takes one NAME.yaml each. It needs kustomize on PATH.
+
+- Each kustomization that no other one takes is built: overlays/*, training/overlays/*, …
+- Each kustomize Component is switched on, in a copy, in each overlay of the nearest folder `overlays` above
+  it. So one that nobody uses today can be switched on tomorrow.
+- A YAML file with a manifest, in a folder without a kustomization (argocd/, policy/), is taken as it is.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+NO_MANIFESTS = ("scripts",)
+
+
+class BuildError(Exception):
+    """A kustomization that can't be built: the text says which, and why."""
+
+
+def kustomizations(root: Path) -> dict[Path, dict[str, Any]]:
+    """Return each folder with a kustomization, and what it says."""
+    found = {}
+    for folder in folders(root):
+        for name in NAMES:
+            if (folder / name).is_file():
+                try:
+                    read = yaml.safe_load((folder / name).read_text("utf-8"))
+                except yaml.YAMLError as error:
+                    raise BuildError(f"{(folder / name).relative_to(root)}: {error}") from None
+                found[folder] = read if isinstance(read, dict) else {}
+    return found
+
+
+def folders(root: Path) -> Iterator[Path]:
+    """Yield the folders that may hold manifests."""
+    for name, below, _ in os.walk(root):
+        below[:] = sorted(
+            one for one in below if not one.startswith(".") and one not in NO_MANIFESTS
+        )
+        yield Path(name)
+
+
+def taken(found: dict[Path, dict[str, Any]]) -> set[Path]:
+    """Return the folders that other kustomizations take."""
+    return {
+        Path(os.path.normpath(folder / str(entry)))
+        for folder, says in found.items()
+        for key in ("resources", "bases", "components")
+        for entry in says.get(key) or []
+    }
+
+
+def overlays(root: Path, component: Path, found: dict[Path, dict[str, Any]]) -> list[Path]:
+    """Return the overlays that a Component may be switched on in: of the nearest `overlays` above it."""
+    for above in component.parents:
+        near = [folder for folder in found if folder.parent == above / "overlays"]
+        if near or above == root:
+            return near
+    return []
+
+
+def build(root: Path, folder: Path) -> str:
+    """Return what kustomize makes of a folder. Raises BuildError."""
+    done = subprocess.run(
+        ["kustomize", "build", folder], check=False, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise BuildError(f"{folder.relative_to(root)}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def switched_on(copy: Path, component: Path, overlay: Path) -> str:
+    """Return what kustomize makes of an overlay with a Component more. Raises BuildError."""
+    (file,) = (overlay / one for one in NAMES if (overlay / one).is_file())
+    before = file.read_text("utf-8")
+    says = yaml.safe_load(before)
+    entry = os.path.relpath(component, overlay)
+    says["components"] = [*(says.get("components") or []), entry]
+    file.write_text(yaml.safe_dump(says, sort_keys=False), "utf-8")
+    try:
+        return build(copy, overlay)
+    except BuildError as error:
+        raise BuildError(f"with `components: [{entry}]`: {error}") from None
+    finally:
+        file.write_text(before, "utf-8")
+
+
+def plain(root: Path, found: dict[Path, dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Yield the name and text of each file that is a manifest by itself."""
+    for folder in folders(root):
+        if any(one in found for one in (folder, *folder.parents)):
+            continue
+        for file in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
+            text = file.read_text("utf-8")
+            if "\nkind:" in f"\n{text}":
+                yield label(file.relative_to(root).with_suffix("")), text
+
+
+def label(path: Path) -> str:
+    """Return a path as the name of a file."""
+    return "-".join(path.parts) or "root"
+
+
+def made(root: Path) -> Iterator[tuple[str, str]]:
+    """Yield the name and text of all that is built; writes into kustomizations of `root`. Raises BuildError."""
+    found = kustomizations(root)
+    used = taken(found)
+    for folder, says in found.items():
+        name = label(folder.relative_to(root))
+        if says.get("kind") != "Component":
+            if folder not in used:
+                yield name, build(root, folder)
+            continue
+        for overlay in overlays(root, folder, found):
+            on = found[overlay].get("components") or []
+            if folder not in {Path(os.path.normpath(overlay / str(one))) for one in on}:
+                where = label(overlay.relative_to(root))
+                yield f"{where}-with-{name}", switched_on(root, folder, overlay)
+    yield from plain(root, found)
+
+
+def main() -> int:
+    """Write what is built."""
+    target = Path(sys.argv[1])
+    root = Path(sys.argv[2] if len(sys.argv) > 2 else Path(__file__).parents[1]).resolve()
+    target.mkdir(parents=True, exist_ok=True)
+    if not shutil.which("kustomize"):
+        print(
+            "::error::kustomize is not on PATH: see https://kubectl.docs.kubernetes.io/installation"
+        )
+        return 1
+    try:
+        with tempfile.TemporaryDirectory() as name:
+            copy = Path(name).resolve() / "copy"
+            shutil.copytree(root, copy, ignore=shutil.ignore_patterns(".*"), symlinks=True)
+            for title, text in made(copy):
+                (target / f"{title}.yaml").write_text(text, "utf-8")
+    except BuildError as error:
+        print(
+            "::error title=kustomize build::" + str(error).replace("%", "%25").replace("\n", "%0A")
+        )
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
