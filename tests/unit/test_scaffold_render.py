@@ -119,14 +119,16 @@ def test_as_many_environments_as_there_are_branches(
     for name in trained:
         text(files, f"deploy/training/overlays/{name}/kustomization.yaml")
         text(files, f"deploy/argocd/training/{name}.yaml")
-    assert len([one for one in files if one.startswith("deploy/training/overlays/")]) == len(trained)
+    assert len([one for one in files if one.startswith("deploy/training/overlays/")]) == len(
+        trained
+    )
 
 
 def test_each_yaml_file_is_read_as_before() -> None:
     files = every(made("trunk,release", "qa,live", name="my-model", owner="NewCo"))
     for path, file in files.items():
         if path.endswith((".yml", ".yaml")):
-            assert YAML(typ="safe").load(file.content.decode()), path
+            assert all(YAML(typ="safe").load_all(file.content.decode())), path
 
 
 def test_the_names_are_where_they_belong() -> None:

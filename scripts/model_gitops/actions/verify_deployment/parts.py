@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import posixpath
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,25 +70,24 @@ def _wait(inputs: Inputs) -> Waited | None:
         asked = replace(asked, timeout=inputs.timeout)
     place = promotion.environments.index(environment) + 1
     later = promotion.environments[place] if place < len(promotion.environments) else None
-    with ExitStack() as stack:
-        source = _source(inputs, promotion, environment, asked.url, stack)
-        target, runs = _target(inputs, repository, promotion, environment, later)
-        statuses = Statuses.of(repository, inputs.source_token, environment.name, promotion.model)
-        if not inputs.again and (said := statuses.settled(target)):
-            runner.notice(f"{environment.name} was verified before: {said}")
-            _write(
-                {
-                    **_facts(target),
-                    "operation": "none",
-                    "check": "false",
-                    "verdict": statuses.known(target),
-                }
-            )
-            runner.write_summary(f"### {environment.name} was verified before\n\n{said}.\n")
-            return None
-        statuses.write(target, "pending", f"{target.said} is verified ({target.short})")
-        runner.say(f"waiting for {target.image}@{target.digest} in {environment.name}")
-        came = arrival.wait(source, target, asked.timeout)
+    source = _source(inputs, promotion, environment, asked.url)
+    target, runs = _target(inputs, repository, promotion, environment, later)
+    statuses = Statuses.of(repository, inputs.source_token, environment.name, promotion.model)
+    if not inputs.again and (said := statuses.settled(target)):
+        runner.notice(f"{environment.name} was verified before: {said}")
+        _write(
+            {
+                **_facts(target),
+                "operation": "none",
+                "check": "false",
+                "verdict": statuses.known(target),
+            }
+        )
+        runner.write_summary(f"### {environment.name} was verified before\n\n{said}.\n")
+        return None
+    statuses.write(target, "pending", f"{target.said} is verified ({target.short})")
+    runner.say(f"waiting for {target.image}@{target.digest} in {environment.name}")
+    came = arrival.wait(source, target, asked.timeout)
     state, said = came.seen.state, came.seen.said
     row, problem = results.arrived(said, came.by, came.seconds, asked.timeout), ""
     if state is State.BROKEN:
@@ -112,7 +110,7 @@ def _rules(inputs: Inputs, repository: git.Git) -> tuple[Promotion, Environment]
 
 
 def _source(
-    inputs: Inputs, promotion: Promotion, environment: Environment, url: str, stack: ExitStack
+    inputs: Inputs, promotion: Promotion, environment: Environment, url: str
 ) -> arrival.Source:
     """Return who is asked what runs: Argo CD, else Kubernetes, else the service. Raises InputError."""
     name = f"{promotion.name}-{environment.name}"
@@ -122,7 +120,7 @@ def _source(
         )
     if inputs.kubernetes:
         namespace = inputs.namespace or inputs.kubernetes.namespace or name
-        return stack.enter_context(arrival.kubernetes(inputs.kubernetes, namespace))
+        return arrival.Kubernetes(inputs.kubernetes, namespace)
     if url:
         return arrival.Service(url)
     raise InputError(

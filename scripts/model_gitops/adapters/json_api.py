@@ -1,0 +1,80 @@
+"""What the APIs that are waited for have in common: their address, their answers, and TLS as a kubeconfig has it."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from pathlib import Path
+from typing import Any
+
+from model_gitops import runner
+from model_gitops.adapters import scratch, web_client
+from model_gitops.core.verify.kubeconfig import Kubeconfig
+from model_gitops.errors import InputError
+
+_MOST_ASKED_PAUSE = 60.0
+_TRANSIENT = (408, 429, *range(500, 600))
+
+
+class Denied(Exception):
+    """The system refuses to say, and asking again will not change that."""
+
+
+class Later(web_client.NoAnswer):
+    """The system asks to come back after `pause` seconds."""
+
+    def __init__(self, said: str, pause: float) -> None:
+        super().__init__(said)
+        self.pause = pause
+
+
+def mapping(answer: web_client.Answer) -> Any:
+    """Return the mapping that an answer holds. Raises Denied and NoAnswer for any other."""
+    if answer.status == 401:
+        raise Denied("it refuses the token (401): it is wrong, or has expired")
+    if answer.status in _TRANSIENT:
+        raise Later(f"it answers {answer.status}", min(answer.retry_after, _MOST_ASKED_PAUSE))
+    if answer.status != 200:
+        raise web_client.NoAnswer(f"it answers {answer.status}, and a redirect is not followed"
+                                  if 300 <= answer.status < 400 else f"it answers {answer.status}")  # fmt: skip
+    try:
+        found = json.loads(answer.body)
+    except (ValueError, RecursionError) as error:
+        raise web_client.NoAnswer("its answer is no JSON") from error
+    if not isinstance(found, dict):
+        raise web_client.NoAnswer("its answer is no mapping")
+    return found
+
+
+def address(url: str, name: str, example: str) -> str:
+    """Return an http or https address without a slash at its end. Raises InputError."""
+    rest = url.partition("://")[2]
+    if not url.startswith(("https://", "http://")) or not rest or any(c in rest for c in " @?#\\"):
+        raise InputError.of(
+            name, url, "it is no address of a server: scheme, host, and a path perhaps",
+            fix=f"{name}: {example}",
+        )  # fmt: skip
+    return url.rstrip("/")
+
+
+def trusting(config: Kubeconfig) -> ssl.SSLContext | None:
+    """Return TLS with the certificates of a kubeconfig; None for http. Raises InputError where they are none."""
+    if config.server.startswith("http://"):
+        return None
+    with scratch.folder("model-gitops-kube-", runner.temporary_folder()) as folder:
+        try:
+            context = ssl.create_default_context(cadata=config.authority or None)
+            if config.certificate and config.key:
+                # OpenSSL reads both from a file alone.
+                pem = Path(folder) / "client.pem"
+                pem.touch(mode=0o600)
+                pem.write_text(f"{config.certificate}\n{config.key}\n", encoding="ascii")
+                # Of a key with a passphrase OpenSSL would ask a person.
+                context.load_cert_chain(pem, password=lambda: "")
+                pem.unlink()
+        except (OSError, ValueError) as error:
+            raise InputError(
+                "input `kubeconfig`: its certificates, or its key, are no PEM that OpenSSL takes without a passphrase",
+                fix="write the file again: docs/verifying.md shows one",
+            ) from error
+    return context
