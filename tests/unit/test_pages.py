@@ -33,7 +33,7 @@ PAGES = [
 # What names our modules: the path of a file, or a folder with a slash at its end.
 NAMING = [ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
 NAMED = re.compile(r"`((?:[\w.-]+/)*[\w.-]+\.(?:py|sh)|(?:[\w.-]+/)+)`")
-BELOW = ("", "scripts", "scripts/model_gitops", "scripts/model_gitops_local")
+BELOW = ("", "scripts", "scripts/model_gitops", "scripts/model_gitops_local", "templates/deploy")
 # A name of the example in "Add an action".
 EXAMPLE = re.compile(r"hash[-_]model")
 

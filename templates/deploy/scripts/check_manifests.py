@@ -20,7 +20,7 @@ import kubernetes_validate
 import pod_security
 import workloads
 import yaml
-from crd_schemas import SchemaError, Schemas
+from crd_schemas import Loader, SchemaError, Schemas
 
 PINNED = re.compile(r".+@sha256:[0-9a-f]{64}")
 NOT_DEPLOYED = re.compile(r".+:not-deployed-yet")
@@ -163,7 +163,8 @@ def annotate(level: str, title: str, text: str) -> None:
 
 def read(file: Path) -> list[Any]:
     """Return the manifests of a file; those of a List are single ones."""
-    found = [one for one in yaml.safe_load_all(file.read_text("utf-8")) if one]
+    documents = yaml.load_all(file.read_text("utf-8"), Loader)
+    found = [one for one in documents if one]
     return [
         item
         for one in found
@@ -185,8 +186,11 @@ def main() -> int:
     files = sorted(Path(sys.argv[1]).glob("*.yaml"))
     seen: dict[str, list[tuple[str, str]]] = {}  # the same manifest is in several of them
     for file in files:
-        manifests = read(file)
-        found = [] if manifests else [("error", "it has no manifests")]
+        try:
+            manifests = read(file)
+            found = [] if manifests else [("error", "it has no manifests")]
+        except yaml.YAMLError as error:
+            manifests, found = [], [("error", f"it is not YAML: {error}")]
         for manifest in manifests:
             key = repr(manifest)
             if key not in seen:

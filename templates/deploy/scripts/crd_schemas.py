@@ -32,11 +32,11 @@ class SchemaError(Exception):
     """A schema can't be had: the text says why, and what to do."""
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """YAML as Go reads it: a bare `=` is text."""
+class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """A safe loader, in C where there is one. A bare `=` is text, as Go reads it."""
 
 
-_Loader.add_constructor("tag:yaml.org,2002:value", lambda _, node: node.value)
+Loader.add_constructor("tag:yaml.org,2002:value", lambda _, node: node.value)
 
 
 class Schemas:
@@ -80,7 +80,7 @@ class Schemas:
         if place:
             made = definitions(json.loads(text), place, module.get("optional") or {})
         else:
-            crd = yaml.load(text, _Loader)  # noqa: S506 it is a SafeLoader
+            crd = yaml.load(text, Loader)  # noqa: S506 it is a SafeLoader
             served = {one["name"]: one for one in crd["spec"]["versions"]}
             if version not in served:
                 raise SchemaError(

@@ -1,0 +1,596 @@
+"""The deploy template's check of manifests: which mistakes in which kinds it sees, and what it builds."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import manifest_checks
+import pytest
+import yaml
+from manifest_checks import KUBERNETES, SCRIPTS, TABLE, TEMPLATE, problems, told
+
+IMAGE = "ghcr.io/acme/diabetes:v1@sha256:" + "a" * 64
+CONTAINER = f"""
+image: {IMAGE}
+resources: {{requests: {{cpu: 100m}}, limits: {{memory: 1Gi}}}}
+securityContext: {{allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {{drop: [ALL]}}}}
+"""
+POD = "{runAsNonRoot: true, runAsUser: 10001, seccompProfile: {type: RuntimeDefault}}"
+CONTAINER_LINE = json.dumps(yaml.safe_load(CONTAINER))
+NAMED_LINE = json.dumps({"name": "diabetes"} | yaml.safe_load(CONTAINER))
+WORKFLOW = f"""
+  entrypoint: train
+  serviceAccountName: training
+  securityContext: {POD}
+  podMetadata: {{labels: {{app: diabetes}}}}
+  volumes: [{{name: tmp, emptyDir: {{}}}}]
+  synchronization: {{mutexes: [{{name: training}}]}}
+  templates:
+    - name: train
+      dag: {{tasks: [{{name: a, template: fit}}, {{name: b, template: check, dependencies: [a]}}]}}
+    - name: fit
+      retryStrategy: {{limit: 2, retryPolicy: OnError}}
+      outputs: {{artifacts: [{{name: model, path: /tmp/model}}]}}
+      container: {CONTAINER_LINE}
+      sidecars: [{NAMED_LINE}]
+    - name: check
+      script: {json.dumps(yaml.safe_load(CONTAINER) | {"source": "true", "command": ["sh"]})}
+"""
+GOOD = {
+    "Deployment": f"""
+apiVersion: apps/v1
+spec:
+  selector: {{matchLabels: {{app: diabetes}}}}
+  template: {{metadata: {{labels: {{app: diabetes}}}}, spec: {{securityContext: {POD}, containers: [{NAMED_LINE}]}}}}
+""",
+    "Rollout": f"""
+apiVersion: argoproj.io/v1alpha1
+spec:
+  replicas: 4
+  selector: {{matchLabels: {{app: diabetes}}}}
+  strategy:
+    canary:
+      stableService: diabetes
+      canaryService: diabetes-canary
+      steps: [{{setWeight: 20}}, {{pause: {{duration: 10m}}}}, {{analysis: {{templates: [{{templateName: errors}}]}}}}]
+  template:
+    metadata: {{labels: {{app: diabetes}}}}
+    spec: {{securityContext: {POD}, volumes: [{{name: tmp, emptyDir: {{}}}}], containers: [{NAMED_LINE}]}}
+""",
+    "AnalysisTemplate": f"""
+apiVersion: argoproj.io/v1alpha1
+spec:
+  metrics:
+    - {{name: errors, interval: 1m, successCondition: "result[0] < 0.01", provider: {{prometheus: {{address: "http://p", query: up}}}}}}
+    - name: job
+      provider:
+        job:
+          spec: {{template: {{spec: {{restartPolicy: Never, securityContext: {POD}, containers: [{NAMED_LINE}]}}}}}}
+""",
+    "WorkflowTemplate": f"\napiVersion: argoproj.io/v1alpha1\nspec:{WORKFLOW}",
+    "Workflow": f"\napiVersion: argoproj.io/v1alpha1\nspec:{WORKFLOW}",
+    "CronWorkflow": "\napiVersion: argoproj.io/v1alpha1\nspec:\n  schedules: ['0 3 * * 1']\n  concurrencyPolicy: Forbid\n"
+    "  workflowSpec:" + WORKFLOW.replace("\n", "\n  "),
+    "Sensor": f"""
+apiVersion: argoproj.io/v1alpha1
+spec:
+  template: {{serviceAccountName: sensor, securityContext: {POD}, container: {json.dumps({k: v for k, v in yaml.safe_load(CONTAINER).items() if k != "image"})}}}
+  dependencies: [{{name: push, eventSourceName: github, eventName: diabetes}}]
+  triggers:
+    - template:
+        name: start
+        k8s:
+          operation: create
+          source:
+            resource:
+              apiVersion: argoproj.io/v1alpha1
+              kind: Workflow
+              metadata: {{generateName: deliver-}}
+              spec: {{workflowTemplateRef: {{name: deliver}}, arguments: {{parameters: [{{name: ref, value: x}}]}}}}
+          parameters: [{{src: {{dependencyName: push, dataKey: body.ref}}, dest: spec.arguments.parameters.0.value}}]
+""",
+    "EventSource": f"""
+apiVersion: argoproj.io/v1alpha1
+spec:
+  template: {{securityContext: {POD}, container: {json.dumps({k: v for k, v in yaml.safe_load(CONTAINER).items() if k != "image"})}}}
+  service: {{ports: [{{port: 12000, targetPort: 12000}}]}}
+  github:
+    diabetes:
+      repositories: [{{owner: acme, names: [diabetes]}}]
+      webhook: {{endpoint: /push, port: "12000", method: POST}}
+      events: [push]
+      webhookSecret: {{name: github, key: secret}}
+""",
+    "EventBus": f"""
+apiVersion: argoproj.io/v1alpha1
+spec:
+  jetstream:
+    version: 2.10.10
+    replicas: 3
+    securityContext: {POD}
+    containerTemplate: &a {json.dumps({k: v for k, v in yaml.safe_load(CONTAINER).items() if k != "image"})}
+    metricsContainerTemplate: *a
+    reloaderContainerTemplate: *a
+""",
+    "InferenceService": f"""
+apiVersion: serving.kserve.io/v1beta1
+spec:
+  predictor:
+    minReplicas: 1
+    securityContext: {POD}
+    model: {json.dumps({"modelFormat": {"name": "sklearn"}, "storageUri": f"oci://{IMAGE}"} | yaml.safe_load(CONTAINER))}
+""",
+    "HTTPRoute": """
+apiVersion: gateway.networking.k8s.io/v1
+spec:
+  parentRefs: [{name: gateway}]
+  rules: [{backendRefs: [{name: diabetes, port: 80, weight: 80}, {name: diabetes-canary, port: 80, weight: 20}]}]
+""",
+    "PodMonitor": """
+apiVersion: monitoring.coreos.com/v1
+spec: {selector: {matchLabels: {app: diabetes}}, podMetricsEndpoints: [{port: http, path: /metrics}]}
+""",
+    "PrometheusRule": """
+apiVersion: monitoring.coreos.com/v1
+spec: {groups: [{name: diabetes, rules: [{alert: Gone, expr: absent(up), for: 5m, labels: {severity: page}}]}]}
+""",
+    "Application": """
+apiVersion: argoproj.io/v1alpha1
+spec:
+  project: diabetes
+  source: {repoURL: "https://example.com/d.git", path: overlays/dev, targetRevision: main}
+  destination: {server: "https://kubernetes.default.svc", namespace: diabetes-dev}
+  syncPolicy: {automated: {prune: true}}
+""",
+    "ApplicationSet": """
+apiVersion: argoproj.io/v1alpha1
+spec:
+  goTemplate: true
+  strategy: {type: RollingSync, rollingSync: {steps: [{matchExpressions: [{key: environment, operator: In, values: [dev]}]}]}}
+  generators: [{git: {repoURL: "https://example.com/d.git", revision: main, directories: [{path: overlays/*}]}}]
+  template:
+    metadata: {name: "{{.path.basename}}"}
+    spec: {project: diabetes, destination: {name: here}, source: {repoURL: "https://example.com/d.git", path: x}}
+""",
+    "AppProject": """
+apiVersion: argoproj.io/v1alpha1
+spec: {sourceRepos: [a], destinations: [{namespace: x, name: here}], namespaceResourceBlacklist: [{group: "", kind: Secret}]}
+""",
+    "ClusterPolicy": """
+apiVersion: kyverno.io/v1
+spec:
+  rules: [{name: labels, match: {any: [{resources: {kinds: [Pod]}}]}, validate: {message: m, pattern: {metadata: {labels: {app: "?*"}}}}}]
+""",
+}  # fmt: skip
+# Kind: the right text, the wrong one, and what is said of it. Each is in one place of the manifest only.
+MISSPELT = [
+    ("Deployment", "containers:", "conainers:", "'containers' is a required property"),
+    ("Deployment", '"limits"', '"limit"', "limit"),
+    ("Rollout", "setWeight", "setWieght", "setWieght"),
+    ("Rollout", "stableService", "stabelService", "stabelService"),
+    ("Rollout", "replicas: 4", "replicas: four", "spec.replicas: 'four' is not of type 'integer'"),
+    ("Rollout", "emptyDir", "emtpyDir", "as a pod: spec.volumes.0: Additional properties"),
+    ("Rollout", "containers:", "container:", "container"),
+    ("Rollout", "metadata: {labels", "metadata: {label", "as a pod: metadata: Additional properties"),
+    ("Rollout", "name: rollout", "name: rollout, label: {}", "metadata: Additional properties"),
+    ("Rollout", "argoproj.io/v1alpha1", "argoproj.io/v1", "has no version 'v1' of this kind, only v1alpha1"),
+    ("AnalysisTemplate", "successCondition", "succesCondition", "succesCondition"),
+    ("AnalysisTemplate", "prometheus:", "promethues:", "promethues"),
+    ("AnalysisTemplate", "restartPolicy", "restartPolciy", "restartPolciy"),
+    ("WorkflowTemplate", "entrypoint", "entryPoint", "entryPoint"),
+    ("WorkflowTemplate", "retryPolicy", "retrypolicy", "retrypolicy"),
+    ("WorkflowTemplate", "dependencies", "dependecies", "dependecies"),
+    ("WorkflowTemplate", "podMetadata: {labels", "podMetadata: {label", "podMetadata: Additional properties"),
+    ("WorkflowTemplate", "mutexes", "mutexs", "mutexs"),
+    ("WorkflowTemplate", "emptyDir", "emptydir", "emptydir"),
+    ("Workflow", "artifacts", "artefacts", "artefacts"),
+    ("Workflow", '"source"', '"sauce"', "sauce"),
+    ("CronWorkflow", "schedules", "scheduls", "scheduls"),
+    ("CronWorkflow", "limit: 2", "limits: 2", "limits"),
+    ("CronWorkflow", "concurrencyPolicy", "concurencyPolicy", "concurencyPolicy"),
+    ("Sensor", "eventSourceName", "eventsourceName", "eventsourceName"),
+    ("Sensor", "workflowTemplateRef", "workflowTemplateref", "source.resource: Workflow deliver-: spec"),
+    ("Sensor", "dataKey", "datakey", "datakey"),
+    ("EventSource", "webhookSecret", "webhooksecret", "webhooksecret"),
+    ("EventSource", "endpoint: /push, ", "", "'endpoint' is a required property"),
+    ("EventBus", "replicas: 3", "replica: 3", "replica"),
+    ("InferenceService", "minReplicas", "minReplica", "minReplica"),
+    ("InferenceService", '"modelFormat"', '"modelFormats"', "modelFormats"),
+    ("HTTPRoute", "weight: 20", "wieght: 20", "wieght"),
+    ("HTTPRoute", "weight: 80", 'weight: "80"', "'80' is not of type 'integer'"),
+    ("PodMonitor", "podMetricsEndpoints", "podMetricEndpoints", "podMetricEndpoints"),
+    ("PrometheusRule", "expr", "exp", "'expr' is a required property"),
+    ("Application", "targetRevision", "targetrevision", "targetrevision"),
+    ("ApplicationSet", "rollingSync:", "rollingsync:", "rollingsync"),
+    ("ApplicationSet", "directories", "directorys", "directorys"),
+    ("AppProject", "sourceRepos", "sourcerepos", "sourcerepos"),
+    ("ClusterPolicy", "message", "massage", "massage"),
+]  # fmt: skip
+
+
+def manifest(kind: str, old: str = "", new: str = "") -> dict[str, Any]:
+    text = f"kind: {kind}\nmetadata: {{name: {kind.lower()}}}{GOOD[kind]}"
+    assert not old or text.count(old) >= 1, f"{old} is not in it"
+    read: dict[str, Any] = yaml.safe_load(text.replace(old, new) if old else text)
+    return read
+
+
+@pytest.mark.parametrize("kind", GOOD)
+def test_a_good_manifest_passes(kind: str) -> None:
+    assert told(manifest(kind)) == []
+
+
+@pytest.mark.parametrize(("kind", "old", "new", "says"), MISSPELT)
+def test_a_misspelt_field_is_refused(kind: str, old: str, new: str, says: str) -> None:
+    found = problems(manifest(kind, old, new))
+    assert [one for one in found if says in one], found
+    assert all(one.startswith(f"{kind} ") for one in found)
+
+
+def test_every_kind_of_the_table_has_a_strict_schema() -> None:
+    kinds = [kind.split("/") for one in TABLE["custom-resources"] for kind in one["kinds"]]
+    assert len(kinds) > 25
+    served = {"kyverno.io": "v1", "policies.kyverno.io": "v1", "monitoring.coreos.com": "v1",
+              "gateway.networking.k8s.io": "v1", "serving.kserve.io": "v1alpha1"}  # fmt: skip
+    for group, kind in kinds:
+        version = (
+            "v1beta1"
+            if kind in ("InferenceService", "ReferenceGrant")
+            else served.get(group, "v1alpha1")
+        )
+        one = {
+            "apiVersion": f"{group}/{version}",
+            "kind": kind,
+            "metadata": {"name": "x"},
+            "spec": {},
+        }
+        found = problems(one | {"speck": {}})
+        assert [text for text in found if "speck" in text], (kind, found)
+
+
+def test_a_kind_that_nobody_knows_is_refused() -> None:
+    page = {
+        "apiVersion": "example.com/v1",
+        "kind": "Page",
+        "metadata": {"name": "x"},
+        "image": "x/app:v1",
+    }
+    (first, second) = problems(page)
+    assert "scripts/schemas.yaml has no example.com/Page: add it there" in first
+    assert "no digest" in second
+    (typo,) = problems({"apiVersion": "apps/v1", "kind": "Deploymnt", "metadata": {"name": "x"}})
+    assert typo == f"Deploymnt x: Kubernetes {KUBERNETES} has no apps/v1 Deploymnt"
+
+
+def test_a_kind_is_added_as_the_page_says(tmp_path: Path) -> None:
+    page = (TEMPLATE.parents[1] / "docs" / "manifests.md").read_text("utf-8")
+    section = page.split("## Add a kind")[1].split("\n## ")[0]
+    first, second = re.findall(r"(?s)```yaml\n(.*?)```", section)
+    table = yaml.safe_load(first) | yaml.safe_load(second)
+    (module,) = table["custom-resources"]
+    assert all(set(module) == set(one) - {"optional"} for one in TABLE["custom-resources"])
+    scripts = shutil.copytree(SCRIPTS, tmp_path / "scripts")
+    (scripts / "schemas.yaml").write_text(yaml.safe_dump(TABLE | table), "utf-8")
+    scaled = {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": {"name": "x"}}
+    scaled["spec"] = {"scaleTargetRef": {"name": "diabetes"}, "triggers": [], "maxReplicas": 3}
+    other = {"apiVersion": "example.com/v1", "kind": "Page", "metadata": {"name": "x"}}
+    (tmp_path / "x.yaml").write_text(yaml.safe_dump_all([scaled, other]), "utf-8")
+    done = run(scripts / "check_manifests.py", tmp_path)
+    assert (
+        "ScaledObject x: spec: Additional properties are not allowed ('maxReplicas'" in done.stdout
+    )
+    assert "::notice title=x::Page x: its fields are not checked: our own operator" in done.stdout
+    assert "x: 2 manifests, 2 problems" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "text", ["- a\n", "kind: Pod\n", "apiVersion: 1\nkind: Pod\nmetadata: {}\n", "x"]
+)
+def test_what_is_no_manifest_is_told(tmp_path: Path, text: str) -> None:
+    (tmp_path / "x.yaml").write_text(text, "utf-8")
+    done = manifest_checks.check(tmp_path)
+    assert (done.returncode, "has no apiVersion, kind and metadata" in done.stdout) == (1, True)
+    assert done.stderr == ""
+
+
+def test_what_is_not_yaml_is_told(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text("kind: [\n", "utf-8")
+    done = manifest_checks.check(tmp_path)
+    assert (done.returncode, "::error title=x::it is not YAML: " in done.stdout) == (1, True)
+
+
+def test_the_items_of_a_list_are_checked(tmp_path: Path) -> None:
+    wrong = manifest("HTTPRoute", "weight: 20", "wieght: 20")
+    items = {"apiVersion": "v1", "kind": "List", "items": [manifest("HTTPRoute"), wrong]}
+    (tmp_path / "x.yaml").write_text(yaml.safe_dump(items), "utf-8")
+    done = manifest_checks.check(tmp_path)
+    assert (done.returncode, "x: 2 manifests, 1 problems" in done.stdout) == (1, True)
+
+
+def run(script: Path, *words: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, script, *words],
+        check=False, capture_output=True, text=True, env=manifest_checks.environment() | env,
+    )  # fmt: skip
+
+
+def test_without_go_or_without_a_network_it_says_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text(yaml.safe_dump(manifest("AppProject")), "utf-8")
+    script, empty = SCRIPTS / "check_manifests.py", tmp_path / "kept"
+    away = {"MANIFEST_SCHEMAS": str(empty), "GOMODCACHE": str(tmp_path / "modules")}
+    done = run(script, tmp_path, PATH=str(tmp_path), **away)
+    assert done.returncode == 1
+    assert (
+        "::error title=x::AppProject appproject: the schemas of github.com/argoproj/argo-cd/v3@"
+        in done.stdout
+    )
+    assert "need `go` on PATH: install Go" in done.stdout
+    done = run(script, tmp_path, GOPROXY="off", GOFLAGS="", **away)
+    assert done.returncode == 1
+    assert "module lookup disabled by GOPROXY=off: does this machine reach GOPROXY?" in done.stdout
+    assert not empty.exists()
+    # What was fetched once needs neither.
+    problems(manifest("AppProject"))
+    kept = manifest_checks.environment()["MANIFEST_SCHEMAS"]
+    done = run(script, tmp_path, PATH=str(tmp_path), MANIFEST_SCHEMAS=kept)
+    assert (done.returncode, "1 manifests, 0 problems" in done.stdout) == (0, True)
+
+
+def test_a_version_or_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text(yaml.safe_dump(manifest("HTTPRoute")), "utf-8")
+    scripts = shutil.copytree(SCRIPTS, tmp_path / "scripts")
+    text = (scripts / "schemas.yaml").read_text("utf-8")
+    (scripts / "schemas.yaml").write_text(text.replace("standard/", "standrad/"), "utf-8")
+    done = run(scripts / "check_manifests.py", tmp_path)
+    assert "has no file config/crd/standrad/gateway" in done.stdout
+    (scripts / "schemas.yaml").write_text(
+        text.replace("version: v1.6.3", "version: v1.6.99"), "utf-8"
+    )
+    done = run(scripts / "check_manifests.py", tmp_path, GOPROXY="off")
+    assert "sigs.k8s.io/gateway-api@v1.6.99 can't be downloaded" in done.stdout
+
+
+def change(text: str, pod: dict[str, Any]) -> dict[str, Any]:
+    """Return the manifest of a kind with another securityContext of its pods."""
+    return manifest(text, POD, json.dumps(pod))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["Deployment", "Rollout", "AnalysisTemplate", "WorkflowTemplate", "Workflow", "CronWorkflow", "Sensor",
+     "EventSource", "EventBus", "InferenceService"],
+)  # fmt: skip
+def test_each_kind_that_makes_pods_must_keep_them_restricted(kind: str) -> None:
+    root = yaml.safe_load(POD) | {"runAsUser": 0}
+    assert [one for one in problems(change(kind, root)) if "runAsUser must not be 0" in one]
+    assert [one for one in problems(change(kind, {})) if "runAsNonRoot" in one]
+    loose = manifest(kind, '"allowPrivilegeEscalation": false', '"allowPrivilegeEscalation": true')
+    assert [one for one in problems(loose) if "allowPrivilegeEscalation must be false" in one]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("entrypoint: train", "hostNetwork: true\n  entrypoint: train", "hostNetwork must not be true"),
+        ("volumes: [{name: tmp, emptyDir: {}}]", "volumes: [{name: tmp, hostPath: {path: /}}]", "must not be a hostPath"),
+        ("entrypoint: train", 'podSpecPatch: "hostPID: true"\n  entrypoint: train', "hostPID must not be true"),
+        (
+            "entrypoint: train",
+            'podSpecPatch: \'{"containers":[{"name":"main","securityContext":{"privileged":true}}]}\'\n  entrypoint: train',
+            "container 'main': securityContext.privileged must not be true",
+        ),
+        ("entrypoint: train", 'podSpecPatch: "a: ["\n  entrypoint: train', "podSpecPatch of fit is not YAML"),
+        ("- name: fit", f'- name: fit\n      initContainers: [{{name: first, image: "{IMAGE}"}}]', "container 'first'"),
+        ("- name: fit", "- name: fit\n      securityContext: {runAsUser: 0}", "securityContext.runAsUser must not be 0"),
+    ],
+)  # fmt: skip
+def test_what_a_workflow_makes_of_a_pod_counts(old: str, new: str, says: str) -> None:
+    found = problems(manifest("Workflow", old, new))
+    assert [one for one in found if says in one], found
+
+
+def test_what_a_workflow_creates_is_a_manifest_too() -> None:
+    one = manifest("Workflow")
+    inner = manifest("HTTPRoute", "name: gateway", "name: '{{inputs.parameters.gateway}}'")
+    text = yaml.safe_dump(inner).replace("port: 80", "port: {{=asInt(inputs.parameters.port)}}")
+    resource = {"action": "create", "manifest": text}
+    one["spec"]["templates"].append({"name": "other", "resource": resource})
+    assert problems(one) == []
+    resource["manifest"] = text.replace("weight", "wieght")
+    (error,) = {found.partition("spec.rules")[0] for found in problems(one)}
+    assert error == "Workflow workflow: template other: resource.manifest: HTTPRoute httproute: "
+
+
+REASON = "rootless BuildKit makes user namespaces"
+
+
+@pytest.mark.parametrize(
+    ("controls", "unrestricted", "level", "says"),
+    [
+        ("seccompProfile: " + REASON, True, "notice", f"exempt from seccompProfile: {REASON}"),
+        ("seccompProfile, runAsUser: " + REASON, True, "error", "names runAsUser, which this pod keeps"),
+        ("seccompProfile: " + REASON, False, "error", "names seccompProfile, which this pod keeps"),
+        ("seccompProfile", True, "error", "must be `CONTROL, CONTROL: REASON`"),
+        ("seccompProfile:  ", True, "error", "must be `CONTROL, CONTROL: REASON`"),
+        (": because", True, "error", "must be `CONTROL, CONTROL: REASON`"),
+        ("seccomp: " + REASON, True, "error", "names no control seccomp"),
+        ("runAsUser: " + REASON, True, "error", "seccompProfile.type must be"),
+    ],
+)  # fmt: skip
+def test_an_exemption_names_what_it_is_for_and_why(
+    controls: str, unrestricted: bool, level: str, says: str
+) -> None:
+    from pod_security import EXEMPTION
+
+    one = manifest("Deployment")
+    pod = one["spec"]["template"]
+    pod["metadata"]["annotations"] = {EXEMPTION: controls}
+    if unrestricted:
+        pod["spec"]["securityContext"]["seccompProfile"] = {"type": "Unconfined"}
+    found = told(one)
+    assert [text for kind, text in found if kind == level and says in text], found
+    assert level == "error" or len(found) == 1
+    if level == "error" and "CONTROL" in says:
+        assert [text for _, text in found if "seccompProfile.type must be" in text]
+
+
+STANDARD = "k8s.io/pod-security-admission@v0.35.4"
+
+
+def test_kubernetes_own_examples_of_the_standard_are_judged_alike() -> None:
+    """All its examples, for this version: of pods that may run, and of those that may not, and why."""
+    from crd_schemas import fetch
+    from pod_security import violations
+
+    folder = fetch(STANDARD) / "test" / "testdata" / "restricted" / f"v{KUBERNETES}"
+    passed = {
+        file.stem: yaml.safe_load(file.read_text("utf-8")) for file in folder.glob("pass/*.yaml")
+    }
+    failed = {
+        file.stem: yaml.safe_load(file.read_text("utf-8")) for file in folder.glob("fail/*.yaml")
+    }
+    assert len(passed) > 20 and len(failed) > 60
+    del passed["base_windows"]  # which need not keep what Linux pods must
+    assert {
+        name: found
+        for name, pod in passed.items()
+        if (found := [*violations(pod["metadata"], pod["spec"])])
+    } == {}
+    for name, pod in failed.items():
+        controls = {control for control, _ in violations(pod["metadata"], pod["spec"])}
+        kind = name.rstrip("0123456789").removesuffix("_restricted").removesuffix("_baseline")
+        kind = {"hostpathvolumes": "volumes", "restrictedvolumes": "volumes"}.get(kind, kind)
+        assert kind.removesuffix("andhostlifecycle") in {one.lower() for one in controls}, (
+            name,
+            controls,
+        )
+
+
+def names(folder: Path) -> set[str]:
+    return {file.stem for file in folder.glob("*.yaml")}
+
+
+def test_all_of_the_template_is_built_and_valid(tmp_path: Path) -> None:
+    done = manifest_checks.build(tmp_path)
+    assert done.returncode == 0, done.stdout
+    made = names(tmp_path)
+    assert {
+        "overlays-dev",
+        "overlays-dev-with-monitoring",
+        "argocd-project",
+        "policy-signed-images",
+    } <= made
+    assert "base" not in made
+    components = {
+        file.parent.relative_to(TEMPLATE)
+        for file in TEMPLATE.rglob("kustomization.yaml")
+        if yaml.safe_load(file.read_text("utf-8")).get("kind") == "Component"
+    }
+    for one in components:
+        assert [name for name in made if name.endswith("-with-" + "-".join(one.parts))], one
+    done = manifest_checks.check(tmp_path)
+    assert done.returncode == 0, done.stdout
+    before = subprocess.run(
+        ["git", "status", "--porcelain", TEMPLATE], check=True, capture_output=True
+    )
+    assert b"kustomization" not in before.stdout
+
+
+KUSTOMIZATION = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"
+COMPONENT = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"
+
+
+def repository(root: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text, "utf-8")
+    return root
+
+
+SETTINGS = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\n"
+
+
+def test_what_is_built_of_another_layout(tmp_path: Path) -> None:
+    root = repository(
+        tmp_path / "deploy",
+        {
+            "base/Kustomization": KUSTOMIZATION + "resources: [settings.yml]\n",
+            "base/settings.yml": SETTINGS,
+            "overlays/live/kustomization.yml": KUSTOMIZATION + "resources: [../../base/]\ncomponents: [../../used]\n",
+            "overlays/pre/live/kustomization.yaml": KUSTOMIZATION + "resources: [../../../base]\n",
+            "used/kustomization.yaml": COMPONENT + "namePrefix: a-\n",
+            "deep/one/kustomization.yaml": COMPONENT + "namePrefix: b-\n",
+            "jobs/overlays/x/kustomization.yaml": KUSTOMIZATION + "resources: [../../../base]\n",
+            "jobs/more/kustomization.yaml": COMPONENT + "namePrefix: c-\n",
+            "cluster/project.yaml": "# a note\n" + SETTINGS,
+            "cluster/values.yaml": "a: 1\n",
+            "overlays/live/hold.yaml": "reason: x\n",
+            ".github/workflows/x.yaml": SETTINGS,
+            "scripts/schemas.yaml": SETTINGS,
+        },
+    )  # fmt: skip
+    done = manifest_checks.build(tmp_path / "built", root)
+    assert done.returncode == 0, done.stdout
+    assert names(tmp_path / "built") == {
+        "overlays-live", "overlays-pre-live", "overlays-live-with-deep-one", "jobs-overlays-x",
+        "jobs-overlays-x-with-jobs-more", "cluster-project",
+    }  # fmt: skip
+    live = yaml.safe_load(
+        (tmp_path / "built" / "overlays-live-with-deep-one.yaml").read_text("utf-8")
+    )
+    assert live["metadata"]["name"] == "b-a-settings"
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        ({"overlays/dev/kustomization.yaml": KUSTOMIZATION + "resources: [gone.yaml]\n"}, "overlays/dev: "),
+        ({"overlays/dev/kustomization.yaml": "a: [\n"}, "overlays/dev/kustomization.yaml: "),
+        (
+            {
+                "overlays/dev/kustomization.yaml": KUSTOMIZATION + "resources: [a.yaml]\n",
+                "overlays/dev/a.yaml": SETTINGS,
+                "rotten/kustomization.yaml": COMPONENT + "patches: [{path: gone.yaml}]\n",
+            },
+            "with `components: [../../rotten]`: overlays/dev: ",
+        ),
+    ],
+)  # fmt: skip
+def test_what_can_not_be_built_is_told(tmp_path: Path, files: dict[str, str], says: str) -> None:
+    done = manifest_checks.build(tmp_path / "built", repository(tmp_path / "deploy", files))
+    assert (done.returncode, says in done.stdout) == (1, True), done.stdout
+    assert done.stdout.startswith("::error title=kustomize build::")
+    assert str(tmp_path) not in says
+
+
+def test_one_command_does_what_the_workflow_does(tmp_path: Path) -> None:
+    workflow = yaml.safe_load((TEMPLATE / ".github/workflows/validate.yml").read_text("utf-8"))
+    runs = [step["run"] for step in workflow["jobs"]["overlays"]["steps"] if "run" in step]
+    assert runs[0] == "python3 scripts/validate.py"
+    assert runs[0] in (TEMPLATE / "README.md").read_text("utf-8")
+    resources = KUSTOMIZATION + "resources: [a.yaml]\n"
+    root = repository(
+        tmp_path / "deploy", {"live/kustomization.yaml": resources, "live/a.yaml": SETTINGS}
+    )
+    shutil.copytree(SCRIPTS, root / "scripts")
+    # The packages of requirements.txt are in the environment of the tests.
+    environment = root / ".venv-validate"
+    (environment / "bin").mkdir(parents=True)
+    (environment / "bin" / "python").symlink_to(sys.executable)
+    shutil.copy(Path(sys.prefix) / "pyvenv.cfg", environment)
+    (environment / "lib").symlink_to(Path(sys.prefix) / "lib")
+    shutil.copy(root / "scripts" / "requirements.txt", environment)
+    done = run(root / "scripts" / "validate.py", tmp_path / "built")
+    assert (done.returncode, done.stdout) == (0, "live: 1 manifests, 0 problems\n"), done.stderr
+    assert (tmp_path / "built" / "live.yaml").read_text("utf-8").startswith("apiVersion: v1")
+    (root / "live" / "a.yaml").write_text(SETTINGS + "dato: {}\n", "utf-8")
+    done = run(root / "scripts" / "validate.py")
+    assert (done.returncode, "('dato' was unexpected)" in done.stdout) == (1, True)
+    (root / "live" / "a.yaml").unlink()
+    assert run(root / "scripts" / "validate.py").returncode == 1
