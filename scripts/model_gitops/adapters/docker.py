@@ -87,6 +87,21 @@ class Docker:
             )  # fmt: skip
         raise process.ProcessError(done, fix=faults.build_fix(said, ""))
 
+    def connected(self, folder: Path) -> Docker:
+        """Return this command line with a builder of its own, which is at the address `builder`.
+
+        It is known in `folder` only, and needs no engine. Raises ExternalError where docker or buildx is missing.
+        """
+        # Beside the configuration: what that has of builders is the user's own.
+        env = {**self.env, "BUILDX_CONFIG": str(folder / "buildx")}
+        made = Docker(env, "model-gitops", self.say)
+        words = ["buildx", "create", f"--name={made.builder}", "--driver=remote", "--", self.builder]
+        done = made._run(*words, check=False)
+        if done.returncode != 0:
+            _require_buildx(done.stderr + done.stdout)
+            raise process.ProcessError(done, fix="")
+        return made
+
     def require_imagetools(self) -> None:
         """Raise ExternalError where this buildx can't give an image another tag as it is."""
         done = self._run("buildx", "imagetools", "create", "--help", check=False)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shlex
 import shutil
 from pathlib import Path
@@ -11,6 +13,8 @@ import pytest
 from image_project import DOCKERFILE, FOREIGN, NATIVE, SMOKE, Project, fingerprint_of
 
 from model_gitops.adapters import process
+from model_gitops.adapters.docker_config import PLUGINS
+from model_gitops_local.engine import Engine
 
 pytestmark = pytest.mark.docker
 
@@ -192,3 +196,40 @@ def test_what_the_engines_own_builder_can_not_do(project: Project, inputs: dict[
     assert (result.status, result.outputs) == (4, {})
     assert "add a step docker/setup-buildx-action before this one" in result.log
     assert project.tags() == []
+
+
+def test_a_buildkit_without_any_engine(
+    project: Project, buildkit: str, docker_environment: Engine, tmp_path: Path
+) -> None:
+    """As in a pod of a cluster: a socket of BuildKit's, docker's command line, and no engine."""
+    told = docker_environment.docker("buildx", "inspect", buildkit).stdout
+    (address,) = re.findall(r"Endpoint:\s+(unix://\S+)", told)
+    own = tmp_path / "own-docker"
+    (own / "buildx").mkdir(parents=True)
+    project.env |= {
+        "DOCKER_HOST": f"unix://{tmp_path}/nobody.sock",
+        "DOCKER_CONFIG": str(own),
+        "BUILDX_BUILDER": "",
+        "BUILDX_CONFIG": "",
+    }
+    if plugins := os.environ.get(PLUGINS):
+        project.env[PLUGINS] = plugins
+    result = project.deployed(builder=address)
+    assert (result.status, result.outputs["operation"]) == (0, "built"), result.log
+    again = project.run(builder=address)
+    assert again.outputs["digest"] == result.outputs["digest"]
+    assert again.outputs["operation"] == "reused", "the deploy repository knows this content"
+    assert list((own / "buildx").iterdir()) == [], "the account's own builders are left alone"
+    refused = project.run(builder=address, smoke_test=SMOKE, reuse="false", tag="x")
+    assert refused.status == 4
+    assert "no Docker engine answers, and the smoke test needs one" in refused.log
+
+
+@pytest.mark.parametrize(
+    "address", ["tcp://buildkitd:1234", "tcp://10.0.0.1:1234", "ssh://a@b", "unix://x", "tcp://localhost"]
+)
+def test_a_builder_that_others_may_listen_to(project: Project, address: str) -> None:
+    result = project.run(builder=address)
+    assert result.status == 2
+    assert address in result.log
+    assert "--driver=remote" in result.log

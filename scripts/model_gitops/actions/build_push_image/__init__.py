@@ -73,7 +73,11 @@ def command(
         str, option("sbom", "SBOM attestation: true, false, generator=IMAGE. Default: buildx's.")
     ] = "",
     builder: Annotated[
-        str, option("builder", "The buildx builder. Default: the current one.")
+        str,
+        option(
+            "builder",
+            "The buildx builder, or the address of a BuildKit on this machine, `unix:///…`. Default: the current one.",
+        ),
     ] = "",
     smoke_test: Annotated[
         str,

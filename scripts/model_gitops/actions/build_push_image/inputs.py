@@ -10,7 +10,13 @@ from pathlib import Path
 from model_gitops import runner
 from model_gitops.adapters import docker, event_checkout, paths
 from model_gitops.core.image import names, smoke
-from model_gitops.core.image.build import is_reference, parse_pairs, parse_platforms, split_layout
+from model_gitops.core.image.build import (
+    is_private_address,
+    is_reference,
+    parse_pairs,
+    parse_platforms,
+    split_layout,
+)
 from model_gitops.errors import InputError
 from model_gitops.options import existing_folder, lines
 
@@ -89,9 +95,20 @@ def read_platforms(asked: Sequence[str]) -> tuple[str, ...]:
 
 
 def check_builder(name: str) -> str:
-    """Return the builder's name, which may be empty. Raises InputError where it would be an option."""
+    """Return the builder's name or address, or an empty string.
+
+    Raises InputError where it would be an option, or is an address that others may listen at.
+    """
     if len(name.split()) > 1 or name.startswith("-"):
         raise InputError.of("builder", name, "this is no name of a builder", fix="builder: default")
+    if "://" in name and not is_private_address(name):
+        raise InputError.of(
+            "builder", name,
+            "this is no address of a BuildKit on this machine, and the registry's password goes to it in plain text",
+            fix="builder: unix:///run/buildkit/buildkitd.sock; of another machine's make a builder with TLS, and give"
+            " its name: docker buildx create --name=cluster --driver=remote"
+            " --driver-opt=cacert=ca.pem,cert=cert.pem,key=key.pem tcp://buildkitd:1234",
+        )  # fmt: skip
     return name
 
 

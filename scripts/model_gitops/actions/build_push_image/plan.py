@@ -26,7 +26,8 @@ def session(given: Inputs) -> Iterator[tuple[Docker, Path]]:
     host = registry_host(given.name) if given.login_as else None
     with scratch.folder("model-gitops-build-", runner.temporary_folder()) as made:
         env = docker_config.private_config(made, host)
-        yield Docker(env, given.builder, runner.say), made
+        client = Docker(env, given.builder, runner.say)
+        yield client.connected(made) if "://" in given.builder else client, made
 
 
 def make_job(client: Docker, given: Inputs) -> Job:
@@ -69,7 +70,7 @@ def make_job(client: Docker, given: Inputs) -> Job:
             labels=_labels(given, fingerprint, test_identity),
             cache_from=caches.usable(given.cache_from, unusable),
             cache_to=caches.usable(given.cache_to, unusable),
-            builder=given.builder,
+            builder=client.builder,
             pull=bases.pull,
         ),
         builder=builder,

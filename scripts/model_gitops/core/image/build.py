@@ -83,6 +83,12 @@ def split_layout(build_context: str) -> tuple[str, str]:
     return folder, place.removeprefix(folder)
 
 
+def is_private_address(builder: str) -> bool:
+    """Whether a builder's address is a socket or a port of this machine (of this Pod, in a cluster)."""
+    loopback = r"tcp://(?:localhost|127(?:\.\d{1,3}){3}|\[::1\]):\d{1,5}"
+    return re.fullmatch(rf"unix:///[^\s,]+|{loopback}", builder) is not None
+
+
 def may_move(build_context: str) -> bool:
     """Whether a named build context is of Git or a URL, and its text does not say which commit."""
     kinds = ("https://", "http://", "git@", "git://", "ssh://")
