@@ -95,7 +95,14 @@ class Docker:
         # Beside the configuration: what that has of builders is the user's own.
         env = {**self.env, "BUILDX_CONFIG": str(folder / "buildx")}
         made = Docker(env, "model-gitops", self.say)
-        words = ["buildx", "create", f"--name={made.builder}", "--driver=remote", "--", self.builder]
+        words = [
+            "buildx",
+            "create",
+            f"--name={made.builder}",
+            "--driver=remote",
+            "--",
+            self.builder,
+        ]
         done = made._run(*words, check=False)
         if done.returncode != 0:
             _require_buildx(done.stderr + done.stdout)

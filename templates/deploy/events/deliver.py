@@ -18,6 +18,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from pathlib import Path
@@ -27,8 +28,9 @@ COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 SOCKET_SECONDS = 120
 
 SECRETS = Path(os.environ.get("SECRETS") or "/secrets")
-OUT = Path(os.environ.get("OUT") or "/tmp/out")
-WORK = Path(os.environ.get("WORK") or "/tmp/work")
+TEMPORARY = Path(tempfile.gettempdir())  # /tmp: the one place that may be written
+OUT = Path(os.environ.get("OUT") or TEMPORARY / "out")
+WORK = Path(os.environ.get("WORK") or TEMPORARY / "work")
 CHECKOUT = WORK / "checkout"
 
 
@@ -69,9 +71,11 @@ def branch() -> str:
     ref = given("PUSHED_REF")
     name = ref.removeprefix("refs/heads/")
     checked = ["git", "check-ref-format", "--branch", name]
-    if name == ref or name.startswith("-") or subprocess.run(
-        checked, capture_output=True, check=False
-    ).returncode:
+    if (
+        name == ref
+        or name.startswith("-")
+        or subprocess.run(checked, capture_output=True, check=False).returncode
+    ):
         raise Stop(BAD_INPUT, f"PUSHED_REF={ref!r} is no branch, as refs/heads/NAME")
     return name
 

@@ -226,7 +226,8 @@ def test_a_buildkit_without_any_engine(
 
 
 @pytest.mark.parametrize(
-    "address", ["tcp://buildkitd:1234", "tcp://10.0.0.1:1234", "ssh://a@b", "unix://x", "tcp://localhost"]
+    "address",
+    ["tcp://buildkitd:1234", "tcp://10.0.0.1:1234", "ssh://a@b", "unix://x", "tcp://localhost"],
 )
 def test_a_builder_that_others_may_listen_to(project: Project, address: str) -> None:
     result = project.run(builder=address)

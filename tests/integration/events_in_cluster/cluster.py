@@ -109,9 +109,7 @@ def run_deploy_yml(flow: Flow, secrets: Mapping[str, str]) -> None:
             action = re.fullmatch(r"model-gitops/model-gitops/actions/(\S+)@v0", step["uses"])
             if not action or not value(step.get("if", "true"), known, secrets):
                 continue
-            given = {
-                key: fill_in(str(text), known, secrets) for key, text in step["with"].items()
-            }
+            given = {key: fill_in(str(text), known, secrets) for key, text in step["with"].items()}
             if action[1] in ("check-promotion", "status"):
                 given["source-token"] = READER  # the input's default: the job's token
             try:
@@ -140,7 +138,9 @@ def value(expression: str, known: Mapping[str, Any], secrets: Mapping[str, str])
         place, _, name = path[0].rpartition(".")
         if path[0].endswith(".outcome"):
             return repr("success")
-        return repr(secrets.get(name, "") if place == "secrets" else known.get(place, {}).get(name, ""))
+        return repr(
+            secrets.get(name, "") if place == "secrets" else known.get(place, {}).get(name, "")
+        )
 
     text = re.sub(r"\b(?:needs|steps|secrets|github|vars)(?:\.[\w-]+)+", look_up, expression)
     text = text.replace("always()", "True").replace("||", " or ").replace("&&", " and ")

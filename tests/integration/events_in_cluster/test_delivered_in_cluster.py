@@ -19,8 +19,7 @@ OTHER = "sha256:" + "2" * 64
 
 @pytest.fixture
 def cluster(deployed: Flow, tmp_path: Path) -> Cluster:
-    made = Cluster(tmp_path / "cluster", deployed)
-    return made
+    return Cluster(tmp_path / "cluster", deployed)
 
 
 def deploy_repository(flow: Flow) -> Git:
@@ -82,7 +81,9 @@ def test_a_commit_that_the_branch_does_not_have(cluster: Cluster, deployed: Flow
     for commit in (evil, "b" * 40):
         (pod,) = cluster.deliver("refs/heads/staging", before, commit)
         assert pod.code == 3
-        assert f"the branch staging of {deployed.forge.url}/{MODEL} has no commit {commit}" in pod.log
+        assert (
+            f"the branch staging of {deployed.forge.url}/{MODEL} has no commit {commit}" in pod.log
+        )
     assert not cluster.calls.exists(), "no command ran"
     assert deploy_repository(deployed).run("rev-parse", "main") == tip
 
@@ -101,7 +102,11 @@ def test_a_push_that_is_replayed_later(cluster: Cluster, deployed: Flow) -> None
     before, after = merged_into_staging(deployed)
     files = deployed.files("worse", 5)
     deployed.deploy(
-        "dev", deployed.change("main", files, "main"), OTHER, model_hash=HASHES["worse"], version="v0.0.2"
+        "dev",
+        deployed.change("main", files, "main"),
+        OTHER,
+        model_hash=HASHES["worse"],
+        version="v0.0.2",
     )
     tip = deploy_repository(deployed).run("rev-parse", "main")
     (pod,) = cluster.deliver("refs/heads/staging", before, after)

@@ -233,6 +233,8 @@ def judge_project(
             project = by_name.get(one.project)
             if project is not None:
                 parts += _allowed(one, project, overlay)
+            elif "{{" in one.project:
+                continue  # each child of an ApplicationSet has its own
             elif one.project == "default":
                 parts.append(Part(True, f"{one.name} is of the project default, which allows all"))
             else:
