@@ -34,6 +34,10 @@ test-flow: ## run the template workflows under act
 test-reliability: ## races, faults, hostile input, secrets and a retraining in their long form; prints the numbers
 	MODEL_GITOPS_RELIABILITY=full $(DEV) pytest tests/reliability tests/flow/test_retraining.py
 
+.PHONY: test-cluster
+test-cluster: ## apply the deploy template to a real kube-apiserver, and let Argo Rollouts carry a canary; builds both, an hour the first time
+	MODEL_GITOPS_CLUSTER=yes $(DEV) pytest tests/cluster
+
 .PHONY: mutants
 mutants: ## change core a little, thousands of times, and count what its unit tests notice; an hour (MODULE=core/deploy/trailers: minutes)
 	$(DEV) python tests/mutants/run.py $(MODULE)

@@ -32,17 +32,20 @@ def environment() -> dict[str, str]:
 
 def check(folder: Path) -> subprocess.CompletedProcess[str]:
     """Check each YAML file of a folder."""
-    return _script("check_manifests.py", folder)
+    return run(SCRIPTS / "check_manifests.py", folder)
 
 
 def build(folder: Path, root: Path = TEMPLATE) -> subprocess.CompletedProcess[str]:
     """Build all of a deploy repository into a folder."""
-    return _script("build_manifests.py", folder, root)
+    return run(SCRIPTS / "build_manifests.py", folder, root)
 
 
-def _script(name: str, *words: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, SCRIPTS / name, *words]
-    return subprocess.run(command, check=False, capture_output=True, text=True, env=environment())
+def run(script: Path, *words: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run a script of a deploy repository, with more of an environment."""
+    return subprocess.run(
+        [sys.executable, script, *words],
+        check=False, capture_output=True, text=True, env=environment() | env,
+    )  # fmt: skip
 
 
 def problems(manifest: Any) -> list[str]:

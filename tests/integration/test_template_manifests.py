@@ -1,173 +1,19 @@
-"""The deploy template's check of manifests: which mistakes in which kinds it sees, and what it builds."""
+"""The deploy template's check of manifests: which mistakes in which kinds it sees."""
 
 from __future__ import annotations
 
 import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import manifest_checks
 import pytest
 import yaml
-from manifest_checks import KUBERNETES, SCRIPTS, TABLE, TEMPLATE, problems, told
+from manifest_checks import KUBERNETES, SCRIPTS, TABLE, TEMPLATE, problems, run, told
+from manifest_examples import GOOD, IMAGE, POD, manifest
 
-IMAGE = "ghcr.io/acme/diabetes:v1@sha256:" + "a" * 64
-CONTAINER = f"""
-image: {IMAGE}
-resources: {{requests: {{cpu: 100m}}, limits: {{memory: 1Gi}}}}
-securityContext: {{allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {{drop: [ALL]}}}}
-"""
-POD = "{runAsNonRoot: true, runAsUser: 10001, seccompProfile: {type: RuntimeDefault}}"
-CONTAINER_LINE = json.dumps(yaml.safe_load(CONTAINER))
-NAMED_LINE = json.dumps({"name": "diabetes"} | yaml.safe_load(CONTAINER))
-WORKFLOW = f"""
-  entrypoint: train
-  serviceAccountName: training
-  securityContext: {POD}
-  podMetadata: {{labels: {{app: diabetes}}}}
-  volumes: [{{name: tmp, emptyDir: {{}}}}]
-  synchronization: {{mutexes: [{{name: training}}]}}
-  templates:
-    - name: train
-      dag: {{tasks: [{{name: a, template: fit}}, {{name: b, template: check, dependencies: [a]}}]}}
-    - name: fit
-      retryStrategy: {{limit: 2, retryPolicy: OnError}}
-      outputs: {{artifacts: [{{name: model, path: /tmp/model}}]}}
-      container: {CONTAINER_LINE}
-      sidecars: [{NAMED_LINE}]
-    - name: check
-      script: {json.dumps(yaml.safe_load(CONTAINER) | {"source": "true", "command": ["sh"]})}
-"""
-GOOD = {
-    "Deployment": f"""
-apiVersion: apps/v1
-spec:
-  selector: {{matchLabels: {{app: diabetes}}}}
-  template: {{metadata: {{labels: {{app: diabetes}}}}, spec: {{securityContext: {POD}, containers: [{NAMED_LINE}]}}}}
-""",
-    "Rollout": f"""
-apiVersion: argoproj.io/v1alpha1
-spec:
-  replicas: 4
-  selector: {{matchLabels: {{app: diabetes}}}}
-  strategy:
-    canary:
-      stableService: diabetes
-      canaryService: diabetes-canary
-      steps: [{{setWeight: 20}}, {{pause: {{duration: 10m}}}}, {{analysis: {{templates: [{{templateName: errors}}]}}}}]
-  template:
-    metadata: {{labels: {{app: diabetes}}}}
-    spec: {{securityContext: {POD}, volumes: [{{name: tmp, emptyDir: {{}}}}], containers: [{NAMED_LINE}]}}
-""",
-    "AnalysisTemplate": f"""
-apiVersion: argoproj.io/v1alpha1
-spec:
-  metrics:
-    - {{name: errors, interval: 1m, successCondition: "result[0] < 0.01", provider: {{prometheus: {{address: "http://p", query: up}}}}}}
-    - name: job
-      provider:
-        job:
-          spec: {{template: {{spec: {{restartPolicy: Never, securityContext: {POD}, containers: [{NAMED_LINE}]}}}}}}
-""",
-    "WorkflowTemplate": f"\napiVersion: argoproj.io/v1alpha1\nspec:{WORKFLOW}",
-    "Workflow": f"\napiVersion: argoproj.io/v1alpha1\nspec:{WORKFLOW}",
-    "CronWorkflow": "\napiVersion: argoproj.io/v1alpha1\nspec:\n  schedules: ['0 3 * * 1']\n  concurrencyPolicy: Forbid\n"
-    "  workflowSpec:" + WORKFLOW.replace("\n", "\n  "),
-    "Sensor": f"""
-apiVersion: argoproj.io/v1alpha1
-spec:
-  template: {{serviceAccountName: sensor, securityContext: {POD}, container: {json.dumps({k: v for k, v in yaml.safe_load(CONTAINER).items() if k != "image"})}}}
-  dependencies: [{{name: push, eventSourceName: github, eventName: diabetes}}]
-  triggers:
-    - template:
-        name: start
-        k8s:
-          operation: create
-          source:
-            resource:
-              apiVersion: argoproj.io/v1alpha1
-              kind: Workflow
-              metadata: {{generateName: deliver-}}
-              spec: {{workflowTemplateRef: {{name: deliver}}, arguments: {{parameters: [{{name: ref, value: x}}]}}}}
-          parameters: [{{src: {{dependencyName: push, dataKey: body.ref}}, dest: spec.arguments.parameters.0.value}}]
-""",
-    "EventSource": f"""
-apiVersion: argoproj.io/v1alpha1
-spec:
-  template: {{securityContext: {POD}, container: {json.dumps({k: v for k, v in yaml.safe_load(CONTAINER).items() if k != "image"})}}}
-  service: {{ports: [{{port: 12000, targetPort: 12000}}]}}
-  github:
-    diabetes:
-      repositories: [{{owner: acme, names: [diabetes]}}]
-      webhook: {{endpoint: /push, port: "12000", method: POST}}
-      events: [push]
-      webhookSecret: {{name: github, key: secret}}
-""",
-    "EventBus": f"""
-apiVersion: argoproj.io/v1alpha1
-spec:
-  jetstream:
-    version: 2.10.10
-    replicas: 3
-    securityContext: {POD}
-    containerTemplate: &a {json.dumps({k: v for k, v in yaml.safe_load(CONTAINER).items() if k != "image"})}
-    metricsContainerTemplate: *a
-    reloaderContainerTemplate: *a
-""",
-    "InferenceService": f"""
-apiVersion: serving.kserve.io/v1beta1
-spec:
-  predictor:
-    minReplicas: 1
-    securityContext: {POD}
-    model: {json.dumps({"modelFormat": {"name": "sklearn"}, "storageUri": f"oci://{IMAGE}"} | yaml.safe_load(CONTAINER))}
-""",
-    "HTTPRoute": """
-apiVersion: gateway.networking.k8s.io/v1
-spec:
-  parentRefs: [{name: gateway}]
-  rules: [{backendRefs: [{name: diabetes, port: 80, weight: 80}, {name: diabetes-canary, port: 80, weight: 20}]}]
-""",
-    "PodMonitor": """
-apiVersion: monitoring.coreos.com/v1
-spec: {selector: {matchLabels: {app: diabetes}}, podMetricsEndpoints: [{port: http, path: /metrics}]}
-""",
-    "PrometheusRule": """
-apiVersion: monitoring.coreos.com/v1
-spec: {groups: [{name: diabetes, rules: [{alert: Gone, expr: absent(up), for: 5m, labels: {severity: page}}]}]}
-""",
-    "Application": """
-apiVersion: argoproj.io/v1alpha1
-spec:
-  project: diabetes
-  source: {repoURL: "https://example.com/d.git", path: overlays/dev, targetRevision: main}
-  destination: {server: "https://kubernetes.default.svc", namespace: diabetes-dev}
-  syncPolicy: {automated: {prune: true}}
-""",
-    "ApplicationSet": """
-apiVersion: argoproj.io/v1alpha1
-spec:
-  goTemplate: true
-  strategy: {type: RollingSync, rollingSync: {steps: [{matchExpressions: [{key: environment, operator: In, values: [dev]}]}]}}
-  generators: [{git: {repoURL: "https://example.com/d.git", revision: main, directories: [{path: overlays/*}]}}]
-  template:
-    metadata: {name: "{{.path.basename}}"}
-    spec: {project: diabetes, destination: {name: here}, source: {repoURL: "https://example.com/d.git", path: x}}
-""",
-    "AppProject": """
-apiVersion: argoproj.io/v1alpha1
-spec: {sourceRepos: [a], destinations: [{namespace: x, name: here}], namespaceResourceBlacklist: [{group: "", kind: Secret}]}
-""",
-    "ClusterPolicy": """
-apiVersion: kyverno.io/v1
-spec:
-  rules: [{name: labels, match: {any: [{resources: {kinds: [Pod]}}]}, validate: {message: m, pattern: {metadata: {labels: {app: "?*"}}}}}]
-""",
-}  # fmt: skip
 # Kind: the right text, the wrong one, and what is said of it. Each is in one place of the manifest only.
 MISSPELT = [
     ("Deployment", "containers:", "conainers:", "'containers' is a required property"),
@@ -212,13 +58,6 @@ MISSPELT = [
     ("AppProject", "sourceRepos", "sourcerepos", "sourcerepos"),
     ("ClusterPolicy", "message", "massage", "massage"),
 ]  # fmt: skip
-
-
-def manifest(kind: str, old: str = "", new: str = "") -> dict[str, Any]:
-    text = f"kind: {kind}\nmetadata: {{name: {kind.lower()}}}{GOOD[kind]}"
-    assert not old or text.count(old) >= 1, f"{old} is not in it"
-    read: dict[str, Any] = yaml.safe_load(text.replace(old, new) if old else text)
-    return read
 
 
 @pytest.mark.parametrize("kind", GOOD)
@@ -311,13 +150,6 @@ def test_the_items_of_a_list_are_checked(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text(yaml.safe_dump(items), "utf-8")
     done = manifest_checks.check(tmp_path)
     assert (done.returncode, "x: 2 manifests, 1 problems" in done.stdout) == (1, True)
-
-
-def run(script: Path, *words: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, script, *words],
-        check=False, capture_output=True, text=True, env=manifest_checks.environment() | env,
-    )  # fmt: skip
 
 
 def test_without_go_or_without_a_network_it_says_what_is_missing(tmp_path: Path) -> None:
@@ -470,127 +302,3 @@ def test_kubernetes_own_examples_of_the_standard_are_judged_alike() -> None:
             name,
             controls,
         )
-
-
-def names(folder: Path) -> set[str]:
-    return {file.stem for file in folder.glob("*.yaml")}
-
-
-def test_all_of_the_template_is_built_and_valid(tmp_path: Path) -> None:
-    done = manifest_checks.build(tmp_path)
-    assert done.returncode == 0, done.stdout
-    made = names(tmp_path)
-    assert {
-        "overlays-dev",
-        "overlays-dev-with-monitoring",
-        "argocd-project",
-        "policy-signed-images",
-    } <= made
-    assert "base" not in made
-    components = {
-        file.parent.relative_to(TEMPLATE)
-        for file in TEMPLATE.rglob("kustomization.yaml")
-        if yaml.safe_load(file.read_text("utf-8")).get("kind") == "Component"
-    }
-    for one in components:
-        assert [name for name in made if name.endswith("-with-" + "-".join(one.parts))], one
-    done = manifest_checks.check(tmp_path)
-    assert done.returncode == 0, done.stdout
-    before = subprocess.run(
-        ["git", "status", "--porcelain", TEMPLATE], check=True, capture_output=True
-    )
-    assert b"kustomization" not in before.stdout
-
-
-KUSTOMIZATION = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"
-COMPONENT = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"
-
-
-def repository(root: Path, files: dict[str, str]) -> Path:
-    for name, text in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text, "utf-8")
-    return root
-
-
-SETTINGS = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\n"
-
-
-def test_what_is_built_of_another_layout(tmp_path: Path) -> None:
-    root = repository(
-        tmp_path / "deploy",
-        {
-            "base/Kustomization": KUSTOMIZATION + "resources: [settings.yml]\n",
-            "base/settings.yml": SETTINGS,
-            "overlays/live/kustomization.yml": KUSTOMIZATION + "resources: [../../base/]\ncomponents: [../../used]\n",
-            "overlays/pre/live/kustomization.yaml": KUSTOMIZATION + "resources: [../../../base]\n",
-            "used/kustomization.yaml": COMPONENT + "namePrefix: a-\n",
-            "deep/one/kustomization.yaml": COMPONENT + "namePrefix: b-\n",
-            "jobs/overlays/x/kustomization.yaml": KUSTOMIZATION + "resources: [../../../base]\n",
-            "jobs/more/kustomization.yaml": COMPONENT + "namePrefix: c-\n",
-            "cluster/project.yaml": "# a note\n" + SETTINGS,
-            "cluster/values.yaml": "a: 1\n",
-            "overlays/live/hold.yaml": "reason: x\n",
-            ".github/workflows/x.yaml": SETTINGS,
-            "scripts/schemas.yaml": SETTINGS,
-        },
-    )  # fmt: skip
-    done = manifest_checks.build(tmp_path / "built", root)
-    assert done.returncode == 0, done.stdout
-    assert names(tmp_path / "built") == {
-        "overlays-live", "overlays-pre-live", "overlays-live-with-deep-one", "jobs-overlays-x",
-        "jobs-overlays-x-with-jobs-more", "cluster-project",
-    }  # fmt: skip
-    live = yaml.safe_load(
-        (tmp_path / "built" / "overlays-live-with-deep-one.yaml").read_text("utf-8")
-    )
-    assert live["metadata"]["name"] == "b-a-settings"
-
-
-@pytest.mark.parametrize(
-    ("files", "says"),
-    [
-        ({"overlays/dev/kustomization.yaml": KUSTOMIZATION + "resources: [gone.yaml]\n"}, "overlays/dev: "),
-        ({"overlays/dev/kustomization.yaml": "a: [\n"}, "overlays/dev/kustomization.yaml: "),
-        (
-            {
-                "overlays/dev/kustomization.yaml": KUSTOMIZATION + "resources: [a.yaml]\n",
-                "overlays/dev/a.yaml": SETTINGS,
-                "rotten/kustomization.yaml": COMPONENT + "patches: [{path: gone.yaml}]\n",
-            },
-            "with `components: [../../rotten]`: overlays/dev: ",
-        ),
-    ],
-)  # fmt: skip
-def test_what_can_not_be_built_is_told(tmp_path: Path, files: dict[str, str], says: str) -> None:
-    done = manifest_checks.build(tmp_path / "built", repository(tmp_path / "deploy", files))
-    assert (done.returncode, says in done.stdout) == (1, True), done.stdout
-    assert done.stdout.startswith("::error title=kustomize build::")
-    assert str(tmp_path) not in says
-
-
-def test_one_command_does_what_the_workflow_does(tmp_path: Path) -> None:
-    workflow = yaml.safe_load((TEMPLATE / ".github/workflows/validate.yml").read_text("utf-8"))
-    runs = [step["run"] for step in workflow["jobs"]["overlays"]["steps"] if "run" in step]
-    assert runs[0] == "python3 scripts/validate.py"
-    assert runs[0] in (TEMPLATE / "README.md").read_text("utf-8")
-    resources = KUSTOMIZATION + "resources: [a.yaml]\n"
-    root = repository(
-        tmp_path / "deploy", {"live/kustomization.yaml": resources, "live/a.yaml": SETTINGS}
-    )
-    shutil.copytree(SCRIPTS, root / "scripts")
-    # The packages of requirements.txt are in the environment of the tests.
-    environment = root / ".venv-validate"
-    (environment / "bin").mkdir(parents=True)
-    (environment / "bin" / "python").symlink_to(sys.executable)
-    shutil.copy(Path(sys.prefix) / "pyvenv.cfg", environment)
-    (environment / "lib").symlink_to(Path(sys.prefix) / "lib")
-    shutil.copy(root / "scripts" / "requirements.txt", environment)
-    done = run(root / "scripts" / "validate.py", tmp_path / "built")
-    assert (done.returncode, done.stdout) == (0, "live: 1 manifests, 0 problems\n"), done.stderr
-    assert (tmp_path / "built" / "live.yaml").read_text("utf-8").startswith("apiVersion: v1")
-    (root / "live" / "a.yaml").write_text(SETTINGS + "dato: {}\n", "utf-8")
-    done = run(root / "scripts" / "validate.py")
-    assert (done.returncode, "('dato' was unexpected)" in done.stdout) == (1, True)
-    (root / "live" / "a.yaml").unlink()
-    assert run(root / "scripts" / "validate.py").returncode == 1
