@@ -125,7 +125,9 @@ def test_the_image_comes_while_it_is_waited_for(site: Site) -> None:
     told = site.run(timeout="20s")
     assert told.code == 0, told.log
     assert told.log.count("the service: it says") >= 2
-    assert next(count) >= 10
+    assert "two versions answer, 1 times the new one" in told.log
+    # Five of the new one in a row may be chance, where a canary has most of the requests.
+    assert next(count) >= 50
 
 
 def test_the_service_says_by_its_model_what_it_can_not_say_by_a_digest(site: Site) -> None:

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -42,10 +42,11 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class Seen:
-    """What a system says of the deployment, in words on one line."""
+    """What a system says of the deployment, in words on one line. `is_final`: it stays so without a person."""
 
     state: State
     said: str
+    is_final: bool = False
 
 
 def words(text: object, *, longest: int = _LONGEST) -> str:
@@ -59,17 +60,18 @@ def words(text: object, *, longest: int = _LONGEST) -> str:
     return shortened(plain, longest)
 
 
-def of_argocd(application: Any, target: Target) -> Seen:
-    """Judge an Application as Argo CD's API shows it.
+def of_argocd(application: Any, target: Target, rollout: Seen | None = None) -> Seen:
+    """Judge an Application as Argo CD's API shows it, with what its Rollout says, where it has one.
 
-    The image runs where the live resources name its digest and no other image of its name, and are healthy.
+    The image runs where the live resources name its digest and no other image of its name, and are healthy. Of a
+    Rollout its own word counts: Pods of the version before may stay for a while.
     `OutOfSync` alone says nothing of it: an autoscaler's change is enough for that.
     """
     status = mapping(mapping(application).get("status"))
     sync = words(mapping(status.get("sync")).get("status") or "Unknown")
     health = words(mapping(status.get("health")).get("status") or "Unknown")
     images = sequence(mapping(status.get("summary")).get("images"))
-    ours = sorted({str(one) for one in images if _name(str(one)) == target.image})
+    ours = sorted({str(one) for one in images if image_name(str(one)) == target.image})
     has = any(one.endswith(f"@{target.digest}") for one in ours)
     others = [one for one in ours if not one.endswith(f"@{target.digest}")]
     operation = mapping(status.get("operationState"))
@@ -85,6 +87,10 @@ def of_argocd(application: Any, target: Target) -> Seen:
     if told := mapping(status.get("health")).get("message"):
         why.append(words(told))
     rest = f" ({'; '.join(why)})" if why else ""
+    if rollout and rollout.state is not State.RUNS:
+        return replace(rollout, said=f"{sync}, {health}: {rollout.said}{rest}")
+    if rollout:
+        has, others = True, []
     if has and not others and health == "Healthy":
         return Seen(State.RUNS, f"{sync}, {health}, and runs {target.short}")
     if has and health == "Degraded":
@@ -164,7 +170,7 @@ def of_version(answer: Any, target: Target) -> Seen:
 def _container(pod: Mapping[str, Any], image: str) -> Mapping[str, Any]:
     """Return the Pod's container that has an image of that name; empty for none."""
     for one in map(mapping, sequence(mapping(pod.get("spec")).get("containers"))):
-        if _name(str(one.get("image", ""))) == image:
+        if image_name(str(one.get("image", ""))) == image:
             return one
     return {}
 
@@ -203,7 +209,7 @@ def _reason(status: Mapping[str, Any], container: Mapping[str, Any]) -> tuple[bo
     return False, "it runs, and is not ready" if "running" in state else "it starts"
 
 
-def _name(reference: str) -> str:
+def image_name(reference: str) -> str:
     """Return an image's name without tag and digest."""
     name = reference.partition("@")[0]
     head, colon, tag = name.rpartition(":")
