@@ -309,3 +309,23 @@ def test_prometheus_has_what_is_asked_for() -> None:
     program = (TEMPLATE.parent / "model" / "src" / "diabetes" / "serve.py").read_text("utf-8")
     for name in set(re.findall(r"(\w+)\{job=", "".join(map(query, LIMITS)))):
         assert f'"{re.sub("_(total|bucket|count)$", "", name)}"' in program
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "canary.md").read_text("utf-8")
+
+
+def test_the_page_says_what_the_files_say() -> None:
+    assert re.findall(r"^\| `../../([\w-]+)` \|", PAGE, re.M) == list(SWITCHES)
+    shown = re.findall(r"^\| `(\w+)` \|.*\| ([\d.]+)(?: s)? \|$", PAGE, re.M)
+    assert shown == [(metric, ARGUMENTS[limit]) for metric, limit in LIMITS.items()]
+    (strategy,) = yaml.safe_load((TEMPLATE / "canary" / "strategy.yaml").read_text("utf-8"))
+    steps = strategy["value"]["canary"]["steps"]
+    assert [next(iter(step)) for step in steps] == ["setWeight", "pause", "analysis"] * 2
+    assert [step["setWeight"] for step in steps[::3]] == [20, 50]
+    for metric in ANALYSIS["metrics"]:
+        said = (metric["count"], metric["interval"], metric["initialDelay"])
+        limits = [
+            metric[f"{name}Limit"] for name in ("failure", "inconclusive", "consecutiveError")
+        ]
+        assert (said, limits) == ((5, "1m", "1m"), [1, 2, 4])
+    assert (ARGUMENTS["requests"], ARGUMENTS["predictions"]) == ("20", "200")
