@@ -124,6 +124,11 @@ def test_verify_deployment_where_nothing_is_asked(project: Project) -> None:
     assert (found["operation"], found["environment"]) == ("none", "dev")
 
 
+def test_run_training_where_there_is_no_pipeline(project: Project) -> None:
+    found = project.example("run-training")["Run the training pipeline"]
+    assert (found["operation"], found["images"]) == ("none", "")
+
+
 def test_hold_environment_holds_and_releases(project: Project) -> None:
     step, file = "Hold or release", "main:overlays/production/hold.yaml"
     asked = {"operation": "hold", "reason": "p95 $(is) `too` high", "until": "2h"}

@@ -337,6 +337,7 @@ INPUTS = {
     "status": {},
     "pipeline-health": {},
     "verify-deployment": {"environment": "dev"},
+    "run-training": {"environment": "dev"},
     "compare-models": {},
 }
 

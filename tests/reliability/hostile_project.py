@@ -105,6 +105,7 @@ GOOD: dict[str, dict[str, str]] = {
     },
     "trace-model": {"subject": "m@v0.0.1"},
     "verify-deployment": {"environment": "dev", "timeout": "1s"},
+    "run-training": {"environment": "dev", "operation": "check"},
     "status": {"environment": "dev", "candidate": "HEAD"},
     # Nobody listens there.
     "notify": {"event": "hold", "environment": "dev", "urls": "json://127.0.0.1:9/?retry=0"},
@@ -183,6 +184,7 @@ READS: dict[str, dict[str, Any]] = {
         "event.json": EVENT,
         "kustomization.yaml": {"images": [{"name": "m", "newTag": "v1"}]},
     },
+    "run-training": {"promotion.yaml": PROMOTION, "event.json": EVENT},
     "status": {
         "promotion.yaml": PROMOTION,
         "metrics.json": METRICS,

@@ -67,6 +67,11 @@ CONTRACT: dict[str, tuple[str, str]] = {
         "verdict operation check reason rollback environment commit version image model results table "
         "report",
     ),
+    "run-training": (
+        "environment operation again timeout parameters argo-server argo-token argo-authority kubeconfig "
+        "namespace writer config deploy-branch token ssh-key known-hosts source-token",
+        "operation state run url images commit reason",
+    ),
     "bump-kustomize-tag": (
         "repository branch path images mode token ssh-key known-hosts message body trailers",
         "operation commit previous pull-request",

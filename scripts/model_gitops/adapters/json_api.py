@@ -34,7 +34,7 @@ def mapping(answer: web_client.Answer) -> Any:
         raise Denied("it refuses the token (401): it is wrong, or has expired")
     if answer.status in _TRANSIENT:
         raise Later(f"it answers {answer.status}", min(answer.retry_after, _MOST_ASKED_PAUSE))
-    if answer.status != 200:
+    if answer.status not in (200, 201):
         raise web_client.NoAnswer(f"it answers {answer.status}, and a redirect is not followed"
                                   if 300 <= answer.status < 400 else f"it answers {answer.status}")  # fmt: skip
     try:

@@ -1,0 +1,232 @@
+"""What the action does, in order: which images, which run, how it ended, and where that is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from model_gitops import runner
+from model_gitops.actions.run_training import OUTPUTS, engines
+from model_gitops.actions.run_training.inputs import Inputs
+from model_gitops.adapters import commit_statuses, git, promotion_file, training_overlay
+from model_gitops.adapters.github_client import Client
+from model_gitops.adapters.tracing.places import opened_overlays
+from model_gitops.adapters.training_engines import Engine, waiting
+from model_gitops.core.flow.promotion import Promotion
+from model_gitops.core.flow.training import Training
+from model_gitops.core.line import plain, shortened
+from model_gitops.core.markdown import code, escape
+from model_gitops.core.training import evidence
+from model_gitops.core.training.evidence import Verdict, Wanted
+from model_gitops.core.training.runs import Run, State
+from model_gitops.errors import ExternalError, InputError, RefusedError
+
+
+@dataclass
+class _Status:
+    """The commit status of one environment's training. Without a token nothing is read or written."""
+
+    api: Client | None
+    context: str
+    asked: Wanted
+    _known: list[commit_statuses.CommitStatus | None] = field(default_factory=list)
+
+    def latest(self) -> commit_statuses.CommitStatus | None:
+        if not self._known and self.api:
+            self._known = [commit_statuses.latest(self.api, self.asked.commit, self.context)]
+        return self._known[0] if self._known else None
+
+    def write(self, verdict: Verdict, run: Run | None) -> None:
+        """Write what is known now, where that is new."""
+        if self.api is None:
+            return
+        said = evidence.described(self.asked, run, verdict)
+        context = runner.context()
+        url = (run.url if run else "") or (context.run_url if context.repository else "")
+        known, cut = self.latest(), shortened(said, commit_statuses.LONGEST)
+        if known and (known.state, known.target_url, known.description) == (verdict, url, cut):
+            return
+        if known and not run and evidence.says_images(self.asked, known.description):
+            return  # how these images did stays, until another run has ended
+        commit_statuses.write(self.api, self.asked.commit, self.context, verdict, said, url)
+        self._known = []
+
+
+def run(inputs: Inputs) -> None:
+    """Do the operation. Raises RefusedError where a run failed or is not there, ExternalError else."""
+    runner.check_outputs()
+    repository = git.open_repository(Path.cwd())
+    promotion = _rules(inputs, repository)
+    training = promotion.training
+    if training is None:
+        said = f"{inputs.config} has no `training`, so there is no training pipeline"
+        runner.notice(said)
+        runner.write_outputs({**dict.fromkeys(OUTPUTS, ""), "operation": "none"})
+        runner.write_summary(f"### Nothing is trained\n\n{escape(said)}.\n")
+        return
+    if inputs.environment not in training.environments:
+        raise InputError.of(
+            "environment", inputs.environment,
+            f"promotion.yaml trains in {', '.join(training.environments)}",
+            fix=f"environment: {training.environments[0]}",
+        )  # fmt: skip
+    engine = engines.opened(inputs, training)
+    asked = _asked(inputs, repository, promotion, training)
+    api = commit_statuses.opened(repository, inputs.source_token) if inputs.source_token else None
+    context = commit_statuses.context_of(f"training-{inputs.environment}", promotion.model)
+    status = _Status(api, context, asked)
+    if inputs.operation == "run":
+        _run(inputs, engine, asked, status)
+    elif engine:
+        _check(engine, asked)
+    else:
+        _believe(inputs, asked, status)
+
+
+def _rules(inputs: Inputs, repository: git.Git) -> Promotion:
+    """Return promotion.yaml as the first environment's branch has it, which the images are built of."""
+    path = promotion_file.place(inputs.config)
+    own = promotion_file.read_promotion(path, repository)
+    base = own.environments[0].branch
+    return promotion_file.read_rules(path, repository, base=base, is_change=True).promotion
+
+
+def _asked(inputs: Inputs, repository: git.Git, promotion: Promotion, training: Training) -> Wanted:
+    with (
+        runner.group(f"Asking which images the training of {inputs.environment} has"),
+        opened_overlays(
+            promotion,
+            repository,
+            inputs.token,
+            inputs.ssh_key,
+            inputs.deploy_branch,
+            inputs.known_hosts,
+            with_pulls=True,
+        ) as overlays,
+    ):
+        found = training_overlay.read(overlays, training, inputs.environment)
+        for image in found.images:
+            runner.say(f"{image.name}: {image.reference}")
+        return found
+
+
+def _run(inputs: Inputs, engine: Engine | None, asked: Wanted, status: _Status) -> None:
+    if engine is None:
+        raise InputError(
+            f"nobody can be asked to run the training pipeline of {inputs.environment}: there is neither"
+            " `argo-server` nor `kubeconfig`",
+            fix="argo-server: https://argo.example.com, and argo-token: ${{ secrets.ARGO_TOKEN }}",
+        )
+    if status.api is None:
+        runner.notice("without `source-token` no commit status is written")
+    status.write("pending", None)
+    found = waiting.run(
+        engine, asked, inputs.parameters, timeout=inputs.timeout, again=inputs.again
+    )
+    verdict = evidence.VERDICTS[found.run.state if found.run else State.WAITS]
+    status.write(verdict, found.run)
+    _tell(asked, found, verdict)
+    what = f"the training pipeline of {asked.environment} with the images {asked.key}"
+    if verdict == "failure" and found.run:
+        raise RefusedError(
+            f"{what} failed in the run {found.run.name}: {found.run.reason}",
+            fix=f"look at {found.run.url or found.run.name}, mend it and deploy again; `again: true` starts"
+            " another run of the same images",
+        )
+    if verdict == "error" and found.run:
+        raise ExternalError(
+            f"{what} ended by an error of {engine.name} in the run {found.run.name}: {found.run.reason}",
+            fix="mend what it says, and give `again: true` to start another run",
+        )
+    if verdict == "pending":
+        raise ExternalError(
+            f"{what} has not ended within `timeout`: {found.said or 'nobody says why'}",
+            fix="run this job again: it goes on where it was; or give a longer `timeout`",
+        )
+
+
+def _check(engine: Engine, asked: Wanted) -> None:
+    found = waiting.look(engine, asked)
+    if found.run is None:
+        _tell(asked, found, "pending")
+        raise _no_evidence(asked, f"{engine.name} knows no run of them")
+    verdict = evidence.VERDICTS[found.run.state]
+    _tell(asked, found, verdict)
+    if verdict != "success":
+        why = f"the run {found.run.name} {found.run.state.value}"
+        raise _no_evidence(asked, why if verdict == "pending" else f"{why}: {found.run.reason}")
+
+
+def _believe(inputs: Inputs, asked: Wanted, status: _Status) -> None:
+    """Take the commit status for evidence: it is as good as who may write one."""
+    if status.api is None:
+        raise InputError(
+            f"nobody can be asked whether the training pipeline of {inputs.environment} ended well: there is no"
+            " engine, and `source-token` is empty",
+            fix="source-token: ${{ github.token }}, in a job with `statuses: read`",
+        )
+    known = status.latest()
+    found = waiting.Outcome("none", None)
+    if known is None:
+        _tell(asked, found, "pending")
+        raise _no_evidence(asked, f"the commit {asked.commit[:12]} has no status {status.context}")
+    said = f"{plain(known.description)}; {plain(known.target_url)}"
+    wrong = ""
+    if not evidence.says_images(asked, known.description):
+        wrong = f"the status is of other images: {said}"
+    elif inputs.writer and known.creator.lower() != inputs.writer.lower():
+        wrong = f"the status was written by {plain(known.creator) or 'nobody'}, and not by {inputs.writer}"
+    elif known.state != "success":
+        wrong = f"the status is {plain(known.state)}: {said}"
+    if wrong:
+        _tell(asked, found, "pending")
+        raise _no_evidence(asked, wrong)
+    run_found = Run(
+        name=known.target_url.rpartition("/")[2], state=State.SUCCEEDED, url=known.target_url
+    )
+    _tell(asked, waiting.Outcome("found", run_found), "success")
+
+
+def _no_evidence(asked: Wanted, why: str) -> RefusedError:
+    return RefusedError(
+        f"nothing says that the images {asked.key} of the training pipeline of {asked.environment} train well:"
+        f" {why}",
+        fix=f"run-training with operation: run and environment: {asked.environment}; its run must end well",
+    )
+
+
+def _tell(asked: Wanted, found: waiting.Outcome, verdict: Verdict) -> None:
+    """Write outputs and summary. Without evidence no images are handed on."""
+    run_found = found.run
+    reason = "" if verdict == "success" else found.said
+    if run_found and run_found.state in (State.FAILED, State.ERROR):
+        reason = run_found.reason
+    runner.write_outputs(
+        {
+            "operation": found.operation,
+            "state": verdict,
+            "run": run_found.name if run_found else "",
+            "url": run_found.url if run_found else "",
+            "images": asked.lines if verdict == "success" else "",
+            "commit": asked.commit,
+            "reason": reason,
+        }
+    )
+    rows = [f"| {escape(one.name)} | {code(one.reference)} |" for one in asked.images]
+    steps = [
+        f"| {escape(one.name)} | {escape(one.state)} | {escape(one.message)} |"
+        for one in (run_found.steps if run_found else ())
+    ]
+    lines = [
+        f"### Training in {escape(asked.environment)}: {verdict}",
+        "",
+        f"Run {code(run_found.name)} {escape(run_found.url)}" if run_found else "There is no run.",
+        *(["", escape(reason)] if reason else []),
+        "",
+        "| image | reference |",
+        "|---|---|",
+        *rows,
+        *(["", "| step | state | message |", "|---|---|---|", *steps] if steps else []),
+        "",
+    ]
+    runner.write_summary("\n".join(lines))
