@@ -16,7 +16,7 @@ ACTIONS = {
     "trace-model": "Say which data, code and approvals made what is live, and verify every link.",
     "status": "Show what each environment runs, if all agrees, and what waits.",
     "verify-deployment": "Wait until a deployment runs, test it, and write a commit status.",
-    "run-training": "Run the training pipeline with an overlay's images, and say whether it ended well.",
+    "run-training": "Train with the images of an overlay, and say whether that ended well.",
     "rollback": "Go back to the last good version of an environment, and hold it there.",
     "hold-environment": "Hold an environment so that it takes no promotion, or release it.",
     "gate-drift": "Say whether the data drifted in so many of the last windows, from any JSON.",

@@ -1,4 +1,4 @@
-"""Run the training pipeline with the images that an overlay has, and say whether it ended well."""
+"""Train with the images of an overlay, and say whether that ended well."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from model_gitops.adapters.training_engines import Engine
 from model_gitops.core import duration
 from model_gitops.core.training.evidence import Decision, Next, Wanted, decide
 from model_gitops.core.training.runs import Run, State
-from model_gitops.errors import ExternalError, InputError
+from model_gitops.errors import ExternalError, InputError, RefusedError
 
 _ASK_SECONDS = 30.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 15.0
@@ -63,6 +63,12 @@ class _Wait:
         end = time.monotonic() + seconds
         offer = self.engine.offer(seconds)
         if not self.asked.has(offer.images):
+            if offer.is_fixed:
+                raise RefusedError(
+                    f"the pipeline that is given has other images than {self.asked.path}:"
+                    f" {'; '.join(self.asked.others(offer.images))}",
+                    fix="make it again, of this overlay as it is now",
+                )
             return f"the pipeline has not these images yet: {'; '.join(self.asked.others(offer.images))}"
         if len(self.started) >= _MOST_STARTED:
             raise ExternalError(

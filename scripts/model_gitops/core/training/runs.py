@@ -56,7 +56,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Offer:
-    """What a run that is started now would have: images of its steps, and parameters with their defaults."""
+    """What a run that is started now would have: images of its steps, and parameters with their defaults.
+
+    `is_fixed` says that it has no other images later: there is nothing to wait for.
+    """
 
     images: tuple[str, ...]
     parameters: Mapping[str, str] = field(default_factory=dict)
+    is_fixed: bool = False
