@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -185,6 +186,39 @@ def test_what_no_build_can_read_is_told(overlay: str, said: str, tmp_path: Path)
     assert found.ok is not bool(said)
     assert said in found.found
     assert bool(found.fix) is bool(said)
+
+
+TEMPLATE = Path(__file__).parents[2] / "templates" / "deploy"
+
+
+@pytest.mark.parametrize(
+    ("switch", "kind"),
+    [
+        ("canary", ("argoproj.io", "Rollout")),
+        ("canary-gateway", ("gateway.networking.k8s.io", "HTTPRoute")),
+        ("blue-green", ("argoproj.io", "Rollout")),
+        ("kserve", ("serving.kserve.io", "InferenceService")),
+    ],
+)
+def test_what_the_template_switches_on_is_read(
+    switch: str, kind: tuple[str, str], tmp_path: Path
+) -> None:
+    """Argo CD's project must allow the kinds that come of it, and the container is judged as before."""
+    shutil.copytree(TEMPLATE, tmp_path / "deploy")
+    file = tmp_path / "deploy" / "overlays" / "dev" / "kustomization.yaml"
+    file.write_text(file.read_text("utf-8") + f"components: [../../{switch}]\n", "utf-8")
+    made = deploy_files.Manifests(deploy_files.Folder(tmp_path / "deploy"))
+    overlay = made.overlay(Environment("dev", "main", path="overlays/dev"))
+    assert overlay.problem == ""
+    kinds = made.built(overlay).kinds
+    assert kind in kinds
+    assert (("apps", "Deployment") in kinds) is (switch == "kserve")
+    (container,) = made.containers(overlay, ["diabetes"])
+    assert (container.unread, container.user, container.kind) == (
+        "",
+        10001,
+        "Deployment" if switch == "kserve" else "Rollout",
+    )
 
 
 def test_a_patch_changes_the_container_of_its_name() -> None:

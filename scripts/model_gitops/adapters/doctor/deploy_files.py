@@ -248,11 +248,18 @@ def _patched(one: Document, patch: layers.Patch, data: Any, path: str) -> Docume
     """Return a document with a patch; what only kustomize can apply is noted."""
     has_target = bool(patch.kind or patch.name)
     if isinstance(data, list):
-        steps = [str(each.get("path")) for each in data if isinstance(each, dict)]
-        is_near = any(re.search(layers.OF_PODS, step) for step in steps)
-        if is_near and containers.is_target(patch.kind, patch.name, one.data):
+        if not containers.is_target(patch.kind, patch.name, one.data):
+            return one
+        steps = {str(each.get("path")): each for each in data if isinstance(each, dict)}
+        # A Component may make another kind of it: a Deployment becomes a Rollout.
+        top = {
+            key: steps[f"/{key}"].get("value")
+            for key in ("apiVersion", "kind")
+            if f"/{key}" in steps
+        }
+        if any(re.search(layers.OF_PODS, step) for step in steps):
             return replace(one, unread=f"the JSON patch of {path}")
-        return one
+        return replace(one, data={**one.data, **top}) if top else one
     meant = (
         containers.is_target(patch.kind, patch.name, one.data)
         if has_target
