@@ -13,10 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from images import NotReadyError, images_of
-from kfp import compiler
-
-from pipeline import NAME, REPOSITORY, STEPS, build
+from images import NAME, REPOSITORY, STEPS, NotReadyError, images_of
 
 # What `fetch` takes of a commit. The newest commit that changed one of them is as good as a later
 # one, and what was made of it before is still in Kubeflow's cache.
@@ -24,12 +21,16 @@ INPUTS = ("params.yaml", "data/labelled.csv", "data/labelled.csv.dvc")
 
 
 def commit_of(folder: Path) -> str:
-    """Return the newest commit of this checkout that changed what `fetch` takes of it."""
+    """Return the newest commit of this checkout that changed what `fetch` takes of it.
+
+    Raises NotReadyError where there is none.
+    """
     command = ["git", "-C", str(folder), "log", "-1", "--format=%H", "--", *INPUTS]
-    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    if not found:
-        raise NotReadyError(f"no commit of this checkout has any of: {', '.join(INPUTS)}")
-    return found
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if not done.stdout.strip():
+        said = done.stderr.strip() or f"none has any of {', '.join(INPUTS)}"
+        raise NotReadyError(f"which commit is trained on? Git finds none, or give --commit: {said}")
+    return done.stdout.strip()
 
 
 def main(arguments: list[str]) -> int:
@@ -45,13 +46,18 @@ def main(arguments: list[str]) -> int:
     asked = parser.parse_args(arguments)
     try:
         images = images_of(asked.kustomization, NAME, STEPS)
-        pipeline = build(
-            images, name=asked.name, repository=asked.repository, folder=asked.folder,
-            commit=asked.commit or commit_of(top),
-        )  # fmt: skip
+        commit = asked.commit or commit_of(top)
     except NotReadyError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    # Here, as kfp takes seconds to import.
+    from kfp import compiler
+
+    from pipeline import build
+
+    pipeline = build(
+        images, name=asked.name, repository=asked.repository, folder=asked.folder, commit=commit
+    )  # fmt: skip
     asked.output.parent.mkdir(parents=True, exist_ok=True)
     compiler.Compiler().compile(pipeline, str(asked.output))
     print(asked.output)

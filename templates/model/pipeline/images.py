@@ -11,6 +11,10 @@ from pathlib import Path
 
 import yaml
 
+NAME = "diabetes"
+REPOSITORY = "https://github.com/acme/diabetes"
+# Each is an image; `deploy` fetches what is trained on, and proposes what was trained.
+STEPS = ("preprocess", "train", "test", "deploy")
 FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 
 

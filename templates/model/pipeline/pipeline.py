@@ -8,12 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from images import NAME
 from kfp import dsl, kubernetes
 from kfp.dsl import Dataset, Input, Metrics, Model, Output, OutputPath
 
-NAME = "diabetes"
-REPOSITORY = "https://github.com/acme/diabetes"
-STEPS = ("preprocess", "train", "test", "deploy")
 STEP = (Path(__file__).parent / "step.py").read_text()
 PYTHON = "/opt/venv/bin/python"
 # Mounted from Secrets; a key that a Secret does not have is not given.
@@ -86,7 +84,7 @@ def build(
         )  # fmt: skip
 
     @dsl.container_component
-    def propose(
+    def propose_model(
         repository: str, folder: str, reason: str,
         train_set: Input[Dataset], test_set: Input[Dataset],
         model: Input[Model], curve: Input[dsl.Artifact],
@@ -108,7 +106,7 @@ def build(
     @dsl.pipeline(name=name, description=f"Trains {NAME}, and proposes the model to Git")
     def training(
         repository: str = repository, commit: str = commit, folder: str = folder,
-        propose_model: bool = True,
+        propose: bool = True,
     ):  # fmt: skip
         """Train on one commit.
 
@@ -116,7 +114,7 @@ def build(
             repository: Where the model's code, parameters and data come from.
             commit: What is fetched; a full hash, as fetched files are cached by it.
             folder: Where promotion.yaml is in it.
-            propose_model: Whether a pull request proposes the model.
+            propose: Whether a pull request proposes the model.
         """
         data = fetch(repository=repository, commit=commit, folder=folder)
         _runs(data, secret=f"{NAME}-training-read")
@@ -126,8 +124,8 @@ def build(
         _runs(fitted, cpu="2", memory="2G")
         tested = test(test_set=sets.outputs["test_set"], model=fitted.outputs["model"])
         _runs(tested)
-        with dsl.If(propose_model == True, "propose-model"):  # noqa: E712 (kfp reads it)
-            proposed = propose(
+        with dsl.If(propose == True, "propose"):  # noqa: E712 (kfp reads it)
+            proposed = propose_model(
                 repository=repository, folder=folder,
                 reason=f"Kubeflow run {dsl.PIPELINE_JOB_ID_PLACEHOLDER}",
                 train_set=sets.outputs["train_set"], test_set=sets.outputs["test_set"],
