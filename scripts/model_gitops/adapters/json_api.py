@@ -9,6 +9,7 @@ from typing import Any
 
 from model_gitops import runner
 from model_gitops.adapters import scratch, web_client
+from model_gitops.core.line import plain, shortened
 from model_gitops.core.verify.kubeconfig import Kubeconfig
 from model_gitops.errors import InputError
 
@@ -44,6 +45,50 @@ def mapping(answer: web_client.Answer) -> Any:
     if not isinstance(found, dict):
         raise web_client.NoAnswer("its answer is no mapping")
     return found
+
+
+def asked(
+    url: str, token: str, context: ssl.SSLContext | None, seconds: float, body: Any = None
+) -> web_client.Answer:
+    """Send one request with a bearer token: GET, or POST of a `body`. Raises web_client.NoAnswer."""
+    headers = {"Accept": "application/json"}
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    if body is None:
+        return web_client.ask(url, headers=headers, seconds=seconds, context=context)
+    headers["Content-Type"] = "application/json"
+    sent = json.dumps(body).encode()
+    return web_client.ask(
+        url, method="POST", headers=headers, body=sent, seconds=seconds, context=context
+    )
+
+
+def accepted(answer: web_client.Answer, what: str) -> Any:
+    """Return the mapping that an answer about `what` holds. Raises Denied for a request that is at fault."""
+    if 400 <= answer.status < 500 and answer.status not in (401, 408, 429):
+        raise Denied(f"it refuses {what} ({answer.status}{message_of(answer)})")
+    return mapping(answer)
+
+
+def message_of(answer: web_client.Answer) -> str:
+    """Return `: MESSAGE` of an error as grpc-gateway and Kubernetes have it; empty for others."""
+    try:
+        found = json.loads(answer.body)
+        text = str(found.get("message") or "") if isinstance(found, dict) else ""
+    except (ValueError, RecursionError):
+        text = ""
+    return f": {shortened(plain(text), 300)}" if text else ""
+
+
+def trusted(authority: str, name: str) -> ssl.SSLContext | None:
+    """Return TLS with the certificates of the input `name`; None for the usual ones. Raises InputError."""
+    try:
+        return ssl.create_default_context(cadata=authority) if authority else None
+    except (ssl.SSLError, ValueError) as error:
+        raise InputError(
+            f"input `{name}` is no certificate in PEM",
+            fix=f"{name}: the lines from -----BEGIN CERTIFICATE----- on",
+        ) from error
 
 
 def address(url: str, name: str, example: str) -> str:

@@ -145,7 +145,8 @@ class Kubeflow:
         )
 
     def _read(self, answer: web_client.Answer) -> Mapping[str, Any]:
-        return json_api.accepted(answer, f"the namespace {self._namespace}")
+        found: Mapping[str, Any] = json_api.accepted(answer, f"the namespace {self._namespace}")
+        return found
 
 
 def _equals(key: str, value: str) -> str:

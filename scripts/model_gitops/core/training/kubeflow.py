@@ -151,7 +151,8 @@ def _tasks(spec: Any) -> set[str]:
     names = set()
     for one in (found.get("root"), *components.values()):
         for name, task in mapping(mapping(mapping(one).get("dag")).get("tasks")).items():
-            component = components.get(mapping(mapping(task).get("componentRef")).get("name"))
+            reference = mapping(mapping(task).get("componentRef"))
+            component = components.get(str(reference.get("name")))
             if mapping(component).get("executorLabel"):
                 names.add(name)
     return names
