@@ -33,7 +33,7 @@ def commit_of(folder: Path) -> str:
     return done.stdout.strip()
 
 
-def main(arguments: list[str]) -> int:
+def run(arguments: list[str]) -> int:
     """Compile, and print the package's file; 2 where there is nothing to compile."""
     top = Path(__file__).resolve().parents[1]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -65,4 +65,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run(sys.argv[1:]))

@@ -18,7 +18,7 @@ from kfp import components, local
 HANDED_ON = ("MODEL_GITOPS_TOKEN", "MODEL_GITOPS_REMOTE_CONFIG", "GITHUB_API_URL")
 
 
-def main(package: str, folder: str, *parameters: str) -> None:
+def run(package: str, folder: str, *parameters: str) -> None:
     """Run `package`, and print its metrics. Raises RuntimeError where a step failed."""
     root = Path(folder).resolve()
     root.mkdir(parents=True, exist_ok=True)
@@ -38,4 +38,4 @@ def main(package: str, folder: str, *parameters: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    run(*sys.argv[1:])
