@@ -21,7 +21,7 @@ settings.register_profile("untimed", settings.default, deadline=None)
 settings.load_profile("untimed")
 
 # What takes longest, in files that can't be shared out finely, begins early.
-ORDER = ("unit", "flow", "reliability", "integration")
+ORDER = ("cluster", "unit", "flow", "reliability", "integration")
 
 
 # These look at one demo, which takes minutes: they run in one worker.

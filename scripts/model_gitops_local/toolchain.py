@@ -7,6 +7,7 @@ none, from a package registry: the Go module proxy, PyPI (Go itself) or the dist
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -45,6 +46,8 @@ class Tool:
     debian: str = ""
     # How long a build takes, for the person who waits.
     takes: str = "1 minute"
+    # Kubernetes replaces the modules of its own repository by folders: built by their versions v0.….
+    staging: bool = False
 
 
 TOOLS = {
@@ -130,6 +133,32 @@ TOOLS = {
             minimum=(2, 40),
             debian="prometheus",
             takes="5 minutes",
+        ),
+        # A cluster without nodes, for `make test-cluster`: the versions of one Kubernetes release.
+        Tool("etcd", "v3.6.6", "go.etcd.io/etcd/server/v3", minimum=(3, 5), takes="5 minutes"),
+        Tool(
+            "kube-apiserver",
+            "v1.35.4",
+            "k8s.io/kubernetes/cmd/kube-apiserver",
+            stamp="k8s.io/component-base/version.gitVersion",
+            minimum=(1, 35),
+            takes="20 minutes",
+            staging=True,
+        ),
+        Tool(
+            "kube-controller-manager",
+            "v1.35.4",
+            "k8s.io/kubernetes/cmd/kube-controller-manager",
+            stamp="k8s.io/component-base/version.gitVersion",
+            minimum=(1, 35),
+            takes="10 minutes",
+            staging=True,
+        ),
+        Tool(
+            "rollouts-controller",
+            "v1.9.2",
+            "github.com/argoproj/argo-rollouts/cmd/rollouts-controller",
+            takes="15 minutes",
         ),
         Tool("go", GO_VERSION, minimum=(1, 25), ask=("version",)),
     )
@@ -257,6 +286,8 @@ def _build(tool: Tool, folder: Path) -> None:
     }
     stamp = f" -X {tool.stamp}={tool.version}" if tool.stamp else ""
     process.run([go, "mod", "init", "tools"], cwd=work, env=env)
+    if tool.staging:
+        _take_staging(go, tool, work, env)
     process.run([go, "get", "-tool", f"{tool.package}@{tool.version}"], cwd=work, env=env)
     process.run(
         [
@@ -265,9 +296,19 @@ def _build(tool: Tool, folder: Path) -> None:
         ],
         cwd=work,
         env=env,
-        timeout=1800,
+        timeout=7200 if tool.staging else 1800,
     )
     shutil.rmtree(work)
+
+
+def _take_staging(go: Path, tool: Tool, work: Path, env: dict[str, str]) -> None:
+    """Let the module take, of what Kubernetes replaces by folders, the releases: v1.35.4 is v0.35.4."""
+    words = [go, "mod", "download", "-json", f"k8s.io/kubernetes@{tool.version}"]
+    file = json.loads(process.run(words, cwd=work, env=env).stdout)["GoMod"]
+    found = re.findall(r"(?m)^\s*(k8s\.io/\S+) => \./staging/", Path(file).read_text("utf-8"))
+    version = tool.version.replace("v1.", "v0.", 1)
+    options = [f"-replace={module}={module}@{version}" for module in found]
+    process.run([go, "mod", "edit", *options], cwd=work, env=env)
 
 
 def _unpack_debian(tool: Tool, folder: Path) -> None:

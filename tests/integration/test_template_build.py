@@ -79,13 +79,39 @@ def test_what_is_built_of_another_layout(tmp_path: Path) -> None:
     done = manifest_checks.build(tmp_path / "built", root)
     assert done.returncode == 0, done.stdout
     assert names(tmp_path / "built") == {
-        "overlays-live", "overlays-pre-live", "overlays-live-with-deep-one", "jobs-overlays-x",
+        "overlays-live", "overlays-pre-live", "overlays-live-with-deep-one", "overlays-live-with-used", "jobs-overlays-x",
         "jobs-overlays-x-with-jobs-more", "cluster-project",
     }  # fmt: skip
     live = yaml.safe_load(
         (tmp_path / "built" / "overlays-live-with-deep-one.yaml").read_text("utf-8")
     )
-    assert live["metadata"]["name"] == "b-a-settings"
+    assert live["metadata"]["name"] == "b-settings"
+
+
+POD = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{name: a, image: a}]}\n"
+
+
+def test_what_waits_for_its_first_deployment_is_built_as_after_it_too(tmp_path: Path) -> None:
+    waiting = "resources: [a.yaml]\nimages:\n- {name: a, newTag: not-deployed-yet}\n- {name: b, newTag: v1}\n"
+    root = repository(
+        tmp_path / "deploy",
+        {
+            "overlays/dev/kustomization.yaml": KUSTOMIZATION + waiting,
+            "overlays/dev/a.yaml": POD,
+            "more/kustomization.yaml": COMPONENT + "namePrefix: b-\n",
+        },
+    )
+    assert manifest_checks.build(tmp_path / "built", root).returncode == 0
+    built = {
+        file.stem: yaml.safe_load(file.read_text("utf-8"))["spec"]["containers"][0]["image"]
+        for file in (tmp_path / "built").iterdir()
+    }
+    digest = "a:v0@sha256:" + "0" * 64
+    assert built == {
+        "overlays-dev": "a:not-deployed-yet",
+        "overlays-dev-deployed": digest,
+        "overlays-dev-with-more": digest,
+    }
 
 
 @pytest.mark.parametrize(

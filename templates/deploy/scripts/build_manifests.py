@@ -2,9 +2,10 @@
 
 Usage: build_manifests.py FOLDER [ROOT], where FOLDER takes one NAME.yaml each. It needs kustomize on PATH.
 
-- Each kustomization that no other one takes is built: overlays/*, training/overlays/*, …
-- Each kustomize Component is switched on, in a copy, in each overlay of the nearest folder `overlays` above
-  it. So one that nobody uses today can be switched on tomorrow.
+- Each kustomization that no other one takes is built: overlays/*, training/overlays/*, … Where nothing is
+  deployed yet, also as after the first deployment.
+- Each kustomize Component is switched on, in a copy and alone, in each overlay of the nearest folder
+  `overlays` above it. So one that nobody uses today can be switched on tomorrow.
 - A YAML file with a manifest, in a folder without a kustomization (argocd/, policy/), is taken as it is.
 """
 
@@ -23,6 +24,7 @@ import yaml
 
 NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 NO_MANIFESTS = ("scripts",)
+NOT_DEPLOYED = "not-deployed-yet"
 
 
 class BuildError(Exception):
@@ -81,20 +83,30 @@ def build(root: Path, folder: Path) -> str:
     return done.stdout
 
 
-def switched_on(copy: Path, component: Path, overlay: Path) -> str:
-    """Return what kustomize makes of an overlay with a Component more. Raises BuildError."""
+def changed(copy: Path, overlay: Path, change: dict[str, Any]) -> str:
+    """Return what kustomize makes of an overlay with keys of its kustomization changed. Raises BuildError."""
     (file,) = (overlay / one for one in NAMES if (overlay / one).is_file())
     before = file.read_text("utf-8")
-    says = yaml.safe_load(before)
-    entry = os.path.relpath(component, overlay)
-    says["components"] = [*(says.get("components") or []), entry]
-    file.write_text(yaml.safe_dump(says, sort_keys=False), "utf-8")
+    file.write_text(yaml.safe_dump(yaml.safe_load(before) | change, sort_keys=False), "utf-8")
     try:
         return build(copy, overlay)
-    except BuildError as error:
-        raise BuildError(f"with `components: [{entry}]`: {error}") from None
     finally:
         file.write_text(before, "utf-8")
+
+
+def deployed(says: dict[str, Any]) -> dict[str, Any]:
+    """Return the images of an overlay as after its first deployment, or nothing if it is deployed."""
+    images = [one if isinstance(one, dict) else {} for one in says.get("images") or []]
+    if not any(one.get("newTag") == NOT_DEPLOYED for one in images):
+        return {}
+    return {
+        "images": [
+            one | {"newTag": "v0", "digest": f"sha256:{'0' * 64}"}
+            if one.get("newTag") == NOT_DEPLOYED
+            else one
+            for one in images
+        ]
+    }
 
 
 def plain(root: Path, found: dict[Path, dict[str, Any]]) -> Iterator[tuple[str, str]]:
@@ -122,12 +134,18 @@ def made(root: Path) -> Iterator[tuple[str, str]]:
         if says.get("kind") != "Component":
             if folder not in used:
                 yield name, build(root, folder)
+                if change := deployed(says):
+                    yield f"{name}-deployed", changed(root, folder, change)
             continue
         for overlay in overlays(root, folder, found):
-            on = found[overlay].get("components") or []
-            if folder not in {Path(os.path.normpath(overlay / str(one))) for one in on}:
-                where = label(overlay.relative_to(root))
-                yield f"{where}-with-{name}", switched_on(root, folder, overlay)
+            entry = os.path.relpath(folder, overlay)
+            where = label(overlay.relative_to(root))
+            # Alone: two that make the same Deployment something else exclude each other.
+            change = deployed(found[overlay]) | {"components": [entry]}
+            try:
+                yield f"{where}-with-{name}", changed(root, overlay, change)
+            except BuildError as error:
+                raise BuildError(f"with `components: [{entry}]`: {error}") from None
     yield from plain(root, found)
 
 
