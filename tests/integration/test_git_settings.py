@@ -325,6 +325,7 @@ def run(
 INPUTS = {
     "check-promotion": {},
     "changed-models": {"base": "HEAD~1"},
+    "changed-components": {"base": "HEAD~1"},
     "dvc-pull-model": {"model": "m", "working_directory": "."},
     "gate-metrics": {"baseline": "HEAD"},
     "open-retraining": {"operation": "start"},

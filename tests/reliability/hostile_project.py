@@ -79,6 +79,7 @@ GOOD: dict[str, dict[str, str]] = {
     "run-command": {"command": "test"},
     "check-promotion": {},
     "changed-models": {"base": "HEAD"},
+    "changed-components": {"base": "HEAD"},
     "dvc-pull-model": {"model": "m", "working-directory": "."},
     # Production runs nothing yet: what is measured is run, and nothing may run here.
     "compare-models": {"base-ref": "production"},
@@ -129,6 +130,7 @@ MAY_CHANGE: dict[str, list[tuple[str, str]]] = {
 READS: dict[str, dict[str, Any]] = {
     "run-command": {"promotion.yaml": PROMOTION},
     "changed-models": {"promotion.yaml": PROMOTION, "dvc.yaml": DVC, "event.json": EVENT},
+    "changed-components": {"promotion.yaml": PROMOTION, "event.json": EVENT},
     "check-promotion": {"promotion.yaml": PROMOTION, "event.json": EVENT, "hold.yaml": HOLD},
     "compare-models": {"promotion.yaml": PROMOTION, "event.json": EVENT},
     "gate-metrics": {"promotion.yaml": PROMOTION, "metrics.json": METRICS, "event.json": EVENT},

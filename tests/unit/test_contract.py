@@ -28,6 +28,10 @@ CONTRACT: dict[str, tuple[str, str]] = {
     ),
     "run-command": ("command config", "ran skipped"),
     "changed-models": ("base ignore", "models any"),
+    "changed-components": (
+        "base deployed config ignore deploy-branch token ssh-key known-hosts",
+        "components any pipelines",
+    ),
     "dvc-pull-model": (
         "model config revision remote remote-config working-directory jobs sha256 check-remote",
         "path hash size type sha256",
@@ -57,7 +61,7 @@ CONTRACT: dict[str, tuple[str, str]] = {
     ),
     "build-push-image": (
         "image tag extra-tags context file target build-args build-contexts secrets platforms labels "
-        "cache-from cache-to provenance sbom builder smoke-test reuse push username password sign "
+        "cache-from cache-to provenance sbom builder smoke-test reuse push record username password sign "
         "signing-key signing-password model model-version model-hash config deploy-branch token ssh-key",
         "image tag digest operation metadata fingerprint",
     ),
@@ -73,7 +77,7 @@ CONTRACT: dict[str, tuple[str, str]] = {
         "operation state run url images commit reason",
     ),
     "bump-kustomize-tag": (
-        "repository branch path images mode token ssh-key known-hosts message body trailers",
+        "repository branch path images records mode token ssh-key known-hosts message body trailers",
         "operation commit previous pull-request",
     ),
     "rollback": (

@@ -6,6 +6,7 @@ ACTIONS = {
     "run-command": "Run the project's own commands, as promotion.yaml names them.",
     "check-promotion": "Say whether this hop is allowed, and what it promotes.",
     "changed-models": "Say which models a change touches.",
+    "changed-components": "Say which components of the training pipelines are to be built.",
     "dvc-pull-model": "Pull one model, and nothing else, from the DVC remote.",
     "compare-models": "Measure champion and candidate on the same data, by the base's own code.",
     "gate-metrics": "Refuse a candidate that is worse than what its target runs.",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated
 
 from model_gitops import runner
-from model_gitops.adapters import clock, deploy_proposal, git, github
+from model_gitops.adapters import build_records, clock, deploy_proposal, git, github
 from model_gitops.adapters.commit_order import is_ancestor
 from model_gitops.adapters.deploy_history import Pulls
 from model_gitops.adapters.deploy_manifests import layer_of
@@ -15,7 +16,14 @@ from model_gitops.adapters.deploy_repository import DeployRepository, check_secr
 from model_gitops.adapters.deploy_store import KustomizationFile
 from model_gitops.adapters.made_from import made_from
 from model_gitops.adapters.tracing.pull_requests import PullRequests
-from model_gitops.core.deploy import deployment, hold, kustomization, kustomization_edit, manifests
+from model_gitops.core.deploy import (
+    deployment,
+    hold,
+    kustomization,
+    kustomization_edit,
+    manifests,
+    records,
+)
 from model_gitops.core.deploy.guard import Change, overtaken_by
 from model_gitops.core.deploy.kustomization import Image
 from model_gitops.core.deploy.location import Location, check_path, is_on, is_slug, locate
@@ -52,6 +60,10 @@ class _Wanted:
     body: str
     # The API of the model repository, where the token may reach it.
     source: github.GitHub | None
+    # With records: one image that is overtaken holds back none of the others.
+    each: bool = False
+    # Makes the trailers of some of the images.
+    trailers_of: Callable[[Sequence[Image]], Trailers] = lambda images: ()
 
     @property
     def subject(self) -> str:
@@ -109,6 +121,14 @@ def command(
             " tag without a digest drops the old digest.",
         ),
     ] = "",
+    records_folder: Annotated[
+        str,
+        option(
+            "records",
+            "Folder with what build-push-image wrote by `record`: tags, digests and fingerprints. `images` has"
+            " lines `name=newname` then, and one that a later commit has set already is left out.",
+        ),
+    ] = "",
     mode: Annotated[
         str, option("mode", "`push` to the branch, or `pull-request` into it.")
     ] = _PUSH,
@@ -149,18 +169,26 @@ def command(
         problem = "it is neither `push` nor `pull-request`"
         raise InputError.of("mode", mode, problem, fix="mode: push")
     location = locate(repository, server_url=context.server_url, ssh=bool(ssh_key))
-    _check_secrets(location, mode, token, ssh_key, context.server_url)
+    check_secrets(location, token, ssh_key, context.server_url)
+    if mode == _PULL_REQUEST:
+        deploy_proposal.check_place(location, token, context.server_url)
     wanted_images = deployment.parse_images(lines(images))
+    fingerprints: dict[str, str] = {}
+    if records_folder:
+        found = build_records.read(records_folder)
+        wanted_images, fingerprints = records.complete(wanted_images, found)
     given = parse_trailers(lines(trailers))
     from_repository, from_commit = made_from(context, given, location, wanted_images)
-    all_trailers = complete_trailers(
+    trailers_of = partial(
+        complete_trailers,
         given,
-        wanted_images,
         repository=from_repository,
         commit=from_commit,
         # Of a pull request its own approval counts, and another run must not replace its commit.
         run=context.run_url if mode == _PUSH and context.has_run else "",
+        fingerprints=fingerprints,
     )
+    all_trailers = trailers_of(wanted_images)
     wanted = _Wanted(
         location=location,
         branch=branch,
@@ -170,6 +198,8 @@ def command(
         message=message,
         body=body,
         source=_source(location, all_trailers, token, context),
+        each=records_folder != "",
+        trailers_of=trailers_of,
     )
     with (
         connected(location, token, ssh_key, known_hosts) as deploy,
@@ -231,7 +261,8 @@ def _push(deploy: DeployRepository, wanted: _Wanted) -> _Result:
     state = _read(deploy, deploy.fetch(branch), wanted)
     if state.is_same:
         return _Result("none", state.tip, state)
-    if newer := _newer(deploy, branch, state, wanted, None):
+    wanted, state, newer = _left(deploy, branch, state, wanted, None)
+    if newer:
         return _Result("superseded", newer, state)
     _require_no_hold(deploy, state, wanted)
     wanted = _taking_back(deploy, branch, state, wanted, None)
@@ -254,7 +285,8 @@ def _propose(
     if state.is_same:
         return _Result("none", state.tip, state)
     pulls = PullRequests(api).merged_with
-    if newer := _newer(deploy, base, state, wanted, pulls):
+    wanted, state, newer = _left(deploy, base, state, wanted, pulls)
+    if newer:
         return _Result("superseded", newer, state)
     _require_no_hold(deploy, state, wanted)
     wanted = _taking_back(deploy, base, state, wanted, pulls)
@@ -327,18 +359,30 @@ def _holds(deploy: DeployRepository, tip: str, state: _State, wanted: _Wanted) -
         return False
 
 
-def _newer(
+def _left(
     deploy: DeployRepository, branch: str, state: _State, wanted: _Wanted, pulls: Pulls | None
-) -> str:
-    """Return the deploy commit that makes our image an older one, or an empty string."""
+) -> tuple[_Wanted, _State, str]:
+    """Return what is left to set, and the deploy commit that leaves nothing: an image of ours is older than it.
+
+    Of images that belong together each is held back by one; with records that one alone is left out.
+    """
     ours = _origin_of(wanted.trailers)
     if ours is None or _is_rollback(wanted.trailers):
-        return ""
+        return wanted, state, ""
+    older: dict[str, str] = {}
     for past, after in _pasts(deploy, branch, state, ours, pulls):
         found = overtaken_by(past, ours, after, lambda origin: _is_superseded(wanted, origin))
+        if found and not wanted.each:
+            return wanted, state, found.commit
         if found:
-            return found.commit
-    return ""
+            runner.notice(f"{after.name} has an image from a later commit: {found.commit}")
+            older[after.name] = found.commit
+    images = tuple(one for one in wanted.images if one.name not in older)
+    if not older:
+        return wanted, state, ""
+    fewer = replace(wanted, images=images, trailers=wanted.trailers_of(images))
+    left = _read(deploy, state.tip, fewer)
+    return (wanted, state, next(iter(older.values()))) if left.is_same else (fewer, left, "")
 
 
 def _taking_back(
@@ -395,23 +439,6 @@ def _origin_of(trailers: Trailers) -> Origin | None:
 
 def _is_rollback(trailers: Trailers) -> bool:
     return is_rollback({key.lower(): [value] for key, value in trailers})
-
-
-def _check_secrets(
-    location: Location, mode: str, token: str, ssh_key: str, server_url: str
-) -> None:
-    check_secrets(location, token, ssh_key, server_url)
-    if mode != _PULL_REQUEST:
-        return
-    if not location.slug or not is_on(location, server_url):
-        problem = f"a pull request needs a repository on {server_url}"
-        raise InputError.of("repository", location.url, problem, fix="mode: push")
-    if not token:
-        raise InputError(
-            "input `token` is empty: a pull request is opened through the server's API, which needs one",
-            fix="token: ${{ secrets.DEPLOY_TOKEN }} (of a GitHub App: GITHUB_TOKEN can't write"
-            " another repository)",
-        )
 
 
 def _unused(deploy: DeployRepository, wanted: _Wanted, state: _State) -> tuple[Unused, ...]:

@@ -12,7 +12,7 @@ from typing import Annotated
 from model_gitops import runner
 from model_gitops.adapters import changes, git, project_files, promotion_file
 from model_gitops.core.dvc.reads import Reads
-from model_gitops.core.flow import touched
+from model_gitops.core.flow import spelling, touched
 from model_gitops.core.flow.touched import Touched
 from model_gitops.core.markdown import code
 from model_gitops.errors import InputError
@@ -42,7 +42,7 @@ def command(
     ] = "",
 ) -> None:
     """Find each promotion.yaml, and put out those whose model the change touches."""
-    ignored = [_folder(one) for one in lines(ignore)]
+    ignored = [spelling.ignored_folder(one) for one in lines(ignore)]
     repository = git.open_repository(Path.cwd())
     change = changes.find(runner.context(), repository, base)
     now = _configs(repository, change.commit, ignored)
@@ -134,16 +134,6 @@ def _entry(one: Touched) -> dict[str, object]:
         "model": one.promotion.model,
         "new": one.is_new,
     }
-
-
-def _folder(written: str) -> str:
-    """Return a folder of `ignore` from the top, a slash at its end. Raises InputError."""
-    path = posixpath.normpath(written)
-    if path == "." or path.startswith(("/", "..")):
-        raise InputError.of(
-            "ignore", written, "it is no folder below the top", fix="ignore: examples"
-        )
-    return f"{path}/"
 
 
 def _summary(

@@ -24,7 +24,7 @@ def command(
         str,
         option(
             "command",
-            "Which of `commands` in promotion.yaml: env, check, test, smoke, reproduce, push, commit, collect, monitor, label; several"
+            "Which of `commands` in promotion.yaml: env, check, test, smoke, reproduce, push, commit, collect, monitor, label, component; several"
             " with spaces or lines between them.",
         ),
     ] = "",

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from model_gitops.adapters import git, github
 from model_gitops.adapters.deploy_repository import DeployRepository
+from model_gitops.core.deploy.location import Location, is_on
+from model_gitops.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -80,3 +82,16 @@ def propose(
         api.update_pull_request(opened.number, title=wanted.title, body=wanted.body)
         pushed = True
     return Proposed("updated" if pushed else "none", tip, opened.url)
+
+
+def check_place(location: Location, token: str, server_url: str) -> None:
+    """Refuse a place that no pull request can be opened in. Raises InputError."""
+    if not location.slug or not is_on(location, server_url):
+        problem = f"a pull request needs a repository on {server_url}"
+        raise InputError.of("repository", location.url, problem, fix="mode: push")
+    if not token:
+        raise InputError(
+            "input `token` is empty: a pull request is opened through the server's API, which needs one",
+            fix="token: ${{ secrets.DEPLOY_TOKEN }} (of a GitHub App: GITHUB_TOKEN can't write"
+            " another repository)",
+        )

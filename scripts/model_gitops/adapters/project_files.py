@@ -36,10 +36,11 @@ class ProjectFiles(Mapping[str, str]):
         self._paths = dict.fromkeys(path for path in listing.split("\0") if _is_ours(path))
         self._read: dict[str, str] = {}
 
-    def bring(self) -> None:
-        """Read all of a commit's in one process, for who needs them all. Raises ExternalError."""
-        found = self._git.blobs([self._objects[path] for path in self._paths])
-        self._read = {path: self._real(data) for path, data in zip(self._paths, found, strict=True)}
+    def bring(self, paths: Iterable[str] | None = None) -> None:
+        """Read all of a commit's, or those of `paths` that it has, in one process. Raises ExternalError."""
+        wanted = [one for one in (self._paths if paths is None else paths) if one in self._objects]
+        found = self._git.blobs([self._objects[path] for path in wanted]) if wanted else []
+        self._read |= {path: self._real(data) for path, data in zip(wanted, found, strict=True)}
 
     def _real(self, data: bytes) -> str:
         if document.is_lfs_pointer(data):

@@ -131,7 +131,7 @@ def test_a_tag_with_our_labels_is_not_believed(project: Project) -> None:
     [
         ({}, {"config": "nowhere.yaml"}, "no image is reused: there is no nowhere.yaml"),
         ({"deploy": None}, {}, "no image is reused: promotion.yaml names no deploy repository"),
-        ({"image": "a/b"}, {}, "no image is reused: the image of promotion.yaml is a/b"),
+        ({"image": "a/b"}, {}, "no image is reused: promotion.yaml sets a/b nowhere"),
         ({"deploy": {"repository": "/no/where"}}, {}, "notice: no image is reused: "),
         ({"deploy": {"repository": "no where"}}, {}, "it is empty or holds spaces"),
         ({"gate": 1}, {}, "notice: no image is reused: promotion.yaml"),

@@ -90,6 +90,13 @@ def command(
         flag("reuse", "Whether an image of the same content that was deployed is used, not built."),
     ] = True,
     push: Annotated[bool, flag("push", "Whether to push.")] = True,
+    record: Annotated[
+        str,
+        option(
+            "record",
+            "File to write for `records` of bump-kustomize-tag: the image and its fingerprint.",
+        ),
+    ] = "",
     username: Annotated[
         str, option("username", "Account for the registry. Default: who started the workflow.")
     ] = "",
@@ -126,13 +133,14 @@ def command(
     from model_gitops.actions.build_push_image.report import write_report
     from model_gitops.actions.build_push_image.reuse import reuse_image
     from model_gitops.actions.build_push_image.sign import read_signing, signer
-    from model_gitops.adapters import smoke_file
+    from model_gitops.adapters import build_records, smoke_file
     from model_gitops.core.image.build import parse_pairs
     from model_gitops.core.image.names import check_name
 
     for one in (password, token, ssh_key):
         runner.mask(one)
     inputs.mask_secrets(secrets)
+    build_records.check(record, push=push)
     signing = read_signing(sign, signing_key, signing_password, push=push)
     revision = inputs.commit()
     folder = inputs.context_folder(context)
@@ -181,4 +189,6 @@ def command(
         result = reuse_image(client, job, digest) if digest else None
         result = result or build_image(client, job, scratch)
         sign_result(job, result)
-    write_report(job, result)
+    reference = write_report(job, result)
+    if record:
+        build_records.write(record, reference, job.fingerprint)

@@ -29,8 +29,9 @@ def deployed_digest(given: Inputs, fingerprint: str) -> str:
         if not promotion.deploy_repository:
             runner.say(f"no image is reused: {config} names no deploy repository")
             return ""
-        if promotion.image != given.name:
-            runner.say(f"no image is reused: the image of {config} is {promotion.image}")
+        folders = promotion.overlays_of(given.name)
+        if not folders:
+            runner.say(f"no image is reused: {config} sets {given.name} nowhere")
             return ""
         with (
             runner.group("Asking the deploy repository for an image of this content"),
@@ -38,7 +39,7 @@ def deployed_digest(given: Inputs, fingerprint: str) -> str:
                 promotion, repository, given.token, given.ssh_key, given.deploy_branch
             ) as overlays,
         ):
-            found = overlays.image_of(fingerprint)
+            found = overlays.image_of(fingerprint, given.name, folders)
     except ActionError as error:
         fix = f" ({error.fix})" if error.fix else ""
         runner.notice(f"no image is reused: {error.message}{fix}")

@@ -8,8 +8,8 @@ from model_gitops import runner
 from model_gitops.actions.build_push_image.job import Job, Result
 
 
-def write_report(job: Job, result: Result) -> None:
-    """Write the outputs and the summary. `image` of the outputs names the digest where there is one."""
+def write_report(job: Job, result: Result) -> str:
+    """Write the outputs and the summary; return the image, which names the digest where there is one."""
     reference = f"{job.name}:{result.tags[0]}"
     if result.digest:
         reference += f"@{result.digest}"
@@ -24,6 +24,7 @@ def write_report(job: Job, result: Result) -> None:
         }
     )
     runner.write_summary(_summary(reference, result, job))
+    return reference
 
 
 def _summary(reference: str, result: Result, job: Job) -> str:

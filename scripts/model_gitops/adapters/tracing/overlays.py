@@ -78,10 +78,10 @@ class Overlays:
     def _tip(self) -> str:
         return self.repository.fetch(self.branch, depth=_DEPTH)
 
-    def image_of(self, fingerprint: str) -> str:
-        """Return the digest of promotion.yaml's image that was deployed with this content, or ""."""
-        folders = [check_path(one.overlay) for one in self.promotion.environments]
-        return self.repository.image_of(self.branch, fingerprint, self.promotion.image, folders)
+    def image_of(self, fingerprint: str, name: str, overlays: Sequence[str]) -> str:
+        """Return the digest of the image `name` that one of the overlays deployed with this content, or ""."""
+        folders = [check_path(one) for one in overlays]
+        return self.repository.image_of(self.branch, fingerprint, name, folders)
 
     def before(self, environment: Environment, digest: str) -> Before | None:
         """Return how the environment before ran `digest`, if it did; None for the first one."""

@@ -69,11 +69,19 @@ def parse_trailers(lines: Iterable[str]) -> Trailers:
 
 
 def complete_trailers(
-    given: Trailers, wanted: Sequence[Image], *, repository: str, commit: str, run: str = ""
+    given: Trailers,
+    wanted: Sequence[Image],
+    *,
+    repository: str,
+    commit: str,
+    run: str = "",
+    fingerprints: Mapping[str, str] | None = None,
 ) -> Trailers:
     """Add what is known and was not given: where the change comes from, the digests, and the run.
 
-    `run` is the address of the workflow run: who approved a deployment is asked there.
+    `run` is the address of the workflow run: who approved a deployment is asked there. `fingerprints` are
+    those of entries, by name. They belong to the digests by their place: they are said where each entry
+    has both.
     """
     keys = {key.lower() for key, _ in given}
     added = [
@@ -81,7 +89,11 @@ def complete_trailers(
         for key, value in (("Source-Repository", repository), ("Source-Commit", commit))
         if value and key.lower() not in keys
     ]
-    if "image-digest" not in keys:
+    known = fingerprints or {}
+    if known and all(image.digest and image.name in known for image in wanted):
+        added += [("Image-Fingerprint", known[image.name]) for image in wanted]
+        added += [("Image-Digest", image.digest) for image in wanted]
+    elif "image-digest" not in keys:
         digests = dict.fromkeys(image.digest for image in wanted if image.digest)
         added += [("Image-Digest", digest) for digest in digests]
     if run and "deploy-run" not in keys:

@@ -12,8 +12,8 @@ from model_gitops.errors import InputError
 
 # In the order in which a workflow runs them.
 NAMES = ("env", "check", "test", "smoke", "reproduce", "push", "commit")
-# What monitor.yml and the retraining run besides: no project needs them.
-WATCHING = ("collect", "monitor", "label")
+# What monitor.yml, the retraining and components.yml run besides: no project needs them.
+WATCHING = ("collect", "monitor", "label", "component")
 STEPS = (*NAMES, *WATCHING)
 # What verify-deployment runs, with an address and thresholds in the environment: no run-command does.
 LOAD = "load"

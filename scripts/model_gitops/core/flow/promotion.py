@@ -124,6 +124,14 @@ class Promotion:
             environments=[one.name for one in self.environments],
         )  # fmt: skip
 
+    def overlays_of(self, image: str) -> tuple[str, ...]:
+        """Return the overlays that set `image`: the model's own, or a component's of its training."""
+        if image == self.image:
+            return tuple(one.overlay for one in self.environments)
+        if self.training and self.training.is_of_component(image):
+            return tuple(map(self.training.overlay, self.training.environments))
+        return ()
+
     def better(self, file: str, key: str) -> Better | None:
         """Return which direction of a metric is better, None where nobody can say.
 

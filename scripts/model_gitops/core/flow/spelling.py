@@ -25,6 +25,16 @@ def from_top(path: str, folder: str, what: str, example: str = "eval/metrics.jso
     return found
 
 
+def ignored_folder(written: str) -> str:
+    """Return a folder of the input `ignore` from the top, a slash at its end. Raises InputError."""
+    path = posixpath.normpath(written)
+    if path == "." or path.startswith(("/", "..")):
+        raise InputError.of(
+            "ignore", written, "it is no folder below the top", fix="ignore: examples"
+        )
+    return f"{path}/"
+
+
 def model_name(name: str, folder: str) -> str:
     """Return GTO's name of the model: a plain one is of the dvc.yaml in `folder`, `a:b` is whole."""
     return full_name(name, folder)

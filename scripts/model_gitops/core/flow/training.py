@@ -68,6 +68,12 @@ class Training:
             )  # fmt: skip
         return name
 
+    def is_of_component(self, image: str) -> bool:
+        """Whether an image, without a tag, is called as one of a component."""
+        start, _, end = self.image.partition("{component}")
+        inner = image[len(start) : len(image) - len(end)]
+        return image == f"{start}{inner}{end}" and bool(inner) and "/" not in inner
+
     def overlay(self, environment: str) -> str:
         """Return the folder of an environment's training overlay in the deploy repository."""
         return posixpath.normpath(self.path.replace("{environment}", environment))

@@ -13,6 +13,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from model_gitops.core.image.names import familiar
 
@@ -137,6 +138,32 @@ def instructions(text: str) -> Iterator[Instruction]:
                 if (line_inside.lstrip("\t") if chomp else line_inside) == name:
                     break
         yield found
+
+
+def words(text: str) -> Iterator[str]:
+    """Yield the words of an instruction as they are written."""
+    return _words(text, "\\")
+
+
+def filled(word: str, values: Mapping[str, str]) -> str | None:
+    """Return a word without its quotes, variables filled in; None where `values` lacks one."""
+    known = _Asked(values)
+    try:
+        found = _expand(word, known, "\\")
+    except ValueError:
+        return None
+    return None if known.missing else found
+
+
+class _Asked(dict[str, str]):
+    """Values that remember whether one was asked for that they don't have."""
+
+    missing = False
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the value of a variable."""
+        self.missing = self.missing or key not in self
+        return super().get(key, default)
 
 
 def _lines(text: str) -> list[str]:
