@@ -134,6 +134,8 @@ def test_a_changed_base_runs_every_job_again(name: str) -> None:
 
 def test_what_writes_the_deploy_repository_is_seen_in_an_environment_only() -> None:
     known = {
+        ("components.yml", "bump"): "${{ matrix.environment }}",
+        ("components.yml", "propose"): "${{ matrix.environment }}",
         ("deploy.yml", "deploy"): "${{ needs.check.outputs.environment }}",
         ("hold.yml", "hold"): "${{ inputs.environment }}",
         ("rollback.yml", "rollback"): "${{ inputs.environment }}",
