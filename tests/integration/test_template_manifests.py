@@ -103,8 +103,13 @@ def test_a_kind_that_nobody_knows_is_refused() -> None:
     (first, second) = problems(page)
     assert "scripts/schemas.yaml has no example.com/Page: add it there" in first
     assert "no digest" in second
-    (typo,) = problems({"apiVersion": "apps/v1", "kind": "Deploymnt", "metadata": {"name": "x"}})
-    assert typo == f"Deploymnt x: Kubernetes {KUBERNETES} has no apps/v1 Deploymnt"
+    # A group of Kubernetes in its name makes it none.
+    other = GOOD["Deployment"].replace("apps/v1", "apps.example.com/v1")
+    found = problems(yaml.safe_load(f"kind: Deployment\nmetadata: {{name: x}}{other}"))
+    assert ["has no apps.example.com/Deployment" in one for one in found] == [True]
+    for api in ("apps/v1", "networking.k8s.io/v1"):
+        (typo,) = problems({"apiVersion": api, "kind": "Deploymnt", "metadata": {"name": "x"}})
+        assert typo.startswith(f"Deploymnt x: Kubernetes {KUBERNETES} has no {api} Deploymnt. If")
 
 
 def test_a_kind_is_added_as_the_page_says(tmp_path: Path) -> None:
@@ -136,6 +141,11 @@ def test_what_is_no_manifest_is_told(tmp_path: Path, text: str) -> None:
     done = manifest_checks.check(tmp_path)
     assert (done.returncode, "has no apiVersion, kind and metadata" in done.stdout) == (1, True)
     assert done.stderr == ""
+
+
+def test_a_kubernetes_that_has_no_schemas_is_told(tmp_path: Path) -> None:
+    done = run(SCRIPTS / "check_manifests.py", tmp_path, Path("1.4"))
+    assert (done.returncode, "1.36, 1.37, not of '1.4'" in done.stdout) == (1, True), done.stdout
 
 
 def test_what_is_not_yaml_is_told(tmp_path: Path) -> None:

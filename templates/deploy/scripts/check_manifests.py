@@ -9,6 +9,7 @@ MANIFEST_SCHEMAS, by default ~/.cache/manifest-schemas.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import sys
@@ -71,6 +72,9 @@ class Check:
     def __init__(self, schemas: Schemas, kubernetes: str) -> None:
         self.schemas = schemas
         self.kubernetes = kubernetes
+        # It reads its files, megabytes, for each manifest again.
+        contents = kubernetes_validate.utils.schema_contents
+        kubernetes_validate.utils.schema_contents = functools.cache(contents)
 
     def problems(self, manifest: Any) -> Iterator[tuple[str, str]]:
         """Yield what is wrong with one manifest: `error` or `notice`, and the text."""
@@ -123,17 +127,22 @@ class Check:
             yield "error", str(error)
             return
         if validator is None:
+            # kubernetes-validate takes `batch.example.com` for `batch`.
+            if "." in group and not group.endswith(".k8s.io"):
+                yield (
+                    "error",
+                    f"scripts/schemas.yaml has no {group}/{kind}: add it there, with the Go module of its"
+                    " CustomResourceDefinition, or under `without-schema` with the reason",
+                )
+                return
             try:
                 yield from self._kubernetes(manifest)
             except kubernetes_validate.SchemaNotFoundError:
-                text = f"Kubernetes {self.kubernetes} has no {api} {kind}"
-                # A group with a dot may be a custom resource's; `apps`, `batch` and the like never are.
-                if "." in group:
-                    text += (
-                        f", and scripts/schemas.yaml has no {group}/{kind}: add it there, with the Go module of its"
-                        " CustomResourceDefinition, or under `without-schema` with the reason"
-                    )
-                yield "error", text
+                yield (
+                    "error",
+                    f"Kubernetes {self.kubernetes} has no {api} {kind}. If it is a custom resource, add"
+                    f" {group}/{kind} to scripts/schemas.yaml",
+                )
             return
         for error in validator.iter_errors(manifest):
             yield from _told(error)
@@ -180,7 +189,18 @@ def main() -> int:
     """Check every file of the folder; print each problem as an annotation."""
     table = yaml.safe_load(Path(__file__).with_name("schemas.yaml").read_text("utf-8"))
     kept = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "manifest-schemas"
-    version = sys.argv[2] if len(sys.argv) > 2 else table["kubernetes"]
+    version = sys.argv[2] if len(sys.argv) > 2 else str(table["kubernetes"])
+    known = [
+        kubernetes_validate.utils.major_minor(one)
+        for one in kubernetes_validate.utils.all_versions()
+    ]
+    if version not in known:
+        annotate(
+            "error",
+            "schemas.yaml",
+            f"there are schemas of Kubernetes {', '.join(known)}, not of {version!r}",
+        )
+        return 1
     check = Check(Schemas(table, Path(os.environ.get("MANIFEST_SCHEMAS") or kept)), version)
     failed = False
     files = sorted(Path(sys.argv[1]).glob("*.yaml"))
