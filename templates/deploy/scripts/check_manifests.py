@@ -198,7 +198,7 @@ def main() -> int:
         annotate(
             "error",
             "schemas.yaml",
-            f"there are schemas of Kubernetes {', '.join(known)}, not of {version!r}",
+            f"there are schemas of Kubernetes {known[0]} to {known[-1]}, not of {version!r}",
         )
         return 1
     check = Check(Schemas(table, Path(os.environ.get("MANIFEST_SCHEMAS") or kept)), version)
