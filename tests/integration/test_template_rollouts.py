@@ -176,7 +176,7 @@ LIMITS = {"errors": "most-errors", "latency": "most-seconds", "drift": "most-dri
 def query(metric: str, **more: str) -> str:
     """A metric's query as the controller asks it."""
     (found,) = (one for one in ANALYSIS["metrics"] if one["name"] == metric)
-    text = found["provider"]["prometheus"]["query"]
+    text: str = found["provider"]["prometheus"]["query"]
     for name, value in (ARGUMENTS | more).items():
         text = text.replace("{{args." + name + "}}", value)
     assert "{{" not in text

@@ -103,6 +103,15 @@ def test_an_aborted_update_is_the_end_and_has_its_analysis_words() -> None:
     assert rollout.with_pods(seen, Seen(State.WAITS, "1 run another image")) == seen
 
 
+def test_of_several_rollouts_the_one_that_is_not_done_is_told() -> None:
+    done = a_rollout(phase="Healthy", stableRS="new")
+    for both in ([done, a_rollout(OLD)], [a_rollout(OLD), done]):
+        seen = rollout.of_rollouts(both, TARGET)
+        assert seen and (seen.state, "asks for" in seen.said) == (State.WAITS, True)
+    seen = rollout.of_rollouts([done, done], TARGET)
+    assert seen and seen.state is State.RUNS
+
+
 def test_who_has_another_image_says_nothing() -> None:
     assert rollout.of_rollouts([a_rollout("ghcr.io/acme/other@" + DIGEST), None, 7], TARGET) is None
     assert rollout.of_inference_services([{}, []], TARGET) is None
@@ -178,6 +187,7 @@ def application(*images: str, health: str = "Healthy") -> Any:
 
 def test_an_application_is_as_far_as_its_rollout() -> None:
     assert rollout.listed(application()) == [ROLLOUT]
+    assert len(rollout.listed({"status": {"resources": [ROLLOUT] * 999}})) == 20
     runs = Seen(State.RUNS, "stable")
     # Pods of the version before stay for a while: they are no reason to wait.
     assert running.of_argocd(application(NEW, OLD), TARGET, runs).state is State.RUNS

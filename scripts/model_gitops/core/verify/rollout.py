@@ -15,6 +15,8 @@ from model_gitops.core.verify.target import Target
 
 ROLLOUTS = ("argoproj.io", "v1alpha1", "rollouts")
 INFERENCE_SERVICES = ("serving.kserve.io", "v1beta1", "inferenceservices")
+# Each of an Application is one request.
+_MOST = 20
 _INCONCLUSIVE = "InconclusiveAnalysisRun"
 
 
@@ -25,16 +27,22 @@ def listed(application: Any) -> list[dict[str, str]]:
         {key: str(one.get(key) or "") for key in ("group", "version", "kind", "namespace", "name")}
         for one in resources
         if (one.get("group"), one.get("kind")) == (ROLLOUTS[0], "Rollout")
-    ]
+    ][:_MOST]
 
 
 def of_rollouts(rollouts: Sequence[Any], target: Target) -> Seen | None:
-    """Judge the Rollouts of a namespace; None where none of them has an image of the target's name."""
-    for rollout in map(mapping, rollouts):
-        template = mapping(mapping(rollout.get("spec")).get("template"))
-        for image in _images(mapping(template.get("spec")), target):
-            return _of_rollout(rollout, image, target)
-    return None
+    """Judge the Rollouts of a namespace; None where none of them has an image of the target's name.
+
+    Of several the one that is not done yet is told.
+    """
+    found = [
+        _of_rollout(one, image, target)
+        for one in map(mapping, rollouts)
+        for image in _images(
+            mapping(mapping(mapping(one.get("spec")).get("template")).get("spec")), target
+        )
+    ]
+    return next((one for one in found if one.state is not State.RUNS), next(iter(found), None))
 
 
 def of_inference_services(services: Sequence[Any], target: Target) -> Seen | None:
@@ -120,7 +128,7 @@ def _pause(spec: Mapping[str, Any], status: Mapping[str, Any], metadata: Mapping
         and (mapping(step.get("pause")).get("duration") or blue_green.get("autoPromotionSeconds"))
     ):
         return "paused"
-    place = " ".join(words(metadata.get(key)) for key in ("name",))
+    place = words(metadata.get("name"))
     if metadata.get("namespace"):
         place += f" --namespace {words(metadata['namespace'])}"
     why = "as its analysis is inconclusive, " if _INCONCLUSIVE in reasons else ""
