@@ -73,6 +73,7 @@ CONTRACT: dict[str, tuple[str, str]] = {
     ),
     "run-training": (
         "environment operation again timeout parameters argo-server argo-token argo-authority kubeconfig "
+        "kubeflow-server kubeflow-token kubeflow-authority kubeflow-package "
         "namespace writer config deploy-branch token ssh-key known-hosts source-token",
         "operation state run url images commit reason",
     ),

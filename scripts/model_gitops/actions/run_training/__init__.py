@@ -65,6 +65,26 @@ def command(
             "Text of a kubeconfig: Argo's resources are read and made by Kubernetes' API.",
         ),
     ] = "",
+    kubeflow_server: Annotated[
+        str, option("kubeflow-server", "Address of Kubeflow Pipelines, where `engine` is kubeflow.")
+    ] = "",
+    kubeflow_token: Annotated[
+        str, secret("kubeflow-token", "Token of a ServiceAccount or user, for Kubeflow Pipelines.")
+    ] = "",
+    kubeflow_authority: Annotated[
+        str,
+        option(
+            "kubeflow-authority",
+            "Certificate of the authority that signed Kubeflow's, as PEM. Default: the machine's.",
+        ),
+    ] = "",
+    kubeflow_package: Annotated[
+        str,
+        option(
+            "kubeflow-package",
+            "File of the compiled pipeline that a run is started of: `make pipeline` writes it.",
+        ),
+    ] = "",
     namespace: Annotated[
         str,
         option("namespace", "The namespace of the runs. Default: the one of promotion.yaml."),
@@ -97,7 +117,7 @@ def command(
     from model_gitops.actions.run_training import steps
     from model_gitops.actions.run_training.inputs import Inputs
 
-    for one in (argo_token, kubeconfig, token, ssh_key, source_token):
+    for one in (argo_token, kubeconfig, kubeflow_token, token, ssh_key, source_token):
         runner.mask(one)
     steps.run(
         Inputs.of(
@@ -110,6 +130,10 @@ def command(
             argo_token=argo_token,
             argo_authority=argo_authority,
             kubeconfig=kubeconfig,
+            kubeflow_server=kubeflow_server,
+            kubeflow_token=kubeflow_token,
+            kubeflow_authority=kubeflow_authority,
+            kubeflow_package=kubeflow_package,
             namespace=namespace,
             writer=writer,
             config=config,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from model_gitops.actions.run_training.inputs import Inputs
 from model_gitops.adapters.training_engines import Engine
 from model_gitops.core.flow.training import Training
@@ -10,12 +12,7 @@ from model_gitops.errors import InputError
 
 def opened(inputs: Inputs, training: Training) -> Engine | None:
     """Return the engine of the environment; None where no input says how it is reached. Raises InputError."""
-    if training.engine == "argo":
-        return _argo(inputs, training)
-    raise InputError(
-        f"promotion.yaml says `engine: {training.engine}`, and run-training can't ask it",
-        fix="engine: argo",
-    )
+    return _kubeflow(inputs, training) if training.engine == "kubeflow" else _argo(inputs, training)
 
 
 def _argo(inputs: Inputs, training: Training) -> Engine | None:
@@ -33,3 +30,30 @@ def _argo(inputs: Inputs, training: Training) -> Engine | None:
     if inputs.kubernetes:
         return ArgoKubernetes(inputs.kubernetes, namespace, training.workflow)
     return None
+
+
+def _kubeflow(inputs: Inputs, training: Training) -> Engine | None:
+    from model_gitops.adapters.training_engines.kubeflow import Kubeflow
+    from model_gitops.core.training.kubeflow import package_of
+
+    if not inputs.kubeflow_server:
+        return None
+    package = None
+    if inputs.kubeflow_package:
+        try:
+            text = Path(inputs.kubeflow_package).read_text()
+        except (OSError, ValueError) as error:
+            raise InputError.of(
+                "kubeflow-package", inputs.kubeflow_package, "there is no such text file",
+                fix="make pipeline IMAGES=FOLDER, and kubeflow-package: pipeline/pipeline.yaml",
+            ) from error  # fmt: skip
+        package = package_of(text, inputs.kubeflow_package)
+    elif inputs.operation == "run":
+        raise InputError(
+            "input `kubeflow-package` is empty, so there is no pipeline that a run could be started of",
+            fix="make pipeline IMAGES=FOLDER, and kubeflow-package: pipeline/pipeline.yaml",
+        )
+    return Kubeflow(
+        inputs.kubeflow_server, inputs.kubeflow_token, inputs.kubeflow_authority,
+        inputs.namespace or training.namespace_in(inputs.environment), package,
+    )  # fmt: skip

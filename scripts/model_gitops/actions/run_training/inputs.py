@@ -28,12 +28,16 @@ class Inputs:
     parameters: Mapping[str, str]
     argo_server: str
     argo_authority: str
+    kubeflow_server: str
+    kubeflow_authority: str
+    kubeflow_package: str
     namespace: str
     writer: str
     config: str
     deploy_branch: str
     known_hosts: str
     argo_token: str = field(repr=False)
+    kubeflow_token: str = field(repr=False)
     kubernetes: Kubeconfig | None = field(repr=False)
     token: str = field(repr=False)
     ssh_key: str = field(repr=False)
@@ -50,13 +54,19 @@ class Inputs:
             )
         if not rest["environment"]:
             raise InputError("input `environment` is empty", fix="environment: staging")
-        if bool(rest["argo_server"]) != bool(rest["argo_token"]):
-            given, missing = ("server", "token") if rest["argo_server"] else ("token", "server")
-            raise InputError(
-                f"input `argo-{given}` is given, and `argo-{missing}` is not",
-                fix="give both, or leave both out"
-                + ("" if missing == "server" else ": argo-token: ${{ secrets.ARGO_TOKEN }}"),
-            )
+        for engine in ("argo", "kubeflow"):
+            if bool(rest[f"{engine}_server"]) != bool(rest[f"{engine}_token"]):
+                here = rest[f"{engine}_server"]
+                given, missing = ("server", "token") if here else ("token", "server")
+                raise InputError(
+                    f"input `{engine}-{given}` is given, and `{engine}-{missing}` is not",
+                    fix="give both, or leave both out"
+                    + (
+                        f": {engine}-token: ${{{{ secrets.{engine.upper()}_TOKEN }}}}"
+                        if here
+                        else ""
+                    ),
+                )
         if rest["argo_server"] and kubeconfig:
             raise InputError(
                 "inputs `argo-server` and `kubeconfig` are both given; one of them is asked",

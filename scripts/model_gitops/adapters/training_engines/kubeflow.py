@@ -23,14 +23,18 @@ _PAGE, _MOST_PAGES = 100, 10
 
 
 class Kubeflow:
-    """Kubeflow Pipelines at `server`, which runs `package` in `namespace`; `authority` is PEM, empty for the usual ones."""
+    """Kubeflow Pipelines at `server`, which runs `package` in `namespace`."""
 
     name = "Kubeflow Pipelines"
 
     def __init__(
-        self, server: str, token: str, authority: str, namespace: str, package: Package
+        self, server: str, token: str, authority: str, namespace: str, package: Package | None
     ) -> None:
-        """Ask nothing yet. Raises InputError for an address, a token or certificates that can't be used."""
+        """Ask nothing yet; without a `package` nothing can be started.
+
+        `authority` is PEM, empty for the usual ones. Raises InputError for an address, a token or certificates
+        that can't be used.
+        """
         self._server = json_api.address(server, "kubeflow-server", "https://kubeflow.example.com")
         web_client.check_secret(self._server, "kubeflow-token", token)
         self._token, self._namespace, self._package = token, namespace, package
@@ -39,7 +43,7 @@ class Kubeflow:
 
     def offer(self, seconds: float) -> Offer:
         """As Engine.offer: what the package has, which nothing changes any more."""
-        return self._package.offer
+        return self._package.offer if self._package else Offer((), is_fixed=True)
 
     def runs(self, seconds: float) -> Sequence[Run]:
         """As Engine.runs."""
@@ -62,6 +66,8 @@ class Kubeflow:
         if found:
             return self._run(found[0])
         experiment = self._open_experiment(max(end - time.monotonic(), 0.1))
+        if self._package is None:
+            raise json_api.Denied("no compiled pipeline is given")
         body = self._package.submission(name, experiment, parameters)
         self._get("runs", max(end - time.monotonic(), 0.1), body)
         others: list[Any] = []

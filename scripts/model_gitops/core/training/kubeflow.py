@@ -43,7 +43,7 @@ class Package:
         parameters = {
             name: _text(mapping(one).get("defaultValue")) for name, one in self._inputs.items()
         }
-        return Offer(images_of(self.spec), parameters)
+        return Offer(images_of(self.spec), parameters, is_fixed=True)
 
     @property
     def _inputs(self) -> Mapping[str, Any]:
