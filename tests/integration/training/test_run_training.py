@@ -1,0 +1,240 @@
+"""run-training: the run of an overlay's images, found or started, and what is evidence."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from training_site import LABEL, SECRET, STEPS, TrainingSite, digest, image_lines
+from verify_site import WRITER
+
+NO_ENGINE = {"argo_server": "", "argo_token": ""}
+
+
+def kubeconfig(server: str) -> str:
+    return json.dumps(
+        {
+            "current-context": "c",
+            "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+            "clusters": [{"name": "k", "cluster": {"server": server}}],
+            "users": [{"name": "u", "user": {"token": SECRET}}],
+        }
+    )
+
+
+def bumped(training: TrainingSite, word: str = "v1") -> None:
+    told = training.bump(image_lines(word))
+    assert told.outputs["operation"] == "pushed", told.log
+
+
+def test_a_run_is_waited_for_until_argo_cd_has_synced_and_is_started_once(
+    training: TrainingSite,
+) -> None:
+    argo = training.argo
+    training.sync()
+    bumped(training)
+    # Argo CD syncs when the run was asked for already.
+    synced = training.overlay()
+    argo.on_request = lambda: argo.apply(synced) if len(argo.asked) > 4 else None
+    told = training.run(parameters="propose=false")
+    assert told.code == 0, told.log
+    assert (told.outputs["operation"], told.outputs["state"]) == ("started", "success")
+    assert "the pipeline has not these images yet: ghcr.io/acme/diabetes-preprocess is" in told.log
+    assert "fetch Succeeded, preprocess Succeeded, train Succeeded" in told.log
+    (started,) = argo.started
+    name = told.outputs["run"]
+    assert started["submitOptions"]["name"] == name
+    assert set(started["submitOptions"]["parameters"]) == {
+        f"revision={training.commit}",
+        "propose=false",
+    }
+    assert told.outputs["url"].endswith(f"/workflows/diabetes-training-staging/{name}")
+    assert (told.outputs["commit"], told.outputs["images"]) == (training.commit, image_lines("v1"))
+    key = name.removeprefix("diabetes-training-")
+    assert training.statuses() == [
+        ("success", f"images {key} trained well", told.outputs["url"]),
+        ("pending", f"images {key} train", training.statuses()[1][2]),
+    ]
+    assert SECRET not in told.log + told.summary + json.dumps(told.outputs)
+
+    again = training.run()
+    assert (again.code, again.outputs["operation"]) == (0, "found")
+    assert (again.outputs["run"], len(argo.started), len(training.statuses())) == (name, 1, 2)
+
+    # Evidence: by the API, and by the status alone.
+    for found in (training.check(source_token=""), training.believe()):
+        assert (found.code, found.outputs["images"]) == (0, image_lines("v1")), found.log
+        assert found.outputs["url"] == told.outputs["url"]
+    # Its lines are what the next overlay takes, by a pull request.
+    proposed = training.bump(found.outputs["images"], "production", mode="pull-request")
+    assert proposed.outputs["operation"] == "opened", proposed.log
+
+
+def test_a_run_of_other_images_is_no_evidence(training: TrainingSite) -> None:
+    bumped(training)
+    training.sync()
+    assert training.run().code == 0
+    bumped(training, "v2")
+    for told in (training.check(source_token=""), training.believe()):
+        assert (told.code, told.outputs["images"]) == (3, ""), told.log
+        assert "nothing says that the images" in told.log
+    # Nor is one of some of them: a sync in between.
+    training.argo.apply(training.overlay())
+    template = training.argo.template["spec"]["templates"]
+    (train,) = [one for one in template if one["name"] == "train"]
+    train["container"]["image"] = f"ghcr.io/acme/diabetes-train:v1@{digest('v1-train')}"
+    training.argo.finished("by-hand", "Succeeded")
+    told = training.check()
+    assert (told.code, told.outputs["images"]) == (3, ""), told.log
+    # And nothing is proposed of nothing.
+    assert training.bump(told.outputs["images"], "production", mode="pull-request").code == 2
+
+
+def test_a_failed_step_is_told_and_stays_the_answer(training: TrainingSite) -> None:
+    argo = training.argo
+    bumped(training)
+    training.sync()
+    argo.outcome = "Failed"
+    told = training.run()
+    assert (told.code, told.outputs["state"], told.outputs["images"]) == (3, "failure", "")
+    assert told.outputs["reason"] == "train: OOMKilled (exit code 137)"
+    assert "| train | Failed | OOMKilled (exit code 137) |" in told.summary
+    assert training.statuses()[0][0] == "failure"
+    assert "train: OOMKilled" in training.statuses()[0][1]
+    argo.outcome = "Succeeded"
+    assert (training.run().code, len(argo.started)) == (3, 1)
+    for found in (training.check(), training.believe()):
+        assert (found.code, found.outputs["images"]) == (3, ""), found.log
+
+    again = training.run(again="true")
+    assert (again.code, again.outputs["operation"], len(argo.started)) == (0, "started", 2)
+    assert again.outputs["run"] == f"{told.outputs['run']}-2"
+    assert training.believe().code == 0
+    # What the schedule ran later with the same images takes it back.
+    argo.finished("diabetes-training-1764550000", "Failed")
+    assert training.check().code == 3
+
+
+def test_a_fault_of_the_engine_is_no_verdict_on_the_images(training: TrainingSite) -> None:
+    bumped(training)
+    training.sync()
+    training.argo.outcome, training.argo.message = "Error", "pod deleted"
+    told = training.run()
+    assert (told.code, told.outputs["state"], told.outputs["reason"]) == (4, "error", "train: pod deleted")
+    assert training.statuses()[0][0] == "error"
+
+
+def test_what_ended_too_early_goes_on_where_it_was(training: TrainingSite) -> None:
+    argo = training.argo
+    bumped(training)
+    training.sync()
+    argo.outcome = None
+    told = training.run(timeout="2s")
+    assert (told.code, told.outputs["state"]) == (4, "pending"), told.log
+    assert "has not ended within `timeout`" in told.log
+    assert training.check().code == 3
+    argo.outcome = "Succeeded"
+    # The answer to the start was lost too: the name is taken.
+    argo.runs[told.outputs["run"]]["metadata"]["labels"] = {}
+    kept = dict(argo.runs)
+    argo.on_request = lambda: [one["metadata"]["labels"].update({LABEL: "diabetes-training"})
+                               for one in kept.values() if argo.asked[-1][0] == "POST"]  # fmt: skip
+    found = training.run()
+    assert (found.code, len(argo.started)) == (0, 1), found.log
+
+
+def test_two_at_once_start_one_run(training: TrainingSite) -> None:
+    bumped(training)
+    training.sync()
+    with ThreadPoolExecutor(2) as both:
+        told = list(both.map(lambda _: training.run(), range(2)))
+    assert [one.code for one in told] == [0, 0]
+    assert len(training.argo.started) == len(training.argo.runs) == 1
+    assert told[0].outputs["run"] == told[1].outputs["run"]
+
+
+def test_kubernetes_makes_the_run_that_argo_would(training: TrainingSite) -> None:
+    argo = training.argo
+    bumped(training)
+    training.sync()
+    given = {**NO_ENGINE, "kubeconfig": kubeconfig(training.server.url)}
+    argo.broken = [(503, {}), (429, {})]
+    told = training.run(**given)
+    assert (told.code, told.outputs["operation"]) == (0, "started"), told.log
+    (run,) = argo.started
+    assert run["metadata"]["labels"] == {LABEL: "diabetes-training"}
+    assert run["metadata"]["ownerReferences"][0]["kind"] == "CronWorkflow"
+    parameters = {one["name"]: one["value"] for one in run["spec"]["arguments"]["parameters"]}
+    # The overlay's own parameters stay.
+    assert parameters == {"revision": training.commit, "propose": "false"}
+    assert run["spec"]["workflowTemplateRef"] == {"name": "diabetes-training"}
+    assert {method for method, path in argo.asked if path.startswith("/api/")} == set()
+    assert training.check(**given).code == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ((401, {}), "refuses the token (401)"),
+        ((403, {"message": "workflows.argoproj.io is forbidden"}), "(403: workflows.argoproj.io is forbidden)"),
+        ((404, {}), "lists no runs in the namespace diabetes-training-staging (404)"),
+    ],
+)  # fmt: skip
+def test_a_refusal_is_not_waited_for(
+    training: TrainingSite, answer: tuple[int, dict[str, str]], said: str
+) -> None:
+    bumped(training)
+    training.argo.broken = [answer] * 9
+    told = training.run()
+    assert (told.code, said in told.log, len(training.argo.asked)) == (4, True, 1), told.log
+    training.argo.broken = []
+    assert "has no cron-workflow diabetes-training" in training.run().log
+
+
+def test_only_the_believed_writer_counts(training: TrainingSite) -> None:
+    bumped(training)
+    training.sync()
+    name = training.run().outputs["run"]
+    assert training.believe(writer="github-actions[bot]").code == 0
+    told = training.believe(writer="deployer[bot]")
+    assert (told.code, "not by deployer[bot]" in told.log) == (3, True), told.log
+    assert training.believe(source_token=WRITER).outputs["run"] == name
+
+
+def test_what_no_deployment_set_is_not_asked_about(training: TrainingSite) -> None:
+    told = training.run()
+    assert (told.code, "has no image yet of diabetes-preprocess" in told.log) == (3, True), told.log
+    # Two components later: the newest deployment says the commit.
+    bumped(training)
+    later = training.rules()
+    assert training.bump(image_lines("v2", *STEPS[:2]), commit=later).code == 0
+    training.sync()
+    told = training.run()
+    assert (told.code, told.outputs["commit"]) == (0, later), told.log
+    path = training.deploy.directory / "training" / "overlays" / "staging" / "kustomization.yaml"
+    training.overlay()
+    text = path.read_text("utf-8").replace(digest("v2-train"), digest("mine"))
+    training.site.commit(
+        training.deploy, {"training/overlays/staging/kustomization.yaml": text}, "By hand"
+    )
+    told = training.check()
+    assert (told.code, "was set by no deployment" in told.log) == (3, True), told.log
+
+
+@pytest.mark.parametrize(
+    ("inputs", "said"),
+    [
+        ({"environment": "dev"}, "promotion.yaml trains in staging, production"),
+        ({**NO_ENGINE}, "nobody can be asked to run the training pipeline of staging"),
+        ({"argo_token": ""}, "`argo-token` is not"),
+        ({"kubeconfig": "{}"}, "are both given"),
+        ({"parameters": "propose"}, "it is not `name=value`"),
+        ({"operation": "start"}, "neither `run` nor `check`"),
+        ({"argo_authority": "x"}, "`argo-authority` is no certificate in PEM"),
+    ],
+)
+def test_a_wrong_input_is_told(training: TrainingSite, inputs: dict[str, str], said: str) -> None:
+    told = training.run(**inputs)
+    assert (told.code, said in told.log) == (2, True), told.log
+    assert training.argo.asked == []
