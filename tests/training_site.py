@@ -175,7 +175,9 @@ class Argo:
         kind, _, name = path.removeprefix(place).partition("/")
         if method == "POST" and kind == "workflows":
             self.violations += manifest_checks.problems(body)
-            return self._start(body["metadata"]["name"], body["spec"], body["metadata"]["labels"], body)
+            return self._start(
+                body["metadata"]["name"], body["spec"], body["metadata"]["labels"], body
+            )
         found = {"cronworkflows": self.cron, "workflowtemplates": self.template}.get(kind)
         return self._found(kind == "workflows", name, query.get("labelSelector"), found)
 
@@ -215,7 +217,9 @@ class Argo:
             return (200, other) if is_there else missing
         if not name:
             key, _, value = selector[0].partition("=")
-            runs = [one for one in self.runs.values() if one["metadata"]["labels"].get(key) == value]
+            runs = [
+                one for one in self.runs.values() if one["metadata"]["labels"].get(key) == value
+            ]
             for one in runs:
                 self.go_on(one)
             # Without runs both APIs say null.
@@ -236,7 +240,9 @@ class Argo:
         if isinstance(given, dict) and given.get("items", "") is None:
             given["items"] = []
         for error in _validator(schema["$ref"]).iter_errors(given):
-            self.violations.append(f"{what}: {'.'.join(map(str, error.path))}: {error.message[:300]}")
+            self.violations.append(
+                f"{what}: {'.'.join(map(str, error.path))}: {error.message[:300]}"
+            )
 
 
 def _described(method: str, path: str) -> tuple[str, Any]:

@@ -137,7 +137,7 @@ def set_up(world: World) -> None:
     deploy = world.clone(DEPLOY, "deploy")
     shutil.copytree(TEMPLATES / "deploy", deploy.directory, dirs_exist_ok=True)
     address = f"{world.forge.url}/{DEPLOY}.git"
-    for file in (deploy.directory / "argocd").iterdir():
+    for file in (deploy.directory / "argocd").rglob("*.yaml"):
         text = file.read_text("utf-8")
         file.write_text(
             text.replace("https://github.com/acme/diabetes-deploy.git", address), "utf-8"

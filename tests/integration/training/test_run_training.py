@@ -99,7 +99,7 @@ def test_a_failed_step_is_told_and_stays_the_answer(training: TrainingSite) -> N
     told = training.run()
     assert (told.code, told.outputs["state"], told.outputs["images"]) == (3, "failure", "")
     assert told.outputs["reason"] == "train: OOMKilled (exit code 137)"
-    assert "| train | Failed | OOMKilled (exit code 137) |" in told.summary
+    assert "| train | Failed | OOMKilled \\(exit code 137\\) |" in told.summary
     assert training.statuses()[0][0] == "failure"
     assert "train: OOMKilled" in training.statuses()[0][1]
     argo.outcome = "Succeeded"
@@ -121,7 +121,11 @@ def test_a_fault_of_the_engine_is_no_verdict_on_the_images(training: TrainingSit
     training.sync()
     training.argo.outcome, training.argo.message = "Error", "pod deleted"
     told = training.run()
-    assert (told.code, told.outputs["state"], told.outputs["reason"]) == (4, "error", "train: pod deleted")
+    assert (told.code, told.outputs["state"], told.outputs["reason"]) == (
+        4,
+        "error",
+        "train: pod deleted",
+    )
     assert training.statuses()[0][0] == "error"
 
 

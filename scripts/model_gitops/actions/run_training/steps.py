@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -220,7 +221,7 @@ def _tell(asked: Wanted, found: waiting.Outcome, verdict: Verdict) -> None:
     lines = [
         f"### Training in {escape(asked.environment)}: {verdict}",
         "",
-        f"Run {code(run_found.name)} {escape(run_found.url)}" if run_found else "There is no run.",
+        f"Run {_linked(run_found)}" if run_found else "There is no run.",
         *(["", escape(reason)] if reason else []),
         "",
         "| image | reference |",
@@ -230,3 +231,9 @@ def _tell(asked: Wanted, found: waiting.Outcome, verdict: Verdict) -> None:
         "",
     ]
     runner.write_summary("\n".join(lines))
+
+
+def _linked(found: Run) -> str:
+    """Return a run's name, as a link where its address is one that Markdown takes as it is."""
+    is_plain = re.fullmatch(r"https?://[A-Za-z0-9._:/%-]+", found.url)
+    return f"[{code(found.name)}]({found.url})" if is_plain else code(found.name)
