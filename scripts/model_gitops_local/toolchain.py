@@ -125,6 +125,14 @@ TOOLS = {
             ask=("version",),
             takes="5 minutes",
         ),
+        Tool(
+            "oras",
+            "v1.3.6",
+            "oras.land/oras/cmd/oras",
+            stamp="oras.land/oras/internal/version.Version",
+            minimum=(1, 3),
+            ask=("version",),
+        ),
         # Prometheus 2.42, whose Go module counts otherwise: it reads and tries alert rules.
         Tool(
             "promtool",

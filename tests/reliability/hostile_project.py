@@ -89,6 +89,12 @@ GOOD: dict[str, dict[str, str]] = {
     "open-retraining": {"operation": "judge", "gate": "cancelled"},
     "gto-register-stage": {"model": "m", "stage": "dev"},
     "build-push-image": {"image": "127.0.0.1:9/acme/m", "smoke-test": ""},
+    # Nobody listens there.
+    "push-model": {
+        "artifact": "127.0.0.1:9/acme/m-model",
+        "path": "models/m",
+        "model-hash": LOCK["stages"]["train"]["outs"][0]["md5"],
+    },
     "bump-kustomize-tag": {
         "path": "overlays/dev",
         "images": f"m=ghcr.io/acme/m:v2@{DIGEST}",

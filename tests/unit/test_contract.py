@@ -22,7 +22,7 @@ CONTRACT: dict[str, tuple[str, str]] = {
     "check-promotion": (
         "config base-ref head-ref environment deploy-branch token ssh-key known-hosts username password source-token",
         "environment stage model overlay-entry image deploy-repository deploy-path deploy-mode incumbent has-model new-branch "
-        "model-hash promote-image promote-version promote-fingerprint promote-sha256 promote-commit "
+        "model-hash promote-image promote-version promote-fingerprint promote-sha256 artifact promote-artifact promote-commit "
         "dockerfile context target smoke-test build-contexts built-elsewhere push-candidates "
         "assign-stage rules-changed rules reviewers refusal",
     ),
@@ -76,6 +76,10 @@ CONTRACT: dict[str, tuple[str, str]] = {
         "kubeflow-server kubeflow-token kubeflow-authority kubeflow-package "
         "namespace writer config deploy-branch token ssh-key known-hosts source-token",
         "operation state run url images commit reason",
+    ),
+    "push-model": (
+        "artifact path model model-hash sha256 tags username password sign signing-key signing-password",
+        "artifact digest tag operation",
     ),
     "bump-kustomize-tag": (
         "repository branch path images records mode token ssh-key known-hosts message body trailers",

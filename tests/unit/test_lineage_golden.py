@@ -34,7 +34,7 @@ from chain import (
 from model_gitops.core.deploy.kustomization import Image
 from model_gitops.core.dvc.pipeline import Recipe
 from model_gitops.core.lineage import links, pulls, stages
-from model_gitops.core.lineage.facts import Before, Registered, Signed, Source, Trace
+from model_gitops.core.lineage.facts import Before, ModelArtifact, Registered, Signed, Source, Trace
 from model_gitops.core.lineage.link import Link, broken
 from model_gitops.core.lineage.report import MARKS
 
@@ -75,7 +75,25 @@ UNPINNED = replace(IMAGE, digest="")
 NAMELESS = replace(WHOLE, version=None)
 WAITS = {"source-commit": [TIP], "model": ["m@v2.0.0"]}
 NEWER = {"tip": TIP, "tip_hash": "f" * 32}
+PINNED = Image("m-model", "r.example/m-model", "", OTHER)
+ARTIFACT = ModelArtifact(f"r.example/m-model@{OTHER}", True, SHA256)
+SIGNED = Signed("the key sha256:1", "a=b")
 CASES: dict[str, Trace] = {
+    "model artifact": replace(deployed(artifact=PINNED), artifact=ARTIFACT),
+    "model artifact, not in the overlay": replace(WHOLE, artifact=ARTIFACT),
+    "model artifact of an edited overlay": replace(
+        deployed(artifact=replace(PINNED, digest=DIGEST)), artifact=ARTIFACT
+    ),
+    "model artifact of the overlay alone": deployed(artifact=PINNED),
+    "model artifact is gone": replace(WHOLE, artifact=replace(ARTIFACT, found=False)),
+    "model artifact with another model": replace(WHOLE, artifact=replace(ARTIFACT, sha256="6" * 64)),
+    "model artifact is none": replace(WHOLE, artifact=replace(ARTIFACT, sha256="")),
+    "model artifact, and no Model-SHA256": replace(says(model_sha256=[]), artifact=ARTIFACT),
+    "model artifact not asked": replace(WHOLE, artifact=replace(ARTIFACT, found=None, problem="no docker")),
+    "model artifact signed": replace(WHOLE, artifact=replace(ARTIFACT, signature=SIGNED)),
+    "model artifact not signed": replace(
+        WHOLE, artifact=replace(ARTIFACT, signature=replace(SIGNED, problem="it has none"))
+    ),
     "no deploy commit": deployed(recorded=None, commit=""),
     "no digest in the overlay": deployed(image=UNPINNED, recorded=UNPINNED),
     "edited overlay": deployed(image=replace(IMAGE, tag=HEAD)),

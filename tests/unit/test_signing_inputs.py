@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from model_gitops.actions.build_push_image.sign import read_signing
+from model_gitops.adapters.signing import read as read_signing
 from model_gitops.core.flow import promotion
 from model_gitops.errors import InputError
 

@@ -210,9 +210,17 @@ def test_nothing_is_built_or_pulled_for_a_later_environment() -> None:
     first_only = [
         step["uses"].split("/")[3].partition("@")[0]
         for _, step in steps(jobs)
-        if step.get("if") == "needs.check.outputs.promote-image == ''"
+        if str(step.get("if")).startswith("needs.check.outputs.promote-image == ''")
     ]
     assert first_only == ["dvc-pull-model", "build-push-image"]
+    # The artifact is pushed where none is taken over, and the model is pulled for it.
+    of_artifact = "needs.check.outputs.artifact != '' && needs.check.outputs.promote-artifact == ''"
+    conditions = {
+        step["id"]: str(step.get("if")).strip() for _, step in steps(jobs) if "id" in step
+    }
+    assert conditions["artifact"] == of_artifact
+    assert conditions["model"].endswith(f"|| ({of_artifact})")
+    assert conditions["image"] == "needs.check.outputs.promote-image == ''"
     everywhere = [step["uses"] for _, step in steps(jobs) if "if" not in step and "uses" in step]
     assert not any("build-push" in one or "dvc-pull" in one for one in everywhere)
 

@@ -12,6 +12,7 @@ ACTIONS = {
     "gate-metrics": "Refuse a candidate that is worse than what its target runs.",
     "gto-register-stage": "Register a model version, and assign it to a stage.",
     "build-push-image": "Build, smoke-test and push the image that serves a model.",
+    "push-model": "Push a model as an OCI artifact, beside the image, and sign it.",
     "bump-kustomize-tag": "Set the image in an overlay of the deploy repository.",
     "cml-report": "Report metrics, params and plots as one comment.",
     "trace-model": "Say which data, code and approvals made what is live, and verify every link.",

@@ -232,6 +232,18 @@ class Docker:
         manifests = [self._raw(f"{name}@{one}") for one in children] if children else [manifest]
         return {str((one.get("config") or {}).get("digest", "")) for one in manifests}
 
+    def manifest_of(self, name: str, digest: str) -> dict[str, Any] | None:
+        """Return the manifest of `name@digest`, of whatever type; None where the registry has none.
+
+        Raises ProcessError where the registry can't be asked.
+        """
+        try:
+            return self._raw(f"{name}@{digest}")
+        except process.ProcessError as error:
+            if faults.is_not_found(error.message):
+                return None
+            raise
+
     def manifests(self, name: str, digest: str) -> list[str]:
         """Return the digests of the images of the index `name@digest`; empty for a plain image."""
         return manifests_of(self._raw(f"{name}@{digest}"))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -48,6 +50,18 @@ def private_config(parent: Path, host: str | None) -> dict[str, str]:
     file.touch(mode=0o600)
     file.write_text(json.dumps(config), encoding="utf-8")
     return {"DOCKER_CONFIG": str(folder)}
+
+
+def log_in(env: Mapping[str, str], host: str, username: str, password: str) -> None:
+    """Put a login into a private configuration, as `docker login` does, for tools that docker is not needed for.
+
+    `env` is what `private_config` returned for this host. The registry says later if it takes the login.
+    """
+    file = Path(env["DOCKER_CONFIG"]) / "config.json"
+    config = _read(file)
+    login = base64.b64encode(f"{username}:{password}".encode()).decode()
+    config["auths"] = {**(config.get("auths") or {}), host or _HUB: {"auth": login}}
+    file.write_text(json.dumps(config), encoding="utf-8")
 
 
 def _plugins() -> str | None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from model_gitops import runner
 from model_gitops.adapters import docker, docker_config, scratch
 from model_gitops.core.image.names import registry_host
-from model_gitops.errors import ExternalError
+from model_gitops.errors import ExternalError, InputError
 
 
 def unanswered(error: ExternalError) -> str:
@@ -19,6 +19,25 @@ def unanswered(error: ExternalError) -> str:
 def with_fix(error: ExternalError) -> str:
     """Return what `error` says, with what to do where it says that too."""
     return f"{error.message}. To do: {error.fix}" if error.fix else error.message
+
+
+def login_name(username: str, password: str, *, push: bool) -> str:
+    """Return the name to log in with; empty where nothing is given and the user's logins serve.
+
+    Without a push an empty password is fine: a fork's pull request has no secrets.
+    """
+    if username and not password and push:
+        raise InputError(
+            "input `username` is given, and `password` is not", fix="password: ${{ github.token }}"
+        )
+    if not password:
+        return ""
+    name = username or runner.context().sender
+    if not name:
+        raise InputError(
+            "input `password` is given, and `username` is not", fix="username: ${{ github.actor }}"
+        )
+    return name
 
 
 @contextmanager

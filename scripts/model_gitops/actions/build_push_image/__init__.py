@@ -132,8 +132,9 @@ def command(
     from model_gitops.actions.build_push_image.plan import make_job, session
     from model_gitops.actions.build_push_image.report import write_report
     from model_gitops.actions.build_push_image.reuse import reuse_image
-    from model_gitops.actions.build_push_image.sign import read_signing, signer
-    from model_gitops.adapters import build_records, smoke_file
+    from model_gitops.actions.build_push_image.sign import signer
+    from model_gitops.adapters import build_records, registry_client, smoke_file
+    from model_gitops.adapters import signing as signatures
     from model_gitops.core.image.build import parse_pairs
     from model_gitops.core.image.names import check_name
 
@@ -141,7 +142,7 @@ def command(
         runner.mask(one)
     inputs.mask_secrets(secrets)
     build_records.check(record, push=push)
-    signing = read_signing(sign, signing_key, signing_password, push=push)
+    signing = signatures.read(sign, signing_key, signing_password, push=push)
     revision = inputs.commit()
     folder = inputs.context_folder(context)
     given = inputs.Inputs(
@@ -167,7 +168,7 @@ def command(
         platforms=inputs.read_platforms(lines(platforms)),
         test=smoke_file.read(smoke_test) if smoke_test.strip() else None,
         builder=inputs.check_builder(builder),
-        login_as=inputs.login_name(username, password, push=push),
+        login_as=registry_client.login_name(username, password, push=push),
         password=password,
         cache_from=lines(cache_from),
         cache_to=lines(cache_to),

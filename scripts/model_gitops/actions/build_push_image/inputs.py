@@ -164,22 +164,3 @@ def dockerfile(file: str, folder: Path) -> Path:
         fix = f"file: {Path(folder.name) / file if folder != Path.cwd() else file}"
         fix += " (from the working directory, not from the context)"
     raise InputError.of("file", file or str(path), "no such file", fix=fix)
-
-
-def login_name(username: str, password: str, *, push: bool) -> str:
-    """Return the name to log in with; empty where nothing is given and the user's logins serve.
-
-    Without a push an empty password is fine: a fork's pull request has no secrets.
-    """
-    if username and not password and push:
-        raise InputError(
-            "input `username` is given, and `password` is not", fix="password: ${{ github.token }}"
-        )
-    if not password:
-        return ""
-    name = username or runner.context().sender
-    if not name:
-        raise InputError(
-            "input `password` is given, and `username` is not", fix="username: ${{ github.actor }}"
-        )
-    return name

@@ -1,114 +1,32 @@
-"""The signature of what was pushed: made last, and nothing is put out without it where it is asked for."""
+"""The signature of the image that was pushed or reused."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
-from model_gitops import runner
 from model_gitops.actions.build_push_image.inputs import Inputs
 from model_gitops.actions.build_push_image.job import Job, Result
-from model_gitops.adapters.cosign import Cosign, KeyPair, identity_variables
 from model_gitops.adapters.docker import Docker
+from model_gitops.adapters.signing import Signing
 from model_gitops.core.image import signature
-from model_gitops.core.image.signature import Signer
-from model_gitops.errors import ExternalError, InputError
-
-# Another job that signs the same image at the same moment may overwrite the list of its signatures.
-_ATTEMPTS = 3
-_GITHUB = "https://github.com"
-
-
-@dataclass(frozen=True)
-class Signing:
-    """How to sign: `pair` is the key, None without one; `identity` the variables for an identity token.
-
-    Nothing is signed where both are None.
-    """
-
-    pair: KeyPair | None = None
-    identity: Mapping[str, str] | None = field(default=None, repr=False)
-
-
-def read_signing(sign: str, key: str, password: str, *, push: bool) -> Signing:
-    """Check the inputs `sign`, `signing-key` and `signing-password`. Raises InputError."""
-    runner.mask(key)
-    runner.mask(password)
-    if sign not in ("", "key", "keyless"):
-        raise InputError.of("sign", sign, "it is neither `key` nor `keyless`", fix="sign: key")
-    if sign != "key" and (key or password):
-        raise InputError.of(
-            "sign", sign, "a key or its password is given, and would not be used", fix="sign: key"
-        )
-    if not sign:
-        return Signing()
-    if not push:
-        raise InputError.of(
-            "sign", sign, "with `push: false` there is no image in the registry to sign",
-            fix="push: true, or leave `sign` out",
-        )  # fmt: skip
-    if sign == "keyless":
-        return Signing(identity=identity_variables())
-    if not key.strip().startswith("-----BEGIN "):
-        raise InputError(
-            "input `signing-key` is empty, and `sign` is 'key'"
-            if not key.strip()
-            else "input `signing-key` is no key: it does not start with -----BEGIN",
-            fix="signing-key: ${{ secrets.COSIGN_KEY }}, the content of cosign.key, as a secret of the GitHub"
-            " environment that the job names",
-        )
-    return Signing(KeyPair(key, password))
 
 
 def signer(client: Docker, given: Inputs, how: Signing) -> Callable[[Job, Result], None]:
-    """Return what signs the result of the build.
+    """Return what signs the result of the build; what can be wrong is found before anything is built.
 
-    All that can be wrong with cosign or the key is found here, before anything is built. Raises
-    InputError for a key that can't be opened, ExternalError where there is no cosign.
+    Raises as `Signing.prepare`, and InputError for facts that no signature can bind.
     """
-    by = how.pair or how.identity
-    if by is None:
+    signs = how.prepare(client.env)
+    if signs is None:
         return lambda job, result: None
     _facts(given, "")
-    cosign = Cosign.find(client.env, runner.say)
-    who = Signer(key=cosign.public_key(how.pair)) if how.pair else _own_identity()
 
     def sign(job: Job, result: Result) -> None:
-        facts = _facts(given, job.fingerprint)
-        with runner.group(f"cosign: {job.name}@{result.digest}"):
-            _sign(cosign, client, job.name, result.digest, facts, by, who)
+        # A signature of an index is none of its images, and a cluster may ask for either.
+        digests = (result.digest, *client.manifests(job.name, result.digest))
+        signs([f"{job.name}@{one}" for one in digests], _facts(given, job.fingerprint))
 
     return sign
-
-
-def _sign(
-    cosign: Cosign,
-    client: Docker,
-    name: str,
-    digest: str,
-    facts: Mapping[str, str],
-    by: KeyPair | Mapping[str, str],
-    who: Signer | None,
-) -> None:
-    # A signature of an index is none of its images, and a cluster may ask for either.
-    every = [f"{name}@{one}" for one in (digest, *client.manifests(name, digest))]
-    said = signature.shown(facts) or "nothing"
-    missing = every
-    for attempt in range(_ATTEMPTS):
-        if who is not None:
-            missing = [one for one in every if cosign.problem_of(one, who, facts)]
-        if not missing:
-            state = "signed" if attempt else "nothing is signed: it has a signature"
-            runner.say(f"{state} by {who.name if who else 'this job'}, which says {said}")
-            return
-        cosign.sign(missing, facts, by)
-        if who is None:
-            runner.say(f"signed by this job's identity, which says {said}")
-            return
-    raise ExternalError(
-        f"{', '.join(missing)} was signed, and the registry does not have the signature",
-        fix="run the job again; where it stays so, does the registry let the tag sha256-… be written again?",
-    )
 
 
 def _facts(given: Inputs, fingerprint: str) -> Mapping[str, str]:
@@ -117,15 +35,4 @@ def _facts(given: Inputs, fingerprint: str) -> Mapping[str, str]:
         model=given.model,
         model_hash=given.model_hash,
         fingerprint=fingerprint,
-    )
-
-
-def _own_identity() -> Signer | None:
-    """Return this workflow as Sigstore's certificates name it; None where that is not known."""
-    context = runner.context()
-    if context.server_url != _GITHUB or not context.workflow_ref:
-        return None
-    return Signer(
-        identity=f"{_GITHUB}/{context.workflow_ref}",
-        issuer="https://token.actions.githubusercontent.com",
     )

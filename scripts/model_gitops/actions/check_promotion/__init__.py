@@ -33,6 +33,8 @@ OUTPUTS = (
     "promote-version",
     "promote-fingerprint",
     "promote-sha256",
+    "artifact",
+    "promote-artifact",
     "promote-commit",
     "dockerfile",
     "context",

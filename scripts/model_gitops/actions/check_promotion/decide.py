@@ -111,7 +111,10 @@ def run(
             overlays,
             own=found.own,
         )
-    if promoted and asked.stage is not _Stage.PROPOSED:
+    if before and promoted and asked.stage is not _Stage.PROPOSED:
+        hop.require_artifact(
+            promoted, repository=promotion.artifact, source=before.name, target=target.name
+        )
         _require_signature(promotion, promoted, target, username, password)
     incumbent = _incumbent(repository, promotion.model, target.stage)
     is_early = promotion.stage_on == "pull_request"
@@ -135,6 +138,8 @@ def run(
             "promote-version": promoted.version if promoted else "",
             "promote-fingerprint": promoted.fingerprint if promoted else "",
             "promote-sha256": promoted.sha256 if promoted else "",
+            "artifact": promotion.artifact,
+            "promote-artifact": promoted.artifact if promoted and promotion.artifact else "",
             "promote-commit": promoted.commit if promoted else "",
             **{name: built[name] for name in (*image.NAMES, "built-elsewhere")},
             "push-candidates": _boolean(promotion.push_candidates),
@@ -218,26 +223,37 @@ def _require_signature(
     signer = promotion.signatures
     if signer is None:
         return
-    name, tag, digest = split_reference(promoted.image)
+    _, tag, _ = split_reference(promoted.image)
     facts = signature.demanded(
         tag=tag,
         model=promotion.model,
         model_hash=promoted.model_hash,
         fingerprint=promoted.fingerprint,
     )
-    with (
-        runner.group(f"cosign: {name}@{digest}"),
-        registry_client.opened(name, username, password) as client,
-    ):
-        problem = Cosign.find(client.env, runner.say).problem_of(f"{name}@{digest}", signer, facts)
-    if problem:
-        raise RefusedError(
-            f"{target.name} takes only what {signer.name} signed. {name}@{digest}: {problem}; asked for was"
-            f" {signature.shown(facts)}",
-            fix="run deploy.yml of the first environment's branch again: build-push-image with `sign` signs"
-            " what has no signature. Find out who deployed it without",
-        )
-    runner.say(f"signed by {signer.name}, which says {signature.shown(facts)}")
+    # The artifact's tag says no commit, and it has no fingerprint.
+    of_the_artifact = signature.demanded(
+        tag="", model=promotion.model, model_hash=promoted.model_hash, fingerprint=""
+    )
+    wanted = [(promoted.image, facts)]
+    if promotion.artifact:
+        wanted.append((promoted.artifact, of_the_artifact))
+    for reference, said in wanted:
+        name, _, digest = split_reference(reference)
+        with (
+            runner.group(f"cosign: {name}@{digest}"),
+            registry_client.opened(name, username, password) as client,
+        ):
+            problem = Cosign.find(client.env, runner.say).problem_of(
+                f"{name}@{digest}", signer, said
+            )
+        if problem:
+            raise RefusedError(
+                f"{target.name} takes only what {signer.name} signed. {name}@{digest}: {problem}; asked for"
+                f" was {signature.shown(said)}",
+                fix="run deploy.yml of the first environment's branch again: build-push-image and push-model"
+                " with `sign` sign what has no signature. Find out who deployed it without",
+            )
+        runner.say(f"signed by {signer.name}, which says {signature.shown(said)}")
 
 
 def _proposed(overlays: Overlays, before: Environment, model_hash: str) -> hop.Promoted | None:

@@ -11,7 +11,7 @@ from model_gitops.actions.rollback.past import Past, State, Verifications, chose
 from model_gitops.adapters import github
 from model_gitops.adapters.deploy_proposal import Proposal, find, propose
 from model_gitops.adapters.deploy_store import DeployFile, KustomizationFile, ProtectedError
-from model_gitops.core.deploy import deployment, hold, kustomization_edit, rollback
+from model_gitops.core.deploy import deployment, hold, kustomization, kustomization_edit, rollback
 from model_gitops.core.deploy.hold import Hold
 from model_gitops.core.deploy.kustomization import Image
 from model_gitops.core.deploy.rollback import Asked, Target
@@ -77,7 +77,10 @@ class Attempts:
             self.target = chosen(past, state, asked, self.verifications)
         target = self.target
         wanted = replace(target.image, name=state.entry.name)
-        text = kustomization_edit.edit(state.file.text, (wanted,), source=state.file.path)
+        entries = kustomization.read(state.file.text, source=state.file.path)
+        artifact = rollback.artifact(asked, target, state.entry.name, entries)
+        images = (wanted, artifact) if artifact else (wanted,)
+        text = kustomization_edit.edit(state.file.text, images, source=state.file.path)
         if text == state.file.text:
             return _nothing(state)
         reached = rollback.reached(past.told(state), past.model)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from model_gitops.adapters import commit_statuses, github
 from model_gitops.adapters.tracing import run_approvals
 from model_gitops.adapters.tracing.image_registry import ImageRegistry
+from model_gitops.adapters.tracing.model_artifacts import ModelArtifacts
 from model_gitops.adapters.tracing.model_repository import ModelRepository
 from model_gitops.adapters.tracing.overlays import Overlays
 from model_gitops.adapters.tracing.pull_requests import PullRequests
@@ -86,6 +87,7 @@ class Gatherer:
             deployed=deployed,
             stored=stored,
             signature=self.signatures.of(deployed, unasked),
+            artifact=ModelArtifacts(self.images, self.signatures).of(deployed),
             source=source,
             version=repository.registered(deployed.says("model", promotion.model)),
             held=held.version if held else "",

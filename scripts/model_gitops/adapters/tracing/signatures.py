@@ -64,3 +64,20 @@ class Signatures:
             unasked["signature"] = f"it can't be asked for: {with_fix(error)}"
             return None
         return Signed(signer.name, said, problem)
+
+    def of_artifact(self, reference: str, model_hash: str) -> Signed | None:
+        """Return what the signature of the model's artifact says; None where promotion.yaml demands none.
+
+        Raises ExternalError where nobody can be asked.
+        """
+        signer = self.promotion.signatures
+        if signer is None:
+            return None
+        try:
+            facts = signature.demanded(
+                tag="", model=self.promotion.model, model_hash=model_hash, fingerprint=""
+            )
+        except InputError as error:
+            return Signed(signer.name, problem=error.message)
+        problem = Cosign.find(self.client.env, self.client.say).problem_of(reference, signer, facts)
+        return Signed(signer.name, signature.shown(facts), problem)

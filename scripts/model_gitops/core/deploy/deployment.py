@@ -28,6 +28,7 @@ _DECIDING = frozenset(
         "model-version",
         "model-hash",
         "model-sha256",
+        "model-artifact",
         "source-repository",
         "source-commit",
         "image-digest",

@@ -10,7 +10,7 @@ from model_gitops.core.deploy.kustomization import Image
 from model_gitops.core.deploy.trailers import Origin, is_rollback, origin_of, read_trailers
 
 # What each value of a trailer is of, where a commit may set several: the others are of the commit.
-_OF_A_MODEL = ("model", "model-version", "model-hash", "model-sha256")
+_OF_A_MODEL = ("model", "model-version", "model-hash", "model-sha256", "model-artifact")
 _OF_AN_IMAGE = ("image-digest", "image-fingerprint")
 # Two models may come from two repositories; of one they have this in common.
 _OF_A_SOURCE = ("source-repository", "source-commit", "rollback-from")

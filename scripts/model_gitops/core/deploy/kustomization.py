@@ -121,6 +121,11 @@ class Image:
             return None
 
 
+def artifact_entry(entry: str) -> str:
+    """Return the name of the entry of a model's artifact, where `entry` is that of the model's image."""
+    return f"{entry}-model"
+
+
 def join(name: str, tag: str, digest: str) -> str:
     """Return `name:tag@digest`, without the parts that are empty."""
     return f"{name}{f':{tag}' if tag else ''}{f'@{digest}' if digest else ''}"

@@ -64,7 +64,8 @@ class Use:
     @property
     def is_setting(self) -> bool:
         """Whether it may be any setting, which is called an image by chance."""
-        return self.kind in ("ConfigMap", "Secret") or self.steps[0] == "metadata"
+        by_chance = self.kind in ("ConfigMap", "Secret") or self.steps[0] == "metadata"
+        return by_chance or self.steps[-1] == "value"
 
     def is_reached(self, specs: Sequence[Spec]) -> bool:
         """Whether kustomize sets an image here."""
@@ -255,7 +256,8 @@ def uses_of(data: Any, file: str) -> Iterator[Use]:
     """Yield the images of one manifest, or of each in a list of them: where a field is called so.
 
     A field is an image's where it is called `image`, or by a name that ends so (`modelImage`), or is the
-    `reference` of one. So is a URI that says `oci://`.
+    `reference` of one. So is a URI that says `oci://`, and the value of a variable, which `configurations:`
+    may reach.
     """
     if not isinstance(data, Mapping):
         return
@@ -272,6 +274,7 @@ def uses_of(data: Any, file: str) -> Iterator[Use]:
         is_image = isinstance(name, str) and (
             re.search("(^i|I)mage$", name)
             or steps[-2:] == ("image", "reference")
+            or (name == "value" and steps[-3:-2] == ("env",))
             or (image.startswith(_OCI) and re.search("(^u|U)ri$", name))
         )
         if is_image and image:

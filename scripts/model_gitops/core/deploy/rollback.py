@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from model_gitops.core.deploy import history
 from model_gitops.core.deploy.history import Brought, Change, State
-from model_gitops.core.deploy.kustomization import Image
+from model_gitops.core.deploy.kustomization import Image, artifact_entry
 from model_gitops.core.deploy.trailers import LONGEST_TRAILER, Trailers
 from model_gitops.core.gto.tags import is_version
 from model_gitops.core.line import shortened
@@ -24,6 +24,7 @@ _REPEATED = (
     "Model-Version",
     "Model-Hash",
     "Model-SHA256",
+    "Model-Artifact",
     "Image-Digest",
     "Image-Fingerprint",
     "Source-Repository",
@@ -189,6 +190,28 @@ def refuse_nothing(asked: Asked, now: str, skipped: Sequence[str] = ()) -> Refus
         fix=f"stop promotions meanwhile: model-gitops hold-environment --environment {asked.environment};"
         " then promote a fixed version, or revert the deploy commit to run nothing",
     )
+
+
+def artifact(asked: Asked, target: Target, entry: str, entries: Iterable[Image]) -> Image | None:
+    """Return the entry of the model's artifact, as it comes back with the image of `entry`.
+
+    None where the overlay has no such entry. Raises RefusedError where the deployment that comes back had none:
+    the old image would then serve the new model.
+    """
+    name = artifact_entry(entry)
+    if not any(one.name == name and not one.is_placeholder for one in entries):
+        return None
+    said = history.said(
+        target.change.trailers, "model-artifact", model=asked.model, digest=target.image.digest
+    )
+    repository, _, digest = said.partition("@")
+    if not digest:
+        raise RefusedError(
+            f"the deployment of {target.name} says no Model-Artifact, and {asked.environment} pulls its model by the"
+            f" entry {name}: its image alone can't come back",
+            fix="give a later `version`, or revert the deploy commits that came after it",
+        )
+    return Image(name, repository, "", digest)
 
 
 def trailers(asked: Asked, target: Target, now: str, reached: str) -> Trailers:

@@ -14,6 +14,7 @@ Trailers = tuple[tuple[str, str], ...]
 LONGEST_TRAILER = 1000
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _FINGERPRINT = re.compile(r"[0-9a-f]{40}")
+_PINNED = re.compile(r"[a-z0-9][^\s@]*@sha256:[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ _FORMS = {
         _FINGERPRINT,
         "a fingerprint is 40 lowercase hex digits",
         "{key}: ${{ steps.image.outputs.fingerprint }}",
+    ),
+    "model-artifact": _Form(
+        _PINNED,
+        "a model's artifact is `repository@sha256:…`",
+        "{key}: ${{ steps.artifact.outputs.artifact }}",
     ),
     "model-sha256": _Form(
         re.compile(r"[0-9a-f]{64}"),
@@ -94,7 +100,13 @@ def complete_trailers(
         added += [("Image-Fingerprint", known[image.name]) for image in wanted]
         added += [("Image-Digest", image.digest) for image in wanted]
     elif "image-digest" not in keys:
-        digests = dict.fromkeys(image.digest for image in wanted if image.digest)
+        # A model's artifact is no image: its own trailer says its digest.
+        artifacts = {
+            value.partition("@")[2] for key, value in given if key.lower() == "model-artifact"
+        }
+        digests = dict.fromkeys(
+            image.digest for image in wanted if image.digest and image.digest not in artifacts
+        )
         added += [("Image-Digest", digest) for digest in digests]
     if run and "deploy-run" not in keys:
         added.append(("Deploy-Run", run))

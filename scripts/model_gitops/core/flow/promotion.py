@@ -22,6 +22,7 @@ from model_gitops.core.flow.directions import Better
 from model_gitops.core.flow.environment import Environment
 from model_gitops.core.flow.training import Training
 from model_gitops.core.gto import tags
+from model_gitops.core.image import names
 from model_gitops.core.image.signature import Signer, is_public_key
 from model_gitops.errors import InputError, RefusedError
 
@@ -88,6 +89,8 @@ class Promotion:
     model: str
     image: str
     environments: tuple[Environment, ...]
+    # The repository of the registry that the model is pushed to, too; empty: to none.
+    artifact: str = ""
     deploy_repository: str = ""
     stage_on: Literal["merge", "pull_request"] = "merge"
     # One branch, which stands for the first environment; later ones are promoted by hand.
@@ -267,6 +270,7 @@ def parse(document: object, *, source: str = "promotion.yaml", folder: str = "")
     return Promotion(
         model=model,
         image=image,
+        artifact=_artifact(data.get("artifact", ""), source),
         build=build,
         commands=own,
         environments=environments,
@@ -332,6 +336,16 @@ def _model(name: str, folder: str, source: str) -> str:
         "it is no name that GTO accepts",
         fix="use letters, numbers, '-', '_' and '/', with a letter or number at both ends",
     )
+
+
+def _artifact(value: str, source: str) -> str:
+    """Return the artifact's repository. Raises InputError."""
+    if value and not names.is_qualified(value):
+        raise InputError.of(
+            f"artifact (in {source})", value, "it is no repository of a registry, without a tag",
+            fix="artifact: ghcr.io/OWNER/NAME-model",
+        )  # fmt: skip
+    return value
 
 
 def _metric(name: str, folder: str, source: str) -> str:

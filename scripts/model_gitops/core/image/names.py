@@ -44,6 +44,12 @@ def is_name(value: str) -> bool:
     return _NAME.fullmatch(value) is not None and len(value) <= _LONGEST_NAME
 
 
+def is_qualified(value: str) -> bool:
+    """Whether `value` is an image's name that says which registry it is in, as not every tool adds docker.io."""
+    host, slash, _ = value.partition("/")
+    return is_name(value) and slash != "" and (bool({".", ":"} & set(host)) or host == "localhost")
+
+
 def split_reference(value: str) -> tuple[str, str, str]:
     """Split `name:tag@digest`; what is left out is empty. Nothing is checked."""
     rest, _, digest = value.partition("@")

@@ -93,6 +93,8 @@ class Deployed:
     back: WentBack | None = None
     model: str = ""
     proposed_in: str = ""
+    # The overlay's entry of the model's artifact; None where it has none, or pins none.
+    artifact: Image | None = None
 
     @property
     def name(self) -> str:
@@ -173,6 +175,21 @@ class Stored:
     def revision(self) -> str:
         """The commit that the image was built from: of a promoted image an earlier hop's."""
         return self.labels.get(REVISION_LABEL, "")
+
+
+@dataclass(frozen=True)
+class ModelArtifact:
+    """What the registry has of the model's artifact, `repository@digest`, that the deploy commit says.
+
+    `found` says whether it is there, None where nobody could ask, for which `problem` says why. `sha256` is that of
+    the model in it, empty where it holds none. `signature` is None where promotion.yaml demands none.
+    """
+
+    reference: str
+    found: bool | None = None
+    sha256: str = ""
+    problem: str = ""
+    signature: Signed | None = None
 
 
 @dataclass(frozen=True)
@@ -320,6 +337,8 @@ class Trace:
     approval: Approval | None = None
     # None where promotion.yaml demands no signature.
     signature: Signed | None = None
+    # None where the deploy commit says none.
+    artifact: ModelArtifact | None = None
     unasked: Mapping[str, str] = field(default_factory=dict)
 
     @property

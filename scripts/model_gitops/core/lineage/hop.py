@@ -14,7 +14,8 @@ class Promoted:
     """What an environment runs, as its deploy commit says: the image to take over, and its model.
 
     `image` is `name:tag@digest`. `version` is GTO's, `fingerprint` that of the image's content,
-    `sha256` the model's, `commit` that of the model repository; each is empty where the deploy commit does not say it.
+    `sha256` the model's, `commit` that of the model repository and `artifact` the model's OCI artifact,
+    `repository@digest`; each is empty where the deploy commit does not say it.
     """
 
     image: str
@@ -23,6 +24,7 @@ class Promoted:
     fingerprint: str = ""
     sha256: str = ""
     commit: str = ""
+    artifact: str = ""
 
 
 def running(before: Deployed, environment: str, *, model: str, image: str) -> Promoted:
@@ -63,6 +65,7 @@ def running(before: Deployed, environment: str, *, model: str, image: str) -> Pr
         fingerprint=before.says("image-fingerprint", model),
         sha256=before.says("model-sha256", model),
         commit=before.says("source-commit", model),
+        artifact=before.says("model-artifact", model),
     )
 
 
@@ -80,4 +83,18 @@ def check(promoted: Promoted, *, model: str, model_hash: str, source: str, targe
         f" {promoted.model_hash or 'that no deploy commit says'}: {target} takes only what {source} runs",
         fix=f"merge into {source}'s branch first, wait for its deployment, and run this job again;"
         f" or revert the commit",
+    )
+
+
+def require_artifact(promoted: Promoted, *, repository: str, source: str, target: str) -> None:
+    """Refuse where promotion.yaml wants the model's artifact in `repository`, and `source` has none there.
+
+    Raises RefusedError.
+    """
+    if not repository or promoted.artifact.partition("@")[0] == repository:
+        return
+    raise RefusedError(
+        f"promotion.yaml says artifact: {repository}, and {source} runs"
+        f" {promoted.artifact or 'no model artifact'}: {target} takes over only what {source} has",
+        fix=f"deploy to {source} again with `artifact:` in its branch's promotion.yaml, then run this job again",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from model_gitops.core.image.names import commit_of_tag
-from model_gitops.core.lineage import approval, pulls, stages
+from model_gitops.core.lineage import approval, artifact, pulls, stages
 from model_gitops.core.lineage.facts import Deployed, Registered, Source, Stored, Trace
 from model_gitops.core.lineage.link import Link, made
 
@@ -32,6 +32,7 @@ def _links(trace: Trace) -> Iterator[Link]:
     if deployed is not None and trace.stored is not None and trace.stored.digest:
         yield from _fingerprint(trace, deployed, trace.stored)
     yield from _signature(trace)
+    yield from artifact.links(trace)
     if deployed is not None and (source is not None or deployed.recorded is not None):
         yield _origin(deployed, source)
         yield from _repository(trace, deployed)
