@@ -10,58 +10,15 @@ from typing import Any
 
 import pytest
 import yaml
+from go_templates import rendered, renderer
 from manifest_checks import problems
 
 from model_gitops.adapters import process
 from model_gitops_local import toolchain
 
 TEMPLATE = Path(__file__).parents[2] / "templates" / "deploy"
+__all__ = ["renderer"]
 FILE = TEMPLATE / "applicationset" / "applicationset.yaml"
-# Go's own templates, with the option that the file asks for: it uses no function beyond theirs.
-RENDER = """\
-package main
-
-import (
-	"encoding/json"
-	"os"
-	"strings"
-	"text/template"
-)
-
-func main() {
-	var asked []struct {
-		Text   string
-		Params map[string]any
-	}
-	if err := json.NewDecoder(os.Stdin).Decode(&asked); err != nil {
-		panic(err)
-	}
-	made := []string{}
-	for _, one := range asked {
-		var text strings.Builder
-		parsed := template.Must(template.New("").Option("missingkey=error").Parse(one.Text))
-		if err := parsed.Execute(&text, one.Params); err != nil {
-			panic(err)
-		}
-		made = append(made, text.String())
-	}
-	_ = json.NewEncoder(os.Stdout).Encode(made)
-}
-"""
-
-
-@pytest.fixture(scope="module")
-def renderer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("render")
-    (folder / "main.go").write_text(RENDER, "utf-8")
-    words = [toolchain.ensure("go"), "build", "-o", folder / "render", folder / "main.go"]
-    process.run(words, env={"GO111MODULE": "off", "GOTOOLCHAIN": "local"}, timeout=300)
-    return folder / "render"
-
-
-def rendered(renderer: Path, texts: list[str], params: dict[str, Any]) -> list[str]:
-    asked = json.dumps([{"Text": one, "Params": params} for one in texts])
-    return list(json.loads(process.run([renderer], input=asked).stdout))
 
 
 def applicationset() -> dict[str, Any]:

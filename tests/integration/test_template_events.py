@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from go_templates import rendered, renderer
 from manifest_checks import TEMPLATE, problems
 
 from model_gitops.adapters import process
@@ -16,6 +17,7 @@ from model_gitops.core.deploy import kustomization_edit
 from model_gitops.core.deploy.kustomization import Image
 from model_gitops_local import toolchain
 
+__all__ = ["renderer"]
 DIGEST = "sha256:" + "a" * 64
 
 
@@ -150,3 +152,46 @@ def test_the_webhook_is_signed_and_nobody_may_more_than_they_need(
     assert levels == {
         "Namespace diabetes-events": "restricted", "Namespace diabetes-build": "privileged",
     }  # fmt: skip
+
+
+PUSH = {
+    "headers.X-Github-Event.0": "push",
+    "body.repository.full_name": "acme/diabetes",
+    "body.deleted": False,
+    "body.ref": "refs/heads/main",
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "passes"),
+    [
+        ({}, True),
+        ({"body.ref": "refs/heads/production"}, True),
+        ({"body.ref": "refs/heads/maintenance"}, False),
+        ({"body.ref": "refs/heads/experiment/main"}, False),
+        ({"body.ref": "refs/heads/refs/heads/main"}, False),
+        ({"body.ref": "refs/tags/main"}, False),
+        ({"body.deleted": True}, False),
+        ({"body.repository.full_name": "acme/diabetes-fork"}, False),
+        ({"body.repository.full_name": "evil/acme/diabetes"}, False),
+        ({"headers.X-Github-Event.0": "pull_request"}, False),
+    ],
+)
+def test_which_events_start_a_workflow(
+    made: dict[str, dict[str, Any]], renderer: Path, change: dict[str, Any], passes: bool
+) -> None:
+    """As Argo Events filters data: a template first, then regular expressions, found anywhere."""
+    event = PUSH | change
+    (dependency,) = made["Sensor diabetes"]["spec"]["dependencies"]
+    data = dependency["filters"]["data"]
+    assert {one["path"] for one in data} == set(PUSH)
+
+    def fits(one: dict[str, Any]) -> bool:
+        found = event[one["path"]]
+        if one["type"] == "bool":
+            return str(found).lower() in one["value"]
+        if "template" in one:
+            (found,) = rendered(renderer, [one["template"]], {"Input": found})
+        return any(re.search(pattern, found) for pattern in one["value"])
+
+    assert all(map(fits, data)) is passes

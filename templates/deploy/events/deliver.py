@@ -14,6 +14,7 @@ import base64
 import json
 import os
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -138,7 +139,9 @@ def command(name: str, **inputs: str) -> dict[str, str]:
     asked = {f"MODEL_GITOPS_{key.upper()}": value for key, value in values.items()}
     env = {**os.environ, **told, **asked}
     print(f"== model-gitops {name}", file=sys.stderr, flush=True)
-    done = subprocess.run(["model-gitops", name], cwd=CHECKOUT, env=env, check=False)
+    # The image of the component `deploy` says how it is called.
+    program = shlex.split(os.environ.get("MODEL_GITOPS") or "model-gitops")
+    done = subprocess.run([*program, name], cwd=CHECKOUT, env=env, check=False)
     if done.returncode:
         raise Stop(done.returncode, f"model-gitops {name} ended with {done.returncode}")
     return read_outputs(outputs)

@@ -34,7 +34,7 @@ class Pod:
 
 @dataclass
 class Cluster:
-    """What a pod finds in the cluster: secrets in files, `model-gitops` on the PATH."""
+    """What a pod finds in the cluster: secrets in files, and `model-gitops`."""
 
     top: Path
     flow: Flow
@@ -49,7 +49,6 @@ class Cluster:
             f'#!/bin/sh\necho "$1" >> {shlex.quote(str(self.calls))}\n'
             f'exec {shlex.quote(sys.executable)} -I {scripts} "$@"\n'
         )
-        tool.chmod(0o755)
 
     @property
     def calls(self) -> Path:
@@ -65,7 +64,8 @@ class Cluster:
         self.secret("deploy/token", TOKEN if part == "deploy" else READER)
         out = self.top / "out"
         env = {
-            "PATH": f"{self.top / 'bin'}:{os.environ['PATH']}",
+            "PATH": os.environ["PATH"],
+            "MODEL_GITOPS": f"/bin/sh {shlex.quote(str(self.top / 'bin' / 'model-gitops'))}",
             "HOME": str(self.top),
             "SECRETS": str(self.top / "secrets"),
             "OUT": str(out),
