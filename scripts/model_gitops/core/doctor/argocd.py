@@ -13,6 +13,8 @@ from model_gitops.core import document
 from model_gitops.core.doctor.finding import Finding, Part, joined
 
 _GROUP = "argoproj.io/"
+# The annotation of one that nobody has applied yet: the template has both ways, and syncs by one.
+OFF = "model-gitops/off"
 # Kinds without a namespace. Those of custom resources are not known.
 _OF_CLUSTER = {
     "Namespace", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "PersistentVolume",
@@ -74,8 +76,10 @@ def applications(data: Any, file: str) -> Iterator[Application]:
     """Yield the Applications in a document."""
     if not _is(data, "Application", "ApplicationSet"):
         return
-    spec = document.mapping(data.get("spec"))
-    name = str(document.mapping(data.get("metadata")).get("name") or "")
+    spec, metadata = document.mapping(data.get("spec")), document.mapping(data.get("metadata"))
+    if OFF in document.mapping(metadata.get("annotations")):
+        return
+    name = str(metadata.get("name") or "")
     if data["kind"] == "ApplicationSet":
         spec = document.mapping(document.mapping(spec.get("template")).get("spec"))
     listed = spec.get("sources") if isinstance(spec.get("sources"), list) else [spec.get("source")]
