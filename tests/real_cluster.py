@@ -12,7 +12,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ class Cluster:
         self._session = requests.Session()
         self._session.headers["Authorization"] = f"Bearer {token}"
         self._session.verify = str(authority)
+        self.start_rollouts: Callable[[], None] = lambda: None  # once its definitions are there
         self._plurals: dict[str, dict[str, tuple[str, bool]]] = {}
 
     def ask(self, method: str, path: str, **options: Any) -> requests.Response:
@@ -167,7 +168,7 @@ def running(folder: Path) -> Iterator[Cluster]:
         )  # fmt: skip
         kubelet = Kubelet(cluster)
         kubelet.start()
-        cluster.start_rollouts = lambda: start(  # type: ignore[attr-defined]
+        cluster.start_rollouts = lambda: start(
             "rollouts-controller", f"--kubeconfig={config}", "--leader-elect=false",
             f"--metricsport={free_port()}", f"--healthzPort={free_port()}",
         )  # fmt: skip
