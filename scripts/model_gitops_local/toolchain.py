@@ -311,11 +311,12 @@ def _build(tool: Tool, folder: Path) -> None:
 
 def _take_staging(go: Path, tool: Tool, work: Path, env: dict[str, str]) -> None:
     """Let the module take, of what Kubernetes replaces by folders, the releases: v1.35.4 is v0.35.4."""
-    words = [go, "mod", "download", "-json", f"k8s.io/kubernetes@{tool.version}"]
-    file = json.loads(process.run(words, cwd=work, env=env).stdout)["GoMod"]
+    module = f"k8s.io/kubernetes@{tool.version}"
+    done = process.run([go, "mod", "download", "-json", module], cwd=work, env=env)
+    file = json.loads(done.stdout)["GoMod"]
     found = re.findall(r"(?m)^\s*(k8s\.io/\S+) => \./staging/", Path(file).read_text("utf-8"))
     version = tool.version.replace("v1.", "v0.", 1)
-    options = [f"-replace={module}={module}@{version}" for module in found]
+    options = [f"-replace={one}={one}@{version}" for one in found]
     process.run([go, "mod", "edit", *options], cwd=work, env=env)
 
 
