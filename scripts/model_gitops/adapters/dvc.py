@@ -186,6 +186,11 @@ def pull(
             ) from error
 
 
+def is_denied(message: str) -> bool:
+    """Whether a message says that a remote refuses us: no further attempt mends that."""
+    return _DENIED.search(message) is not None
+
+
 def _imported(artifact: artifacts.Artifact) -> ExternalError:
     return ExternalError(
         f"{artifact.path!r} is imported from {without_password(artifact.imported)!r}, and `dvc push` leaves out what is"
@@ -214,7 +219,7 @@ def _again(attempt: Callable[[], T]) -> T:
             return attempt()
         except _UnreadableError as error:
             late = time.monotonic() - start > retry.FAULT_SECONDS
-            if number == _ATTEMPTS or late or _DENIED.search(error.message):
+            if number == _ATTEMPTS or late or is_denied(error.message):
                 raise
             runner.say(f"{error.message}: trying again")
             time.sleep(retry.pause(number + 1, random.random()))  # noqa: S311 - jitter
@@ -243,7 +248,10 @@ def _heard() -> Iterator[list[str]]:
 
 @contextmanager
 def opened(
-    root: Path, remote: str, settings: Mapping[str, str] | None, artifact: artifacts.Artifact
+    root: Path,
+    remote: str,
+    settings: Mapping[str, str] | None,
+    artifact: artifacts.Artifact | None = None,
 ) -> Iterator[tuple[Any, str]]:
     """Open the DVC project, and name the remote to use; its package is installed if missing."""
     from dvc.config import Config
@@ -253,7 +261,7 @@ def opened(
     name = remote or str(config["core"].get("remote") or "")
     known = sorted(config["remote"])
     if not name:
-        if artifact.imported:
+        if artifact and artifact.imported:
             raise _imported(artifact)
         raise InputError(
             "the DVC project has no default remote, and the input `remote` names none; "

@@ -21,7 +21,7 @@ REPOSITORY = "https://github.com/model-gitops/model-gitops"
 LINE = "v0"
 # The short form in which other modules write a command, unless a longer one has said how it starts.
 _COMMAND = re.compile(
-    rf"(uvx --from (?:'[^']*'|\S+) )?(?<![\w./-]){NAME} (init|update|adopt|doctor|protect|merge-lock)(?![\w-])"
+    rf"(uvx --from (?:'[^']*'|\S+) )?(?<![\w./-]){NAME} (init|update|adopt|doctor|protect|merge-lock|fetch-training|record-training)(?![\w-])"
 )
 # Set for the second start, which must not start a third.
 _AGAIN = "MODEL_GITOPS_WITH_EXTRA"

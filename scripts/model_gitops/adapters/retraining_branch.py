@@ -11,7 +11,8 @@ from model_gitops.core.dvc import lock_merge, stages
 from model_gitops.core.dvc.files import Project
 from model_gitops.errors import ExternalError, RefusedError
 
-_WE = (
+# The author and committer of what is merged and recorded.
+WE = (
     "-c", "user.name=github-actions[bot]",
     "-c", "user.email=41898282+github-actions[bot]@users.noreply.github.com",
     "-c", "core.hooksPath=/dev/null",
@@ -72,7 +73,7 @@ def start(repository: Git, branch: str, base: str, folder: str) -> str:
     if repository.is_ancestor(base, there):
         return "continued"
     done = repository.completed(
-        *_WE, "merge", "--quiet", "--no-ff", "--no-edit",
+        *WE, "merge", "--quiet", "--no-ff", "--no-edit",
         "-m", f"Merge the target branch into {branch}", base, check=False,
     )  # fmt: skip
     if done.returncode != 0:
@@ -112,7 +113,7 @@ def _settle(repository: Git, branch: str, base: str, folder: str) -> None:
                 repository.run("rm", "--quiet", "--cached", "--", path)
                 continue
         repository.run("add", "--force", "--", path)
-    repository.run(*_WE, "commit", "--quiet", "--no-edit")
+    repository.run(*WE, "commit", "--quiet", "--no-edit")
 
 
 def _made(repository: Git, commit: str) -> set[str]:

@@ -8,5 +8,7 @@ COMMANDS = {
     "init": "Make a model repository and its deploy repository from the templates.",
     "update": "Merge what later templates change into a repository of yours.",
     "merge-lock": "Merge dvc.lock by stages, as a merge driver of Git.",
+    "fetch-training": "Fetch what a training outside of Git starts from: params and data.",
+    "record-training": "Bring what a training outside of Git made into it, by a pull request.",
     "protect": "Protect a flow's repositories as promotion.yaml wants it, or check it.",
 }

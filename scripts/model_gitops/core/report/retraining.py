@@ -42,11 +42,16 @@ def day_of(text: str, today: date) -> date:
 
 def link_of(text: str) -> str:
     """Return `text` where it is an address that can stand in Markdown, or empty. Raises InputError."""
-    if text and not _LINK.fullmatch(text):
+    if text and not is_link(text):
         raise InputError.of(
             "url", text, "it is no http(s) address", fix="leave `url` out: it is this run's then"
         )
     return text
+
+
+def is_link(text: str) -> bool:
+    """Whether `text` is an address that can stand in Markdown."""
+    return _LINK.fullmatch(text) is not None
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,8 @@ class Retraining:
 
     `reason` is what found the drift said, `outcome` how the job that trains ended (success, failure,
     cancelled, skipped or empty), `pull_request` its address. `refused`: why none could be opened.
-    `declined`: the address of the one that somebody closed.
+    `declined`: the address of the one that somebody closed. `by_engine`: a training pipeline outside of
+    Actions made it, and `url` is its run.
     """
 
     model: str
@@ -68,6 +74,7 @@ class Retraining:
     pull_request: str = ""
     refused: str = ""
     declined: str = ""
+    by_engine: bool = False
 
     @property
     def title(self) -> str:
@@ -118,7 +125,8 @@ class Retraining:
         return "\n\n".join(
             [
                 self._why(),
-                "The pipeline was reproduced with the labelled rows that came since. **Look at what the change"
+                f"{'The training pipeline ran' if self.by_engine else 'The pipeline was reproduced'} with the"
+                " labelled rows that came since. **Look at what the change"
                 " does to the data as you look at code**: the gate measures with its test rows too.",
                 f"Judged as any other change into {code(self.base)}: champion and candidate are measured on the"
                 " same test data. Where the retrained model is not better, the gate refuses it.",
@@ -127,9 +135,10 @@ class Retraining:
         )
 
     def _why(self) -> str:
-        link = f" ([report]({self.url}))" if self.url else ""
+        link = f" ([{'run' if self.by_engine else 'report'}]({self.url}))" if self.url else ""
         reason = escape(self.reason, longest=_LONGEST_REASON)
-        return f"**{reason}**{link}" if reason else f"Started by hand{link}."
+        started = "The training pipeline ran" if self.by_engine else "Started by hand"
+        return f"**{reason}**{link}" if reason else f"{started}{link}."
 
 
 def verdict(outcome: str, table: str, pull_request: str) -> str:
