@@ -206,6 +206,12 @@ def build() -> None:
         if not version:  # an image that is built elsewhere
             version = command("gto-register-stage", model=found["model"])["version"]
         put_out(state="promote", version=version)
+    elif found["artifact"]:
+        raise Stop(
+            BAD_INPUT,
+            "promotion.yaml has `artifact:`, and no pod here has what pushes one:"
+            " let deploy.yml deliver the first environment, or take the key out",
+        )
     else:
         model = command("dvc-pull-model", model=found["model"])
         version = command("gto-register-stage", model=found["model"], sha256=model["sha256"])
@@ -262,17 +268,21 @@ def deploy() -> None:
     image = found["promote-image"] or given("BUILT_IMAGE")
     version = found["promote-version"] or given("BUILT_VERSION")
     environment = found["environment"]
+    images = [f"{found['overlay-entry']}={image}"]
+    if found["promote-artifact"]:
+        images.append(f"{found['overlay-entry']}-model={found['promote-artifact']}")
     trailers = {
         "Model": f"{found['model']}@{version}",
         "Model-Hash": found["model-hash"],
         "Model-SHA256": found["promote-sha256"] or given("BUILT_SHA256"),
+        "Model-Artifact": found["promote-artifact"],
         "Image-Fingerprint": found["promote-fingerprint"] or given("BUILT_FINGERPRINT"),
     }
     bumped = command(
         "bump-kustomize-tag",
         repository=found["deploy-repository"],
         path=found["deploy-path"],
-        images=f"{found['overlay-entry']}={image}",
+        images="\n".join(images),
         mode=found["deploy-mode"],
         token=token,
         message=f"Deploy {found['model']} {version} to {environment}",
