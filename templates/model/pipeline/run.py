@@ -25,6 +25,8 @@ def run(package: str, folder: str, *parameters: str) -> None:
     # The steps' user is not this one.
     root.chmod(0o777)
     runner = local.DockerRunner(
+        # As Kubernetes does: a task's command takes the place of the image's.
+        entrypoint=[],
         # `fetch` and `propose` talk to the Git server. The rest is as on a cluster, or stricter.
         network_mode="host", read_only=True, tmpfs={"/tmp": ""}, cap_drop=["ALL"],
         security_opt=["no-new-privileges"],
