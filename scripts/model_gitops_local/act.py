@@ -16,9 +16,10 @@ from model_gitops.runner import say
 from model_gitops_local import toolchain
 from model_gitops_local.demo_page import spell
 
-# GitHub's own actions. One needs GitHub's storage: its stand-in keeps the files in a folder. The other is
+# GitHub's own actions. Two need GitHub's storage: their stand-ins keep the files in a folder. The other is
 # act's business, but for `ref`: its stand-in copies the checkout as act does, and checks that out.
 _UPLOAD, _CHECKOUT = "actions/upload-artifact", "actions/checkout"
+_DOWNLOAD = "actions/download-artifact"
 # What hears of a step that ended: its job, its name, its result, and how many seconds it took.
 OnStep = Callable[[str, str, str, float], None]
 # This checkout.
@@ -118,7 +119,11 @@ def run_workflow(
             "--actor", "octocat",
         ]  # fmt: skip
         # act's RUNNER_TEMP is new in each job: without a store each would install the actions again.
-        store = {"MODEL_GITOPS_STORE": str(toolchain.cache_folder() / "store")}
+        store = {
+            "MODEL_GITOPS_STORE": str(toolchain.cache_folder() / "store"),
+            # As on GitHub, one job of a run finds what another one has uploaded.
+            "MODEL_GITOPS_ARTIFACTS": str(Path(folder) / "artifacts"),
+        }
         for name, value in {**store, **env}.items():
             arguments += ["--env", f"{name}={value}"]
         for name, value in variables.items():
@@ -144,12 +149,17 @@ def run_workflow(
 def _stand_ins(checkout: Path, workflow: str, folder: Path) -> list[str]:
     """Return act's options for the stand-ins of GitHub's own pinned actions in `workflow`.
 
-    That of upload-artifact copies `path` to `$MODEL_GITOPS_ARTIFACTS/NAME`.
+    That of upload-artifact copies `path` to `$MODEL_GITOPS_ARTIFACTS/NAME`, that of download-artifact the
+    files of all whose names fit `pattern` from there to `path`.
     """
     options = []
     text = "\n".join(_texts(checkout / ".github/workflows", workflow, set()))
     here = _CHECKOUT_ACTION.replace("@CHECKOUT@", json.dumps(str(checkout)))
-    for name, action in ((_UPLOAD, _UPLOAD_ACTION), (_CHECKOUT, here)):
+    for name, action in (
+        (_UPLOAD, _UPLOAD_ACTION),
+        (_DOWNLOAD, _DOWNLOAD_ACTION),
+        (_CHECKOUT, here),
+    ):
         place = folder / name
         place.mkdir(parents=True)
         (place / "action.yml").write_text(action, encoding="utf-8")
@@ -183,6 +193,25 @@ runs:
       env:
         FROM: @CHECKOUT@
         REF: ${{ inputs.ref }}
+"""
+_DOWNLOAD_ACTION = """\
+name: download-artifact
+description: Bring the files from a folder of this machine.
+inputs:
+  pattern: {description: Names., required: true}
+  path: {description: Folder., required: true}
+  merge-multiple: {description: "Unused: all files go into one folder.", default: "false"}
+runs:
+  using: composite
+  steps:
+    - shell: bash
+      run: |
+        mkdir -p "${TO}"
+        shopt -s nullglob
+        for found in "${MODEL_GITOPS_ARTIFACTS}"/${PATTERN}; do cp -r "${found}/." "${TO}/"; done
+      env:
+        PATTERN: ${{ inputs.pattern }}
+        TO: ${{ inputs.path }}
 """
 _UPLOAD_ACTION = """\
 name: upload-artifact
