@@ -82,6 +82,7 @@ def test_what_is_missing_is_built_and_set_by_one_commit(
     number = flow.open_pull_request("experiment/small", "main", "Small components")
     run = well(flow.proposed(number, "components.yml"))
     assert len(jobs(run, "Test components")) == len(jobs(run, "Rehearse components")) == 4
+    assert jobs(run, "Check") == ["Check every component"]
     assert not jobs(run, "Build")
     assert not jobs(run, "Set")
     for name in ("DEPLOY_TOKEN", "DEPLOY_READ_TOKEN", "REGISTRY_PASSWORD"):

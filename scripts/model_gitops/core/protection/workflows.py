@@ -137,7 +137,10 @@ def _judges(key: str, job: Mapping[str, Any]) -> bool:
 def _gathers(job: Mapping[str, Any], data: Mapping[str, Any]) -> bool:
     """Whether a job tells, whatever happened, of jobs whose own checks have no name to require."""
     jobs = workflow.jobs(data)
-    called = any("uses" in jobs.get(name, {}) for name in workflow.texts(job.get("needs")))
+    called = any(
+        {"uses", "strategy"} & jobs.get(name, {}).keys()
+        for name in workflow.texts(job.get("needs"))
+    )
     return called and "always()" in str(job.get("if", ""))
 
 

@@ -142,6 +142,8 @@ def _names(answers: Answers) -> list[_Rule]:
         # the Python package
         r'(?<=\bfrom )diabetes\b|(?<=\bsrc/)diabetes\b|(?<="src" / ")diabetes\b': answers.package,
         r"(?<=/app/)diabetes(?=/)|\bdiabetes(?=\.serve\b)": answers.package,
+        # the component `deploy`, in manifests and overlays
+        r"(?<=- name: )diabetes-deploy\b(?!-)|(?<=image: )diabetes-deploy\b": f"{answers.name}-deploy",
         r"diabetes-deploy\b": answers.deploy_repository.rpartition("/")[2],
         r"diabetes": answers.name,
     }
