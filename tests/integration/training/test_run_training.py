@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import json
+import ssl
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
-from training_site import LABEL, SECRET, STEPS, TrainingSite, digest, image_lines
+from authorities import Authority
+from training_site import (
+    LABEL,
+    SECRET,
+    STEPS,
+    ArgoServer,
+    TrainingSite,
+    digest,
+    image_lines,
+)
 from verify_site import WRITER
 
 NO_ENGINE = {"argo_server": "", "argo_token": ""}
@@ -242,3 +253,21 @@ def test_a_wrong_input_is_told(training: TrainingSite, inputs: dict[str, str], s
     told = training.run(**inputs)
     assert (told.code, said in told.log) == (2, True), told.log
     assert training.argo.asked == []
+
+
+def test_only_the_server_that_the_authority_signed_gets_the_token(
+    training: TrainingSite, tmp_path: Path
+) -> None:
+    bumped(training)
+    ours = Authority(tmp_path / "ours", "ours")
+    ours.sign("server", "127.0.0.1")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(ours.folder / "server.crt", ours.folder / "server.key")
+    server = ArgoServer(training.argo, tls)
+    told = training.check(argo_server=server.url)
+    assert (told.code, "certificate is not trusted" in told.log) == (4, True), told.log
+    assert training.argo.asked == []
+    authority = (ours.folder / "ca.crt").read_text("ascii")
+    told = training.check(argo_server=server.url, argo_authority=authority)
+    assert (told.code, "Argo Server knows no run of them" in told.log) == (3, True), told.log
+    server.stop()

@@ -14,22 +14,22 @@ from training_site import STEPS, TRAINING, TrainingSite, built, digest, image_li
 COMPONENTS = manifest_checks.TEMPLATE.parent / "model" / "components"
 # A step of each form that has images, as JSON patches: a strategic-merge patch would replace all steps.
 MORE = """\
-- target: {kind: WorkflowTemplate, name: diabetes-training}
-  patch: |
-    - op: add
-      path: /spec/templates/-
-      value: {name: look, script: {image: diabetes-test, command: [python], source: print(1)}}
-    - op: add
-      path: /spec/templates/1/sidecars
-      value: [{name: side, image: diabetes-train}]
-    - op: add
-      path: /spec/templates/1/initContainers
-      value: [{name: first, image: diabetes-preprocess}]
-- target: {kind: CronWorkflow, name: diabetes-training}
-  patch: |
-    - op: add
-      path: /spec/workflowSpec/templates
-      value: [{name: own, container: {image: diabetes-deploy, command: [true]}}]
+  - target: {kind: WorkflowTemplate, name: diabetes-training}
+    patch: |
+      - op: add
+        path: /spec/templates/-
+        value: {name: look, script: {image: diabetes-test, command: [python], source: print(1)}}
+      - op: add
+        path: /spec/templates/1/sidecars
+        value: [{name: side, image: diabetes-train}]
+      - op: add
+        path: /spec/templates/1/initContainers
+        value: [{name: first, image: diabetes-preprocess}]
+  - target: {kind: CronWorkflow, name: diabetes-training}
+    patch: |
+      - op: add
+        path: /spec/workflowSpec/templates
+        value: [{name: own, container: {image: diabetes-deploy, command: [look]}}]
 """
 
 
