@@ -153,7 +153,6 @@ def test_each_step_is_given_what_another_gives_out() -> None:
     assert spec["synchronization"]["mutexes"] == [{"name": "diabetes-training"}]
 
 
-@pytest.mark.skipif(not COMPONENTS.is_dir(), reason="the model template has no components")
 @pytest.mark.parametrize("step", STEPS)
 def test_a_step_starts_what_its_image_starts(step: str) -> None:
     """Argo asks no registry for it: the command is written down a second time."""
