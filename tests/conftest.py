@@ -53,8 +53,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def tools_on_path() -> Iterator[None]:
-    """Put act, kustomize and buildx on PATH."""
-    tools = toolchain.ensure_all(["act", "kustomize", "docker-buildx"])
+    """Put act, kustomize, buildx and oras on PATH."""
+    tools = toolchain.ensure_all(["act", "kustomize", "docker-buildx", "oras"])
     before = os.environ["PATH"]
     os.environ["PATH"] = os.pathsep.join([*(str(tool.parent) for tool in tools.values()), before])
     yield

@@ -49,6 +49,13 @@ def test_dvc_pull_model_with_an_odd_path(project: Project) -> None:
     assert (found["path"], found["size"]) == (ODD, "3")
 
 
+def test_push_model_pushes_once(project: Project) -> None:
+    first = project.example("push-model")["Push it as an artifact"]
+    second = project.example("push-model")["Push it as an artifact"]
+    assert (first["operation"], second["operation"]) == ("pushed", "none")
+    assert first["artifact"] == second["artifact"]
+
+
 def test_the_readmes_first_example_works_when_it_is_copied(project: Project) -> None:
     text = (act.ROOT / "README.md").read_text("utf-8")
     run = project.run(text.partition("```yaml\n")[2].partition("```")[0])

@@ -228,7 +228,7 @@ def test_credentials_are_used_and_shown_to_nobody(tmp_path: Path) -> None:
     pusher = Pusher(tmp_path, f"{address}/acme/guarded")
     pusher.env["PATH"] = f"{shims}:{os.environ['PATH']}"
     try:
-        for given in ({"password": "wrong-" + CANARY}, {}):
+        for given in ({"username": "ada", "password": "wrong-" + CANARY}, {}):
             done = pusher.run(model_file(tmp_path), **given)
             assert done.code == 4 and "`username` and `password`" in done.log, done.log
         done = pusher.run(model_file(tmp_path), username="ada", password=CANARY)

@@ -14,7 +14,7 @@ _NOT_FOUND = re.compile(
 # A bare number may be a tag, a port or a count: a status stands by its word.
 _DENIED = re.compile(
     r"status(?: code)?:? 40[13]\b|HTTP 40[13]\b|401 Unauthorized|403 Forbidden|denied|unauthorized"
-    r"|authentication required|no basic auth|insufficient_scope"
+    r"|authentication required|no basic auth|credential not found|insufficient_scope"
     r"|authorization failed|incorrect username or password",
     re.IGNORECASE,
 )
