@@ -18,11 +18,11 @@ from model_gitops.core.scaffold.render import File
 
 ALL = {name: template_files.read(name) for name in record.TEMPLATES}
 OWN = answers.new(name="diabetes", owner="acme", branches=render.BRANCHES)
-# What these words mean elsewhere: Python's and nginx' own, our repository's branch, the one branch of the
+# What these words mean elsewhere: Python's, nginx' and Argo's own, our repository's branch, the one branch of the
 # deploy repository.
 ELSEWHERE = re.compile(
     r"def main\b|main\(\)|__main__|/dev/null|/dev/stdout|model-gitops/(blob|tree)/main|load_diabetes"
-    r"|targetRevision: main|branches: \[main\]$",
+    r"|targetRevision: main|branches: \[main\]$|^MAIN = \"main\"",
     re.MULTILINE,
 )
 

@@ -48,6 +48,7 @@ FRAMEWORKS = (
     "xgboost", "art",
 )  # fmt: skip
 FILLED_IN = "FILLED-IN-LATER"
+MAIN = "main"  # what Argo calls the container of a template
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def _argo(kind: str, manifest: Node, spec: Node) -> Iterator[Pod]:
             yield Pod(name, _at(template, "metadata"), _at(template, "spec"))
     elif kind in ("EventSource", "Sensor"):
         template = _at(spec, "template")
-        made = _pod(template, [_container(_at(template, "container"), "main")])
+        made = _pod(template, [_container(_at(template, "container"), MAIN)])
         yield Pod("spec.template", _at(template, "metadata"), made)
     elif kind == "EventBus":
         for name in ("jetstream", "native"):
@@ -139,10 +140,10 @@ def _workflow(place: str, spec: Node) -> Iterator[Pod]:
             {key: defaults[key] for key in defaults if key in (*kinds, *POD_FIELDS)}, own
         )
         if "containerSet" in own:
-            main = _all(_at(template, "containerSet"), "containers")
+            own_ones = _all(_at(template, "containerSet"), "containers")
         else:
-            main = [_at(template, kinds[0])]
-        containers = [_container(one, "main") for one in main + _all(template, "sidecars")]
+            own_ones = [_at(template, kinds[0])]
+        containers = [_container(one, MAIN) for one in own_ones + _all(template, "sidecars")]
         shared = {key: spec[key] for key in POD_FIELDS if key in spec and key != "volumes"}
         whole = shared | {key: template[key] for key in POD_FIELDS if key in template}
         whole["volumes"] = _all(spec, "volumes") + _all(template, "volumes")
@@ -151,7 +152,7 @@ def _workflow(place: str, spec: Node) -> Iterator[Pod]:
             if text:
                 (patch,) = _load(f"podSpecPatch of {own.get('name')}", text) or [{}]
                 pod = merged(pod, patch)
-        # A workflow without a name for its main container's pod takes its own metadata.
+        # A template's metadata come over those that the workflow has for all its pods.
         notes = merged(_at(spec, "podMetadata"), _at(template, "metadata"))
         yield Pod(f"{place}.templates[{own.get('name')}]", notes, pod)
 
