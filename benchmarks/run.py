@@ -24,6 +24,7 @@ import dvc_pull_model
 import gto_register_stage
 import hop
 import rollback
+import scale
 import start_up
 from timing import ROOT, RUN, Result, run
 
@@ -43,6 +44,7 @@ BENCHMARKS = {
     "bump": Benchmark("bump-kustomize-tag", bump_kustomize_tag.measure),
     "image": Benchmark("build-push-image", build_push_image.measure),
     "rollback": Benchmark("rollback", rollback.measure),
+    "scale": Benchmark("bump-kustomize-tag", scale.measure),
     "hop": Benchmark("check-promotion", hop.measure),
 }
 
