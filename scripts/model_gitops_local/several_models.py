@@ -88,7 +88,7 @@ WORKFLOWS = {
     ),
 }
 # One run is for one model, whose `config` a person gives.
-AS_THEY_ARE = ("components", "hold", "retrain", "rollback", "verify")
+AS_THEY_ARE = ("components", "hold", "kubeflow", "retrain", "rollback", "verify")
 
 
 def files() -> dict[str, str]:
