@@ -70,7 +70,7 @@ def environment(repository: str) -> dict[str, str]:
     }
     for name in (f"MODEL_GITOPS_{one}" for one in SECRETS):
         file = found.pop(f"{name}_FILE", "")
-        if file:
+        if file and Path(file).is_file():
             found[name] = Path(file).read_text("utf-8").strip()
     return found
 
