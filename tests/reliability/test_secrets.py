@@ -15,6 +15,7 @@ import http.server
 import json
 import os
 import re
+import shlex
 import threading
 import zlib
 from collections.abc import Iterator
@@ -26,10 +27,12 @@ import pytest
 from canaries import unpacked
 from receiver import Receiver
 from spy import Spy
+from training_site import TRAINING, Argo, ArgoServer, built
 
 from model_gitops.adapters import process
 from model_gitops.adapters.git import Git
 from model_gitops.adapters.github import GitHub
+from model_gitops_local import toolchain
 from model_gitops_local.engine import Engine
 from model_gitops_local.forge import Forge
 from model_gitops_local.registry import Registry
@@ -462,6 +465,99 @@ def test_the_tokens_of_a_retraining(spy: Spy, forge: Forge, numbers: Any) -> Non
     judged = {"operation": "judge", "gate": "failure"}
     assert spy.run("open-retraining", work.directory, **judged, **tokens).code == 0
     numbers("secrets: token and pull-request-token of open-retraining: 3 planted, 0 found")
+
+
+def test_the_secrets_of_a_pushed_model(spy: Spy, tmp_path: Path, numbers: Any) -> None:
+    """The registry's password goes by a file that only this step has."""
+    (tmp_path / "htpasswd").write_text(f"ada:{HTPASSWD}\n")
+    server = Registry(spy.top / "registry")
+    address = server.start(htpasswd=tmp_path / "htpasswd")
+    spy.wrap("oras", f'exec {shlex.quote(str(toolchain.ensure("oras")))} "$@"')
+    (spy.top / "m.bin").write_bytes(b"one")
+    given = {
+        "artifact": f"{address}/acme/m-model",
+        "path": "m.bin",
+        "model": "m",
+        "model_hash": "f97c5d29941bfb1b2fdab0874906ab82",
+        "username": "ada",
+    }
+    try:
+        done = spy.run("push-model", spy.top, password=CANARY, **given)
+        assert done.code == 0, done.log
+        assert "pushed" in done.outputs
+        assert spy.started >= 4, "oras is looked at"
+        spy.canaries.append(WRONG)
+        refused = spy.run("push-model", spy.top, password=WRONG, **given)
+        assert (refused.code, "`username` and `password`" in refused.log) == (4, True), refused.log
+        key = {"sign": "key", "signing_key": f"no key {CANARY}", "signing_password": WRONG}
+        assert spy.run("push-model", spy.top, password=CANARY, **given, **key).code == 2
+        key |= {"signing_key": f"-----BEGIN KEY-----\n{CANARY}\n-----END KEY-----"}
+        spy.wrap("cosign", "exit 1")
+        assert spy.run("push-model", spy.top, password=CANARY, **given, **key).code in (2, 4)
+    finally:
+        server.remove()
+    numbers("secrets: password and signing key of push-model: 5 planted, 0 found")
+
+
+def test_the_tokens_of_a_training(spy: Spy, forge: Forge, numbers: Any) -> None:
+    """Argo's token, the deploy repository's and the statuses': each goes to its own server alone."""
+    of_argo, statuses = "canary-argo-4e7d", "canary-statuses-31c9"
+    spy.use = {CANARY: "git"}
+    spy.canaries += [of_argo, statuses]
+    forge.add_token(statuses, "github-actions[bot]", {"statuses": "write"})
+    promotion = {
+        "model": "diabetes",
+        "image": "ghcr.io/acme/diabetes",
+        "deploy": {"repository": "acme/deploy"},
+        "environments": [
+            {"name": "dev", "branch": "main"},
+            {"name": "staging", "branch": "staging"},
+        ],
+        "training": {},
+    }
+    work = repository(spy, "m", {"promotion.yaml": json.dumps(promotion)})
+    files = {
+        f"training/{path.relative_to(TRAINING)}": path.read_text("utf-8")
+        for path in TRAINING.rglob("*.yaml")
+    }
+    overlay = "training/overlays/staging/kustomization.yaml"
+    files[overlay] = files[overlay].replace("not-deployed-yet", f"v1\n    digest: {DIGEST}")
+    deploy = repository(spy, "deploy", files)
+    said = f"Source-Repository: acme/m\nSource-Commit: {work.run('rev-parse', 'HEAD').strip()}"
+    deploy.run("commit", "--quiet", "--amend", "-m", f"D\n\n{said}\nImage-Digest: {DIGEST}")
+    deploy.run("push", "--quiet", "--force", "origin", "HEAD:refs/heads/main")
+    for name in ("m", "deploy"):
+        forge.add_repository(f"acme/{name}", spy.top / f"{name}.git")
+    engine = Argo()
+    engine.apply(built(deploy.directory / "training/overlays/staging"))
+    server = ArgoServer(engine)
+    given = {
+        "environment": "staging", "timeout": "30s", "argo_server": server.url, "argo_token": of_argo,
+        "token": CANARY, "source_token": statuses,
+    }  # fmt: skip
+    try:
+        done = spy.run("run-training", work.directory, **given)
+        assert done.code == 0, done.log
+        assert "started" in done.outputs
+        assert any("/statuses/" in one["path"] for one in forge.requests())
+        assert engine.tokens == {f"Bearer {of_argo}"}
+        spy.canaries.append(WRONG)
+        engine.broken = [(401, {"message": "token not valid"})] * 50
+        for name in ("argo_token", "token", "source_token"):
+            spy.use[WRONG] = "git" if name == "token" else ""
+            wrong = {**given, name: WRONG, "timeout": "1s"}
+            refused = spy.run("run-training", work.directory, **wrong)
+            assert refused.code in (3, 4), (name, refused.log)
+        kubeconfig = f"users: [{{name: a, user: {{token: {of_argo}}}}}]\ncontexts: {WRONG}"
+        key = {"kubeconfig": kubeconfig, "argo_server": "", "argo_token": ""}
+        assert spy.run("run-training", work.directory, **{**given, **key}).code == 2
+    finally:
+        server.stop()
+    spy.search(Git(spy.top / "deploy.git").run("log", "-p", "--all").encode(), "the commits")
+    spy.search(json.dumps(engine.started).encode(), "what Argo was asked to run")
+    numbers(
+        "secrets: argo-token, kubeconfig, token and source-token of run-training: 7 planted, 0 found"
+    )
 
 
 def test_the_search_finds_what_is_planted(spy: Spy) -> None:
