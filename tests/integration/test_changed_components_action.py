@@ -248,8 +248,13 @@ def test_the_deploy_repository_says_what_is_to_be_built(place: Place) -> None:
     place.deploy({"deploy": "latest", "preprocess": later, "test": "0" * 40, "train": later})
     done = place.run("push", event, deployed="true")
     assert done.names == ["deploy", "test"]
-    assert "its tag latest is no commit" in done.summary
+    assert "its tag `latest` is no commit" in done.summary
     assert "that it was built from is not there" in done.summary
+    # Who writes the deploy repository writes no Markdown here.
+    place.deploy({**dict.fromkeys(every, later), "deploy": "'<img src=x> | x'"})
+    assert (
+        "its tag `<img src=x> x` is no commit" in place.run("push", event, deployed="true").summary
+    )
 
 
 def test_several_models_each_have_their_components(place: Place) -> None:

@@ -17,6 +17,7 @@ from model_gitops.core.deploy.kustomization import Image
 from model_gitops.core.deploy.location import check_path
 from model_gitops.core.flow.promotion import Promotion
 from model_gitops.core.image.names import commit_of_tag
+from model_gitops.core.markdown import code
 from model_gitops.errors import InputError
 
 
@@ -70,7 +71,7 @@ def opened(token: str, ssh_key: str, known_hosts: str, branch: str) -> Iterator[
 
 
 def compared_with(image: Image | None, head: str, repository: git.Git) -> tuple[str | None, str]:
-    """Return the commit that a deployed image was built from, and in words why it is not known.
+    """Return the commit that a deployed image was built from, and in words, as Markdown, why it is not known.
 
     The tag says it, which build-push-image takes from the commit. `head` itself where that commit is later:
     then nothing is to be built.
@@ -79,7 +80,7 @@ def compared_with(image: Image | None, head: str, repository: git.Git) -> tuple[
         return None, "not deployed yet"
     named = commit_of_tag(image.tag)
     if not named:
-        return None, f"its tag {image.tag} is no commit"
+        return None, f"its tag {code(image.tag)} is no commit"
     found = repository.find_commit(named)
     if found is None:
         return None, f"the commit {named[:12]} that it was built from is not there"
