@@ -47,6 +47,16 @@ case "$1 $2 $3" in
   printf '{{"containerimage.digest":"{DIGEST}"}}' > "${{word#*=}}";; esac; done;;
 esac
 """
+ORAS = """\
+#!/bin/sh
+case "$1" in
+version) echo 'Version: 1.3.6';;
+manifest) echo 'Error: not found' >&2; exit 1;;
+esac
+"""
+
+# These read what is committed, and no other file of the checkout.
+FROM_COMMITS = ("gto-register-stage", "changed-models", "changed-components")
 
 
 @dataclass
@@ -254,7 +264,7 @@ class Arena:
 
     def _check_programs(self) -> None:
         for words in self.started:
-            assert Path(words[0]).name in ("git", "docker"), words
+            assert Path(words[0]).name in ("git", "docker", "oras"), words
             before = words[
                 : next((n for n, w in enumerate(words) if w in ("--", "--end-of-options")), None)
             ]
@@ -314,9 +324,9 @@ def built(top: Path) -> Iterator[Arena]:
     made = Arena(top)
     for name in ("bin", "home", "tmp", "outside", "store/files/md5/f9"):
         (top / name).mkdir(parents=True)
-    docker = top / "bin" / "docker"
-    docker.write_text(DOCKER)
-    docker.chmod(0o755)
+    for name, text in (("docker", DOCKER), ("oras", ORAS)):
+        (top / "bin" / name).write_text(text)
+        (top / "bin" / name).chmod(0o755)
     (top / "outside" / "secret.txt").write_text("outside\n")
     (top / "store" / "files" / "md5" / ONE[:2] / ONE[2:]).write_text("one")
     (top / "event.json").write_text(json.dumps(EVENT))
@@ -404,7 +414,7 @@ def written(arena: Arena, action: str, name: str, content: bytes | Path) -> Iter
     else:
         file.write_bytes(content)
     try:
-        if in_deploy or action == "gto-register-stage":
+        if in_deploy or (action in FROM_COMMITS and name != "event.json"):
             git.run("add", "--force", "--", str(file))
             git.run("commit", "--quiet", "--allow-empty", "-m", "hostile")
         if in_deploy:

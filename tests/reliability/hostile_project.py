@@ -16,6 +16,16 @@ PROMOTION: dict[str, Any] = {
     ],
     "gate": [{"metric": "metrics.json:r2", "better": "higher", "tolerance": 0.01}],
 }
+TRAINING: dict[str, Any] = {
+    "components": "components",
+    "context": ".",
+    "image": "ghcr.io/acme/m-{component}",
+    "path": "training/{environment}",
+    "environments": ["production"],
+    "engine": "argo",
+    "workflow": "m-training",
+    "namespace": "m-{environment}",
+}
 DVC: dict[str, Any] = {
     "artifacts": {"m": {"path": "models/m.bin", "type": "model"}},
     "stages": {"train": {"cmd": "true", "outs": ["models/m.bin"]}},
@@ -69,6 +79,7 @@ FILES: dict[str, str] = {
     ".gitignore": "/models\n",
     ".gto": "stages: [dev, production]\n",
     "Dockerfile": "FROM scratch\n",
+    "components/train/Dockerfile": "FROM scratch\nCOPY params.yaml src/*.py /app/\n",
     "smoke.yaml": json.dumps(SMOKE),
     "body.md": "A body.\n",
     ".github/workflows/nightly.yml": "on: {schedule: [{cron: '1 2 * * *'}]}\njobs: {a: {steps: []}}\n",
@@ -89,11 +100,11 @@ GOOD: dict[str, dict[str, str]] = {
     "open-retraining": {"operation": "judge", "gate": "cancelled"},
     "gto-register-stage": {"model": "m", "stage": "dev"},
     "build-push-image": {"image": "127.0.0.1:9/acme/m", "smoke-test": ""},
-    # Nobody listens there.
     "push-model": {
         "artifact": "127.0.0.1:9/acme/m-model",
-        "path": "models/m",
-        "model-hash": LOCK["stages"]["train"]["outs"][0]["md5"],
+        "path": "models/m.bin",
+        "model": "m",
+        "model-hash": ONE,
     },
     "bump-kustomize-tag": {
         "path": "overlays/dev",
@@ -136,7 +147,12 @@ MAY_CHANGE: dict[str, list[tuple[str, str]]] = {
 READS: dict[str, dict[str, Any]] = {
     "run-command": {"promotion.yaml": PROMOTION},
     "changed-models": {"promotion.yaml": PROMOTION, "dvc.yaml": DVC, "event.json": EVENT},
-    "changed-components": {"promotion.yaml": PROMOTION, "event.json": EVENT},
+    "changed-components": {
+        "promotion.yaml": PROMOTION | {"training": TRAINING},
+        "components/train/Dockerfile": "x",
+        "components/train/Dockerfile.dockerignore": "x",
+        "event.json": EVENT,
+    },
     "check-promotion": {"promotion.yaml": PROMOTION, "event.json": EVENT, "hold.yaml": HOLD},
     "compare-models": {"promotion.yaml": PROMOTION, "event.json": EVENT},
     "gate-metrics": {"promotion.yaml": PROMOTION, "metrics.json": METRICS, "event.json": EVENT},
@@ -192,7 +208,7 @@ READS: dict[str, dict[str, Any]] = {
         "event.json": EVENT,
         "kustomization.yaml": {"images": [{"name": "m", "newTag": "v1"}]},
     },
-    "run-training": {"promotion.yaml": PROMOTION, "event.json": EVENT},
+    "run-training": {"promotion.yaml": PROMOTION | {"training": TRAINING}, "event.json": EVENT},
     "status": {
         "promotion.yaml": PROMOTION,
         "metrics.json": METRICS,

@@ -1,8 +1,8 @@
 """Every input of every action, and every file that a stranger may write, tried with hostile values.
 
-Real git runs; docker is a small stand-in that answers, as only its arguments are of interest here.
-After each run: a documented exit code, no ref or file changed but what was asked for, no program
-started but git and docker, nothing left in the temporary folder, no workflow command in the log.
+Real git runs; docker and oras are small stand-ins that answer, as only their arguments are of interest
+here. After each run: a documented exit code, no ref or file changed but what was asked for, no program
+started but these, nothing left in the temporary folder, no workflow command in the log.
 """
 
 from __future__ import annotations
