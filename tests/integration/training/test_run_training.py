@@ -242,6 +242,7 @@ def test_what_no_deployment_set_is_not_asked_about(training: TrainingSite) -> No
     [
         ({"environment": "dev"}, "promotion.yaml trains in staging, production"),
         ({**NO_ENGINE}, "nobody can be asked to run the training pipeline of staging"),
+        ({**NO_ENGINE, "operation": "check", "source_token": ""}, "and `source-token` is empty"),
         ({"argo_token": ""}, "`argo-token` is not"),
         ({"kubeconfig": "{}"}, "are both given"),
         ({"parameters": "propose"}, "it is not `name=value`"),

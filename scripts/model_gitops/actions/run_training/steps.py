@@ -72,16 +72,41 @@ def run(inputs: Inputs) -> None:
             fix=f"environment: {training.environments[0]}",
         )  # fmt: skip
     engine = engines.opened(inputs, training)
+    if engine is None:
+        _refuse_nobody(inputs, training)
     asked = _asked(inputs, repository, promotion, training)
     api = commit_statuses.opened(repository, inputs.source_token) if inputs.source_token else None
     context = commit_statuses.context_of(f"training-{inputs.environment}", promotion.model)
     status = _Status(api, context, asked)
-    if inputs.operation == "run":
-        _run(inputs, engine, asked, status)
-    elif engine:
-        _check(engine, asked)
-    else:
+    if engine is None:
         _believe(inputs, asked, status)
+    elif inputs.operation == "run":
+        _run(inputs, engine, asked, status)
+    else:
+        _check(engine, asked)
+
+
+def _refuse_nobody(inputs: Inputs, training: Training) -> None:
+    """Raise InputError where no engine is given, and the operation needs one or a commit status."""
+    if inputs.operation == "run":
+        wanted, fix = (
+            ("no `kubeflow-server`", "kubeflow-server: https://kubeflow.example.com/pipeline")
+            if training.engine == "kubeflow"
+            else (
+                "neither `argo-server` nor `kubeconfig`",
+                "argo-server: https://argo.example.com, and argo-token: ${{ secrets.ARGO_TOKEN }}",
+            )
+        )
+        raise InputError(
+            f"nobody can be asked to run the training pipeline of {inputs.environment}: there is {wanted}",
+            fix=fix,
+        )
+    if not inputs.source_token:
+        raise InputError(
+            f"nobody can be asked whether the training pipeline of {inputs.environment} ended well: there is no"
+            " engine, and `source-token` is empty",
+            fix="source-token: ${{ github.token }}, in a job with `statuses: read`",
+        )
 
 
 def _rules(inputs: Inputs, repository: git.Git) -> Promotion:
@@ -111,13 +136,7 @@ def _asked(inputs: Inputs, repository: git.Git, promotion: Promotion, training: 
         return found
 
 
-def _run(inputs: Inputs, engine: Engine | None, asked: Wanted, status: _Status) -> None:
-    if engine is None:
-        raise InputError(
-            f"nobody can be asked to run the training pipeline of {inputs.environment}: there is neither"
-            " `argo-server` nor `kubeconfig`",
-            fix="argo-server: https://argo.example.com, and argo-token: ${{ secrets.ARGO_TOKEN }}",
-        )
+def _run(inputs: Inputs, engine: Engine, asked: Wanted, status: _Status) -> None:
     if status.api is None:
         runner.notice("without `source-token` no commit status is written")
     status.write("pending", None)
@@ -160,12 +179,6 @@ def _check(engine: Engine, asked: Wanted) -> None:
 
 def _believe(inputs: Inputs, asked: Wanted, status: _Status) -> None:
     """Take the commit status for evidence: it is as good as who may write one."""
-    if status.api is None:
-        raise InputError(
-            f"nobody can be asked whether the training pipeline of {inputs.environment} ended well: there is no"
-            " engine, and `source-token` is empty",
-            fix="source-token: ${{ github.token }}, in a job with `statuses: read`",
-        )
     known = status.latest()
     found = waiting.Outcome("none", None)
     if known is None:
