@@ -79,7 +79,8 @@ def test_a_bump_sets_each_steps_image(training: TrainingSite) -> None:
 def test_what_status_says_of_the_service_is_not_touched(training: TrainingSite) -> None:
     given = {"token": "deploy-reader", "json": "true", "environment": "dev"}
     before = training.site.run("status", **given)
-    training.bump(image_lines("v1"))
+    assert (before.code, before.outputs["in-sync"]) == (0, "true"), before.log
+    assert training.bump(image_lines("v1")).outputs["operation"] == "pushed"
     after = training.site.run("status", **given)
     assert (before.code, before.outputs) == (after.code, after.outputs), after.log
 
