@@ -196,6 +196,30 @@ SHAPES: dict[str, tuple[dict[str, str], str, str | None]] = {
          f"{FOLDER}/patch.yaml": "# ours\n---\n- path: /spec/containers/0/image\n  value: app:v0\n  op: replace\n"},
         "resources: [pod.yaml]\npatches: [{target: {kind: Pod}, path: patch.yaml}]", None,
     ),
+    "a JSON patch that brings it to a kind whose configuration says a group": (
+        {f"{FOLDER}/m.yaml": TYPE.format(version="example.com/v1", kind="Model", spec="{image: other}"),
+         f"{FOLDER}/c.yaml": "images: [{path: spec/image, kind: Model, group: example.com, version: v1}]\n"},
+        "resources: [m.yaml]\nconfigurations: [c.yaml]\npatches:\n- target: {kind: Model}\n"
+        "  patch: '- {op: replace, path: /spec/image, value: app:v0}'", None,
+    ),
+    "a JSON patch that says no kind": (
+        {f"{FOLDER}/m.yaml": TYPE.format(version="example.com/v1", kind="Model", spec="{image: other}"),
+         f"{FOLDER}/c.yaml": "images: [{path: spec/image, kind: Model}]\n"},
+        "resources: [m.yaml]\nconfigurations: [c.yaml]\npatches:\n- target: {name: .*}\n"
+        "  patch: '- {op: replace, path: /spec/image, value: app:v0}'", None,
+    ),
+    "a JSON patch that says kinds by an expression": (
+        {f"{FOLDER}/m.yaml": TYPE.format(version="example.com/v1", kind="Model", spec="{image: other}"),
+         f"{FOLDER}/c.yaml": "images: [{path: spec/image, kind: Model}]\n"},
+        "resources: [m.yaml]\nconfigurations: [c.yaml]\npatches:\n- target: {kind: Mod.*}\n"
+        "  patch: '- {op: replace, path: /spec/image, value: app:v0}'", None,
+    ),
+    "a JSON patch that says no kind, where nothing reaches": (
+        {f"{FOLDER}/m.yaml": TYPE.format(version="example.com/v1", kind="Model", spec="{image: other}")},
+        "resources: [m.yaml]\npatches:\n- target: {name: .*}\n"
+        "  patch: '- {op: replace, path: /spec/image, value: app:v0}'",
+        'at spec/image of any kind',
+    ),
     "a JSON patch that copies it": (
         {f"{FOLDER}/pod.yaml": POD.replace("app:v0", "other").replace("name: p", "name: app")},
         "resources: [pod.yaml]\npatches:\n- target: {kind: Pod}\n  patch: |-\n    - op: copy\n"

@@ -36,7 +36,10 @@ class Spec:
 
 @dataclass(frozen=True)
 class Use:
-    """An image in a manifest: in which file, of which kind, at which place, and what it is now."""
+    """An image in a manifest: in which file, of which kind, at which place, and what it is now.
+
+    Where `kind` or `version` is empty nobody can tell, as a JSON patch may say neither.
+    """
 
     file: str
     kind: str
@@ -77,9 +80,9 @@ class Use:
         plain = self.path.replace("[]", "")
         return any(
             one.path.strip("/").replace("[]", "") == plain
-            and one.kind in ("", self.kind)
-            and one.group in ("", self.group)
-            and one.version in ("", self.version)
+            and (not self.kind or one.kind in ("", self.kind))
+            and (not self.version or one.group in ("", self.group))
+            and (not self.version or one.version in ("", self.version))
             for one in (*map(Spec, _DEFAULTS), *specs)
         )
 
@@ -186,8 +189,12 @@ def told(one: Unused, kustomization: str) -> tuple[str, str]:
     folder = kustomization.rpartition("/")[0] or "."
     nowhere = f"no manifest of {folder} has the image {name} where kustomize sets it"
     if one.places:
-        at = ", ".join(f"{use.file} has it at {use.path} of {use.kind}" for use in one.places[:5])
-        specs = dict.fromkeys(f'{{path: "{use.path}", kind: {use.kind}}}' for use in one.places)
+        at = ", ".join(
+            f"{use.file} has it at {use.path} of {use.kind or 'any kind'}" for use in one.places[:5]
+        )
+        specs = dict.fromkeys(
+            f'{{path: "{use.path}"{use.kind and f", kind: {use.kind}"}}}' for use in one.places
+        )
         problem = f"{nowhere}: {at}"
         if one.places[0].is_address:
             return problem, _copied(one, kustomization, folder)
@@ -282,7 +289,7 @@ def uses_of(data: Any, file: str) -> Iterator[Use]:
 
 
 def uses_of_operations(data: Any, kind: str, file: str) -> Iterator[Use]:
-    """Yield the images that the operations of a JSON patch on a resource of `kind` set.
+    """Yield the images that the operations of a JSON patch set. `kind` is an expression, as its target says it.
 
     Raises InputError for one that takes its value from elsewhere in the resource.
     """
@@ -297,7 +304,7 @@ def uses_of_operations(data: Any, kind: str, file: str) -> Iterator[Use]:
         )
         for below, image in _scalars(one.get("value"), steps):
             if below and below[-1] == "image" and image:
-                yield Use(file, kind, "", "", below, image)
+                yield Use(file, kind if kind.isalnum() else "", "", "", below, image)
 
 
 def specs_of(data: Any) -> tuple[Spec, ...]:
