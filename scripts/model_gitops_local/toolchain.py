@@ -46,8 +46,8 @@ class Tool:
     debian: str = ""
     # How long a build takes, for the person who waits.
     takes: str = "1 minute"
-    # Kubernetes replaces the modules of its own repository by folders: built by their versions v0.….
-    staging: bool = False
+    # Its Go module, where that replaces others: `go get` leaves a dependency's replacements out.
+    replacing: str = ""
 
 
 TOOLS = {
@@ -151,7 +151,7 @@ TOOLS = {
             stamp="k8s.io/component-base/version.gitVersion",
             minimum=(1, 35),
             takes="20 minutes",
-            staging=True,
+            replacing="k8s.io/kubernetes",
         ),
         Tool(
             "kube-controller-manager",
@@ -160,13 +160,14 @@ TOOLS = {
             stamp="k8s.io/component-base/version.gitVersion",
             minimum=(1, 35),
             takes="10 minutes",
-            staging=True,
+            replacing="k8s.io/kubernetes",
         ),
         Tool(
             "rollouts-controller",
             "v1.9.2",
             "github.com/argoproj/argo-rollouts/cmd/rollouts-controller",
             takes="15 minutes",
+            replacing="github.com/argoproj/argo-rollouts",
         ),
         Tool("go", GO_VERSION, minimum=(1, 25), ask=("version",)),
     )
@@ -294,8 +295,8 @@ def _build(tool: Tool, folder: Path) -> None:
     }
     stamp = f" -X {tool.stamp}={tool.version}" if tool.stamp else ""
     process.run([go, "mod", "init", "tools"], cwd=work, env=env)
-    if tool.staging:
-        _take_staging(go, tool, work, env)
+    if tool.replacing:
+        _take_replacements(go, tool, work, env)
     process.run([go, "get", "-tool", f"{tool.package}@{tool.version}"], cwd=work, env=env)
     process.run(
         [
@@ -304,19 +305,24 @@ def _build(tool: Tool, folder: Path) -> None:
         ],
         cwd=work,
         env=env,
-        timeout=7200 if tool.staging else 1800,
+        timeout=7200 if tool.replacing else 1800,
     )
     shutil.rmtree(work)
 
 
-def _take_staging(go: Path, tool: Tool, work: Path, env: dict[str, str]) -> None:
-    """Let the module take, of what Kubernetes replaces by folders, the releases: v1.35.4 is v0.35.4."""
-    module = f"k8s.io/kubernetes@{tool.version}"
+def _take_replacements(go: Path, tool: Tool, work: Path, env: dict[str, str]) -> None:
+    """Let our module replace what the tool's own does; of Kubernetes' folders take the releases: v1.35.4 is v0.35.4."""
+    module = f"{tool.replacing}@{tool.version}"
     done = process.run([go, "mod", "download", "-json", module], cwd=work, env=env)
     file = json.loads(done.stdout)["GoMod"]
-    found = re.findall(r"(?m)^\s*(k8s\.io/\S+) => \./staging/", Path(file).read_text("utf-8"))
-    version = tool.version.replace("v1.", "v0.", 1)
-    options = [f"-replace={one}={one}@{version}" for one in found]
+    said = process.run([go, "mod", "edit", "-json", file], cwd=work, env=env).stdout
+    options = []
+    for one in json.loads(said)["Replace"]:
+        old, new = one["Old"]["Path"], one["New"]
+        path, version = new["Path"], new.get("Version", "")
+        if path.startswith("./staging/"):
+            path, version = old, tool.version.replace("v1.", "v0.", 1)
+        options.append(f"-replace={old}={path}@{version}")
     process.run([go, "mod", "edit", *options], cwd=work, env=env)
 
 
