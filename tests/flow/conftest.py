@@ -19,7 +19,7 @@ from model_gitops_local.parts import Parts, parts_of
 @pytest.fixture(scope="session")
 def parts(machine_state: Path, tmp_path_factory: pytest.TempPathFactory) -> Parts:
     """The real parts, and a copy of the actions as a release holds them."""
-    here = machine.start(machine_state)
+    here = machine.start(machine_state, ("act", "kustomize", "oras"))
     return parts_of(here, tmp_path_factory.mktemp("actions"))
 
 
