@@ -51,6 +51,9 @@ class Place:
         """Return the pull request that somebody closed and that proposed this: by its branch, or the same model."""
         for one in filter(self._is_own, self.pulls.closed_pull_requests(self.base)):
             lock = posixpath.join(self.promotion.folder, "dvc.lock")
+            if self.checkout.commit_of(one.head_sha) is None:
+                # A clone of ours has no other branches; one that is gone has nothing to compare.
+                self.checkout.try_fetch(one.head_sha)
             if one.head_ref == branch or retraining_branch.is_same(
                 self.checkout, lock, one.head_sha, commit
             ):

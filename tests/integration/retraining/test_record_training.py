@@ -15,8 +15,7 @@ from pathlib import Path
 import pytest
 from retraining_names import BOT, NAME
 
-from model_gitops.__main__ import main
-from model_gitops.adapters import process, retraining_proposal, training_repository
+from model_gitops.adapters import process
 from model_gitops.adapters.git import Git
 from model_gitops_local.forge import Forge
 
@@ -56,6 +55,26 @@ FILES = {
     "data/labelled.csv": "b\na\n",
     ".gitignore": "/data/train.csv\n/m.bin\n",
 }
+# Each ends the process at once, after one of the writes, as kill -9 does.
+_AFTER = """
+import os
+from model_gitops.adapters import {module}
+real = {module}.{name}
+def killed(*given):
+    {before}
+    os._exit(9)
+{module}.{name} = killed
+"""
+KILLS = {
+    "data pushed": _AFTER.format(
+        module="training_repository", name="Data.push", before="real(*given)"
+    ),
+    "branch pushed": _AFTER.format(module="retraining_proposal", name="propose", before="pass"),
+    "pull request opened": _AFTER.format(
+        module="retraining_proposal", name="propose", before="real(*given)"
+    ),
+}
+SCRIPTS = Path(__file__).parents[3] / "scripts"
 OUTPUTS = ("data/train.csv", "m.bin", "eval/metrics.json")
 
 
@@ -134,17 +153,18 @@ class World:
             **more,
         }  # fmt: skip
 
-    def record(
-        self, capsys: pytest.CaptureFixture[str], *, expect: int = 0, **more: str
-    ) -> dict[str, str]:
-        for name, value in self.inputs(**more).items():
-            os.environ[f"MODEL_GITOPS_{name}"] = value
-        capsys.readouterr()
-        code = main(["record-training"])
-        said = capsys.readouterr()
-        assert code == expect, said.err
-        told = dict(line.partition("=")[::2] for line in said.out.splitlines() if "=" in line)
-        return told | {"said": said.err}
+    def run(self, command: str, *, kill: str = "", **inputs: str) -> process.Completed:
+        """Start a command as the component does, in a process of its own; `kill` is code that ends it."""
+        env = {**self.env, **{f"MODEL_GITOPS_{name}": one for name, one in inputs.items()}}
+        start = f"import sys\nsys.path.insert(0, {str(SCRIPTS)!r})\n{kill}\n"
+        start += f"from model_gitops.__main__ import main\nsys.exit(main([{command!r}]))"
+        return process.run([sys.executable, "-c", start], env=env, cwd=self.top, check=False)
+
+    def record(self, *, expect: int = 0, kill: str = "", **more: str) -> dict[str, str]:
+        done = self.run("record-training", kill=kill, **self.inputs(**more))
+        assert done.returncode == expect, done.stderr
+        told = dict(line.partition("=")[::2] for line in done.stdout.splitlines() if "=" in line)
+        return told | {"said": done.stderr}
 
     def branches(self) -> dict[str, str]:
         return self.git.remote_refs("origin", "refs/heads/retrain/*")
@@ -162,20 +182,6 @@ def world(server: Forge, bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
         monkeypatch.setenv(f"GIT_{role}_EMAIL", "ada@example.com")
     for name in [one for one in os.environ if one.startswith(("GITHUB_", "MODEL_GITOPS_"))]:
         monkeypatch.delenv(name)
-    for name in (
-        "OUTPUTS",
-        "MADE_FROM",
-        "CONFIG",
-        "DATE",
-        "TOKEN",
-        "URL",
-        "REASON",
-        "FILES",
-        "COMMIT",
-        "REVISION",
-    ):
-        # So that what a test sets is gone after it.
-        monkeypatch.setenv(f"MODEL_GITOPS_{name}", "")
     env = {
         "GITHUB_REPOSITORY": NAME, "GITHUB_SERVER_URL": server.url, "GITHUB_API_URL": server.api_url,
         "DVC_NO_ANALYTICS": "1", "DVC_SITE_CACHE_DIR": str(tmp_path / "site"),
@@ -193,11 +199,9 @@ def world(server: Forge, bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     return made
 
 
-def test_the_lock_is_what_dvc_repro_writes_and_a_second_run_does_nothing(
-    world: World, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_lock_is_what_dvc_repro_writes_and_a_second_run_does_nothing(world: World) -> None:
     expected = world.train()
-    told = world.record(capsys, URL="https://argo.example.com/run/1")
+    told = world.record(URL="https://argo.example.com/run/1")
     assert (told["operation"], told["branch"]) == ("opened", BRANCH)
     assert told["pull-request"] and told["issue"]
 
@@ -218,7 +222,7 @@ def test_the_lock_is_what_dvc_repro_writes_and_a_second_run_does_nothing(
     assert sorted(changed) == ["dvc.lock", "eval/metrics.json"]
 
     before = world.branches()
-    again = world.record(capsys, URL="https://argo.example.com/run/2")
+    again = world.record(URL="https://argo.example.com/run/2")
     assert again["operation"] == "none"
     assert again["commit"] == told["commit"]
     assert (world.branches(), len(world.pulls)) == (before, 1)
@@ -236,46 +240,24 @@ def test_the_lock_is_what_dvc_repro_writes_and_a_second_run_does_nothing(
     ids=["code", "params", "data", "output"],
 )
 def test_what_the_target_branch_would_not_make_is_refused(
-    world: World, capsys: pytest.CaptureFixture[str], change: dict[str, str], said: str
+    world: World, change: dict[str, str], said: str
 ) -> None:
     world.train()
     if text := change.pop("out", ""):
         (world.top / "out/m.bin").write_text(text)
     world.commit(change)
-    assert said in world.record(capsys, expect=3)["said"]
+    assert said in world.record(expect=3)["said"]
     assert (world.branches(), world.pulls) == ({}, [])
     assert not (world.top / "remote").exists(), "nothing is pushed that is refused"
 
 
 @GITHUB
-@pytest.mark.parametrize("where", ["data pushed", "branch pushed", "pull request opened"])
-def test_after_a_kill_the_next_run_ends_it(
-    world: World, capsys: pytest.CaptureFixture[str], where: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("where", KILLS)
+def test_after_a_kill_the_next_run_ends_it(world: World, where: str) -> None:
     world.train()
 
-    class KilledError(BaseException):
-        pass
-
-    real_push, real_propose = training_repository.Data.push, retraining_proposal.propose
-
-    def push(*given: object) -> None:
-        real_push(*given)  # type: ignore[arg-type]
-        raise KilledError
-
-    def propose(*given: object) -> None:
-        if where == "pull request opened":
-            real_propose(*given)  # type: ignore[arg-type]
-        raise KilledError
-
-    with monkeypatch.context() as patch:
-        if where == "data pushed":
-            patch.setattr(training_repository.Data, "push", push)
-        else:
-            patch.setattr(retraining_proposal, "propose", propose)
-        with pytest.raises(KilledError):
-            world.record(capsys)
-    told = world.record(capsys)
+    world.record(expect=9, kill=KILLS[where])
+    told = world.record()
     assert told["operation"] == ("none" if where == "pull request opened" else "opened")
     assert list(world.branches()) == [f"refs/heads/{BRANCH}"]
     assert len(world.pulls) == 1
@@ -304,16 +286,15 @@ def test_two_at_once_make_one_branch_and_one_pull_request(world: World) -> None:
 
 
 @GITHUB
-def test_what_main_has_already_and_what_somebody_declined_is_not_proposed(
-    world: World, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_main_has_already_and_what_somebody_declined_is_not_proposed(world: World) -> None:
     world.train()
-    world.record(capsys)
+    world.record()
     (number,) = world.pulls
     issue = next(one for one in world.forge.state.repositories[NAME].issues if one.number == number)
     issue.state = "closed"
-    told = world.record(capsys, DATE="2026-12-01")
-    assert told["operation"] == "none" or "closed without a merge" in told["said"]
+    told = world.record(DATE="2026-12-01")
+    assert "closed without a merge" in told["said"]
+    assert told["commit"] == ""
     assert list(world.branches()) == [f"refs/heads/{BRANCH}"], (
         "no branch a day for what is declined"
     )
@@ -322,15 +303,13 @@ def test_what_main_has_already_and_what_somebody_declined_is_not_proposed(
     world.git.run(
         "push", "--quiet", "origin", f"origin/{BRANCH}:refs/heads/main", f":refs/heads/{BRANCH}"
     )
-    told = world.record(capsys, DATE="2026-12-02")
+    told = world.record(DATE="2026-12-02")
     assert (told["operation"], told["branch"], told["pull-request"]) == ("none", "", "")
     assert world.branches() == {}
 
 
 @GITHUB
-def test_a_model_in_a_folder_and_rows_that_dvc_keeps(
-    world: World, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_model_in_a_folder_and_rows_that_dvc_keeps(world: World) -> None:
     world.git.run("rm", "--quiet", "-r", ".")
     world.folder = "models/m"
     (world.work / "models/m").mkdir(parents=True)
@@ -344,17 +323,17 @@ def test_a_model_in_a_folder_and_rows_that_dvc_keeps(
     expected = world.train()
 
     out = world.top / "fetched"
-    os.environ["MODEL_GITOPS_FILES"] = f"params.yaml={out}/p\ndata/labelled.csv={out}/l"
-    os.environ |= {"MODEL_GITOPS_REVISION": "main", "MODEL_GITOPS_CONFIG": "models/m"}
-    os.environ |= {"MODEL_GITOPS_COMMIT": f"{out}/c", "MODEL_GITOPS_TOKEN": BOT}
-    assert main(["fetch-training"]) == 0
+    done = world.run(
+        "fetch-training", FILES=f"params.yaml={out}/p\ndata/labelled.csv={out}/l", REVISION="main",
+        CONFIG="models/m", COMMIT=f"{out}/c", TOKEN=BOT,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
     assert (out / "p").read_text() == FILES["params.yaml"]
     assert (out / "l").read_text() == "b\na\nc\n"
     assert (out / "c").read_text() == f"{commit}\n"
 
-    told = world.record(capsys)
+    told = world.record()
     assert (told["operation"], told["branch"]) == ("opened", f"retrain/models/m/{DAY}")
-    lock = Git(world.work).run("show", f"{told['commit']}:models/m/dvc.lock", check=False)
     world.git.run("fetch", "--quiet", "origin")
     lock = world.git.run("show", f"{told['commit']}:models/m/dvc.lock")
     assert lock == expected
@@ -374,24 +353,20 @@ def test_a_model_in_a_folder_and_rows_that_dvc_keeps(
     ],
 )
 def test_wrong_inputs_are_told(
-    world: World, capsys: pytest.CaptureFixture[str], given: dict[str, str], said: str,
-    monkeypatch: pytest.MonkeyPatch,
+    world: World, given: dict[str, str], said: str
 ) -> None:  # fmt: skip
-    monkeypatch.setenv("MODEL_GITOPS_BASE", "")
     (world.top / "out").mkdir()
     for name in OUTPUTS:
         (world.top / "out" / name.replace("/", "-")).write_text("x")
-    assert said in world.record(capsys, expect=2, **given)["said"]
+    assert said in world.record(expect=2, **given)["said"]
     assert world.branches() == {}
 
 
 @GITHUB
-def test_the_token_goes_to_no_other_server(
-    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_token_goes_to_no_other_server(world: World) -> None:
     (world.top / "out").mkdir()
     (world.top / "out/m.bin").write_text("x")
-    monkeypatch.setenv("GITHUB_SERVER_URL", "http://git.example.com")
-    told = world.record(capsys, expect=2, OUTPUTS=f"m.bin={world.top}/out/m.bin")
+    world.env["GITHUB_SERVER_URL"] = "http://git.example.com"
+    told = world.record(expect=2, OUTPUTS=f"m.bin={world.top}/out/m.bin")
     assert "in clear text" in told["said"]
     assert not re.search(BOT, told["said"])
