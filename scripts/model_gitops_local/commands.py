@@ -63,10 +63,11 @@ for _one in project_commands.COMMANDS:
 
 @local.command()
 def setup() -> None:
-    """Find or build every tool that the flow needs, and say where each is."""
+    """Find or build every tool that the flow needs, and say where each is: none of `make test-cluster`."""
     from model_gitops_local import toolchain
 
-    for name, path in toolchain.ensure_all(list(toolchain.TOOLS)).items():
+    wanted = [name for name, tool in toolchain.TOOLS.items() if not tool.for_cluster]
+    for name, path in toolchain.ensure_all(wanted).items():
         click.echo(f"{name}: {path}")
 
 

@@ -48,6 +48,8 @@ class Tool:
     takes: str = "1 minute"
     # Its Go module, where that replaces others: `go get` leaves a dependency's replacements out.
     replacing: str = ""
+    # Whether only `make test-cluster` uses it: then `setup` leaves it out.
+    for_cluster: bool = False
 
 
 TOOLS = {
@@ -143,7 +145,14 @@ TOOLS = {
             takes="5 minutes",
         ),
         # A cluster without nodes, for `make test-cluster`: the versions of one Kubernetes release.
-        Tool("etcd", "v3.6.6", "go.etcd.io/etcd/server/v3", minimum=(3, 5), takes="5 minutes"),
+        Tool(
+            "etcd",
+            "v3.6.6",
+            "go.etcd.io/etcd/server/v3",
+            minimum=(3, 5),
+            takes="5 minutes",
+            for_cluster=True,
+        ),
         Tool(
             "kube-apiserver",
             "v1.35.4",
@@ -152,6 +161,7 @@ TOOLS = {
             minimum=(1, 35),
             takes="20 minutes",
             replacing="k8s.io/kubernetes",
+            for_cluster=True,
         ),
         Tool(
             "kube-controller-manager",
@@ -161,6 +171,7 @@ TOOLS = {
             minimum=(1, 35),
             takes="10 minutes",
             replacing="k8s.io/kubernetes",
+            for_cluster=True,
         ),
         Tool(
             "rollouts-controller",
@@ -168,6 +179,7 @@ TOOLS = {
             "github.com/argoproj/argo-rollouts/cmd/rollouts-controller",
             takes="15 minutes",
             replacing="github.com/argoproj/argo-rollouts",
+            for_cluster=True,
         ),
         Tool("go", GO_VERSION, minimum=(1, 25), ask=("version",)),
     )

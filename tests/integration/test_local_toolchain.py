@@ -13,6 +13,7 @@ import pytest
 
 from model_gitops.errors import ExternalError
 from model_gitops_local import toolchain
+from model_gitops_local.commands import setup
 from model_gitops_local.toolchain import Tool
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
@@ -117,3 +118,11 @@ def test_the_registry_comes_from_the_distribution_without_being_installed(
     path = toolchain.ensure("registry")
     assert path.is_relative_to(empty_cache)
     assert subprocess.run([path, "--version"], check=False, timeout=30).returncode == 0
+
+
+def test_setup_leaves_out_what_only_a_cluster_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(toolchain, "ensure_all", lambda names: asked.extend(names) or {})
+    setup.main([], standalone_mode=False)
+    assert "cosign" in asked
+    assert not {"etcd", "kube-apiserver", "rollouts-controller"} & set(asked)
