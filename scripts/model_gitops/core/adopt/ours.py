@@ -18,6 +18,8 @@ from model_gitops.core.scaffold.render import File, render
 
 # What of the template a repository that is there gets: the workflows, and the script of one.
 _TAKEN = (".github/workflows/", ".github/scripts/")
+# Of who has the template's components/: docs/components.md.
+_LEFT_OUT = (".github/workflows/components.yml", ".github/workflows/kubeflow.yml")
 # The actions that read promotion.yaml. Held to action.yml by a test.
 WITH_CONFIG = (
     "build-push-image", "check-promotion", "cml-report", "compare-models", "gate-metrics", "run-command",
@@ -86,7 +88,11 @@ def answers(there: Inventory, plan: Plan) -> Answers:
 
 def taken(files: Mapping[str, File]) -> dict[str, File]:
     """Return those of the template's files that are written."""
-    return {path: file for path, file in files.items() if path.startswith(_TAKEN)}
+    return {
+        path: file
+        for path, file in files.items()
+        if path.startswith(_TAKEN) and path not in _LEFT_OUT
+    }
 
 
 def rendered(

@@ -170,6 +170,7 @@ def _words(answers: Answers, place: _Place | None) -> list[_Rule]:
                 re.compile(r"(?<=base-ref: )main\b|(?<=\bdiff )main\b|(?<=`)main(?=`)"),
                 lambda _: first,
             ),
+            (re.compile(r"(?<=\[)main(?=\] # the first environment's)"), lambda _: first),
             (
                 re.compile(r"(?<=overlays/)(dev|production)\b|(?<=diabetes-)(dev|production)\b"),
                 lambda found: ends[found[0]],
