@@ -11,6 +11,8 @@ from model_gitops.core.flow.promotion import Promotion
 _CHECK = "workflow-verify"
 _VERIFYING = "verify-deployment"
 _DEPLOYING = "bump-kustomize-tag"
+# What sets the images of the training pipeline: run-training waits for those.
+_TRAINING = "changed-components"
 _FILE = ".github/workflows/verify.yml"
 _TEMPLATES = (
     "https://github.com/model-gitops/model-gitops/tree/v0/templates/model/.github/workflows"
@@ -63,7 +65,7 @@ def _uncalled(
         return
     callable_ones = [flow.path for flow in verifying if "workflow_call" in flow.triggers]
     called = callable_ones[0] if callable_ones else _FILE
-    deploying = [flow for flow in ours if any(one.action == _DEPLOYING for one in flow.steps)]
+    deploying = [flow for flow in ours if flow.uses(_DEPLOYING) and not flow.uses(_TRAINING)]
     for flow in deploying:
         if not {"push", "workflow_call"} & set(flow.triggers):
             continue
