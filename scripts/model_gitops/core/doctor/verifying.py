@@ -65,7 +65,11 @@ def _uncalled(
         return
     callable_ones = [flow.path for flow in verifying if "workflow_call" in flow.triggers]
     called = callable_ones[0] if callable_ones else _FILE
-    deploying = [flow for flow in ours if flow.uses(_DEPLOYING) and not flow.uses(_TRAINING)]
+    deploying = [
+        flow
+        for flow in ours
+        if any(one.action == _DEPLOYING for one in flow.steps) and not flow.uses(_TRAINING)
+    ]
     for flow in deploying:
         if not {"push", "workflow_call"} & set(flow.triggers):
             continue
