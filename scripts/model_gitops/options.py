@@ -94,6 +94,18 @@ DvcRemoteConfig = Annotated[
     str,
     secret("remote-config", "Options of the remote, for credentials: lines of `key=value`."),
 ]
+RegistryWritePassword = Annotated[str, secret("password", "Password or token for the registry.")]
+Sign = Annotated[
+    str,
+    option(
+        "sign",
+        "Sign what was pushed with cosign: `key`, or `keyless` where the server issues identities.",
+    ),
+]
+SigningKey = Annotated[
+    str, secret("signing-key", "The private key, as `cosign generate-key-pair` writes it.")
+]
+SigningPassword = Annotated[str, secret("signing-password", "Password of the private key.")]
 RegistryUser = Annotated[
     str, option("username", "Account for the registry. Default: who started the workflow.")
 ]

@@ -28,7 +28,15 @@ from model_gitops.core.image.names import (
 )
 from model_gitops.core.markdown import code
 from model_gitops.errors import InputError, RefusedError
-from model_gitops.options import lines, option, secret
+from model_gitops.options import (
+    RegistryUser,
+    RegistryWritePassword,
+    Sign,
+    SigningKey,
+    SigningPassword,
+    lines,
+    option,
+)
 
 OUTPUTS = ("artifact", "digest", "tag", "operation")
 
@@ -58,23 +66,11 @@ def command(
     tags: Annotated[
         str, option("tags", "Tags of the artifact, one a line, such as the version. They may move.")
     ] = "",
-    username: Annotated[
-        str, option("username", "Account for the registry. Default: who started the workflow.")
-    ] = "",
-    password: Annotated[str, secret("password", "Password or token for the registry.")] = "",
-    sign: Annotated[
-        str,
-        option(
-            "sign",
-            "Sign what was pushed with cosign: `key`, or `keyless` where the server issues identities.",
-        ),
-    ] = "",
-    signing_key: Annotated[
-        str, secret("signing-key", "The private key, as `cosign generate-key-pair` writes it.")
-    ] = "",
-    signing_password: Annotated[
-        str, secret("signing-password", "Password of the private key.")
-    ] = "",
+    username: RegistryUser = "",
+    password: RegistryWritePassword = "",
+    sign: Sign = "",
+    signing_key: SigningKey = "",
+    signing_password: SigningPassword = "",
 ) -> None:
     """Hold the model against its hash, push it by its digest, then set tags and sign."""
     runner.mask(password)

@@ -10,6 +10,11 @@ from model_gitops.options import (
     DeployBranch,
     DeployKey,
     DeployToken,
+    RegistryUser,
+    RegistryWritePassword,
+    Sign,
+    SigningKey,
+    SigningPassword,
     flag,
     lines,
     option,
@@ -97,23 +102,11 @@ def command(
             "File to write for `records` of bump-kustomize-tag: the image and its fingerprint.",
         ),
     ] = "",
-    username: Annotated[
-        str, option("username", "Account for the registry. Default: who started the workflow.")
-    ] = "",
-    password: Annotated[str, secret("password", "Password or token for the registry.")] = "",
-    sign: Annotated[
-        str,
-        option(
-            "sign",
-            "Sign what was pushed with cosign: `key`, or `keyless` where the server issues identities.",
-        ),
-    ] = "",
-    signing_key: Annotated[
-        str, secret("signing-key", "The private key, as `cosign generate-key-pair` writes it.")
-    ] = "",
-    signing_password: Annotated[
-        str, secret("signing-password", "Password of the private key.")
-    ] = "",
+    username: RegistryUser = "",
+    password: RegistryWritePassword = "",
+    sign: Sign = "",
+    signing_key: SigningKey = "",
+    signing_password: SigningPassword = "",
     model: Annotated[str, option("model", "The model's name, for a label.")] = "",
     model_version: Annotated[
         str, option("model-version", "The model's version, for a label.")
