@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import component_images as component_builds
 import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadFileScheduling
@@ -26,13 +27,20 @@ ORDER = ("cluster", "unit", "flow", "reliability", "integration")
 
 # These look at one demo, which takes minutes: they run in one worker.
 OF_THE_DEMO = {f"tests/flow/test_{name}.py" for name in ("audit", "demo", "planted_secrets")}
+# These run the components' images, which take minutes to build.
+OF_THE_COMPONENTS = {
+    "tests/integration/test_component_images.py",
+    "tests/integration/kubeflow/test_kubeflow_run.py",
+}
 
 
 class ByFile(LoadFileScheduling):
-    """The tests of a file run in one worker, in the order of ORDER; so do all OF_THE_DEMO."""
+    """The tests of a file run in one worker, in the order of ORDER; so do those of a set above."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
+        if file in OF_THE_COMPONENTS:
+            return "the components"
         return "the demo" if file in OF_THE_DEMO else file
 
 
@@ -101,3 +109,9 @@ def docker_environment(
     for name, value in docker_engine.variables().items():
         monkeypatch.setenv(name, value)
     return docker_engine
+
+
+@pytest.fixture(scope="session")
+def component_images(docker_engine: Engine, builder: str, base_image: str) -> dict[str, str]:
+    """The images of the model template's components in the engine: step → name."""
+    return component_builds.build(docker_engine, builder, base_image)
