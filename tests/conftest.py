@@ -27,20 +27,15 @@ ORDER = ("cluster", "unit", "flow", "reliability", "integration")
 
 # These look at one demo, which takes minutes: they run in one worker.
 OF_THE_DEMO = {f"tests/flow/test_{name}.py" for name in ("audit", "demo", "planted_secrets")}
-# These run the components' images, which take minutes to build.
-OF_THE_COMPONENTS = {
-    "tests/integration/test_component_images.py",
-    "tests/integration/kubeflow/test_kubeflow_run.py",
-}
 
 
 class ByFile(LoadFileScheduling):
-    """The tests of a file run in one worker, in the order of ORDER; so do those of a set above."""
+    """The tests of a file run in one worker, in the order of ORDER; so do those that share what is slow."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
-        if file in OF_THE_COMPONENTS:
-            return "the components"
+        if file.startswith("tests/integration/kubeflow/"):
+            return "kubeflow"  # they share the environment of kfp
         return "the demo" if file in OF_THE_DEMO else file
 
 
