@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import TOKEN, Server, images
+from kubeflow_world import TOKEN, Server, images
 
 from model_gitops.adapters import json_api, web_client
 from model_gitops.adapters.training_engines.kubeflow import Kubeflow

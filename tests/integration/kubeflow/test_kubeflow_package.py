@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import STEPS, Compile, images, kustomization
+from kubeflow_world import STEPS, Compile, images, kustomization
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import kustomization
+from kubeflow_world import kustomization
 from template_project import Project
 
 from model_gitops.adapters import process
