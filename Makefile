@@ -31,8 +31,8 @@ test-integration: ## run the tests of each action with its real tools
 test-flow: ## run the template workflows under act
 	$(DEV) pytest tests/flow
 
-test-reliability: ## races, faults, hostile input, secrets and a retraining in their long form; prints the numbers
-	MODEL_GITOPS_RELIABILITY=full $(DEV) pytest tests/reliability tests/flow/test_retraining.py
+test-reliability: ## races, faults, hostile input, secrets, a retraining and Kubeflow in their long form; prints the numbers
+	MODEL_GITOPS_RELIABILITY=full $(DEV) pytest tests/reliability tests/flow/test_retraining.py tests/integration/kubeflow
 
 .PHONY: test-cluster
 test-cluster: ## apply the deploy template to a real kube-apiserver, and let Argo Rollouts carry a canary; builds both, an hour the first time
