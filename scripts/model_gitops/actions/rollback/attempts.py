@@ -70,10 +70,11 @@ class Attempts:
                 title="nothing to roll back",
             )
             return _nothing(state)
+        # Asked at each attempt: another rollback may have been first, with another version in mind.
+        if why := is_done(past, state, asked):
+            runner.notice(why, title="nothing to roll back")
+            return _nothing(state)
         if self.target is None:
-            if why := is_done(past, state, asked):
-                runner.notice(why, title="nothing to roll back")
-                return _nothing(state)
             self.target = chosen(past, state, asked, self.verifications)
         target = self.target
         wanted = replace(target.image, name=state.entry.name)
