@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import posixpath
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -31,7 +30,6 @@ from model_gitops.options import (
 
 OUTPUTS = ("components", "any", "pipelines")
 
-_NAME = "promotion.yaml"
 # More jobs no matrix of GitHub's may have.
 _MOST = 256
 
@@ -143,12 +141,7 @@ class _Trees:
         """Return the promotion.yaml files that count, from the top."""
         if self._only:
             return [self._only]
-        return [
-            path
-            for path in self.listing(self.head)
-            if posixpath.basename(path) == _NAME
-            and not any(path.startswith(one) for one in self._ignored)
-        ]
+        return spelling.configs(self.listing(self.head), self._ignored)
 
     def promotion(self, commit: str, config: str) -> Promotion | None:
         return promotion_file.read_at(self.repository, commit, config)

@@ -20,7 +20,6 @@ from model_gitops.options import lines, option
 
 OUTPUTS = ("models", "any")
 
-_NAME = "promotion.yaml"
 # More jobs no matrix of GitHub's may have.
 _MOST = 256
 
@@ -69,12 +68,7 @@ def command(
 
 def _configs(repository: git.Git, commit: str, ignored: Sequence[str]) -> list[str]:
     """Return the promotion.yaml files at a commit, from the top."""
-    return [
-        path
-        for path in changes.listing(repository, commit)
-        if posixpath.basename(path) == _NAME
-        and not any(f"{path}/".startswith(one) for one in ignored)
-    ]
+    return spelling.configs(changes.listing(repository, commit), ignored)
 
 
 class _Trees:
@@ -144,7 +138,7 @@ def _summary(
     if change.bases is None:
         rows += [f"Every model counts{': ' + change.why if change.why else ''}.", ""]
     if not configs:
-        rows += [f"There is no {_NAME} in this repository.", ""]
+        rows += ["There is no promotion.yaml in this repository.", ""]
     if found:
         rows += ["| model | folder | touched by |", "|---|---|---|"]
         rows += [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from model_gitops.core.dvc.artifacts import full_name
@@ -92,3 +92,13 @@ def _paths(document: Any) -> Iterator[str]:
             yield name.partition(":")[0]
     if predictions := document.get("compare", {}).get("predictions"):
         yield predictions
+
+
+def configs(paths: Iterable[str], ignored: Sequence[str]) -> list[str]:
+    """Return those of the `paths` that are a promotion.yaml, but for those in `ignored_folder`s."""
+    return [
+        path
+        for path in paths
+        if posixpath.basename(path) == "promotion.yaml"
+        and not any(f"{path}/".startswith(one) for one in ignored)
+    ]
