@@ -54,7 +54,10 @@ def asked(project: Git, capfd: pytest.CaptureFixture[str]) -> Local:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["run", "promot.yml", "--branch", "main"], "one of these: audit.yml, components.yml, deploy.yml"),
+        (
+            ["run", "promot.yml", "--branch", "main"],
+            "one of these: audit.yml, components.yml, deploy.yml",
+        ),
         (["run", "deploy.yml", "--branch", "nix"], "has no branch of this name"),
         (["run", "promote.yml", "--head", "nix", "--base", "main"], "input `head` is 'nix'"),
         (["run", "promote.yml", "--branch", "main"], "does not run on `push`, but on pull_request"),
