@@ -6,13 +6,13 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 # Changes when the recipe of the fingerprint does: old images are then built anew, once.
 _RECIPE = "3"
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One file of a build context: POSIX path, kind (`file`, `exec`, `link`, `folder`), sha256.
 
     A link's hash is of its target's text; an empty folder has none. Owners and times don't count,
@@ -69,5 +69,5 @@ def fingerprint(content: Content) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:40]
 
 
-def _rows(entries: Iterable[Entry]) -> list[list[str]]:
-    return sorted([entry.path, entry.kind, entry.sha256] for entry in entries)
+def _rows(entries: Iterable[Entry]) -> list[Entry]:
+    return sorted(entries)  # a list of path, kind and hash each, as JSON has it
