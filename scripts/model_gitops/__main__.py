@@ -7,7 +7,6 @@ import importlib
 import io
 import signal
 import sys
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -156,6 +155,8 @@ def main(
             )
             return ExternalError.exit_code
         # Nothing should come here. A person sees one sentence, and we get what we need to mend it.
+        import traceback
+
         with runner.group("traceback"):
             runner.say(traceback.format_exc())
         runner.error(

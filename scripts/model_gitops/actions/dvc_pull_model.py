@@ -11,14 +11,12 @@ from typing import Annotated
 from model_gitops import runner
 from model_gitops.adapters import (
     dvc,
-    dvc_check,
     dvc_remote,
     git,
     git_outputs,
     model_files,
     paths,
     project_files,
-    promotion_file,
 )
 from model_gitops.core.dvc import artifacts, checksums
 from model_gitops.core.gto import records, tags
@@ -81,7 +79,11 @@ def command(
     checksums.check("sha256", sha256)
     folder = existing_folder("working-directory", working_directory or ".")
     repository = git.open_repository(folder)
-    model = promotion_file.model_of(config, model, repository)
+    if not model:
+        # A step that names its model need not load what reads the rules of a flow.
+        from model_gitops.adapters import promotion_file
+
+        model = promotion_file.model_of(config, model, repository)
     top = repository.directory.resolve()
     inner = folder.resolve().relative_to(top).as_posix()
     inner = "" if inner == "." else inner
@@ -104,6 +106,8 @@ def command(
 
     root = dvc.project_root(place.parent, top) if artifact.cached or check_remote else top
     if check_remote:
+        from model_gitops.adapters import dvc_check
+
         with runner.group("Checking the DVC remote"):
             checked = dvc_check.check(files, top, root, remote, settings, at_once)
             runner.say(f"{checked} outputs are in the DVC remote")

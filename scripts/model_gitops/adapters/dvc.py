@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import random
 import re
@@ -11,14 +10,20 @@ import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from model_gitops import runner
-from model_gitops.adapters import dvc_git, model_files, python_packages, scratch
+from model_gitops.adapters import (
+    direct_pull,
+    dvc_git,
+    model_files,
+    python_packages,
+    scratch,
+)
 from model_gitops.core import retry
 from model_gitops.core.dvc import artifacts, checksums, hashes
 from model_gitops.errors import ActionError, ExternalError, InputError, RefusedError
@@ -111,6 +116,15 @@ def pull(
         if artifact.executable:
             model_files.make_executable(place)
         return Pulled(False, there)
+    with suppress(direct_pull.NotSure):
+        return Pulled(
+            True,
+            direct_pull.of_project(
+                *(root, remote or artifact.remote, settings, artifact, place, accept),
+                jobs=jobs,
+                part=part,
+            ),
+        )
     with (
         errors(artifact),
         opened(root, remote or artifact.remote, settings, artifact) as (repo, name),
@@ -391,9 +405,7 @@ def _place(
             fresh.mkdir()
             sha256 = checksums.of_folder(
                 {
-                    PurePosixPath(path).as_posix(): _copy(
-                        cache, md5, fresh / path, artifact.hash_name
-                    )
+                    path: _copy(cache, md5, fresh / path, artifact.hash_name)
                     for path, md5 in listed.items()
                 }
             )
@@ -412,13 +424,7 @@ def _manifest(cache: Any, artifact: artifacts.Artifact, part: str = "") -> dict[
     content = file.read_bytes()
     if hashlib.md5(content, usedforsecurity=False).hexdigest() + ".dir" != artifact.hash:
         _discard(file, "list of files")
-    entries = {str(entry["relpath"]): str(entry["md5"]) for entry in json.loads(content)}
-    for path, md5 in entries.items():
-        pure = PurePosixPath(path)
-        if not hashes.is_file_hash(md5):
-            raise InputError(f"the folder {artifact.path!r} lists {path!r} without an MD5 hash")
-        if pure.is_absolute() or ".." in pure.parts or not pure.parts:
-            raise InputError(f"the folder {artifact.path!r} lists a file outside of it: {path!r}")
+    entries = hashes.folder_files(content, artifact.path)
     return {path: md5 for path, md5 in entries.items() if part in ("", path)}
 
 

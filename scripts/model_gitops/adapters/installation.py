@@ -9,7 +9,6 @@ import shlex
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,9 @@ _AGAIN = "MODEL_GITOPS_WITH_EXTRA"
 
 def source() -> str:
     """Return where pip and uv find this very package again: `git+https://…@commit`, or a path."""
+    # Asked by few: every step would wait for it.
+    from importlib import metadata
+
     try:
         told = metadata.distribution(NAME).read_text("direct_url.json")
         found: Any = json.loads(told) if told else {}
@@ -78,6 +80,8 @@ def typed(text: str) -> str:
 
 def missing(extra: str) -> list[str]:
     """Return the packages of `extra` that are not installed. In a checkout run.sh has installed them."""
+    from importlib import metadata
+
     try:
         requirements = metadata.distribution(NAME).requires or []
     except metadata.PackageNotFoundError:
@@ -112,6 +116,8 @@ def require(arguments: Sequence[str]) -> None:
 
 
 def _is_installed(name: str) -> bool:
+    from importlib import metadata
+
     try:
         metadata.distribution(name)
     except metadata.PackageNotFoundError:

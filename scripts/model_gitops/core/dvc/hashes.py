@@ -7,6 +7,8 @@ import json
 import re
 from collections.abc import Mapping
 
+from model_gitops.errors import InputError
+
 # What DVC 3 writes, with `hash: md5` beside it: an MD5 of the bytes.
 MD5 = "md5"
 # What DVC 2 wrote: an MD5 of the text with its line endings made Unix ones.
@@ -29,6 +31,23 @@ def is_hash(value: str) -> bool:
 def of_data(data: bytes) -> str:
     """Return DVC's hash of a file's bytes."""
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+def folder_files(content: bytes, folder: str) -> dict[str, str]:
+    """Return the files in the list that DVC keeps of a folder: relative POSIX path → MD5.
+
+    Raises InputError, naming `folder`, where one has no MD5 or is outside of it.
+    """
+    files: dict[str, str] = {}
+    for entry in json.loads(content):
+        path, md5 = str(entry["relpath"]), str(entry["md5"])
+        if not is_file_hash(md5):
+            raise InputError(f"the folder {folder!r} lists {path!r} without an MD5 hash")
+        parts = [part for part in path.split("/") if part not in ("", ".")]
+        if path.startswith("/") or ".." in parts or not parts:
+            raise InputError(f"the folder {folder!r} lists a file outside of it: {path!r}")
+        files["/".join(parts)] = md5
+    return files
 
 
 def manifest_hash(entries: Mapping[str, str]) -> str:

@@ -1,0 +1,315 @@
+"""A model out of DVC's cache or its remote without DVC, which takes longer to start than most to copy.
+
+Whatever goes wrong is left to DVC, from the start: what it says of a fault is what people find.
+"""
+# A folder may have 100,000 files, and Path takes longer than the system does.
+# ruff: noqa: PTH103, PTH105, PTH108, PTH118, PTH120, PTH123
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import stat
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, suppress
+from pathlib import Path
+from threading import Lock
+from typing import Protocol
+
+from model_gitops import runner
+from model_gitops.adapters import local_stores, model_files, scratch
+from model_gitops.core.dvc import artifacts, checksums, hashes
+from model_gitops.errors import InputError, RefusedError
+
+_CHUNK = 1024 * 1024
+# Below this another thread costs more than it helps.
+_WORTH_A_THREAD = 128 * 1024
+_LARGEST_LISTING = 256 * 1024 * 1024
+# DVC protects what is in its cache so, and takes it for verified then.
+_PROTECTED = 0o444
+
+
+class NotSure(Exception):
+    """It can't be done here with certainty: DVC must."""
+
+
+class Reader(Protocol):
+    """An object that is read once, from its start."""
+
+    def readinto(self, buffer: memoryview, /) -> int | None:
+        """Read into `buffer`; return how many bytes, 0 at the end."""
+
+
+class Remote(Protocol):
+    """Where objects are, by their hash."""
+
+    @property
+    def shown(self) -> str:
+        """What messages call it."""
+
+    @property
+    def at_once(self) -> int:
+        """How many objects to read at once."""
+
+    def open(self, md5: str) -> AbstractContextManager[Reader]:
+        """Open an object. Raises OSError, FileNotFoundError among them."""
+
+
+class Folder:
+    """Objects in a folder, as DVC lays them out."""
+
+    at_once = 2
+
+    def __init__(self, folder: Path, shown: str) -> None:
+        self.folder, self.shown = folder, shown
+        self._start = os.path.join(folder, "files", "md5")
+
+    def path(self, md5: str) -> str:
+        """Return where the object of this hash is."""
+        return f"{self._start}/{md5[:2]}/{md5[2:]}"
+
+    def open(self, md5: str) -> io.FileIO:
+        """Open an object. Raises OSError, also for a device or a pipe."""
+        file = io.FileIO(os.open(self.path(md5), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            file.close()
+            raise NotSure(self.path(md5))
+        return file
+
+
+def of_project(
+    root: Path,
+    remote: str,
+    settings: Mapping[str, str] | None,
+    artifact: artifacts.Artifact,
+    place: Path,
+    accept: Callable[[str, str], None],
+    *,
+    jobs: int | None = None,
+    part: str = "",
+) -> str:
+    """Do `pull` with the stores of the DVC project in `root`: its cache, and `remote` or the default one.
+
+    `settings` are options of the remote that no file has.
+    """
+    found = local_stores.find(root, remote, settings)
+    if found is None or artifact.hash_name != hashes.MD5:
+        raise NotSure
+    cache = Folder(found.cache, f"DVC's cache ({found.cache}/files/md5)")
+    source = Folder(found.remote, f"the DVC remote {found.name!r} ({found.remote})")
+    return pull(cache, source, artifact, place, accept, jobs=jobs, part=part)
+
+
+def pull(
+    cache: Folder,
+    remote: Remote,
+    artifact: artifacts.Artifact,
+    place: Path,
+    accept: Callable[[str, str], None],
+    *,
+    jobs: int | None = None,
+    part: str = "",
+) -> str:
+    """Put the model at `place`, as `dvc.pull` does, and return its SHA-256; "" for a `part` that it lacks.
+
+    An object's hashes are those of the bytes that are written: it has its name only once they are
+    right. Raises NotSure, which leaves nothing behind, and what `accept` raises.
+    """
+    with ExitStack() as stack:
+        coming = _Coming(cache, remote, artifact, stack)
+        try:
+            return coming.put(place, accept, jobs or remote.at_once, part)
+        except RefusedError:
+            coming.forget()
+            raise
+        except (NotSure, OSError, InputError, ValueError) as error:
+            coming.forget()
+            raise NotSure from error
+
+
+class _Coming:
+    """One model on its way."""
+
+    def __init__(
+        self, cache: Folder, remote: Remote, artifact: artifacts.Artifact, stack: ExitStack
+    ) -> None:
+        self._cache, self._remote, self._artifact = cache, remote, artifact
+        self._stack, self._lock = stack, Lock()
+        self._room = ""
+        self._fetched: list[str] = []
+
+    def put(self, place: Path, accept: Callable[[str, str], None], at_once: int, part: str) -> str:
+        artifact, listing, is_new = self._artifact, b"", False
+        files: dict[str, str] = {}
+        if artifact.is_folder:
+            listing, is_new = self._listing()
+            files = hashes.folder_files(listing, artifact.path)
+            if part and part not in files:
+                return ""
+        place.parent.mkdir(parents=True, exist_ok=True)
+        # What is not whole yet is where the next run finds and removes it, should this one be killed.
+        folder = self._stack.enter_context(scratch.folder(".model-gitops-", place.parent))
+        fresh = folder / "fresh"
+        if artifact.is_folder and not part:
+            fresh.mkdir()
+            sha256 = self._folder(files, str(fresh), at_once)
+        else:
+            with ThreadPoolExecutor(1) as beside:
+                sha256 = _Copier(beside).copy(self, files.get(part, artifact.hash), str(fresh))
+        if is_new:
+            # Last, when its files are there.
+            self._keep_listing(listing)
+        where = self._remote.shown if self._fetched else self._cache.shown
+        accept(f"what {where} has of {artifact.path!r}", sha256)
+        model_files.put(fresh, place, folder, executable=artifact.executable)
+        return sha256
+
+    def forget(self) -> None:
+        """Take what came out of the cache again."""
+        for md5 in self._fetched:
+            with suppress(OSError):
+                os.unlink(self._cache.path(md5))
+
+    def open(self, md5: str) -> tuple[AbstractContextManager[Reader], bool]:
+        """Open an object in the cache, or the remote's; returns which."""
+        try:
+            return self._cache.open(md5), False
+        except FileNotFoundError:
+            return self._remote.open(md5), True
+
+    def discard(self, md5: str, what: str) -> None:
+        """Take a damaged object out of the cache, where DVC would take it for good."""
+        os.unlink(self._cache.path(md5))
+        runner.say(f"DVC's cache holds a damaged {what}: pulling it again")
+
+    def room(self) -> str:
+        """Return a folder beside the cache's objects for what is not verified yet."""
+        with self._lock:
+            if not self._room:
+                self._cache.folder.mkdir(parents=True, exist_ok=True)
+                made = scratch.folder(".model-gitops-", self._cache.folder)
+                self._room = str(self._stack.enter_context(made))
+            return self._room
+
+    def keep(self, file: str, md5: str) -> None:
+        """Put a verified file into the cache under its name."""
+        to = self._cache.path(md5)
+        try:
+            os.replace(file, to)
+        except FileNotFoundError:
+            os.makedirs(os.path.dirname(to), exist_ok=True)
+            os.replace(file, to)
+        self._fetched.append(md5)
+
+    def _listing(self) -> tuple[bytes, bool]:
+        """Return the list of a folder's files, verified, and whether the cache lacks it."""
+        wanted = self._artifact.hash
+        while True:
+            opened, is_new = self.open(wanted)
+            with opened as reader:
+                content = _all_of(reader)
+            if hashes.of_data(content) + ".dir" == wanted:
+                return content, is_new
+            if is_new:
+                raise NotSure(wanted)
+            self.discard(wanted, "list of files")
+
+    def _keep_listing(self, content: bytes) -> None:
+        file = f"{self.room()}/{self._artifact.hash}"
+        with open(file, "xb") as stream:
+            stream.write(content)
+            os.fchmod(stream.fileno(), _PROTECTED)
+        self.keep(file, self._artifact.hash)
+
+    def _folder(self, files: Mapping[str, str], to: str, at_once: int) -> str:
+        for folder in {os.path.dirname(path) for path in files}:
+            os.makedirs(os.path.join(to, folder), exist_ok=True)
+        # Two files of one object go together: it comes once.
+        objects: dict[str, list[str]] = {}
+        for path, md5 in files.items():
+            objects.setdefault(md5, []).append(path)
+        listed = list(objects.items())
+        workers = max(1, min(at_once, len(listed)))
+        stop = False
+
+        def share(mine: list[tuple[str, list[str]]]) -> dict[str, str]:
+            nonlocal stop
+            found: dict[str, str] = {}
+            copier = _Copier(beside)
+            try:
+                for md5, paths in mine:
+                    for path in paths if not stop else ():
+                        found[path] = copier.copy(self, md5, f"{to}/{path}")
+            except BaseException:
+                stop = True
+                raise
+            return found
+
+        with ThreadPoolExecutor(workers) as beside, ThreadPoolExecutor(workers) as pool:
+            shares = pool.map(share, [listed[start::workers] for start in range(workers)])
+            try:
+                return checksums.of_folder(
+                    {path: one for found in shares for path, one in found.items()}
+                )
+            except BaseException:
+                stop = True
+                raise
+
+
+class _Copier:
+    """Copies objects one after the other, with one buffer, whatever their size."""
+
+    def __init__(self, beside: ThreadPoolExecutor) -> None:
+        self._beside, self._buffer = beside, memoryview(bytearray(_CHUNK))
+
+    def copy(self, coming: _Coming, md5: str, to: str) -> str:
+        """Write an object to `to`, and to the cache if it lacks it; return its SHA-256."""
+        while True:
+            opened, is_new = coming.open(md5)
+            fresh = f"{coming.room()}/{md5}" if is_new else ""
+            with opened as reader, ExitStack() as stack:
+                outs = [stack.enter_context(_created(one)) for one in (to, fresh) if one]
+                found, sha256 = self._write(reader, outs)
+                if found == md5 and fresh:
+                    os.fchmod(outs[1].fileno(), _PROTECTED)
+            if found == md5:
+                if fresh:
+                    coming.keep(fresh, md5)
+                return sha256
+            os.unlink(to)
+            if fresh:
+                os.unlink(fresh)
+                raise NotSure(md5)
+            coming.discard(md5, f"object {md5}")
+
+    def _write(self, reader: Reader, outs: list[io.FileIO]) -> tuple[str, str]:
+        md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
+        while size := reader.readinto(self._buffer):
+            piece = self._buffer[:size]
+            hashed = self._beside.submit(md5.update, piece) if size > _WORTH_A_THREAD else None
+            if hashed is None:
+                md5.update(piece)
+            sha256.update(piece)
+            for out in outs:
+                rest = piece
+                while rest:
+                    rest = rest[out.write(rest) :]
+            if hashed is not None:
+                hashed.result()
+        return md5.hexdigest(), sha256.hexdigest()
+
+
+def _created(file: str) -> io.FileIO:
+    """Open a new file for writing. Raises FileExistsError."""
+    return io.FileIO(file, "xb")
+
+
+def _all_of(reader: Reader) -> bytes:
+    parts, size, buffer = [], 0, memoryview(bytearray(_CHUNK))
+    while found := reader.readinto(buffer):
+        parts.append(bytes(buffer[:found]))
+        if (size := size + found) > _LARGEST_LISTING:
+            raise NotSure("a list of files that is too long")
+    return b"".join(parts)

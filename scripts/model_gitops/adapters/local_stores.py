@@ -1,0 +1,65 @@
+"""Where DVC keeps a project's objects, without DVC: only for a plain cache and a remote that is a folder."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from model_gitops.core.dvc import plain_config
+
+_LARGEST_CONFIG = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Stores:
+    """The folder of DVC's cache, and that of the remote `name`, each with objects in `files/md5`."""
+
+    cache: Path
+    name: str
+    remote: Path
+
+
+def find(root: Path, remote: str, settings: Mapping[str, str] | None) -> Stores | None:
+    """Return the stores of the DVC project in `root`; None where DVC itself must say where they are."""
+    if settings or sys.platform != "linux" or any(map(os.path.lexists, _of_the_machine())):
+        return None
+    folder = root.absolute() / ".dvc"
+    try:
+        texts = [_text(folder / "config"), _text(folder / "config.local")]
+    except (OSError, ValueError):
+        return None
+    found = plain_config.places(texts, remote)
+    if found is None or "~" in found.url + found.cache or re.match(r"\w+:", found.url):
+        return None
+
+    def from_there(path: str) -> Path:
+        return Path(os.path.normpath(folder / path))
+
+    return Stores(from_there(found.cache or "cache"), found.remote, from_there(found.url))
+
+
+def _of_the_machine() -> list[Path]:
+    """Return DVC's configuration files of the system and of the account, there or not.
+
+    Source: https://dvc.org/doc/user-guide/project-structure/configuration#config-file-locations
+    """
+    account = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111
+    system = (os.environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(os.pathsep)[0]
+    return [
+        Path(os.environ.get("DVC_GLOBAL_CONFIG_DIR") or f"{account}/dvc", "config"),
+        Path(os.environ.get("DVC_SYSTEM_CONFIG_DIR") or f"{system}/dvc", "config"),
+    ]
+
+
+def _text(file: Path) -> str:
+    if not os.path.lexists(file):
+        return ""
+    with file.open("rb") as stream:
+        data = stream.read(_LARGEST_CONFIG + 1)
+    if len(data) > _LARGEST_CONFIG:
+        raise ValueError(str(file))
+    return data.decode("ascii")
