@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -149,18 +150,113 @@ def test_each_name_that_a_rollout_says_is_there(clone: Path) -> None:
     )
 
 
-def test_names_with_a_prefix_are_followed(clone: Path) -> None:
-    overlay = shutil.copytree(clone / "overlays" / "canary-ingress-dev", clone / "overlays" / "x")
-    with (overlay / "kustomization.yaml").open("a", encoding="utf-8") as file:
-        file.write("namePrefix: eu-\n")
-    strategy = one(bumped(overlay), "Rollout")["spec"]["strategy"]["canary"]
-    assert (strategy["stableService"], strategy["canaryService"]) == (
-        "eu-diabetes",
-        "eu-diabetes-canary",
+def more(clone: Path, switch: str, text: str, *, first: str = "") -> list[dict[str, Any]]:
+    """Build a deployed overlay with more in its kustomization, and a component before its own."""
+    overlay = shutil.copytree(clone / "overlays" / f"{switch}-dev", clone / "overlays" / "x")
+    try:
+        file = overlay / "kustomization.yaml"
+        old = file.read_text("utf-8")
+        file.write_text(old.replace("components: [", f"components: [{first}") + text, "utf-8")
+        return bumped(overlay)
+    finally:
+        shutil.rmtree(overlay)
+
+
+@pytest.mark.parametrize("switch", SWITCHES)
+def test_names_with_a_prefix_are_followed(clone: Path, switch: str) -> None:
+    found = more(clone, switch, "namePrefix: eu-\nnameSuffix: -b\n")
+    names = {manifest["metadata"]["name"] for manifest in found}
+    assert all(name.startswith("eu-diabetes") and name.endswith("-b") for name in names)
+    specs = [
+        manifest["spec"] for manifest in found
+        if manifest["kind"] in ("Rollout", "HTTPRoute", "Ingress", "InferenceService")
+    ]  # fmt: skip
+    for manifest in specs:
+        manifest.pop("template", None)
+    text = yaml.safe_dump(specs)
+    assert "eu-diabetes-b" in text
+    # No name is as it was; a label's value is no name.
+    assert (
+        re.findall(r"(?m)^(?!.*app\.kubernetes\.io).*: diabetes(?:-canary|-preview)?$", text) == []
     )
-    assert strategy["trafficRouting"]["nginx"]["stableIngress"] == "eu-diabetes"
-    names = re.findall(r"templateName: (\S+)", yaml.safe_dump(strategy))
-    assert set(names) == {"eu-diabetes"}
+
+
+GENERATED = """
+configMapGenerator: [{name: settings, literals: [a=b]}]
+secretGenerator: [{name: keys, literals: [a=b]}]
+"""
+USED = [
+    {"op": "add", "path": "/spec/template/spec/volumes/-", "value": {"name": "a", "configMap": {"name": "settings"}}},
+    {"op": "add", "path": "/spec/template/spec/volumes/-", "value": {"name": "b", "secret": {"secretName": "keys"}}},
+    {"op": "add", "path": "/spec/template/spec/imagePullSecrets", "value": [{"name": "keys"}]},
+    {
+        "op": "add", "path": "/spec/template/spec/containers/0/envFrom",
+        "value": [{"configMapRef": {"name": "settings"}}, {"secretRef": {"name": "keys"}}],
+    },
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("switch", ["canary", "kserve"])
+def test_what_an_overlay_generates_is_named_by_its_hash(clone: Path, switch: str) -> None:
+    base = clone / "base" / "kustomization.yaml"
+    before = base.read_text("utf-8")
+    patch = [{"target": {"kind": "Deployment"}, "patch": yaml.safe_dump(USED)}]
+    base.write_text(before + yaml.safe_dump({"patches": patch}), "utf-8")
+    try:
+        found = more(clone, switch, GENERATED)
+    finally:
+        base.write_text(before, "utf-8")
+    text = yaml.safe_dump(one(found, "InferenceService" if switch == "kserve" else "Rollout"))
+    assert len(re.findall(r"ame: settings-\w{10}\n", text)) == 2
+    assert len(re.findall(r"ame: keys-\w{10}\n", text)) == 3
+    assert not re.search(r"ame: (settings|keys)\n", text)
+
+
+MODEL = "ghcr.io/acme/diabetes-model"
+
+
+@pytest.mark.parametrize("how", ["model-artifact", "model-artifact/image-volume"])
+@pytest.mark.parametrize("switch", ["canary", "canary-gateway", "blue-green", "kserve"])
+def test_the_models_artifact_goes_with_each(clone: Path, switch: str, how: str) -> None:
+    overlay = clone / "overlays" / f"{switch}-dev" / "kustomization.yaml"
+    before = overlay.read_text("utf-8")
+    entry = f"images:\n  - name: diabetes-model\n    newName: {MODEL}\n    digest: {DIGEST}\n"
+    overlay.write_text(before.replace("images:\n", entry, 1), "utf-8")
+    try:
+        found = more(clone, switch, "", first=f"../../{how}, ")
+    finally:
+        overlay.write_text(before, "utf-8")
+    made = one(found, "InferenceService" if switch == "kserve" else "Rollout")
+    pod = made["spec"]["predictor"] if switch == "kserve" else made["spec"]["template"]["spec"]
+    pinned = f"{MODEL}@{DIGEST}"
+    if how == "model-artifact":
+        assert {"name": "MODEL_ARTIFACT", "value": pinned} in pod["initContainers"][0]["env"]
+    else:
+        assert pinned in [one["image"]["reference"] for one in pod["volumes"] if "image" in one]
+    assert pod["containers"][0]["image"] == IMAGE
+    assert [text for manifest in found for text in problems(manifest)] == []
+
+
+@pytest.mark.parametrize(
+    ("switch", "first", "says"),
+    [
+        ("canary", "../../kserve, ", "only-one-of-canary-blue-green-kserve"),
+        ("kserve", "../../canary, ", "only-one-of-canary-blue-green-kserve"),
+        ("blue-green", "../../canary, ", "only-one-of-canary-blue-green-kserve"),
+        ("model", "../../kserve, ", "no resource matches strategic merge patch"),
+        ("model", "../../canary, ", "no resource matches strategic merge patch"),
+    ],
+)
+def test_two_that_do_not_go_together_are_refused(
+    clone: Path, switch: str, first: str, says: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    made = clone / "overlays" / "model-dev"
+    shutil.copytree(clone / "overlays" / "dev", made, dirs_exist_ok=True)
+    text = (clone / "overlays" / "dev" / "kustomization.yaml").read_text("utf-8")
+    (made / "kustomization.yaml").write_text(text + "components: [../../model-artifact]\n", "utf-8")
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        more(clone, switch, "", first=first)
+    assert says in failed.value.stderr
 
 
 # --- what Prometheus answers --------------------------------------------------------------------------------
@@ -296,6 +392,15 @@ def test_prometheus_has_what_is_asked_for() -> None:
 
 
 PAGE = (Path(__file__).parents[2] / "docs" / "canary.md").read_text("utf-8")
+
+
+def test_what_the_page_lets_a_person_write_is_built(clone: Path) -> None:
+    shown = re.findall(r"(?ms)^ *```yaml\n(.*?)^ *```", PAGE)
+    patches = [textwrap.dedent(text) for text in shown if "patches:" in text]
+    assert len(patches) == 2
+    found = more(clone, "canary-gateway", patches[0])
+    assert one(found, "HTTPRoute")["spec"]["hostnames"] == ["diabetes.staging.example.com"]
+    assert "path: spread.yaml" in patches[1]
 
 
 def test_the_page_says_what_the_files_say() -> None:
