@@ -65,4 +65,5 @@ def _check() -> Any:
     from check_manifests import Check
     from crd_schemas import Schemas
 
-    return Check(Schemas(TABLE, Path(environment()["MANIFEST_SCHEMAS"])), KUBERNETES)
+    schemas = Schemas(TABLE, Path(environment()["MANIFEST_SCHEMAS"]))
+    return Check(schemas, KUBERNETES, TABLE["resources"])

@@ -18,6 +18,8 @@ def names(folder: Path) -> set[str]:
 
 
 def test_all_of_the_template_is_built_and_valid(tmp_path: Path) -> None:
+    status = ["git", "status", "--porcelain", TEMPLATE]
+    before = subprocess.run(status, check=True, capture_output=True).stdout
     done = manifest_checks.build(tmp_path)
     assert done.returncode == 0, done.stdout
     made = names(tmp_path)
@@ -33,14 +35,13 @@ def test_all_of_the_template_is_built_and_valid(tmp_path: Path) -> None:
         for file in TEMPLATE.rglob("kustomization.yaml")
         if yaml.safe_load(file.read_text("utf-8")).get("kind") == "Component"
     }
-    for one in components:
+    assert Path("rollout") in components
+    assert not [name for name in made if name.endswith("-with-rollout")]  # a part of others
+    for one in components - {Path("rollout")}:
         assert [name for name in made if name.endswith("-with-" + "-".join(one.parts))], one
     done = manifest_checks.check(tmp_path)
     assert done.returncode == 0, done.stdout
-    before = subprocess.run(
-        ["git", "status", "--porcelain", TEMPLATE], check=True, capture_output=True
-    )
-    assert b"kustomization" not in before.stdout
+    assert subprocess.run(status, check=True, capture_output=True).stdout == before
 
 
 KUSTOMIZATION = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"
@@ -70,7 +71,15 @@ def test_what_is_built_of_another_layout(tmp_path: Path) -> None:
             "jobs/overlays/x/kustomization.yaml": KUSTOMIZATION + "resources: [../../../base]\n",
             "jobs/more/kustomization.yaml": COMPONENT + "namePrefix: c-\n",
             "cluster/project.yaml": "# a note\n" + SETTINGS,
+            "cluster/project.yml": SETTINGS,
+            "cluster/flow.yaml": "{apiVersion: v1, kind: ConfigMap, metadata: {name: flow}}\n",
+            "cluster/one.json": '{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "json"}}\n',
+            "cluster/package.json": '{"kind": "x"}\n',
+            "cluster/scripts/a.yaml": SETTINGS,
             "cluster/values.yaml": "a: 1\n",
+            "charts/model/Chart.yaml": "apiVersion: v2\nname: model\n",
+            "charts/model/templates/a.yaml": "kind: Pod\n{{ if .Values.a }}\n",
+            "overlays/again/kustomization.yaml": KUSTOMIZATION + "resources: [../live]\n",
             "overlays/live/hold.yaml": "reason: x\n",
             ".github/workflows/x.yaml": SETTINGS,
             "scripts/schemas.yaml": SETTINGS,
@@ -80,12 +89,46 @@ def test_what_is_built_of_another_layout(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
     assert names(tmp_path / "built") == {
         "overlays-live", "overlays-pre-live", "overlays-live-with-deep-one", "overlays-live-with-used", "jobs-overlays-x",
-        "jobs-overlays-x-with-jobs-more", "cluster-project",
+        "jobs-overlays-x-with-jobs-more", "cluster-project", "cluster-project-2", "cluster-flow", "cluster-one",
+        "cluster-scripts-a", "overlays-again", "overlays-again-with-deep-one", "overlays-again-with-used",
     }  # fmt: skip
     live = yaml.safe_load(
         (tmp_path / "built" / "overlays-live-with-deep-one.yaml").read_text("utf-8")
     )
     assert live["metadata"]["name"] == "b-settings"
+
+
+MERGED = """
+patches:
+- patch: |
+    apiVersion: apps/v1
+    kind: Deployment
+    metadata: {name: diabetes}
+    spec: {minReadySeconds: 5}
+"""
+
+
+def test_a_patch_of_an_overlay_fails_no_component_that_nobody_uses(tmp_path: Path) -> None:
+    root = tmp_path / "deploy"
+    shutil.copytree(TEMPLATE, root)
+    overlay = root / "overlays" / "staging" / "kustomization.yaml"
+    with overlay.open("a", encoding="utf-8") as file:
+        file.write(MERGED)
+    done = manifest_checks.build(tmp_path / "built", root)
+    assert done.returncode == 0, done.stdout
+    assert "overlays-staging: its own patches don't go with canary: " in done.stdout
+    assert "overlays-dev: " not in done.stdout
+    built = (tmp_path / "built" / "overlays-staging-with-model-artifact.yaml").read_text("utf-8")
+    assert "minReadySeconds: 5" in built
+    assert "overlays-staging-with-canary" in names(tmp_path / "built")
+    # Where it is used, somebody must write it anew, and is told how.
+    with overlay.open("a", encoding="utf-8") as file:
+        file.write("components: [../../canary]\n")
+    done = manifest_checks.build(tmp_path / "built", root)
+    assert done.returncode == 1
+    assert "overlays/staging: Error: no resource matches strategic merge patch" in done.stdout
+    assert "Write a JSON patch with `target: {kind: Deployment|Rollout, name: …}`" in done.stdout
+    assert "docs/canary.md#change-what-an-overlay-says" in done.stdout
 
 
 POD = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{name: a, image: a}]}\n"

@@ -229,7 +229,7 @@ def test_each_kind_that_makes_pods_must_keep_them_restricted(kind: str) -> None:
             'podSpecPatch: \'{"containers":[{"name":"main","securityContext":{"privileged":true}}]}\'\n  entrypoint: train',
             "container 'main': securityContext.privileged must not be true",
         ),
-        ("entrypoint: train", 'podSpecPatch: "a: ["\n  entrypoint: train', "podSpecPatch of fit is not YAML"),
+        ("entrypoint: train", 'podSpecPatch: "a: ["\n  entrypoint: train', "templates[fit]: podSpecPatch is not YAML"),
         ("- name: fit", f'- name: fit\n      initContainers: [{{name: first, image: "{IMAGE}"}}]', "container 'first'"),
         ("- name: fit", "- name: fit\n      securityContext: {runAsUser: 0}", "securityContext.runAsUser must not be 0"),
     ],
@@ -248,7 +248,7 @@ def test_what_a_workflow_creates_is_a_manifest_too() -> None:
     assert problems(one) == []
     resource["manifest"] = text.replace("weight", "wieght")
     (error,) = {found.partition("spec.rules")[0] for found in problems(one)}
-    assert error == "Workflow workflow: template other: resource.manifest: HTTPRoute httproute: "
+    assert error == "Workflow workflow: templates[other]: resource.manifest: HTTPRoute httproute: "
 
 
 REASON = "rootless BuildKit makes user namespaces"

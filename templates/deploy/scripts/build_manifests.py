@@ -2,11 +2,12 @@
 
 Usage: build_manifests.py FOLDER [ROOT], where FOLDER takes one NAME.yaml each. It needs kustomize on PATH.
 
-- Each kustomization that no other one takes is built: overlays/*, training/overlays/*, … Where nothing is
+- Each kustomization is built that is in a folder `overlays`, or that no other one takes. Where nothing is
   deployed yet, also as after the first deployment.
 - Each kustomize Component is switched on, in a copy and alone, in each overlay of the nearest folder
-  `overlays` above it. So one that nobody uses today can be switched on tomorrow.
-- A YAML file with a manifest, in a folder without a kustomization (argocd/, policy/), is taken as it is.
+  `overlays` above it. So one that nobody uses today can be switched on tomorrow. Where it does not go with an
+  overlay's own patches, it is built without them.
+- A YAML or JSON file with a manifest, in a folder without a kustomization (argocd/, policy/), is taken as it is.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,8 +25,16 @@ from typing import Any
 import yaml
 
 NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
-NO_MANIFESTS = ("scripts",)
+NO_MANIFESTS = ("scripts",)  # at the top
+PATCHES = ("patches", "patchesStrategicMerge", "patchesJson6902")
+PART = "model-gitops/part-of-other-components"  # an annotation of one that is nothing by itself
 NOT_DEPLOYED = "not-deployed-yet"
+
+OTHER_KIND = (
+    "Where canary, blue-green or kserve is on there is no Deployment to patch. Write a JSON patch with"
+    " `target: {kind: Deployment|Rollout, name: …}`:"
+    " https://github.com/model-gitops/model-gitops/blob/v0/docs/canary.md#change-what-an-overlay-says"
+)
 
 
 class BuildError(Exception):
@@ -48,9 +58,11 @@ def kustomizations(root: Path) -> dict[Path, dict[str, Any]]:
 def folders(root: Path) -> Iterator[Path]:
     """Yield the folders that may hold manifests."""
     for name, below, _ in os.walk(root):
-        below[:] = sorted(
-            one for one in below if not one.startswith(".") and one not in NO_MANIFESTS
-        )
+        left_out = NO_MANIFESTS if Path(name) == root else ()
+        below[:] = sorted(one for one in below if not one.startswith(".") and one not in left_out)
+        if (Path(name) / "Chart.yaml").is_file():  # Helm's templates are no manifests yet
+            below[:] = []
+            continue
         yield Path(name)
 
 
@@ -79,7 +91,10 @@ def build(root: Path, folder: Path) -> str:
         ["kustomize", "build", folder], check=False, capture_output=True, text=True
     )
     if done.returncode:
-        raise BuildError(f"{folder.relative_to(root)}: {done.stderr.strip()}")
+        told = f"{folder.relative_to(root)}: {done.stderr.strip()}"
+        if 'strategic merge patch "Deployment' in told:
+            told += f"\n{OTHER_KIND}"
+        raise BuildError(told)
     return done.stdout
 
 
@@ -114,10 +129,21 @@ def plain(root: Path, found: dict[Path, dict[str, Any]]) -> Iterator[tuple[str, 
     for folder in folders(root):
         if any(one in found for one in (folder, *folder.parents)):
             continue
-        for file in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
-            text = file.read_text("utf-8")
-            if "\nkind:" in f"\n{text}":
-                yield label(file.relative_to(root).with_suffix("")), text
+        for file in sorted(folder.iterdir()):
+            if file.suffix in (".yaml", ".yml", ".json") and file.is_file():
+                text = file.read_text("utf-8")
+                if has_manifest(text, file.suffix):
+                    yield label(file.relative_to(root).with_suffix("")), text
+
+
+def has_manifest(text: str, suffix: str) -> bool:
+    """Whether a file may have a manifest: kubectl takes each document with a kind."""
+    needed = ("apiVersion", "kind") if suffix == ".json" else ("kind",)
+    try:
+        documents = list(yaml.safe_load_all(text))
+    except yaml.YAMLError:
+        return suffix != ".json" and "\nkind:" in f"\n{text}"
+    return any(isinstance(one, dict) and all(key in one for key in needed) for one in documents)
 
 
 def label(path: Path) -> str:
@@ -132,20 +158,29 @@ def made(root: Path) -> Iterator[tuple[str, str]]:
     for folder, says in found.items():
         name = label(folder.relative_to(root))
         if says.get("kind") != "Component":
-            if folder not in used:
+            if folder not in used or folder.parent.name == "overlays":
                 yield name, build(root, folder)
                 if change := deployed(says):
                     yield f"{name}-deployed", changed(root, folder, change)
+            continue
+        if PART in ((says.get("metadata") or {}).get("annotations") or {}):
             continue
         for overlay in overlays(root, folder, found):
             entry = os.path.relpath(folder, overlay)
             where = label(overlay.relative_to(root))
             # Alone: two that make the same Deployment something else exclude each other.
             change = deployed(found[overlay]) | {"components": [entry]}
+            patches = {key: [] for key in PATCHES if found[overlay].get(key)}
             try:
-                yield f"{where}-with-{name}", changed(root, overlay, change)
+                built = changed(root, overlay, change)
             except BuildError as error:
-                raise BuildError(f"with `components: [{entry}]`: {error}") from None
+                try:
+                    built = changed(root, overlay, change | patches)
+                except BuildError:
+                    raise BuildError(f"with `components: [{entry}]`: {error}") from None
+                why = str(error).splitlines()[0]
+                print(f"{where}: its own patches don't go with {name}: {why}")
+            yield f"{where}-with-{name}", built
     yield from plain(root, found)
 
 
@@ -163,8 +198,11 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as name:
             copy = Path(name).resolve() / "copy"
             shutil.copytree(root, copy, ignore=shutil.ignore_patterns(".*"), symlinks=True)
+            titles: Counter[str] = Counter()
             for title, text in made(copy):
-                (target / f"{title}.yaml").write_text(text, "utf-8")
+                titles[title] += 1  # of x.yaml and x.yml both are applied
+                number = f"-{titles[title]}" if titles[title] > 1 else ""
+                (target / f"{title}{number}.yaml").write_text(text, "utf-8")
     except BuildError as error:
         print(
             "::error title=kustomize build::" + str(error).replace("%", "%25").replace("\n", "%0A")

@@ -13,10 +13,11 @@ import functools
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import beyond_schemas
 import kubernetes_validate
 import pod_security
 import workloads
@@ -69,9 +70,9 @@ def is_without_image(container: Any) -> bool:
 class Check:
     """Says what is wrong with a manifest, by Kubernetes' schemas and those of `schemas`."""
 
-    def __init__(self, schemas: Schemas, kubernetes: str) -> None:
+    def __init__(self, schemas: Schemas, kubernetes: str, demanded: Sequence[str] = ()) -> None:
         self.schemas = schemas
-        self.kubernetes = kubernetes
+        self.kubernetes, self.demanded = kubernetes, demanded
         # It reads its files, megabytes, for each manifest again.
         contents = kubernetes_validate.utils.schema_contents
         kubernetes_validate.utils.schema_contents = functools.cache(contents)
@@ -88,7 +89,10 @@ class Check:
         name = f"{fields['kind']} {metadata.get('name') or metadata.get('generateName')}"
         for level, text in self._parts(fields):
             yield level, f"{name}: {text}"
-        if fields["kind"] not in NO_CONTAINERS:
+        of_policies = (
+            fields["apiVersion"].partition("/")[0].endswith("kyverno.io")
+        )  # patterns of images
+        if fields["kind"] not in NO_CONTAINERS and not of_policies:
             for image in images(fields):
                 if not PINNED.fullmatch(str(image)) and not NOT_DEPLOYED.fullmatch(str(image)):
                     yield "error", f"{name}: the image {image!r} has no digest"
@@ -96,7 +100,10 @@ class Check:
     def _parts(self, manifest: dict[str, Any]) -> Iterator[tuple[str, str]]:
         """Yield the problems of the manifest itself, of its pods, and of the manifests inside."""
         yield from self._schema(manifest)
+        yield from (("error", text) for text in beyond_schemas.problems(manifest))
         try:
+            for own in self._inline(manifest):
+                yield from self._schema(own)
             for pod in workloads.pods(manifest):
                 if not pod.checked:
                     made = {
@@ -109,11 +116,23 @@ class Check:
                         yield level, f"{pod.where}, as a pod: {text}"
                 for level, text in pod_security.judge(pod.metadata, pod.spec):
                     yield level, f"{pod.where or 'spec'}: {text}"
+                for text in beyond_schemas.pod_problems(manifest, pod, self.demanded):
+                    yield "error", f"{pod.where or 'spec'}: {text}"
             for where, inner in workloads.embedded(manifest):
                 for level, text in self.problems(inner):
                     yield level, f"{where}: {text}"
         except ValueError as error:
             yield "error", str(error)
+
+    def _inline(self, manifest: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yield the templates in a workflow's steps, each as a Workflow: its own schema takes any."""
+        kind = manifest["kind"]
+        if kind in workloads.WORKFLOWS and manifest["apiVersion"].startswith(f"{workloads.ARGO}/"):
+            spec = workloads.at(manifest, *workloads.WORKFLOWS[kind])
+            for where, template in workloads.templates(spec):
+                if where.endswith(".inline"):
+                    inside = {"templates": [template]}
+                    yield manifest | {"kind": "Workflow", "spec": inside}
 
     def _schema(self, manifest: dict[str, Any]) -> Iterator[tuple[str, str]]:
         api, kind = manifest["apiVersion"], manifest["kind"]
@@ -172,17 +191,16 @@ def annotate(level: str, title: str, text: str) -> None:
 
 def read(file: Path) -> list[Any]:
     """Return the manifests of a file; those of a List are single ones."""
-    documents = yaml.load_all(file.read_text("utf-8"), Loader)
-    found = [one for one in documents if one]
-    return [
-        item
-        for one in found
-        for item in (
-            one["items"]
-            if isinstance(one, dict) and one.get("kind") == "List" and one.get("items")
-            else [one]
-        )
-    ]
+    waiting = list(yaml.load_all(file.read_text("utf-8"), Loader))[::-1]
+    found: list[Any] = []
+    while waiting:
+        one = waiting.pop()
+        items = one.get("items") if isinstance(one, dict) else None
+        if items and isinstance(items, list) and str(one.get("kind")).endswith("List"):
+            waiting += items[::-1]
+        elif one:
+            found.append(one)
+    return found
 
 
 def main() -> int:
@@ -201,7 +219,8 @@ def main() -> int:
             f"there are schemas of Kubernetes {known[0]} to {known[-1]}, not of {version!r}",
         )
         return 1
-    check = Check(Schemas(table, Path(os.environ.get("MANIFEST_SCHEMAS") or kept)), version)
+    schemas = Schemas(table, Path(os.environ.get("MANIFEST_SCHEMAS") or kept))
+    check = Check(schemas, version, table.get("resources") or ())
     failed = False
     files = sorted(Path(sys.argv[1]).glob("*.yaml"))
     seen: dict[str, list[tuple[str, str]]] = {}  # the same manifest is in several of them

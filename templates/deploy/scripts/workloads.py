@@ -47,7 +47,9 @@ FRAMEWORKS = (
     "model", "huggingface", "lightgbm", "onnx", "paddle", "pmml", "pytorch", "sklearn", "tensorflow", "triton",
     "xgboost", "art",
 )  # fmt: skip
+NOTED = ("metadata", "podSpecPatch")
 FILLED_IN = "FILLED-IN-LATER"
+RESTRICTED = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 MAIN = "main"  # what Argo calls the container of a template
 
 
@@ -65,107 +67,153 @@ class Pod:
 def pods(manifest: Node) -> Iterator[Pod]:
     """Yield the pods of a manifest. Raises ValueError for text in it that is not YAML."""
     group, kind = manifest["apiVersion"].rpartition("/")[0], manifest["kind"]
-    spec = _at(manifest, "spec")
+    spec = at(manifest, "spec")
     native = "." not in group
     if kind in TEMPLATES and (native or group == ARGO):
         place = TEMPLATES[kind]
-        template = _at(manifest, *place)
+        template = at(manifest, *place)
         # A Rollout may take the pods of a Deployment, which is a manifest of its own.
         if template or "workloadRef" not in spec:
-            yield Pod(".".join(place), _at(template, "metadata"), _at(template, "spec"), native)
+            yield Pod(".".join(place), at(template, "metadata"), at(template, "spec"), native)
     elif group == ARGO:
         yield from _argo(kind, manifest, spec)
     elif kind == "InferenceService":
         for name in ("predictor", "transformer", "explainer"):
-            if own := _at(spec, name):
+            if own := at(spec, name):
                 notes = {key: own[key] for key in ("annotations", "labels") if key in own}
-                yield Pod(f"spec.{name}", _at(manifest, "metadata") | notes, _serving(own))
+                yield Pod(f"spec.{name}", at(manifest, "metadata") | notes, _serving(own))
+                if worker := at(own, "workerSpec"):
+                    yield Pod(f"spec.{name}.workerSpec", at(manifest, "metadata"), _serving(worker))
     elif kind in ("ClusterServingRuntime", "ServingRuntime"):
-        yield Pod("spec", _at(manifest, "metadata"), _pod(spec, _all(spec, "containers")))
+        yield Pod("spec", at(manifest, "metadata"), _pod(spec, listed(spec, "containers")))
+        if worker := at(spec, "workerSpec"):
+            yield Pod("spec.workerSpec", at(manifest, "metadata"), _serving(worker))
+    elif kind == "ClusterStorageContainer":  # in the pods of others, which say what holds for a pod
+        own = {"securityContext": RESTRICTED, "containers": [_container(at(spec, "container"), "")]}
+        yield Pod("spec.container", at(manifest, "metadata"), own)
+    elif not native and not group.endswith("kyverno.io"):  # a policy has patterns of pods
+        yield from _found("", manifest, at(manifest, "metadata"))
+
+
+def _found(where: str, node: Any, metadata: Node) -> Iterator[Pod]:
+    """Yield the pods of a kind that nobody here knows: whatever has a list of containers with images."""
+    if isinstance(node, list):
+        for number, one in enumerate(node):
+            yield from _found(f"{where}[{number}]", one, metadata)
+    if not isinstance(node, dict):
+        return
+    if any("image" in one for one in listed(node, "containers")):
+        yield Pod(where.lstrip("."), metadata, node, checked=True)
+    for key, value in node.items():
+        if key != "metadata":
+            yield from _found(f"{where}.{key}", value, at(node, "metadata") or metadata)
 
 
 def _argo(kind: str, manifest: Node, spec: Node) -> Iterator[Pod]:
     if kind in WORKFLOWS:
-        yield from _workflow(".".join(WORKFLOWS[kind]), _at(manifest, *WORKFLOWS[kind]))
+        yield from _workflow(".".join(WORKFLOWS[kind]), at(manifest, *WORKFLOWS[kind]))
     elif kind == "Experiment":
-        for one in _all(spec, "templates"):
-            template = _at(one, "template")
+        for one in listed(spec, "templates"):
+            template = at(one, "template")
             name = f"spec.templates[{one.get('name')}].template"
-            yield Pod(name, _at(template, "metadata"), _at(template, "spec"))
+            yield Pod(name, at(template, "metadata"), at(template, "spec"))
     elif kind in ("EventSource", "Sensor"):
-        template = _at(spec, "template")
-        made = _pod(template, [_container(_at(template, "container"), MAIN)])
-        yield Pod("spec.template", _at(template, "metadata"), made)
+        template = at(spec, "template")
+        made = _pod(template, [_container(at(template, "container"), MAIN)])
+        yield Pod("spec.template", at(template, "metadata"), made)
     elif kind == "EventBus":
         for name in ("jetstream", "native"):
-            if own := _at(spec, *((name,) if name == "jetstream" else ("nats", name))):
+            if own := at(spec, *((name,) if name == "jetstream" else ("nats", name))):
                 names = ("containerTemplate", "metricsContainerTemplate")
                 names += ("reloaderContainerTemplate",) if name == "jetstream" else ()
-                containers = [_container(_at(own, one), one.lower()) for one in names]
-                yield Pod(f"spec.{name}", _at(own, "metadata"), _pod(own, containers))
+                containers = [_container(at(own, one), one.lower()) for one in names]
+                yield Pod(f"spec.{name}", at(own, "metadata"), _pod(own, containers))
 
 
 def embedded(manifest: Node) -> Iterator[tuple[str, Node]]:
     """Yield each manifest inside a manifest, and where. Raises ValueError for text that is not YAML."""
     group, kind = manifest["apiVersion"].rpartition("/")[0], manifest["kind"]
     if kind == "Sensor" and group == ARGO:
-        for trigger in _all(_at(manifest, "spec"), "triggers"):
-            template = _at(trigger, "template")
+        for trigger in listed(at(manifest, "spec"), "triggers"):
+            template = at(trigger, "template")
             for one in ("argoWorkflow", "k8s"):
-                source = _at(template, one, "source")
+                source = at(template, one, "source")
                 where = f"spec.triggers[{template.get('name')}].{one}.source"
                 if "resource" in source:
                     yield f"{where}.resource", source["resource"]
                 if "inline" in source:
                     yield from _text(f"{where}.inline", source["inline"])
     elif kind in WORKFLOWS and group == ARGO:
-        for template in _all(_at(manifest, *WORKFLOWS[kind]), "templates"):
-            if text := _at(template, "resource").get("manifest"):
-                yield from _text(f"template {template.get('name')}: resource.manifest", text)
+        for where, template in templates(at(manifest, *WORKFLOWS[kind])):
+            resource = at(template, "resource")
+            # What is deleted, asked for or patched is no whole manifest.
+            if resource.get("action") in ("create", "apply", "replace") and resource.get(
+                "manifest"
+            ):
+                yield from _text(f"{where}: resource.manifest", resource["manifest"])
     elif kind in ("AnalysisRun", "AnalysisTemplate", "ClusterAnalysisTemplate"):
-        for metric in _all(_at(manifest, "spec"), "metrics"):
-            if job := _at(metric, "provider", "job"):
+        for metric in listed(at(manifest, "spec"), "metrics"):
+            if job := at(metric, "provider", "job"):
                 found = {"apiVersion": "batch/v1", "kind": "Job", "spec": job.get("spec")}
-                found["metadata"] = {"generateName": "job-"} | _at(job, "metadata")
+                found["metadata"] = {"generateName": "job-"} | at(job, "metadata")
                 yield f"metric {metric.get('name')}: provider.job", found
 
 
+def templates(spec: Node) -> Iterator[tuple[str, Node]]:
+    """Yield each template of a workflow's spec, and where: those in `inline` of a step or task too."""
+    waiting = [(f"templates[{one.get('name')}]", one) for one in listed(spec, "templates")]
+    for where, own in waiting:
+        yield where, own
+        for one in steps(own):
+            if inline := at(one, "inline"):
+                waiting.append((f"{where}.{one.get('name')}.inline", inline))
+
+
+def steps(template: Node) -> list[Node]:
+    """Return the steps, or the tasks, of a workflow's template."""
+    groups = template.get("steps")
+    found = []
+    for group in groups if isinstance(groups, list) else ():
+        found += group if isinstance(group, list) else [group]
+    return [one for one in found if isinstance(one, dict)] + listed(at(template, "dag"), "tasks")
+
+
 def _workflow(place: str, spec: Node) -> Iterator[Pod]:
-    defaults = _at(spec, "templateDefaults")
-    for own in _all(spec, "templates"):
+    defaults = at(spec, "templateDefaults")
+    for where, own in templates(spec):
         kinds = [one for one in ("container", "script", "containerSet") if one in own]
         if not kinds:  # it starts no pod with an image of its own
             continue
         template = merged(
-            {key: defaults[key] for key in defaults if key in (*kinds, *POD_FIELDS)}, own
+            {key: defaults[key] for key in defaults if key in (*kinds, *POD_FIELDS, *NOTED)}, own
         )
         if "containerSet" in own:
-            own_ones = _all(_at(template, "containerSet"), "containers")
+            own_ones = listed(at(template, "containerSet"), "containers")
         else:
-            own_ones = [_at(template, kinds[0])]
-        containers = [_container(one, MAIN) for one in own_ones + _all(template, "sidecars")]
+            own_ones = [at(template, kinds[0])]
+        containers = [_container(one, MAIN) for one in own_ones + listed(template, "sidecars")]
         shared = {key: spec[key] for key in POD_FIELDS if key in spec and key != "volumes"}
         whole = shared | {key: template[key] for key in POD_FIELDS if key in template}
-        whole["volumes"] = _all(spec, "volumes") + _all(template, "volumes")
+        whole["volumes"] = listed(spec, "volumes") + listed(template, "volumes")
         pod = _pod(whole, containers)
         for text in (spec.get("podSpecPatch"), template.get("podSpecPatch")):
             if text:
-                (patch,) = _load(f"podSpecPatch of {own.get('name')}", text) or [{}]
+                (patch,) = _load(f"{where}: podSpecPatch", text) or [{}]
                 pod = merged(pod, patch)
         # A template's metadata come over those that the workflow has for all its pods.
-        notes = merged(_at(spec, "podMetadata"), _at(template, "metadata"))
-        yield Pod(f"{place}.templates[{own.get('name')}]", notes, pod)
+        notes = merged(at(spec, "podMetadata"), at(template, "metadata"))
+        yield Pod(f"{place}.{where}", notes, pod)
 
 
 def _serving(spec: Node) -> Node:
     models = [_container(spec[one], "kserve-container") for one in FRAMEWORKS if spec.get(one)]
-    return _pod(spec, models + _all(spec, "containers"))
+    return _pod(spec, models + listed(spec, "containers"))
 
 
 def _pod(fields: Node, containers: list[Node]) -> Node:
     made = {key: fields[key] for key in POD_FIELDS if key in fields and key != "sidecars"}
     if "initContainers" in made:
-        made["initContainers"] = [_container(one, "init") for one in _all(made, "initContainers")]
+        made["initContainers"] = [_container(one, "init") for one in listed(made, "initContainers")]
     return made | {"containers": containers}
 
 
@@ -205,12 +253,14 @@ def _load(where: str, text: str) -> list[Node]:
     return [one for one in found if one]
 
 
-def _at(node: Any, *keys: str) -> Node:
+def at(node: Any, *keys: str) -> Node:
+    """Return the mapping at a place; empty where there is none."""
     for key in keys:
         node = node.get(key) if isinstance(node, dict) else None
     return node if isinstance(node, dict) else {}
 
 
-def _all(node: Node, key: str) -> list[Node]:
+def listed(node: Node, key: str) -> list[Node]:
+    """Return the mappings of a list; none where there is no list."""
     found = node.get(key)
     return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
