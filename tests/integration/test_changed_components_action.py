@@ -202,6 +202,56 @@ def test_another_context_or_name_is_another_image(place: Place) -> None:
     assert place.run("push", {"before": place.git.run("rev-parse", "HEAD~1").strip()}).names == []
 
 
+def test_what_a_dockerfile_is_a_link_to_counts(place: Place) -> None:
+    """Also by two links, one of which is a folder's."""
+    top = place.git.directory
+    for folder, target in (("one", "../../images/base"), ("two", "../../pictures/alias")):
+        (top / "components" / folder).mkdir()
+        (top / "components" / folder / "Dockerfile").symlink_to(target)
+    (top / "pictures").symlink_to("images")
+    (top / "images").mkdir()
+    (top / "images/alias").symlink_to("base")
+    (top / ".dockerignore").symlink_to("images/ignored")
+    file = "FROM scratch\nCOPY lib /app/\n"
+    before = place.commit({"images/base": file, "images/ignored": "", "images/other": "1"})
+    for path, names in (
+        ("images/base", ["one", "two"]),
+        ("lib/shared.py", ["one", "train", "two"]),
+        ("images/ignored", ["deploy", "one", "preprocess", "train", "two"]),
+        ("images/other", []),
+    ):
+        after = place.commit({path: f"{file if path == 'images/base' else ''}# another\n"})
+        assert place.run("push", {"before": before}).names == names, path
+        before = after
+
+
+def test_what_is_ignored_no_more_counts(place: Place) -> None:
+    before = place.commit({".dockerignore": "src/features.py\n"})
+    place.commit({".dockerignore": None})
+    # `test` has a file of its own.
+    assert place.run("push", {"before": before}).names == ["deploy", "preprocess", "train"]
+
+
+def test_the_processes_of_git_do_not_grow_with_links(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[int] = []
+    ordinary = process.run
+    monkeypatch.setattr(process, "run", lambda *a, **k: (started.append(1), ordinary(*a, **k))[1])
+    counts = []
+    for number in (3, 60):
+        for one in range(number):
+            link = place.git.directory / "links" / f"{number}-{one}"
+            link.parent.mkdir(exist_ok=True)
+            link.symlink_to("../lib")
+        before = place.commit({"lib/shared.py": str(number)})
+        place.commit({"lib/shared.py": f"{number}."})
+        started.clear()
+        assert place.run("push", {"before": before}).names == ["train"]
+        counts.append(len(started))
+    assert counts[0] == counts[1]
+
+
 def test_what_a_dockerfile_does_not_tell_counts_on_the_safe_side(place: Place) -> None:
     before = place.commit(
         {

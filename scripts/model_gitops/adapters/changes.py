@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 from dataclasses import dataclass
 
@@ -63,7 +64,7 @@ def find(context: runner.Context, repository: Git, base: str) -> Change:
     before = repository.find_commit(context.before)
     if before is None:
         runner.warning(
-            f"what the branch had before, {context.before}, can't be fetched: every model counts as changed."
+            f"what the branch had before, {context.before}, can't be fetched: all counts as changed."
             " Give actions/checkout `fetch-depth: 0` and `persist-credentials: true`"
         )
         return Change(head, None, "what the branch had before is not known")
@@ -93,11 +94,12 @@ def listing(repository: Git, commit: str) -> list[str]:
 def links(repository: Git, commit: str) -> dict[str, str]:
     """Return the links at `commit` that lead to another place of the repository, both from the top."""
     listed = repository.run("ls-tree", "-r", "-z", "--full-tree", commit).split("\0")
+    entries = [one.partition("\t") for one in listed if one.startswith("120000 ")]
+    targets = repository.blobs([fields.split(" ")[2] for fields, _, _ in entries])
     found = {}
-    for path in (one.partition("\t")[2] for one in listed if one.startswith("120000 ")):
-        target = repository.file_at(commit, path) or ""
+    for (_, _, path), target in zip(entries, map(os.fsdecode, targets), strict=True):
         place = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
-        if target and not place.startswith(("/", "..")):
+        if target and place.split("/")[0] not in ("", ".."):
             found[path] = place
     return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from model_gitops.core.flow.promotion import Promotion
@@ -12,6 +12,8 @@ from model_gitops.core.image import uses
 from model_gitops.core.image.uses import Rules, Uses
 
 _DOCKERFILE = "Dockerfile"
+# Links that lead to links: as many as Linux follows.
+_MOST_LINKS = 40
 
 
 @dataclass(frozen=True)
@@ -34,13 +36,14 @@ class Component:
 class Scope:
     """What a component is made of: its Dockerfile's `uses`, and which paths its builder never gets.
 
-    Patterns are from the context. `ignored_by` is the file whose lines `rules` are, empty for none.
+    Patterns are from the context. `told_by` are the files that say both, from the top, also one that is not
+    there any more, and where their links lead.
     """
 
     component: Component
     uses: Uses
     rules: Rules
-    ignored_by: str = ""
+    told_by: frozenset[str] = frozenset()
 
     def first(self, changed: Iterable[str]) -> str:
         """Return the first of the changed paths that the component is made of; empty for none."""
@@ -48,7 +51,7 @@ class Scope:
 
     def _has(self, path: str) -> bool:
         one = self.component
-        if path.startswith(f"{one.folder}/") or path in (one.folder, self.ignored_by):
+        if path.startswith(f"{one.folder}/") or path == one.folder or path in self.told_by:
             return True
         inside = path if one.context == "." else path.removeprefix(f"{one.context}/")
         if one.context != "." and inside == path:
@@ -106,9 +109,13 @@ def scope(
     links: Mapping[str, str],
 ) -> Scope:
     """Return what a component is made of. `read` gives a file's text, `links` are path → target."""
-    found = uses.of(_followed(component.dockerfile, read, links) or "")
-    texts = {path: _followed(path, read, links) for path in read_by(component)[1:]}
-    ignored_by = next((path for path, text in texts.items() if text is not None), "")
+    dockerfile, own, shared = ([*_way(path, links)] for path in read_by(component))
+    found = uses.of(read(dockerfile[-1]) or "")
+    ignored = read(own[-1])
+    told_by = [*dockerfile, *own]
+    if ignored is None:
+        ignored = read(shared[-1])
+        told_by += shared
     inside = {
         posixpath.relpath(link, component.context): posixpath.relpath(target, component.context)
         for link, target in links.items()
@@ -116,15 +123,18 @@ def scope(
     }
     patterns = uses.with_links(found.patterns, inside)
     return Scope(
-        component,
-        replace(found, patterns=patterns),
-        Rules(texts[ignored_by] or "" if ignored_by else ""),
-        ignored_by,
+        component, replace(found, patterns=patterns), Rules(ignored or ""), frozenset(told_by)
     )
 
 
-def _followed(path: str, read: Callable[[str], str | None], links: Mapping[str, str]) -> str | None:
-    return read(links.get(path, path))
+def _way(path: str, links: Mapping[str, str]) -> Iterator[str]:
+    """Yield `path`, and where it leads by links, to the last place. A circle has an end, too."""
+    for _ in range(_MOST_LINKS):
+        yield path
+        start = next((one for one in links if f"{path}/".startswith(f"{one}/")), None)
+        if start is None:
+            return
+        path = posixpath.normpath(f"{links[start]}{path[len(start) :]}")
 
 
 def deploys(promotion: Promotion) -> Training | None:
