@@ -6,6 +6,7 @@ import json
 import ssl
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from model_gitops import runner
 from model_gitops.adapters import scratch, web_client
@@ -15,6 +16,8 @@ from model_gitops.errors import InputError
 
 _MOST_ASKED_PAUSE = 60.0
 _TRANSIENT = (408, 429, *range(500, 600))
+# Faults of a request that the same one need not have a moment later: 410 is a page of a list that is too old.
+_PASSING = (408, 409, 410, 425, 429)
 
 
 class Denied(Exception):
@@ -64,8 +67,16 @@ def asked(
 
 
 def accepted(answer: web_client.Answer, what: str) -> Any:
-    """Return the mapping that an answer about `what` holds. Raises Denied for a request that is at fault."""
-    if 400 <= answer.status < 500 and answer.status not in (401, 408, 429):
+    """Return the mapping that an answer about `what` holds. Raises Denied for a request that is at fault.
+
+    A redirect leads to a page for people to sign in on, or to another address than was given.
+    """
+    if 300 <= answer.status < 400:
+        raise Denied(
+            f"it answers by a redirect ({answer.status}), which is not followed: its address is another one, or a"
+            " person is to sign in there"
+        )
+    if 400 <= answer.status < 500 and answer.status not in (401, *_PASSING):
         raise Denied(f"it refuses {what} ({answer.status}{message_of(answer)})")
     return mapping(answer)
 
@@ -94,7 +105,15 @@ def trusted(authority: str, name: str) -> ssl.SSLContext | None:
 def address(url: str, name: str, example: str) -> str:
     """Return an http or https address without a slash at its end. Raises InputError."""
     rest = url.partition("://")[2]
-    if not url.startswith(("https://", "http://")) or not rest or any(c in rest for c in " @?#\\"):
+    try:
+        is_host = bool(urlsplit(url).hostname) and urlsplit(url).port != 0
+    except ValueError:
+        is_host = False
+    if (
+        not url.startswith(("https://", "http://"))
+        or not is_host
+        or any(c in rest for c in " @?#\\")
+    ):
         raise InputError.of(
             name, url, "it is no address of a server: scheme, host, and a path perhaps",
             fix=f"{name}: {example}",

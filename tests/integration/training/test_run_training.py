@@ -193,7 +193,9 @@ def test_kubernetes_makes_the_run_that_argo_would(training: TrainingSite) -> Non
     [
         ((401, {}), "refuses the token (401)"),
         ((403, {"message": "workflows.argoproj.io is forbidden"}), "(403: workflows.argoproj.io is forbidden)"),
-        ((404, {}), "lists no runs in the namespace diabetes-training-staging (404)"),
+        ((404, {}), "refuses to list the runs of the namespace diabetes-training-staging (404)"),
+        ((400, {"message": "no such field"}), "(400: no such field)"),
+        ((302, {}), "a redirect (302), which is not followed"),
     ],
 )  # fmt: skip
 def test_a_refusal_is_not_waited_for(
@@ -205,6 +207,42 @@ def test_a_refusal_is_not_waited_for(
     assert (told.code, said in told.log, len(training.argo.asked)) == (4, True, 1), told.log
     training.argo.broken = []
     assert "has no cron-workflow diabetes-training" in training.run().log
+
+
+def test_a_run_that_somebody_deleted_is_not_started_again(training: TrainingSite) -> None:
+    argo = training.argo
+    bumped(training)
+    training.sync()
+    argo.outcome = None
+    argo.on_request = lambda: argo.runs.clear() if len(argo.asked) > 8 else None
+    told = training.run()
+    assert (told.code, len(argo.started)) == (4, 1), told.log
+    assert "is there no more: it was deleted before its end was seen" in told.log
+    argo.on_request, argo.outcome = (lambda: None), "Succeeded"
+    assert (training.run().code, len(argo.started)) == (0, 2)
+
+
+def test_a_list_that_is_late_starts_no_second_run(training: TrainingSite) -> None:
+    argo = training.argo
+    bumped(training)
+    training.sync()
+
+    def late() -> None:
+        for one in argo.runs.values():
+            one["metadata"]["labels"] = {LABEL: "diabetes-training"} if len(argo.asked) > 12 else {}
+
+    argo.on_request = late
+    told = training.run()
+    assert (told.code, told.outputs["operation"], len(argo.started)) == (0, "started", 1), told.log
+    assert [method for method, _ in argo.asked].count("POST") == 1
+
+
+def test_argos_token_may_be_as_argo_prints_it(training: TrainingSite) -> None:
+    bumped(training)
+    training.sync()
+    told = training.run(argo_token=f"Bearer {SECRET}")
+    assert told.code == 0, told.log
+    assert SECRET not in told.log.replace(f"::add-mask::{SECRET}", "") + told.summary
 
 
 def test_only_the_believed_writer_counts(training: TrainingSite) -> None:
@@ -248,6 +286,7 @@ def test_what_no_deployment_set_is_not_asked_about(training: TrainingSite) -> No
         ({"parameters": "propose"}, "it is not `name=value`"),
         ({"operation": "start"}, "neither `run` nor `check`"),
         ({"argo_authority": "x"}, "`argo-authority` is no certificate in PEM"),
+        ({"argo_server": "https://argo.example.com:none"}, "it is no address of a server"),
     ],
 )
 def test_a_wrong_input_is_told(training: TrainingSite, inputs: dict[str, str], said: str) -> None:

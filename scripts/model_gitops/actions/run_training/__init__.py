@@ -117,6 +117,8 @@ def command(
     from model_gitops.actions.run_training import steps
     from model_gitops.actions.run_training.inputs import Inputs
 
+    # `argo auth token` prints it with the word.
+    argo_token = argo_token.removeprefix("Bearer ")
     for one in (argo_token, kubeconfig, kubeflow_token, token, ssh_key, source_token):
         runner.mask(one)
     steps.run(

@@ -6,8 +6,6 @@ https://argo-workflows.readthedocs.io/en/latest/rest-api/
 
 from __future__ import annotations
 
-import json
-import ssl
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -15,11 +13,9 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from model_gitops.adapters import json_api, web_client
-from model_gitops.core.line import plain, shortened
 from model_gitops.core.training import argo
 from model_gitops.core.training.runs import Offer, Run
 from model_gitops.core.verify.kubeconfig import Kubeconfig
-from model_gitops.errors import InputError
 
 _PAGE, _MOST_PAGES = 100, 10
 _ALREADY_THERE = 409
@@ -72,11 +68,7 @@ class _Argo(ABC):
             query = self._query(f"{argo.LABEL}={self._workflow}", _PAGE, more)
             path = f"{self._path('workflow')}?{urlencode(query)}"
             answer = self._ask(path, max(end - time.monotonic(), 0.1))
-            if answer.status in (403, 404):
-                raise json_api.Denied(
-                    f"it lists no runs in the namespace {self._namespace} ({answer.status}{_said(answer)})"
-                )
-            page = json_api.mapping(answer)
+            page = json_api.accepted(answer, f"to list the runs of the namespace {self._namespace}")
             # Both APIs say null for an empty list.
             found += [self._run(one) for one in page.get("items") or []]
             more = str((page.get("metadata") or {}).get("continue") or "")
@@ -87,7 +79,7 @@ class _Argo(ABC):
     def look(self, name: str, seconds: float) -> Run | None:
         """As Engine.look."""
         answer = self._ask(self._path("workflow", name), seconds)
-        return None if answer.status == 404 else self._run(self._mapping(answer, name))
+        return None if answer.status == 404 else self._run(json_api.accepted(answer, name))
 
     def start(self, name: str, parameters: Mapping[str, str], seconds: float) -> Run:
         """As Engine.start."""
@@ -99,7 +91,7 @@ class _Argo(ABC):
             if found is not None:
                 return found
             raise web_client.NoAnswer(f"the run {name} is there, and a moment later it is not")
-        return self._run(self._mapping(answer, name))
+        return self._run(json_api.accepted(answer, name))
 
     def _run(self, workflow: Any) -> Run:
         run = argo.run_of(workflow)
@@ -112,12 +104,7 @@ class _Argo(ABC):
                 f"the namespace {self._namespace} has no {kind} {name}: Argo CD has not synced it, or"
                 " `workflow` or `namespace` in promotion.yaml is another"
             )
-        return self._mapping(answer, name)
-
-    def _mapping(self, answer: web_client.Answer, name: str) -> Any:
-        if 400 <= answer.status < 500 and answer.status not in (401, 408, 429):
-            raise json_api.Denied(f"it refuses {name} ({answer.status}{_said(answer)})")
-        return json_api.mapping(answer)
+        return json_api.accepted(answer, name)
 
 
 class ArgoServer(_Argo):
@@ -132,14 +119,8 @@ class ArgoServer(_Argo):
         super().__init__(namespace, workflow)
         self._server = json_api.address(server, "argo-server", "https://argo.example.com")
         web_client.check_secret(self._server, "argo-token", token)
-        self._token = token.removeprefix("Bearer ")
-        try:
-            self._context = ssl.create_default_context(cadata=authority) if authority else None
-        except (ssl.SSLError, ValueError) as error:
-            raise InputError(
-                "input `argo-authority` is no certificate in PEM",
-                fix="argo-authority: ${{ vars.ARGO_AUTHORITY }}, with the lines from -----BEGIN CERTIFICATE----- on",
-            ) from error
+        self._token = token
+        self._context = json_api.trusted(authority, "argo-authority")
 
     def _path(self, kind: str, name: str = "") -> str:
         return f"/api/v1/{kind}s/{_quoted(self._namespace)}" + (f"/{_quoted(name)}" if name else "")
@@ -159,7 +140,7 @@ class ArgoServer(_Argo):
         return self._ask(f"{self._path('workflow')}/submit", seconds, body)
 
     def _ask(self, path: str, seconds: float, body: Any = None) -> web_client.Answer:
-        return _asked(f"{self._server}{path}", self._token, self._context, seconds, body)
+        return json_api.asked(f"{self._server}{path}", self._token, self._context, seconds, body)
 
     def _url(self, name: str) -> str:
         return f"{self._server}/workflows/{_quoted(self._namespace)}/{_quoted(name)}"
@@ -192,34 +173,9 @@ class ArgoKubernetes(_Argo):
         return self._ask(self._path("workflow"), max(end - time.monotonic(), 0.1), body)
 
     def _ask(self, path: str, seconds: float, body: Any = None) -> web_client.Answer:
-        return _asked(
+        return json_api.asked(
             f"{self._config.server}{path}", self._config.token, self._context, seconds, body
         )
-
-
-def _asked(
-    url: str, token: str, context: ssl.SSLContext | None, seconds: float, body: Any
-) -> web_client.Answer:
-    headers = {"Accept": "application/json"}
-    if token:
-        headers["Authorization"] = f"Bearer {token}"
-    if body is None:
-        return web_client.ask(url, headers=headers, seconds=seconds, context=context)
-    headers["Content-Type"] = "application/json"
-    return web_client.ask(
-        url, method="POST", headers=headers, body=json.dumps(body).encode(), seconds=seconds,
-        context=context,
-    )  # fmt: skip
-
-
-def _said(answer: web_client.Answer) -> str:
-    """Return the message of an error, as grpc-gateway and Kubernetes both have it."""
-    try:
-        found = json.loads(answer.body)
-        text = str(found.get("message") or "") if isinstance(found, dict) else ""
-    except (ValueError, RecursionError):
-        text = ""
-    return f": {shortened(plain(text), 300)}" if text else ""
 
 
 def _quoted(name: str) -> str:

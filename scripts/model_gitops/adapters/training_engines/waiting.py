@@ -38,6 +38,8 @@ class _Wait:
     parameters: Mapping[str, str]
     began: float = field(default_factory=time.monotonic)
     started: list[str] = field(default_factory=list)
+    # The run whose end is waited for.
+    awaited: str = ""
     told: str = ""
     told_at: float = 0.0
 
@@ -49,13 +51,25 @@ class _Wait:
             self.told, self.told_at = said, now
 
     def decision(self, seconds: float, forgiven: Collection[str]) -> Decision:
-        """Ask for the runs; of one that ended and whose images the list leaves out, ask alone."""
+        """Ask for the runs; of one that ended and whose images the list leaves out, ask alone.
+
+        A list may be older than the run that is waited for. Raises ExternalError where that was deleted: who did
+        it wanted no other one.
+        """
         end = time.monotonic() + seconds
         runs = []
         for one in self.engine.runs(seconds):
             is_bare = not one.images and one.state.has_ended and self.asked.is_ours(one)
             left = max(end - time.monotonic(), 0.1)
             runs.append((self.engine.look(one.name, left) or one) if is_bare else one)
+        if self.awaited and all(one.name != self.awaited for one in runs):
+            found = self.engine.look(self.awaited, max(end - time.monotonic(), 0.1))
+            if found is None:
+                raise ExternalError(
+                    f"the run {self.awaited} is there no more: it was deleted before its end was seen",
+                    fix="run this job again, which starts another one",
+                )
+            runs.append(found)
         return decide(runs, self.asked, forgiven=forgiven)
 
     def start(self, name: str, seconds: float) -> str:
@@ -86,6 +100,7 @@ class _Wait:
         given = {"revision": self.asked.commit} if "revision" in offer.parameters else {}
         self.engine.start(name, {**given, **self.parameters}, max(end - time.monotonic(), 0.1))
         self.started.append(name)
+        self.awaited = name
         return f"the run {name} is started"
 
 
@@ -110,13 +125,15 @@ def run(
                 is_bad = found.run.state is not State.SUCCEEDED
                 if again and is_bad and found.run.name not in wait.started:
                     forgiven.add(found.run.name)
+                    wait.awaited = ""
                     continue
                 return _ended(wait, found.run)
             if found.do is Next.WAIT and found.run:
+                wait.awaited = found.run.name
                 latest = engine.look(found.run.name, max(min(_ASK_SECONDS, left), 1.0)) or found.run
                 wait.tell(_progress(latest))
             else:
-                before = len(wait.started)
+                before, wait.awaited = len(wait.started), ""
                 wait.tell(wait.start(found.name, max(min(_ASK_SECONDS, left), 1.0)))
                 moved = len(wait.started) > before
         except json_api.Denied as error:
