@@ -1,18 +1,20 @@
-"""Time each action as a process, beside the plain tools that do the same.
+"""Measure the actions as processes, beside the plain tools that do the same.
 
-usage: run.sh dev python benchmarks/run.py [NAME…]   (a NAME of BENCHMARKS; none means all)
-Writes benchmarks/results.json when all run, and a Markdown table to stdout.
-A comparison is one file here, with `measure`, and its line in BENCHMARKS.
+usage: run.sh dev python benchmarks/run.py [--small] [--write] [--compare] [NAME…]
+NAME is one of BENCHMARKS; none means all. --small takes the sizes that need minutes. --write records
+what was measured in benchmarks/results.json (small: results-small.json), row by row; --compare says
+which ratios are far below the recorded ones, and fails for none.
+A comparison is one file here, with rows and `measure`, and its line in BENCHMARKS.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -26,63 +28,149 @@ import hop
 import rollback
 import scale
 import start_up
-from timing import ROOT, RUN, Result, run
+from rows import Measured, Point, Row, fallen, read, value, written
+from timing import ROOT, RUN, Result, answer, run
+from tools import machine, versions
 
 
-class Benchmark(NamedTuple):
-    """A comparison: the action that is started once before it, and what measures in a folder."""
+class Old(NamedTuple):
+    """A comparison of the old shape, which is measured but not recorded."""
 
     action: str
     measure: Callable[[Path], list[Result]]
 
 
-BENCHMARKS = {
-    "register": Benchmark("gto-register-stage", gto_register_stage.measure),
-    "start-up": Benchmark("check-promotion", start_up.measure),
-    "pull": Benchmark("dvc-pull-model", dvc_pull_model.measure),
-    "report": Benchmark("cml-report", cml_report.measure),
-    "bump": Benchmark("bump-kustomize-tag", bump_kustomize_tag.measure),
-    "image": Benchmark("build-push-image", build_push_image.measure),
-    "rollback": Benchmark("rollback", rollback.measure),
-    "scale": Benchmark("bump-kustomize-tag", scale.measure),
-    "hop": Benchmark("check-promotion", hop.measure),
+class Benchmark(NamedTuple):
+    """Rows that are measured together, in one folder: `measure` returns points by the row's name.
+
+    `action` is started once before. `small` are the sizes of the small form, () for none: it takes
+    seconds, and needs no engine.
+    """
+
+    action: str
+    measure: Callable[[Path, Sequence[int]], dict[str, list[Point]]]
+    rows: tuple[Row, ...]
+    sizes: tuple[int, ...]
+    small: tuple[int, ...] = ()
+
+
+BENCHMARKS: dict[str, Benchmark | Old] = {
+    "register": Old("gto-register-stage", gto_register_stage.measure),
+    "start-up": Benchmark("check-promotion", start_up.measure, (start_up.START_UP,), (1,), (1,)),
+    "pull": Old("dvc-pull-model", dvc_pull_model.measure),
+    "report": Old("cml-report", cml_report.measure),
+    "bump": Old("bump-kustomize-tag", bump_kustomize_tag.measure),
+    "image": Old("build-push-image", build_push_image.measure),
+    "rollback": Old("rollback", rollback.measure),
+    "scale": Old("bump-kustomize-tag", scale.measure),
+    "hop": Old("check-promotion", hop.measure),
 }
 
 
-def table(results: list[Result]) -> str:
-    """Return the results as Markdown; a ratio above 1 means that the action is faster."""
-    lines = ["| action | plain tools | plain | action | ratio |", "|---|---|---:|---:|---:|"]
-    for one in results:
-        more = "> " if one.raw_cut_off else ""
-        ratio = f"{more}{one.raw / one.ours:.1f}×"
-        raw = f"{more}{one.raw:.2f} s"
-        lines.append(f"| {one.name} | {one.raw_tool} | {raw} | {one.ours:.2f} s | {ratio} |")
-    return "\n".join(lines)
+def results(*, small: bool) -> Path:
+    """Return the file of what was measured."""
+    return ROOT / "benchmarks" / ("results-small.json" if small else "results.json")
+
+
+def recorded(*, small: bool) -> dict[str, Measured]:
+    """Return what was measured and recorded, by the row's name."""
+    file = results(small=small)
+    return read(json.loads(file.read_text("utf-8"))) if file.exists() else {}
+
+
+def declared() -> list[Row]:
+    """Return every row, in the order of BENCHMARKS."""
+    return [row for one in BENCHMARKS.values() if isinstance(one, Benchmark) for row in one.rows]
+
+
+def record(now: dict[str, Measured], *, small: bool) -> None:
+    """Put rows into the file; those that are there no more leave it."""
+    together = recorded(small=small) | now
+    kept = {row.name: together[row.name] for row in declared() if row.name in together}
+    text = json.dumps(written(kept), indent=1) + "\n"
+    results(small=small).write_text(text, encoding="utf-8")
+
+
+def measured(name: str, *, small: bool) -> dict[str, Measured]:
+    """Measure one of BENCHMARKS."""
+    one = BENCHMARKS[name]
+    if isinstance(one, Benchmark) and small and not one.small:
+        return {}
+    run([RUN, one.action, "--help"], ROOT)  # makes the environment, which is not what is timed
+    print(name, file=sys.stderr)
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        if isinstance(one, Old):
+            if not small:
+                one.measure(Path(folder))
+            return {}
+        points = one.measure(Path(folder), one.small if small else one.sizes)
+    return {
+        row.name: Measured(
+            points=tuple(points[row.name]),
+            date=datetime.now(UTC).date().isoformat(),
+            revision=answer(["git", "rev-parse", "--short=7", "HEAD"], ROOT).strip(),
+            cores=os.cpu_count() or 0,
+            machine=machine(),
+            versions=versions(row.tools),
+        )
+        for row in one.rows
+    }
 
 
 def main() -> int:
-    """Run the benchmarks named on the command line, or all."""
-    names = sys.argv[1:] or list(BENCHMARKS)
-    if unknown := set(names) - set(BENCHMARKS):
-        print(f"no such benchmark: {unknown}; there are: {', '.join(BENCHMARKS)}", file=sys.stderr)
-        return 2
-    for name in names:  # makes the environments, which is not what is timed
-        run([RUN, BENCHMARKS[name].action, "--help"], ROOT)
-    results = []
-    for name in names:
-        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-            results += BENCHMARKS[name].measure(Path(folder))
-    print(table(results))
-    if not sys.argv[1:]:
-        record = {
-            "date": datetime.now(UTC).isoformat(timespec="seconds"),
-            "cores": os.cpu_count(),
-            "machine": "shared; other work may have run at the same time",
-            "results": [asdict(one) for one in results],
-        }
-        text = json.dumps(record, indent=2) + "\n"
-        (ROOT / "benchmarks/results.json").write_text(text, encoding="utf-8")
-    return 0
+    """Run the benchmarks named on the command line, or all; 1 if one of them failed."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    parser.add_argument("--small", action="store_true", help="the sizes that need minutes")
+    parser.add_argument("--write", action="store_true", help="record what was measured")
+    parser.add_argument("--compare", action="store_true", help="say which ratios fell far")
+    asked = parser.parse_args()
+    if unknown := set(asked.names) - set(BENCHMARKS):
+        parser.error(
+            f"no such benchmark: {', '.join(sorted(unknown))}; use {', '.join(BENCHMARKS)}"
+        )
+    failed = []
+    now: dict[str, Measured] = {}
+    for name in asked.names or BENCHMARKS:
+        try:
+            done = measured(name, small=asked.small)
+        except SystemExit as error:  # the others are measured all the same
+            print(f"error: {name}: {error}", file=sys.stderr)
+            failed.append(name)
+            continue
+        now |= done
+        if asked.write:
+            record(done, small=asked.small)
+    if asked.compare:
+        notice = "::notice title=benchmark::" if "GITHUB_ACTIONS" in os.environ else "notice: "
+        for sentence in fallen(recorded(small=asked.small), now):
+            print(f"{notice}a ratio fell by more than a third: {sentence}")
+    print("\n".join(summary(now)))
+    return 1 if failed else 0
+
+
+def summary(now: dict[str, Measured]) -> list[str]:
+    """Return a line for each size of each row, and one for each target."""
+    lines = []
+    for row in declared():
+        points = now[row.name].points if row.name in now else ()
+        for one in points:
+            sides = {"ours": one.ours, "peer": one.peer, "floor": one.floor}
+            told = [
+                f"{side} {'> ' if found.cut_off else ''}{found.wall:.2f} s, {found.cpu:.2f} s CPU, "
+                f"{found.memory / 1e6:.0f} MB"
+                + ("" if found.bytes is None else f", {found.bytes / 1e6:.1f} MB counted")
+                for side, found in sides.items()
+                if found is not None
+            ]
+            lines.append(f"{row.name}, size {one.size:,}: {'; '.join(told)}")
+        for target in row.targets:
+            found_value = value(target, points)
+            if found_value is not None:
+                lines.append(
+                    f"  {target.figure}, {target.kind}: {found_value:.3g} (target {target.limit:g})"
+                )
+    return lines
 
 
 if __name__ == "__main__":
