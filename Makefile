@@ -44,7 +44,7 @@ mutants: ## change core a little, thousands of times, and count what its unit te
 
 .PHONY: bench
 bench: ## time the actions beside the plain tools (needs kustomize on PATH); minutes
-	$(DEV) python benchmarks/run.py
+	$(DEV) python -m benchmarks.run
 
 .PHONY: lint
 lint: rooms ## ruff, mypy, actionlint, zizmor, shellcheck, the rooms, and the generated documentation

@@ -10,9 +10,9 @@ import shutil
 import sys
 from pathlib import Path
 
-from deploys import deploy_repository
-from repositories import git
-from timing import ROOT, RUN, Command, Result, answer, compare, expect, run
+from benchmarks.deploys import deploy_repository
+from benchmarks.repositories import git
+from benchmarks.timing import ROOT, RUN, Command, Result, answer, compare, expect, run
 
 
 def measure(work: Path) -> list[Result]:
@@ -90,4 +90,4 @@ def measure(work: Path) -> list[Result]:
 
 def fingerprint(image: str) -> str:
     """Return the fingerprint that a label says in buildx's JSON of an image."""
-    return re.findall(r'"io\.model-gitops\.fingerprint": *"([0-9a-f]{40})"', image)[0]
+    return str(re.findall(r'"io\.model-gitops\.fingerprint": *"([0-9a-f]{40})"', image)[0])

@@ -6,8 +6,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from repositories import WHO, data, imported
-from timing import RUN, Command, Result, answer, compare, expect
+from benchmarks.repositories import WHO, data, imported
+from benchmarks.timing import RUN, Command, Result, answer, compare, expect
 
 
 def measure(work: Path) -> list[Result]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from repositories import git, project
-from timing import RUN, TOOLS, Result, compare
+from benchmarks.repositories import git, project
+from benchmarks.timing import RUN, TOOLS, Result, compare
 
 
 def measure(work: Path) -> list[Result]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from repositories import WHO, data, imported
+from benchmarks.repositories import WHO, data, imported
 
 OTHERS = 500
 

@@ -6,8 +6,8 @@ import random
 import shutil
 from pathlib import Path
 
-from repositories import project
-from timing import RUN, TOOLS, Command, Result, compare, expect
+from benchmarks.repositories import project
+from benchmarks.timing import RUN, TOOLS, Command, Result, compare, expect
 
 
 def measure(work: Path) -> list[Result]:

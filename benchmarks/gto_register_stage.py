@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from repositories import WHO, clone, data, git, imported
-from timing import RUN, TOOLS, Result, answer, compare, expect
+from benchmarks.repositories import WHO, clone, data, git, imported
+from benchmarks.timing import RUN, TOOLS, Result, answer, compare, expect
 
 # GTO needs minutes; what takes longer is reported as "more than".
 LIMIT = 20.0

@@ -8,9 +8,9 @@ import shutil
 import sys
 from pathlib import Path
 
-from deploys import deploy_repository
-from repositories import git, project
-from timing import ROOT, RUN, Command, Result, answer, compare, expect, run
+from benchmarks.deploys import deploy_repository
+from benchmarks.repositories import git, project
+from benchmarks.timing import ROOT, RUN, Command, Result, answer, compare, expect, run
 
 # Where a hop pulled the model, found its image by a tag, gave it another and asked for its version.
 BEFORE = "fdba187"

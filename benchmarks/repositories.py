@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from timing import TOOLS, run
+from benchmarks.timing import TOOLS, run
 
 WHO = "bench <bench@example.com>"
 

@@ -6,8 +6,8 @@ import json
 import shutil
 from pathlib import Path
 
-from repositories import WHO, clone, data, git, imported
-from timing import RUN, Command, Result, answer, compare, expect
+from benchmarks.repositories import WHO, clone, data, git, imported
+from benchmarks.timing import RUN, Command, Result, answer, compare, expect
 
 SIZES = (10, 1_000, 10_000)
 _ENVIRONMENTS = ("dev", "staging", "production")

@@ -1,6 +1,6 @@
 """Measure the actions as processes, beside the plain tools that do the same.
 
-usage: run.sh dev python benchmarks/run.py [--small] [--write] [--compare] [NAME…]
+usage: run.sh dev python -m benchmarks.run [--small] [--write] [--compare] [NAME…]
 NAME is one of BENCHMARKS; none means all. --small takes the sizes that need minutes. --write records
 what was measured in benchmarks/results.json (small: results-small.json), row by row; --compare says
 which ratios are far below the recorded ones, and fails for none.
@@ -19,18 +19,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-import build_push_image
-import bump_kustomize_tag
-import cml_report
-import dvc_pull_model
-import gto_register_stage
-import hop
-import rollback
-import scale
-import start_up
-from rows import Measured, Point, Row, fallen, read, value, written
-from timing import ROOT, RUN, Result, answer, run
-from tools import machine, versions
+from benchmarks import (
+    build_push_image,
+    bump_kustomize_tag,
+    cml_report,
+    dvc_pull_model,
+    gto_register_stage,
+    hop,
+    rollback,
+    scale,
+    start_up,
+)
+from benchmarks.rows import Measured, Point, Row, fallen, read, value, written
+from benchmarks.timing import ROOT, RUN, Result, answer, run
+from benchmarks.tools import machine, versions
 
 
 class Old(NamedTuple):

@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from repositories import WHO, clone, data, git, imported
-from timing import RUN, Command, Result, answer, compare, expect
+from benchmarks.repositories import WHO, clone, data, git, imported
+from benchmarks.timing import RUN, Command, Result, answer, compare, expect
 
 APPLICATIONS = (10, 100, 1_000)
 ENVIRONMENTS = ("dev", "staging", "production")

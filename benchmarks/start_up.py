@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rows import Point, Row
-from timing import RUN, point
+from benchmarks.rows import Point, Row
+from benchmarks.timing import RUN, point
 
 START_UP = Row(
     name="start-up",

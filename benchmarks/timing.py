@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from rows import Figures, Point
+from benchmarks.rows import Figures, Point
 
 ROOT = Path(__file__).resolve().parents[1]
 RUN = str(ROOT / "scripts/run.sh")
@@ -109,7 +109,7 @@ def sample(steps: Steps, *, limit: float = 600, together: bool = False) -> Sampl
     """Run `steps` one after another, or all `together`; a failure ends the benchmark."""
     start = time.perf_counter()
     with ThreadPoolExecutor(len(steps) if together else 1) as pool:
-        done = list(pool.map(lambda one: _one(*one, limit), steps))
+        done = list(pool.map(lambda one: _one(one[0], one[1], limit), steps))
     wall = time.perf_counter() - start if together else sum(one.wall for one in done)
     return Sample(
         wall,

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from timing import ROOT, TOOLS
+from benchmarks.timing import ROOT, TOOLS
 
 # How a tool is asked for its version, where that is not `--version`.
 ASK = {"kustomize": "version", "docker": "--version"}

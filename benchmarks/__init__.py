@@ -1,0 +1,1 @@
+"""Measures the actions beside the plain tools: `python -m benchmarks.run`."""
