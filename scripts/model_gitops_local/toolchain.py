@@ -48,7 +48,7 @@ class Tool:
     takes: str = "1 minute"
     # Its Go module, where that replaces others: `go get` leaves a dependency's replacements out.
     replacing: str = ""
-    # Whether only `make test-cluster` uses it: then `setup` leaves it out.
+    # Whether only `make test-cluster` and single tests use it: then `setup` leaves it out.
     for_cluster: bool = False
 
 
@@ -179,6 +179,15 @@ TOOLS = {
             "github.com/argoproj/argo-rollouts/cmd/rollouts-controller",
             takes="15 minutes",
             replacing="github.com/argoproj/argo-rollouts",
+            for_cluster=True,
+        ),
+        # S3 from a folder, for the tests of remotes there.
+        Tool(
+            "versitygw",
+            "v1.8.0",
+            "github.com/versity/versitygw/cmd/versitygw",
+            minimum=(1, 0),
+            takes="3 minutes",
             for_cluster=True,
         ),
         Tool("go", GO_VERSION, minimum=(1, 25), ask=("version",)),

@@ -16,10 +16,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 from threading import Lock
-from typing import Protocol
 
 from model_gitops import runner
 from model_gitops.adapters import local_stores, model_files, scratch
+from model_gitops.adapters.objects import NotSure, Reader, Remote
 from model_gitops.core.dvc import artifacts, checksums, hashes
 from model_gitops.errors import InputError, RefusedError
 
@@ -29,32 +29,6 @@ _WORTH_A_THREAD = 128 * 1024
 _LARGEST_LISTING = 256 * 1024 * 1024
 # DVC protects what is in its cache so, and takes it for verified then.
 _PROTECTED = 0o444
-
-
-class NotSure(Exception):
-    """It can't be done here with certainty: DVC must."""
-
-
-class Reader(Protocol):
-    """An object that is read once, from its start."""
-
-    def readinto(self, buffer: memoryview, /) -> int | None:
-        """Read into `buffer`; return how many bytes, 0 at the end."""
-
-
-class Remote(Protocol):
-    """Where objects are, by their hash."""
-
-    @property
-    def shown(self) -> str:
-        """What messages call it."""
-
-    @property
-    def at_once(self) -> int:
-        """How many objects to read at once."""
-
-    def open(self, md5: str) -> AbstractContextManager[Reader]:
-        """Open an object. Raises OSError, FileNotFoundError among them."""
 
 
 class Folder:
@@ -98,7 +72,12 @@ def of_project(
     if found is None or artifact.hash_name != hashes.MD5:
         raise NotSure
     cache = Folder(found.cache, f"DVC's cache ({found.cache}/files/md5)")
-    source = Folder(found.remote, f"the DVC remote {found.name!r} ({found.remote})")
+    shown = f"the DVC remote {found.name!r} ({found.remote})"
+    source: Remote = Folder(Path(found.remote), shown)
+    if found.remote.startswith("s3://"):
+        from model_gitops.adapters import s3_objects
+
+        source = s3_objects.Bucket(found.remote, found.options, shown)
     return pull(cache, source, artifact, place, accept, jobs=jobs, part=part)
 
 

@@ -21,6 +21,7 @@ from model_gitops.adapters import (
     direct_pull,
     dvc_git,
     model_files,
+    objects,
     python_packages,
     scratch,
 )
@@ -116,7 +117,7 @@ def pull(
         if artifact.executable:
             model_files.make_executable(place)
         return Pulled(False, there)
-    with suppress(direct_pull.NotSure):
+    with suppress(objects.NotSure):
         return Pulled(
             True,
             direct_pull.of_project(

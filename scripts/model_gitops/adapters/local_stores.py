@@ -1,4 +1,4 @@
-"""Where DVC keeps a project's objects, without DVC: only for a plain cache and a remote that is a folder."""
+"""Where DVC keeps a project's objects, without DVC: only for a plain cache and a plain remote."""
 
 from __future__ import annotations
 
@@ -12,20 +12,25 @@ from pathlib import Path
 from model_gitops.core.dvc import plain_config
 
 _LARGEST_CONFIG = 64 * 1024
+_S3 = re.compile(r"s3://[a-z0-9.-]+(?:/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*/?")
 
 
 @dataclass(frozen=True)
 class Stores:
-    """The folder of DVC's cache, and that of the remote `name`, each with objects in `files/md5`."""
+    """The folder of DVC's cache, and the remote `name`: a folder as a path, or `s3://…` with its options."""
 
     cache: Path
     name: str
-    remote: Path
+    remote: str
+    options: Mapping[str, str]
 
 
 def find(root: Path, remote: str, settings: Mapping[str, str] | None) -> Stores | None:
-    """Return the stores of the DVC project in `root`; None where DVC itself must say where they are."""
-    if settings or sys.platform != "linux" or any(map(os.path.lexists, _of_the_machine())):
+    """Return the stores of the DVC project in `root`; None where DVC itself must say where they are.
+
+    `settings` are options of the remote that no file has, and win over those that one has.
+    """
+    if sys.platform != "linux" or any(map(os.path.lexists, _of_the_machine())):
         return None
     folder = root.absolute() / ".dvc"
     try:
@@ -33,13 +38,16 @@ def find(root: Path, remote: str, settings: Mapping[str, str] | None) -> Stores 
     except (OSError, ValueError):
         return None
     found = plain_config.places(texts, remote)
-    if found is None or "~" in found.url + found.cache or re.match(r"\w+:", found.url):
+    if found is None or "~" in found.url + found.cache:
         return None
-
-    def from_there(path: str) -> Path:
-        return Path(os.path.normpath(folder / path))
-
-    return Stores(from_there(found.cache or "cache"), found.remote, from_there(found.url))
+    cache = Path(os.path.normpath(folder / (found.cache or "cache")))
+    options = {**found.options, **(settings or {})}
+    if _S3.fullmatch(found.url):
+        known = all(key in plain_config.S3 and value for key, value in options.items())
+        return Stores(cache, found.remote, found.url, options) if known else None
+    if options or re.match(r"\w+:", found.url):
+        return None
+    return Stores(cache, found.remote, os.path.normpath(folder / found.url), {})
 
 
 def _of_the_machine() -> list[Path]:

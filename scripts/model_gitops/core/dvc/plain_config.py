@@ -1,4 +1,4 @@
-"""DVC's configuration where it is plain: a cache in a folder, a remote in a folder, nothing else said.
+"""DVC's configuration where it is plain: a cache in a folder, a remote in a folder or on S3, nothing else said.
 
 DVC's own reader takes as long as copying a model. What is not read here with certainty is not read at
 all, and the caller leaves it to DVC.
@@ -7,7 +7,7 @@ all, and the caller leaves it to DVC.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 # As `dvc config` and `dvc remote` write them: https://dvc.org/doc/user-guide/project-structure/configuration
@@ -24,20 +24,23 @@ _CORE = {
 _LINK = r"(?:reflink|hardlink|symlink|copy)"
 # How DVC itself puts a file in its place; a model here is a copy, which no step can harm the cache by.
 _CACHE = {"dir": _ONE, "type": re.compile(rf"{_LINK}(?:, ?{_LINK})*")}
-# A remote's URL and what a remote of a cloud usually has; that one is then no remote for us.
-_REMOTE = ("url", "endpointurl", "region", "profile", "access_key_id", "secret_access_key")
+# What a remote on S3 is usually told beside its URL.
+S3 = (
+    "endpointurl", "region", "profile", "access_key_id", "secret_access_key", "session_token",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Places:
     """Where the project's cache and one of its remotes are, as the configuration writes it.
 
-    `cache` is empty for DVC's default; `url` is all that is said of the remote `remote`.
+    `cache` is empty for DVC's default. `options` are the other ones of the remote `remote`, of `S3`.
     """
 
     cache: str
     remote: str
     url: str
+    options: Mapping[str, str]
 
 
 def places(texts: Sequence[str], remote: str) -> Places | None:
@@ -54,9 +57,10 @@ def places(texts: Sequence[str], remote: str) -> Places | None:
             merged.setdefault(section, {}).update(entries)
     name = (remote or merged.get(("core", ""), {}).get("remote", "")).lower()
     told = merged.get(("remote", name), {})
-    if not name or set(told) != {"url"} or not told["url"]:
+    url = told.pop("url", "")
+    if not name or not url:
         return None
-    return Places(merged.get(("cache", ""), {}).get("dir", ""), name, told["url"])
+    return Places(merged.get(("cache", ""), {}).get("dir", ""), name, url, told)
 
 
 def _parsed(text: str) -> dict[tuple[str, str], dict[str, str]] | None:
@@ -83,6 +87,6 @@ def _parsed(text: str) -> dict[tuple[str, str], dict[str, str]] | None:
 
 def _is_known(kind: str, key: str, value: str) -> bool:
     if kind == "remote":
-        return key in _REMOTE and _ONE.fullmatch(value) is not None
+        return key in ("url", *S3) and _ONE.fullmatch(value) is not None
     known = {"core": _CORE, "cache": _CACHE}.get(kind, {})
     return key in known and known[key].fullmatch(value) is not None

@@ -1,0 +1,180 @@
+"""Objects of a DVC remote on S3, read by botocore, which DVC's own client is made of.
+
+botocore's client finds address, region and credentials, and fetches the first object. The others are asked
+for as it asked for that one, signed by its own code, but over plain connections: the client spends five times
+as long on a small object. Whatever is not answered by the object is asked for by the client again.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from threading import Lock, local
+from typing import Any
+from urllib.parse import urlsplit
+
+from model_gitops.adapters import python_packages
+from model_gitops.adapters.objects import NotSure
+
+_SIGNED = re.compile(r"AWS4-HMAC-SHA256 Credential=[^/]+/[0-9]{8}/([a-z0-9-]+)/s3/aws4_request,")
+_MOST_AT_ONCE = 16
+
+
+class Bucket:
+    """The objects under a URL `s3://bucket/prefix`; `options` are DVC's, of `plain_config.S3`."""
+
+    def __init__(self, url: str, options: Mapping[str, str], shown: str) -> None:
+        self.shown = shown
+        self.at_once = min(_MOST_AT_ONCE, 4 * (os.cpu_count() or 1))  # as DVC has it
+        self._bucket, _, prefix = url.removeprefix("s3://").strip("/").partition("/")
+        self._prefix = f"{prefix}/files/md5" if prefix else "files/md5"
+        self._options, self._lock = options, Lock()
+        self._client: Any = None
+        self._get: Callable[[str], Any] | None = None
+
+    def open(self, md5: str) -> AbstractContextManager[_Body]:
+        """Open an object. Raises NotSure for whatever botocore says: DVC may know better."""
+        key = f"{self._prefix}/{md5[:2]}/{md5[2:]}"
+        try:
+            return _opened(self._body(key))
+        except Exception as error:
+            raise NotSure(str(error)) from error
+
+    def _body(self, key: str) -> Any:
+        with self._lock:
+            if self._client is None:
+                self._client = _client(self._options, self.at_once)
+            if self._get is None:
+                return self._first(key)
+        # By the client again where it may have more to do: a fault that passes, other credentials.
+        return self._get(key) or self._client.get_object(Bucket=self._bucket, Key=key)["Body"]
+
+    def _first(self, key: str) -> Any:
+        sent: list[Any] = []
+
+        def remember(request: Any, **_: Any) -> None:
+            sent.append(request)
+
+        events = self._client.meta.events
+        events.register_last("before-send.s3.GetObject", remember)
+        body = self._client.get_object(Bucket=self._bucket, Key=key)["Body"]
+        events.unregister("before-send.s3.GetObject", remember)
+        self._get = _same_way(self._client, sent[-1], key)
+        return body
+
+
+class _Body:
+    """What is read of an object."""
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Read into `buffer`; return how many bytes, 0 at the end. Raises NotSure."""
+        try:
+            return int(self._raw.readinto(buffer) or 0)
+        except Exception as error:
+            raise NotSure(str(error)) from error
+
+
+@contextmanager
+def _opened(raw: Any) -> Iterator[_Body]:
+    try:
+        yield _Body(raw)
+    finally:
+        raw.close()
+
+
+def _client(options: Mapping[str, str], at_once: int) -> Any:
+    """Return botocore's client for S3, with what DVC gives its own."""
+    python_packages.ensure_extra("remote-s3", module="dvc_s3", package="dvc[s3]")
+    import botocore.session  # type: ignore[import-not-found]
+    from botocore.config import Config  # type: ignore[import-not-found]
+
+    session = botocore.session.Session(profile=options.get("profile"))
+    return session.create_client(
+        "s3",
+        region_name=options.get("region"),
+        endpoint_url=options.get("endpointurl"),
+        aws_access_key_id=options.get("access_key_id"),
+        aws_secret_access_key=options.get("secret_access_key"),
+        aws_session_token=options.get("session_token"),
+        config=Config(max_pool_connections=at_once),
+    )
+
+
+def _same_way(client: Any, sent: Any, key: str) -> Callable[[str], Any]:
+    """Return what asks for an object as `client` asked for that of `key` with the request `sent`.
+
+    It returns None for any answer but the object, and where such requests are not plain ones: unsigned,
+    signed in another way, or by a proxy.
+    """
+    from botocore.auth import S3SigV4Auth  # type: ignore[import-not-found]
+    from botocore.awsrequest import AWSRequest  # type: ignore[import-not-found]
+
+    signed = sent.headers.get("Authorization", b"")
+    scope = _SIGNED.match(signed.decode() if isinstance(signed, bytes) else signed)
+    connect = _connector(client, sent.url)
+    if scope is None or connect is None or not sent.url.endswith(f"/{key}"):
+        return lambda _: None
+    base, credentials = sent.url.removesuffix(key), client._request_signer._credentials
+    path = urlsplit(base).path
+    own = local()
+
+    def get(wanted: str) -> Any:
+        request = AWSRequest("GET", base + wanted)
+        S3SigV4Auth(credentials.get_frozen_credentials(), "s3", scope[1]).add_auth(request)
+        headers = {
+            name: value.decode() if isinstance(value, bytes) else value
+            for name, value in request.prepare().headers.items()
+        }
+        try:
+            if getattr(own, "connection", None) is None:
+                own.connection = connect()
+            own.connection.request("GET", path + wanted, headers=headers)
+            answer = own.connection.getresponse()
+        except (OSError, http.client.HTTPException):
+            # A connection that the server closed meanwhile, among others: a new one for the next object.
+            own.connection = None
+            return None
+        if answer.status == 200:
+            return _Answer(own, answer)
+        own.connection.close()
+        return None
+
+    return get
+
+
+class _Answer:
+    """An object on its way over a thread's own connection, which is kept for the next one."""
+
+    def __init__(self, own: local, answer: http.client.HTTPResponse) -> None:
+        self._own, self._answer = own, answer
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        return self._answer.readinto(buffer)
+
+    def close(self) -> None:
+        if not self._answer.isclosed():
+            self._own.connection.close()
+
+
+def _connector(client: Any, url: str) -> Callable[[], http.client.HTTPConnection] | None:
+    """Return what connects to the server of `url`, trusting whom `client` trusts; None by a proxy."""
+    from botocore.httpsession import DEFAULT_TIMEOUT, get_cert_path  # type: ignore[import-not-found]
+
+    told, session = urlsplit(url), client._endpoint.http_session
+    if session._proxy_config.proxy_url_for(url) or not told.hostname:
+        return None
+    where = (told.hostname, told.port)
+    if told.scheme == "http":
+        return partial(http.client.HTTPConnection, *where, timeout=DEFAULT_TIMEOUT)
+    if not (authorities := get_cert_path(session._verify)):
+        return None
+    context = ssl.create_default_context(cafile=authorities)
+    return partial(http.client.HTTPSConnection, *where, timeout=DEFAULT_TIMEOUT, context=context)
