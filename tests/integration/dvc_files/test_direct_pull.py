@@ -263,11 +263,41 @@ def test_whatever_else_is_said_is_left_to_dvc(tmp_path: Path, more: str) -> None
 
 
 @pytest.mark.parametrize(
-    "url", ["s3://b/c", "ssh://h/p", "remote://b/c", "file:///x", "C:x", "~/x", ""]
+    "url",
+    [
+        "s3://b/../c",
+        "s3://b?versionId=x",
+        "s3://me@b/c",
+        "ssh://h/p",
+        "remote://b/c",
+        "file:///x",
+        "C:x",
+        "~/x",
+        "",
+    ],
 )
 def test_other_remotes_are_left_to_dvc(tmp_path: Path, url: str) -> None:
     _write(tmp_path, f"[core]\nremote = a\n['remote \"a\"']\nurl = {url}\n", "")
     assert _ours(tmp_path) is None
+
+
+def test_a_bucket_has_the_options_of_the_files_and_of_the_step(tmp_path: Path) -> None:
+    _write(
+        tmp_path,
+        "[core]\nremote = a\n['remote \"a\"']\nurl = s3://b/c\nregion = x\n",
+        "['remote \"a\"']\nregion = y\nendpointurl = http://h:1\n",
+    )
+    found = local_stores.find(tmp_path, "", {"access_key_id": "k"})
+    assert found is not None
+    assert found.remote == "s3://b/c"
+    assert found.options == {"region": "y", "endpointurl": "http://h:1", "access_key_id": "k"}
+    for more in (
+        {"use_ssl": "false"},
+        {"sse_customer_key": "k"},
+        {"url": "s3://d"},
+        {"region": ""},
+    ):
+        assert local_stores.find(tmp_path, "", more) is None
 
 
 def test_settings_and_the_machines_own_configuration_are_left_to_dvc(
