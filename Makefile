@@ -76,3 +76,4 @@ lock: ## resolve all dependencies again
 		--no-header --no-annotate --upgrade --output-file scripts/requirements.txt
 	echo uv | $(DEV) uv pip compile - --quiet --universal --generate-hashes \
 		--no-header --no-annotate --upgrade --output-file scripts/uv.txt
+	$(DEV) python -I scripts/model_gitops_local/wheel_table.py

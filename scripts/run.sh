@@ -3,7 +3,7 @@
 #   run.sh NAME [ARGUMENTS]     an action, a command for your machine, or `local` (the whole flow on it)
 #   run.sh dev COMMAND…         a development tool: pytest, ruff, mypy
 #   run.sh extra NAME FOLDER    what only the project tells an action that it needs (dvc-s3, …)
-# It needs Python 3.11 or newer, uv or pip, and a package index.
+# It needs Python 3.11 or newer and a package index; uv or pip for the actions that need more than a few wheels.
 set -euo pipefail
 
 name=${1:-}
@@ -146,8 +146,19 @@ find_uv() {
   echo "${pinned}/bin/uv"
 }
 
+# Most actions need a few wheels, which are there before uv would be. Where that is not so uv does it all.
+install_wheels() {
+  [[ "${name}" != dev ]] && python3 -I "${here}/model_gitops/adapters/wheel_installer.py" \
+    "${environment}" "${extras[1]}" "${here}" "${kept}"
+}
+
 install() {
   local uv said options
+  if install_wheels; then
+    echo wheels >"${ready}"
+    record "${environment}"
+    return
+  fi
   uv=$(find_uv) || fail 4 "uv is not on PATH and pip can't install it: install uv on the runner"
   [[ -x "${python}" ]] || rm -rf "${environment}"
   [[ -x "${python}" ]] ||

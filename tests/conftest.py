@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,27 @@ from model_gitops_local import machine, toolchain
 from model_gitops_local.base_image import ensure_base_image
 from model_gitops_local.engine import Builder, Engine, ensure_engine
 from model_gitops_local.registry import Registry
+from model_gitops_local.wheel_table import LEFT_OUT
 
 # A loaded machine is slow, and that is no fault of the code: nothing here is timed.
 settings.register_profile("untimed", settings.default, deadline=None)
 settings.load_profile("untimed")
+
+
+class _LeftOut:
+    """Packages that no light action gets can't be imported: all tests ask GitHub without them."""
+
+    def find_spec(self, name: str, *_: object) -> None:
+        if name.partition(".")[0] in LEFT_OUT:
+            raise ModuleNotFoundError(name, name=name)
+
+
+# Only PyJWT asks for them, once, when it is imported. What else is tested may have them.
+sys.meta_path.insert(0, _LeftOut())  # type: ignore[arg-type]
+import jwt  # noqa: E402
+
+del sys.meta_path[0]
+assert not jwt.algorithms.has_crypto
 
 # What takes longest, in files that can't be shared out finely, begins early.
 ORDER = ("cluster", "unit", "flow", "reliability", "integration")

@@ -2,6 +2,7 @@
 
 The lock, the packages and what is run are small, so that a set-up takes a second and needs no network.
 `crcmod` is one of the packages that the real lock has as source only: here too `setuptools` builds it.
+So uv installs dvc-pull-model, and adapters/wheel_installer.py installs check-promotion.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import http.server
 import io
+import json
 import os
 import shutil
 import tarfile
@@ -115,7 +117,12 @@ def small_release(folder: Path) -> Iterator[Release]:
     """Make the release in `folder`, and serve its index until the end."""
     scripts = folder / "scripts"
     (scripts / "model_gitops" / "adapters").mkdir(parents=True)
-    for name in ("run.sh", "uv.txt", "model_gitops/adapters/tool_store.py"):
+    for name in (
+        "run.sh",
+        "uv.txt",
+        "model_gitops/adapters/tool_store.py",
+        "model_gitops/adapters/wheel_installer.py",
+    ):
         shutil.copy2(ROOT / "scripts" / name, scripts / name)
     for action in ("check-promotion", "dvc-pull-model"):
         (folder / "actions" / action).mkdir(parents=True)
@@ -142,6 +149,8 @@ def small_release(folder: Path) -> Iterator[Release]:
         (place / "index.html").write_text(f'<a href="{name}">{name}</a>')
         lock.append(f"{package}=={version} --hash=sha256:{hashlib.sha256(content).hexdigest()}\n")
     (scripts / "requirements.txt").write_text("".join(lock))
+    table = {"extras": {"check-promotion": ["light"]}, "wheels": {}}
+    (scripts / "wheels.json").write_text(json.dumps(table))
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         def __init__(self, *args: Any) -> None:

@@ -47,10 +47,10 @@ def plant(store: Path, mark: Path) -> Path:
     return file
 
 
-def starts(release: Release, **variables: str) -> None:
+def starts(release: Release, name: str = "check-promotion", **variables: str) -> None:
     """Run an action as a step would."""
-    done = release.run("check-promotion", **variables)
-    assert (done.code, done.out.splitlines()[-1]) == (0, "ran check-promotion"), done.err
+    done = release.run(name, **variables)
+    assert (done.code, done.out.splitlines()[-1]) == (0, f"ran {name}"), done.err
 
 
 class TestThePthFileInAStore:
@@ -122,30 +122,34 @@ def test_what_was_planted_in_uvs_cache_is_not_installed(
     release: Release, tmp_path: Path, mark: Path
 ) -> None:
     # A job that runs uv fills the cache of the account; uv asks for a hash when it downloads only.
-    starts(release, RUNNER_TEMP="")
+    starts(release, "dvc-pull-model", RUNNER_TEMP="")
     cache = tmp_path / "home" / ".cache" / "uv"
     for file in cache.glob("archive-v*/*/light/__init__.py"):
         file.unlink()  # it may be one file with the environment's
         file.write_text(f"open({str(mark)!r}, 'a').close()\n")
     shutil.rmtree(tmp_path / "home" / ".cache" / "model-gitops")
-    starts(release, RUNNER_TEMP="")
+    starts(release, "dvc-pull-model", RUNNER_TEMP="")
     assert mark.exists()  # a person's own cache is theirs
     mark.unlink()
     for variables in (
         {"RUNNER_TEMP": str(tmp_path / "job")},
         {"RUNNER_TEMP": str(tmp_path / "job"), "MODEL_GITOPS_STORE": str(tmp_path / "kept")},
     ):
-        starts(release, UV_CACHE_DIR=str(cache), GITHUB_ACTIONS="true", **variables)
+        starts(
+            release, "dvc-pull-model", UV_CACHE_DIR=str(cache), GITHUB_ACTIONS="true", **variables
+        )
         assert not mark.exists()
 
 
-def test_a_branchs_module_is_not_run_while_uv_is_installed(
-    release: Release, tmp_path: Path, mark: Path
+@pytest.mark.parametrize("action", ["check-promotion", "dvc-pull-model"])
+def test_a_branchs_module_is_not_run_while_packages_are_installed(
+    action: str, release: Release, tmp_path: Path, mark: Path
 ) -> None:
     # The working directory is the branch's checkout, and `python -m` looks there first.
     checkout = tmp_path / "checkout"
     checkout.mkdir()
-    (checkout / "pip.py").write_text(f"open({str(mark)!r}, 'a').close()\n")
+    for name in ("pip", "venv", "zipfile", "site", "sitecustomize"):
+        (checkout / f"{name}.py").write_text(f"open({str(mark)!r}, 'a').close()\n")
     process.run([sys.executable, "-m", "pip"], cwd=checkout)
     assert mark.exists()  # it would run
     mark.unlink()
@@ -155,12 +159,13 @@ def test_a_branchs_module_is_not_run_while_uv_is_installed(
         found = sys.executable if tool == "python3" else shutil.which(tool)
         (bare / tool).write_text(f'#!/bin/sh\nexec {found} "$@"\n')
         (bare / tool).chmod(0o755)
-    done = release.run(
-        "check-promotion", cwd=checkout, PATH=f"{bare}:/usr/bin:/bin", PIP_NO_INDEX="1"
-    )
-    assert done.code == 4
-    assert "uv is not on PATH and pip can't install it" in done.err
+    done = release.run(action, cwd=checkout, PATH=f"{bare}:/usr/bin:/bin", PIP_NO_INDEX="1")
     assert not mark.exists()
+    if action == "check-promotion":  # whose packages need no uv
+        assert (done.code, done.out) == (0, "ran check-promotion\n"), done.err
+    else:
+        assert done.code == 4
+        assert "uv is not on PATH and pip can't install it" in done.err
 
 
 class TestALockThatTheIndexDoesNotServe:

@@ -1,0 +1,278 @@
+"""Installs the wheels of a few packages, all at once, where uv would have to be fetched first.
+
+Also a program, which the machine's own Python runs (run.sh): standard library only.
+
+    wheel_installer.py ENVIRONMENT EXTRA SCRIPTS KEPT
+
+It makes the virtual environment where there is none; one that is kept (`true`) gets bytecode too. Which packages an extra needs, and where the package
+index has their files, is in SCRIPTS/wheels.json; what a file's SHA-256 must be is in
+SCRIPTS/requirements.txt, the one lock. Nothing is resolved. Status 3 and no word: this is not for us, let
+uv do it, which also says what is wrong: an extra that is not in the table, a package without a wheel for
+this machine, an index that asks for more than an address, another file than the lock names.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import html
+import io
+import json
+import os
+import re
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+import venv
+import zipfile
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+_INDEX = "https://pypi.org/simple"
+_NOT_OURS = 3
+_THREADS = 12
+_SECONDS = 20
+# Where packages come from is more than one address then: uv knows how to ask.
+_OF_UV = ("UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_OFFLINE")
+
+
+class Unfit(Exception):
+    """This is for uv; the text says why."""
+
+
+@dataclass(frozen=True)
+class Locked:
+    """What the lock says of a package: its version, and the SHA-256 of each of its files."""
+
+    name: str
+    version: str
+    hashes: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a wheel must be for: CPython's version and ABI, and the platform."""
+
+    version: tuple[int, int]
+    abi: str
+    machine: str
+    glibc: tuple[int, int] | None = None
+    macos: tuple[int, int] | None = None
+
+    @classmethod
+    def here(cls) -> Machine:
+        """Return that of this Python. Raises Unfit for another than CPython, from 3.11, on Linux or macOS."""
+        if sys.implementation.name != "cpython" or sys.version_info < (3, 11):
+            raise Unfit("the machine's Python is no CPython from 3.11 on")
+        version = (sys.version_info[0], sys.version_info[1])
+        abi = f"cp{version[0]}{version[1]}{'t' if 't' in sys.abiflags else ''}"
+        machine, glibc, macos = os.uname().machine, None, None
+        if sys.platform == "darwin":
+            import platform
+
+            macos = _pair(platform.mac_ver()[0])
+        elif sys.platform == "linux" and sys.maxsize > 1 << 32:
+            said = os.confstr("CS_GNU_LIBC_VERSION") if _has_glibc() else None
+            glibc = _pair((said or "").partition(" ")[2])
+        return cls(version, abi, machine, glibc, macos)
+
+    def rank(self, wheel: str) -> int:
+        """Return how well a wheel (its file's name) fits, the least best; -1 where it does not.
+
+        Source: https://packaging.python.org/en/latest/specifications/platform-compatibility-tags/
+        """
+        python, abi, platform = wheel.removesuffix(".whl").split("-")[-3:]
+        if platform != "any" and not any(map(self._runs, platform.split("."))):
+            return -1
+        own = f"cp{self.version[0]}{self.version[1]}"
+        pythons = python.split(".")
+        if own in pythons and abi == self.abi:
+            return 0
+        since = (re.fullmatch(r"cp3(\d+)", one) for one in pythons)
+        stable = any(one and int(one[1]) <= self.version[1] for one in since)
+        if abi == "abi3" and stable and not self.abi.endswith("t"):
+            return 1
+        return 2 if "none" in abi.split(".") and {own, "py3"} & set(pythons) else -1
+
+    def _runs(self, platform: str) -> bool:
+        old = {"manylinux1": "2_5", "manylinux2010": "2_12", "manylinux2014": "2_17"}
+        for name, version in old.items():
+            platform = platform.replace(f"{name}_", f"manylinux_{version}_")
+        found = re.fullmatch(r"(manylinux|macosx)_(\d+)_(\d+)_(\w+)", platform)
+        if not found:
+            return False
+        least = (int(found[2]), int(found[3]))
+        if found[1] == "manylinux":
+            return self.glibc is not None and least <= self.glibc and found[4] == self.machine
+        machines = (self.machine, "universal2")
+        return self.macos is not None and least <= self.macos and found[4] in machines
+
+
+def _has_glibc() -> bool:
+    return "CS_GNU_LIBC_VERSION" in os.confstr_names
+
+
+def _pair(text: str) -> tuple[int, int] | None:
+    found = re.match(r"(\d+)\.(\d+)", text)
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def locked(text: str) -> dict[str, Locked]:
+    """Return what a lock (requirements.txt with hashes) says, by package."""
+    found = {}
+    for block in re.split(r"\n(?=[a-z0-9])", text):
+        if told := re.match(r"([a-z0-9][a-z0-9.-]*)==([^\s;\\]+)", block):
+            hashes = frozenset(re.findall(r"--hash=sha256:([0-9a-f]{64})", block))
+            found[told[1]] = Locked(told[1], told[2], hashes)
+    return found
+
+
+def normal(name: str) -> str:
+    """Return a package's name as the index spells it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def wheels_of(package: Locked, addresses: Iterator[str] | list[str]) -> dict[str, str]:
+    """Return those of `addresses` that are wheels of the locked version: address by the file's name."""
+    found = {}
+    for address in addresses:
+        file = urllib.parse.unquote(urllib.parse.urlsplit(address).path.rpartition("/")[2])
+        parts = file.split("-")
+        if not file.endswith(".whl") or len(parts) < 5:
+            continue
+        if normal(parts[0]) == package.name and parts[1] == package.version:
+            found[file] = address
+    return found
+
+
+def best(package: Locked, wheels: Mapping[str, str], machine: Machine) -> tuple[str, str]:
+    """Return name and address of the wheel to take. Raises Unfit where none fits."""
+    ranked = sorted((machine.rank(name), name) for name in wheels)
+    fitting = [name for rank, name in ranked if rank >= 0]
+    if not fitting:
+        raise Unfit(f"{package.name} {package.version} has no wheel for this machine")
+    return fitting[0], wheels[fitting[0]]
+
+
+class Index:
+    """The package index: the public one, whose addresses are in the table, or the runner's."""
+
+    def __init__(self, addresses: Mapping[str, list[str]]) -> None:
+        """Raises Unfit where the environment says more than one address without a password."""
+        given = os.environ.get("UV_DEFAULT_INDEX", "")
+        if any(name in os.environ for name in _OF_UV) or any(
+            name.startswith("UV_INDEX_") for name in os.environ
+        ):
+            raise Unfit("the runner says how packages are found")
+        parts = urllib.parse.urlsplit(given)
+        if given and (parts.scheme not in ("http", "https") or "@" in parts.netloc):
+            raise Unfit("the index is no plain address")
+        self._index = (given or _INDEX).rstrip("/")
+        self._addresses = {} if given else addresses
+
+    def wheels(self, package: Locked) -> dict[str, str]:
+        """Return the wheels of a package: address by the file's name."""
+        known = wheels_of(package, self._addresses.get(package.name, []))
+        return known or self._listed(package)
+
+    def _listed(self, package: Locked) -> dict[str, str]:
+        page = f"{self._index}/{package.name}/"
+        body, page = _get(page)
+        links = re.findall(r"""<a\s[^>]*?href=["']([^"']+)["']""", body.decode("utf-8", "replace"))
+        near = (urllib.parse.urljoin(page, html.unescape(link)) for link in links)
+        return wheels_of(package, near)
+
+    def fetch(self, package: Locked, address: str) -> bytes:
+        """Return a file that the lock names. Raises Unfit for another one."""
+        body, _ = _get(urllib.parse.urldefrag(address).url)
+        if hashlib.sha256(body).hexdigest() not in package.hashes:
+            raise Unfit(f"{package.name}: the lock has another hash")
+        return body
+
+
+def _get(address: str) -> tuple[bytes, str]:
+    """Return what is at an address, and which it is after redirects. Raises OSError."""
+    if not address.startswith(("https://", "http://")):
+        raise Unfit("it is no web address")
+    wants = {"Accept": "application/vnd.pypi.simple.v1+html, */*;q=0.1", "Accept-Encoding": "gzip"}
+    request = urllib.request.Request(address, headers=wants)  # noqa: S310 - looked at above
+    with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310
+        body = answer.read()
+        if answer.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+        return body, answer.url
+
+
+def unpack(wheel: bytes, packages: Path) -> None:
+    """Write the files of a wheel; its RECORD last: it says that all are there.
+
+    Raises Unfit for a wheel that would write elsewhere, before anything is written.
+    """
+    with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
+        files = [one for one in archive.infolist() if not one.is_dir()]
+        for one in files:
+            parts = one.filename.split("/")
+            if {"", ".", ".."} & set(parts) or "\\" in one.filename or parts[0].endswith(".data"):
+                raise Unfit(f"the wheel has {one.filename!r}")
+        for one in sorted(files, key=lambda file: file.filename.endswith(".dist-info/RECORD")):
+            path = packages / one.filename
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(archive.read(one))
+
+
+def installed(packages: Path) -> set[str]:
+    """Return the packages that are there whole."""
+    records = packages.glob("*.dist-info/RECORD")
+    return {normal(record.parent.name.partition("-")[0]) for record in records}
+
+
+def install(environment: Path, extra: str, scripts: Path) -> Path:
+    """Give an environment the packages of `extra`; return the folder they are in.
+
+    Raises Unfit and OSError; what was installed until then stays, and is whole.
+    """
+    machine = Machine.here()
+    table = json.loads((scripts / "wheels.json").read_bytes())
+    if extra not in table["extras"]:
+        raise Unfit(f"{extra} is not in the table")
+    lock = locked((scripts / "requirements.txt").read_text(encoding="utf-8"))
+    index = Index(table["wheels"])
+    if not (environment / "bin" / "python").exists():
+        venv.EnvBuilder(symlinks=True).create(environment)
+    packages = environment / "lib" / f"python{machine.version[0]}.{machine.version[1]}"
+    packages /= "site-packages"
+    if not packages.is_dir():
+        raise Unfit("the environment is of another Python")
+    missing = [one for one in table["extras"][extra] if one not in installed(packages)]
+
+    def one(name: str) -> None:
+        if name not in lock:
+            raise Unfit(f"{name} is not in the lock")
+        _, address = best(lock[name], index.wheels(lock[name]), machine)
+        unpack(index.fetch(lock[name], address), packages)
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for done in [pool.submit(one, name) for name in missing]:
+            done.result()
+    return packages
+
+
+def _main(environment: str, extra: str, scripts: str, kept: str) -> int:
+    try:
+        packages = install(Path(environment), extra, Path(scripts))
+    except (Unfit, OSError, ValueError, KeyError, zipfile.BadZipFile) as problem:
+        if os.environ.get("RUNNER_DEBUG") == "1":
+            print(f"uv is needed: {problem}", file=sys.stderr)
+        return _NOT_OURS
+    if kept == "true":  # else Python adds what it uses, and nothing more
+        import compileall
+
+        compileall.compile_dir(packages, quiet=2)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main(*sys.argv[1:]))
