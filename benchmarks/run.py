@@ -24,10 +24,12 @@ from benchmarks import (
     bump_kustomize_tag,
     cml_report,
     dvc_pull_model,
+    fingerprint,
     gto_register_stage,
     hop,
     rollback,
     scale,
+    set_up,
     start_up,
 )
 from benchmarks.rows import Measured, Point, Row, fallen, read, value, written
@@ -65,6 +67,15 @@ BENCHMARKS: dict[str, Benchmark | Old] = {
     "image": Old("build-push-image", build_push_image.measure),
     "rollback": Old("rollback", rollback.measure),
     "scale": Old("bump-kustomize-tag", scale.measure),
+    "set-up": Benchmark("check-promotion", set_up.measure, set_up.ROWS, (1,), (1,)),
+    "set-up-job": Benchmark("check-promotion", set_up.measure_job, (set_up.JOB,), (1,)),
+    "fingerprint": Benchmark(
+        "build-push-image",
+        fingerprint.measure,
+        (fingerprint.FIRST, fingerprint.SECOND),
+        (200, 2_000, 20_000),
+        (200, 2_000),
+    ),
     "hop": Old("check-promotion", hop.measure),
 }
 

@@ -32,7 +32,7 @@ HEAVY = "dvc"
 _PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 # The oldest that GitHub runs, or older: what fits them fits the newer ones.
 MACHINES = [
-    Machine((3, int(python.partition(".")[2])), f"cp{python.replace('.', '')}", machine, **of)  # type: ignore[arg-type]
+    Machine((3, int(python.partition(".")[2])), f"cp{python.replace('.', '')}", machine, **of)
     for python in _PYTHONS
     for machine, of in (
         ("x86_64", {"glibc": (2, 31)}),
