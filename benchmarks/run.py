@@ -61,8 +61,20 @@ class Benchmark(NamedTuple):
 BENCHMARKS: dict[str, Benchmark | Old] = {
     "register": Old("gto-register-stage", gto_register_stage.measure),
     "start-up": Benchmark("check-promotion", start_up.measure, (start_up.START_UP,), (1,), (1,)),
-    "pull": Old("dvc-pull-model", dvc_pull_model.measure),
-    "report": Old("cml-report", cml_report.measure),
+    "pull": Benchmark(
+        "dvc-pull-model", dvc_pull_model.files, (dvc_pull_model.FILE,), (5, 50, 500), (5, 50)
+    ),
+    "pull-folder": Benchmark(
+        "dvc-pull-model",
+        dvc_pull_model.folders,
+        (dvc_pull_model.FOLDER,),
+        (100, 1_000, 10_000),
+        (100, 1_000),
+    ),
+    "pull-s3": Benchmark(
+        "dvc-pull-model", dvc_pull_model.buckets, (dvc_pull_model.BUCKET,), (100, 1_000, 10_000)
+    ),
+    "report": Benchmark("cml-report", cml_report.measure, (cml_report.REPORT,), (0, 1, 4), (0, 4)),
     "bump": Old("bump-kustomize-tag", bump_kustomize_tag.measure),
     "image": Old("build-push-image", build_push_image.measure),
     "rollback": Old("rollback", rollback.measure),
