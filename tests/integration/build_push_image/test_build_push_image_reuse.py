@@ -131,7 +131,8 @@ def test_a_tag_with_our_labels_is_not_believed(project: Project) -> None:
     [
         ({}, {"config": "nowhere.yaml"}, "no image is reused: there is no nowhere.yaml"),
         ({"deploy": None}, {}, "no image is reused: promotion.yaml names no deploy repository"),
-        ({"image": "a/b"}, {}, "no image is reused: promotion.yaml sets a/b nowhere"),
+        # The image that is asked for, which is the local registry's.
+        ({"image": "a/b"}, {}, "no image is reused: promotion.yaml sets 127.0.0.1:"),
         ({"deploy": {"repository": "/no/where"}}, {}, "notice: no image is reused: "),
         ({"deploy": {"repository": "no where"}}, {}, "it is empty or holds spaces"),
         ({"gate": 1}, {}, "notice: no image is reused: promotion.yaml"),
