@@ -42,9 +42,12 @@ test-cluster: ## apply the deploy template to a real kube-apiserver, and let Arg
 mutants: ## change core a little, thousands of times, and count what its unit tests notice; an hour (MODULE=core/deploy/trailers: minutes)
 	$(DEV) python tests/mutants/run.py $(MODULE)
 
-.PHONY: bench
-bench: ## time the actions beside the plain tools (needs kustomize on PATH); minutes
-	$(DEV) python -m benchmarks.run
+.PHONY: bench bench-small
+bench: ## measure the actions beside the plain tools at several sizes, and record it; an hour or more
+	$(DEV) python -m benchmarks.run --write
+
+bench-small: ## measure the small sizes, and say where a ratio fell by more than a third; minutes
+	$(DEV) python -m benchmarks.run --small --compare
 
 .PHONY: lint
 lint: rooms ## ruff, mypy, actionlint, zizmor, shellcheck, the rooms, and the generated documentation

@@ -22,11 +22,13 @@ from typing import NamedTuple
 from benchmarks import (
     build_push_image,
     bump_kustomize_tag,
+    chart,
     cml_report,
     dvc_pull_model,
     fingerprint,
     gto_register_stage,
     hop,
+    page,
     rollback,
     scale,
     set_up,
@@ -106,6 +108,16 @@ def recorded(*, small: bool) -> dict[str, Measured]:
 def declared() -> list[Row]:
     """Return every row, in the order of BENCHMARKS."""
     return [row for one in BENCHMARKS.values() if isinstance(one, Benchmark) for row in one.rows]
+
+
+def told() -> dict[str, str]:
+    """Return what docs/performance.md and its picture say of what was recorded."""
+    rows, found = declared(), recorded(small=False)
+    return {
+        "targets": page.targets(rows, found),
+        "measured": page.sections(rows, found),
+        "picture": chart.draw(rows, found),
+    }
 
 
 def record(now: dict[str, Measured], *, small: bool) -> None:

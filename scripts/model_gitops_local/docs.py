@@ -1,12 +1,12 @@
-"""The generated parts of READMEs and docs/: tables read off each action.yml, and what was timed."""
+"""The generated parts of READMEs and docs/: tables read off each action.yml, and what was measured."""
 
 from __future__ import annotations
 
 import inspect
-import json
 import re
+import sys
 from collections.abc import Iterator
-from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ def write(*, check: bool) -> list[str]:
     changed = []
     generated = {
         ROOT / several_models.FOLDER / name: text for name, text in several_models.files().items()
-    }
+    } | {ROOT / "docs" / "performance.svg": picture()}
     for page in [*pages(), *generated]:
         old = page.read_text(encoding="utf-8") if page.exists() else ""
         new = generated.get(page) or fill(old, page.parent)
@@ -92,8 +92,8 @@ def _table(kind: str, folder: Path) -> str:
         return _checks()
     if kind == "commands":
         return _commands()
-    if kind == "speed":
-        return _speed(json.loads((ROOT / "benchmarks" / "results.json").read_text("utf-8")))
+    if kind in ("targets", "measured"):
+        return str(_benchmarks()[kind])
     entries = metadata(folder)[kind]
     if kind == "inputs":
         head = ["| input | what it is | default |", "|---|---|---|"]
@@ -211,19 +211,18 @@ def _paragraphs(text: str) -> list[str]:
     return result
 
 
-def _speed(record: Any) -> str:
-    """Return what `make bench` wrote: medians of whole processes, in seconds."""
-    rows = []
-    for one in record["results"]:
-        more = "more than " if one["raw_cut_off"] else ""
-        ratio = one["raw"] / one["ours"]
-        rows.append(
-            f"| {one['name']} | {_cell(one['raw_tool'])} | {more}{one['raw']:.2g} s"
-            f" | {one['ours']:.2g} s | {more}{ratio:.2g} |"
-        )
-    head = ["| action | beside | that takes | ours | times as fast |", "|---|---|---:|---:|---:|"]
-    day = datetime.fromisoformat(record["date"]).date()
-    return "\n".join([*head, *rows, "", f"{record['cores']} shared cores, {day}."]) + "\n"
+def picture() -> str:
+    """Return docs/performance.svg: how what was measured grows."""
+    return str(_benchmarks()["picture"])
+
+
+@cache
+def _benchmarks() -> dict[str, str]:
+    """Return what benchmarks/ says of itself: only a checkout has it, and so no import at the top."""
+    sys.path.append(str(ROOT))
+    from benchmarks import run
+
+    return run.told()
 
 
 def _default(entry: Any) -> str:

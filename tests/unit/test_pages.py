@@ -124,7 +124,10 @@ def test_generated_tables_are_current(page: Path) -> None:
 
 
 def test_the_page_of_how_fast_shows_what_was_measured() -> None:
-    assert "<!-- generated: speed -->" in (ROOT / "docs" / "speed.md").read_text("utf-8")
+    text = (ROOT / "docs" / "performance.md").read_text("utf-8")
+    assert {"targets", "measured"} <= set(re.findall(r"<!-- generated: (\w+) -->", text))
+    assert "](performance.svg)" in text
+    assert (ROOT / "docs" / "performance.svg").read_text("utf-8") == docs.picture()
 
 
 def test_every_exit_code_is_on_its_page() -> None:
