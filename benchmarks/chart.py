@@ -14,7 +14,7 @@ from textwrap import wrap
 from benchmarks.rows import Figures, Measured, Point, Row
 
 _COLUMNS, _WIDTH, _HEIGHT = 2, 400, 290
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 20, 56, 44  # around the axes of a panel
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 34, 56, 44  # around the axes of a panel
 _HEAD = 44  # the legend's
 _SIDES = ("ours", "peer", "floor")
 _STYLE = """
@@ -76,7 +76,7 @@ def draw(rows: Iterable[Row], measured: Mapping[str, Measured]) -> str:
 
 def _legend() -> str:
     parts = []
-    names = {"ours": "ours", "peer": "the plain tools", "floor": "the floor"}
+    names = {"ours": "ours", "peer": "what it is beside", "floor": "the floor"}
     for number, side in enumerate(_SIDES):
         x = 24 + number * 150
         parts.append(
@@ -84,7 +84,7 @@ def _legend() -> str:
             + _text(x + 42, 28, names[side])
         )
     parts.append(
-        '<path class="linear" d="M474 24H508"/>' + _text(516, 28, "as size grows (linear)")
+        '<path class="linear" d="M474 24H508"/>' + _text(516, 28, "in proportion to the size")
     )
     return "".join(parts)
 
@@ -98,7 +98,7 @@ def _panel(row: Row, points: tuple[Point, ...]) -> str:
     times = [found.wall for some in sides.values() for _, found in some]
     across = _Axis(*_decades(sizes), _LEFT, _WIDTH - _RIGHT)
     up = _Axis(*_decades(times), _HEIGHT - _BOTTOM, _TOP)
-    title = wrap(_plain(row.work), 54)[:2]
+    title = wrap(_plain(row.work), 46)[:2]
     parts = [_text(_LEFT, 16 + 16 * number, line, "title") for number, line in enumerate(title)]
     parts += [_tick_across(across, one) for one in range(across.low, across.high + 1)]
     parts += [_tick_up(up, one) for one in range(up.low, up.high + 1)]

@@ -25,7 +25,7 @@ FIRST = Row(
 )
 SECOND = Row(
     name="fingerprint-again",
-    work="the same a second time in a job",
+    work="fingerprint of the same context a second time in a job",
     size="files",
     peer=_PEER,
     tools=("python",),
