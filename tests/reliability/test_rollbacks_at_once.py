@@ -195,6 +195,27 @@ def test_a_promotion_that_lands_meanwhile_is_taken_back_too(
     assert one.stages()[-1] == "v0.0.1"
 
 
+def test_a_rollback_of_another_that_lands_meanwhile_is_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one saw the promotion between, so it went back to another version: two would be one too many."""
+    one = team(tmp_path / "team")
+    monkeypatch.setattr(retry, "pause", lambda attempt, jitter: 0.0)
+    real, landed = DeployStore.push, []
+
+    def push(store: DeployStore, commit: str, branch: str, *, expected: str | None = None) -> None:
+        if not landed:
+            landed.extend([one.promote(3).stdout, run_at_once(one, 1)[0]["version"]])
+        real(store, commit, branch, expected=expected)
+
+    monkeypatch.setattr(DeployStore, "push", push)
+    code, outputs = one.step().run(monkeypatch)
+    assert "operation=pushed" in landed[0]
+    assert landed[1] == "v0.0.2"
+    assert (code, outputs["operation"], outputs["version"]) == (0, "none", "v0.0.2")
+    assert (one.digest(), commits(one.folder)) == (SECOND, 4)
+
+
 def test_a_promotion_after_the_rollback_waits_for_the_release(tmp_path: Path) -> None:
     one = team(tmp_path / "team")
     run_at_once(one, 1)

@@ -560,6 +560,36 @@ def test_the_tokens_of_a_training(spy: Spy, forge: Forge, numbers: Any) -> None:
     )
 
 
+def test_the_secrets_of_what_asks_which_components_are_deployed(
+    spy: Spy, forge: Forge, numbers: Any
+) -> None:
+    spy.use = {CANARY: "git", WRONG: "git"}
+    promotion = {
+        "model": "m",
+        "image": "ghcr.io/acme/m",
+        "deploy": {"repository": "acme/deploy"},
+        "environments": [{"name": "dev", "branch": "main"}],
+        "training": {},
+    }
+    files = {"promotion.yaml": json.dumps(promotion), "components/a/Dockerfile": "FROM scratch\n"}
+    work = repository(spy, "m", files)
+    overlay = "images: [{name: m-a, newName: ghcr.io/acme/m-a, newTag: not-deployed-yet}]\n"
+    repository(spy, "deploy", {"training/overlays/dev/kustomization.yaml": overlay})
+    for name in ("m", "deploy"):
+        forge.add_repository(f"acme/{name}", spy.top / f"{name}.git")
+    done = spy.run("changed-components", work.directory, deployed="true", token=CANARY)
+    assert done.code == 0, done.log
+    assert "not deployed yet" in done.summary
+    spy.canaries.append(WRONG)
+    refused = spy.run("changed-components", work.directory, deployed="true", token=WRONG)
+    assert refused.code == 4, refused.log
+    spy.wrap("ssh", 'echo "git@git.example: Permission denied (publickey)." >&2; exit 255')
+    key = f"-----BEGIN KEY-----\n{CANARY}\n-----END KEY-----"
+    refused = spy.run("changed-components", work.directory, deployed="true", ssh_key=key)
+    assert refused.code == 4, refused.log
+    numbers("secrets: token and ssh-key of changed-components: 3 planted, 0 found")
+
+
 def test_the_search_finds_what_is_planted(spy: Spy) -> None:
     """The spy is no blind one."""
     planted = [

@@ -8,6 +8,7 @@ name ("the first environment").
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from ruamel.yaml import YAML
@@ -180,3 +181,23 @@ def test_what_is_no_text_and_what_may_be_run_stays_as_it_is() -> None:
         "run.sh": File(b"#!/bin/sh\r\necho churn", executable=True),
         "empty": File(b""),
     }
+
+
+@pytest.mark.parametrize("folder", ["training/overlays/qa", "training/overlays/live", "events"])
+def test_the_component_deploy_keeps_its_entry_whatever_the_deploy_repository_is_called(
+    folder: str,
+) -> None:
+    """Its image is called as the deploy repository of the example is; the two have names of their own."""
+    found = replace(made("trunk,pre,release", "dev,qa,live"), deploy_repository="newco/gitops")
+    rendered = render.render(ALL["deploy"], found)
+    yaml = YAML(typ="safe")
+    entries = {
+        one["name"]: one["newName"]
+        for one in yaml.load(text(rendered, f"{folder}/kustomization.yaml"))["images"]
+    }
+    assert entries["churn-deploy"] == "ghcr.io/newco/churn-deploy"
+    base = "events" if folder == "events" else "training/base"
+    asked = set(re.findall(r"image: (churn-[a-z]+)$", text(rendered, f"{base}/workflowtemplate.yaml"), re.MULTILINE))  # fmt: skip
+    assert "churn-deploy" in asked
+    assert asked <= set(entries)
+    assert "newco/gitops" in text(rendered, "argocd/training/qa.yaml")
