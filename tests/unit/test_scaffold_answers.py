@@ -68,9 +68,19 @@ def test_a_name_that_something_refuses(name: str, fix: str) -> None:
 
 def test_the_longest_name_fits_into_the_longest_namespace() -> None:
     made(name="x" * 43)  # and `-training-production`
-    made(name="x" * 50, branches=["main", "live"], environments=["dev", "prd"])
-    with pytest.raises(InputError, match="longer than 50 characters"):
-        made(name="x" * 51, branches=["main", "live"], environments=["dev", "prd"])
+    made(name="x" * 38, branches=["main", "live"], environments=["dev", "pre-production"])
+    with pytest.raises(
+        InputError, match=r"than 39 characters, so the namespace x+-training-pre-prod"
+    ):
+        made(name="x" * 40, branches=["main", "live"], environments=["dev", "pre-production"])
+
+
+def test_the_longest_name_fits_into_a_cron_workflow() -> None:
+    made(name="x" * 43, branches=["main", "live"], environments=["dev", "prd"])
+    with pytest.raises(
+        InputError, match=r"than 43 characters, so the CronWorkflow x+-training would"
+    ):
+        made(name="x" * 44, branches=["main", "live"], environments=["dev", "prd"])
 
 
 @pytest.mark.parametrize(

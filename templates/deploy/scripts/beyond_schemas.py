@@ -40,6 +40,12 @@ def problems(manifest: Node) -> Iterator[str]:
         yield from _selector(spec)
     if kind == "Rollout" and group == workloads.ARGO:
         yield from _rollout(spec)
+    if kind in ("AnalysisRun", "AnalysisTemplate", "ClusterAnalysisTemplate"):
+        yield from _analysis(spec)
+    if kind == "EventSource" and group == workloads.ARGO:
+        for name, one in at(spec, "github").items():
+            if not at(one, "webhookSecret"):
+                yield f"spec.github.{name}.webhookSecret is missing: anybody could send an event"
     if kind == "CronJob":
         yield from _schedule("spec.schedule", spec.get("schedule"))
     if kind in workloads.WORKFLOWS and group == workloads.ARGO:
@@ -139,6 +145,17 @@ def _rollout(spec: Node) -> Iterator[str]:
             yield f"{place}.setWeight must be 0 to {most}, not {weight}"
         if duration is not None and not DURATION.fullmatch(str(duration)):
             yield f"{place}.pause.duration {duration!r} is no duration, such as 10m"
+
+
+def _analysis(spec: Node) -> Iterator[str]:
+    metrics = listed(spec, "metrics")
+    if not metrics and not spec.get("templates"):  # a template may be made of others
+        yield "spec.metrics: there must be one"
+    for one in metrics:
+        providers = [key for key, value in at(one, "provider").items() if value is not None]
+        if len(providers) != 1:
+            found = " and ".join(providers) or "none"
+            yield f"spec.metrics[{one.get('name')}].provider must be one, not {found}"
 
 
 def _cron_workflow(spec: Node) -> Iterator[str]:

@@ -18,6 +18,8 @@ USUAL = ("dev", "staging", "production")
 # What takes a Kubernetes Service's name is the narrowest: RFC 1035. GTO and registries take it too.
 _NAME = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 _LONGEST_LABEL = 63
+# Argo Workflows: https://argo-workflows.readthedocs.io/en/latest/cron-workflows/ makes longer names of it.
+_LONGEST_SCHEDULE = 52
 _LONGEST_ENVIRONMENT = 30
 _MOST_ENVIRONMENTS = 20  # promotion.yaml's schema
 # GitHub's account names, and Gitea's, which may hold `.` and `_`.
@@ -175,14 +177,18 @@ def check_owner(owner: str) -> None:
 
 def check_name(name: str, environments: Sequence[str] = USUAL) -> None:
     """Raise InputError unless a model, an image and a namespace for each environment may be called so."""
-    longest = _LONGEST_LABEL - len("-training-") - max(len(one) for one in environments)
+    # The longest names that are made of it, and how long they may be.
+    made = {
+        f"the namespace {name}-training-{max(environments, key=len)}": _LONGEST_LABEL,
+        f"the CronWorkflow {name}-training": _LONGEST_SCHEDULE,
+    }
+    longest, what, most = min(
+        (most - len(what.split()[-1]) + len(name), what, most) for what, most in made.items()
+    )
     if not _NAME.fullmatch(name):
         wrong = "Kubernetes takes lowercase letters, digits and - only, a letter first, no - last"
     elif len(name) > longest:
-        wrong = (
-            f"it is longer than {longest} characters, so the namespace"
-            f" {name}-training-{max(environments, key=len)} would be longer than {_LONGEST_LABEL}"
-        )
+        wrong = f"it is longer than {longest} characters, so {what} would be longer than {most}"
     elif NO_TEXT.fullmatch(name):
         wrong = "YAML reads this word as true, false or nothing"
     else:
