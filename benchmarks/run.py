@@ -64,7 +64,7 @@ BENCHMARKS: dict[str, Benchmark | Old] = {
     "register": Old("gto-register-stage", gto_register_stage.measure),
     "start-up": Benchmark("check-promotion", start_up.measure, (start_up.START_UP,), (1,), (1,)),
     "pull": Benchmark(
-        "dvc-pull-model", dvc_pull_model.files, (dvc_pull_model.FILE,), (5, 50, 500), (5, 50)
+        "dvc-pull-model", dvc_pull_model.files, (dvc_pull_model.FILE,), (5, 50, 200), (5, 50)
     ),
     "pull-folder": Benchmark(
         "dvc-pull-model",
