@@ -58,7 +58,8 @@ case "${name}" in
     for one in ${known}; do extras+=(--extra "${one}"); done
     ;;
   extra)
-    [[ "${2:-}" == remote-* && "$2" != *[!a-z0-9-]* && -n "${3:-}" ]] || fail 2 "usage: run.sh extra remote-… FOLDER"
+    # A remote's client, or DVC itself, which gate-metrics needs where DVC keeps the metrics.
+    [[ "${2:-}" =~ ^(remote-[a-z0-9-]+|dvc-pull-model)$ && -n "${3:-}" ]] || fail 2 "usage: run.sh extra remote-… FOLDER"
     extras=(--extra "$2")
     ;;
   *) extras=(--extra "${name}") ;;
