@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 
 from model_gitops import runner
 from model_gitops.adapters import local_stores, model_files, scratch
@@ -116,6 +116,8 @@ class _Coming:
     ) -> None:
         self._cache, self._remote, self._artifact = cache, remote, artifact
         self._stack, self._lock = stack, Lock()
+        # Set where the whole fails or is cancelled: nobody waits for the rest of a large object then.
+        self.stop = Event()
         self._room = ""
         self._fetched: list[str] = []
 
@@ -211,20 +213,18 @@ class _Coming:
             objects.setdefault(md5, []).append(path)
         listed = list(objects.items())
         workers = max(1, min(at_once, len(listed)))
-        stop = False
 
         def share(mine: list[tuple[str, list[str]]]) -> dict[str, str]:
-            nonlocal stop
-            found: dict[str, str] = {}
             copier = _Copier(beside)
             try:
-                for md5, paths in mine:
-                    for path in paths if not stop else ():
-                        found[path] = copier.copy(self, md5, f"{to}/{path}")
+                return {
+                    path: copier.copy(self, md5, f"{to}/{path}")
+                    for md5, paths in mine
+                    for path in paths
+                }
             except BaseException:
-                stop = True
+                self.stop.set()
                 raise
-            return found
 
         with ThreadPoolExecutor(workers) as beside, ThreadPoolExecutor(workers) as pool:
             shares = pool.map(share, [listed[start::workers] for start in range(workers)])
@@ -233,7 +233,7 @@ class _Coming:
                     {path: one for found in shares for path, one in found.items()}
                 )
             except BaseException:
-                stop = True
+                self.stop.set()
                 raise
 
 
@@ -250,7 +250,7 @@ class _Copier:
             fresh = f"{coming.room()}/{md5}" if is_new else ""
             with opened as reader, ExitStack() as stack:
                 outs = [stack.enter_context(_created(one)) for one in (to, fresh) if one]
-                found, sha256 = self._write(reader, outs)
+                found, sha256 = self._write(reader, outs, coming.stop)
                 if found == md5 and fresh:
                     os.fchmod(outs[1].fileno(), _PROTECTED)
             if found == md5:
@@ -263,9 +263,11 @@ class _Copier:
                 raise NotSure(md5)
             coming.discard(md5, f"object {md5}")
 
-    def _write(self, reader: Reader, outs: list[io.FileIO]) -> tuple[str, str]:
+    def _write(self, reader: Reader, outs: list[io.FileIO], stop: Event) -> tuple[str, str]:
         md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
         while size := reader.readinto(self._buffer):
+            if stop.is_set():
+                raise NotSure("another object failed, or the whole was cancelled")
             piece = self._buffer[:size]
             hashed = self._beside.submit(md5.update, piece) if size > _WORTH_A_THREAD else None
             if hashed is None:
