@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.rows import Kind, Point, Row, Target
 from benchmarks.timing import ROOT, Steps, answer, expect, point
 
-_PEER = "`tar c . | sha256sum`"
+_PEER = "`tar c . \\| sha256sum`"  # in a table
 FIRST = Row(
     name="fingerprint",
     work="fingerprint of a build context: 32 KB a file, three quarters of it in four files",
