@@ -8,19 +8,43 @@ import random
 import re
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.deploys import deploy_repository
 from benchmarks.repositories import git
-from benchmarks.timing import ROOT, RUN, Command, Result, answer, compare, expect, run
+from benchmarks.rows import Point, Row
+from benchmarks.timing import ROOT, RUN, Steps, answer, expect, point, run
+
+IMAGE = Row(
+    name="image",
+    work="build-push-image, the template's image unchanged",
+    size="deploy commits",
+    peer="the same action, which builds with an empty cache",
+    tools=("docker",),
+    targets=(),
+    means="An image of this content was deployed before: its digest is found, and gets another tag.",
+    floor="One fetch of the deploy repository, and a few requests to the registry.",
+    slower="The first build of any content. Neither side is smoke-tested, which a reused image does not need.",
+)
 
 
-def measure(work: Path) -> list[Result]:
+def measure(work: Path, sizes: Sequence[int]) -> dict[str, list[Point]]:
+    """The template's image, with deploy repositories of so many commits."""
+    found = []
+    for size in sizes:
+        folder = work / str(size)
+        folder.mkdir()
+        found.append(_measure(folder, size))
+    return {IMAGE.name: found}
+
+
+def _measure(work: Path, size: int) -> Point:
     """The template's image, with a stand-in for the model, from an empty builder and reused.
 
     The built side is what a runner without a cache does: pull the base image from a registry of this
     machine, apt-get and pip from the network, push. No side is smoke-tested, which would only make the
-    built one longer. The deploy repository has 2,000 commits.
+    built one longer.
     """
     sys.path.insert(0, str(ROOT / "scripts"))
     from model_gitops_local import machine
@@ -33,7 +57,7 @@ def measure(work: Path) -> list[Result]:
         here = machine.start(work / "machine", ())
         os.environ.update(machine.environment(here))
         name = f"{here.registry.address}/acme/diabetes"
-        deploy = deploy_repository(work / "deploy.git", name, commits=2000)
+        deploy = deploy_repository(work / "deploy.git", name, commits=size)
         promotion = {
             "model": "diabetes",
             "image": name,
@@ -43,17 +67,17 @@ def measure(work: Path) -> list[Result]:
         (checkout / "promotion.yaml").write_text(json.dumps(promotion))
         git(checkout, "init", "--quiet")
 
-        def hop(tag: str) -> tuple[Command, Path]:
+        def hop(tag: str) -> Steps:
             given = ["--image", name, "--tag", tag, "--build-contexts", "model=models"]
             given += ["--build-args", f"BASE_IMAGE={here.base_image}"]
-            return [RUN, "build-push-image", *given], checkout
+            return [([RUN, "build-push-image", *given], checkout)]
 
-        def cold(number: int) -> list[tuple[Command, Path]]:
+        def cold(number: int) -> Steps:
             (checkout / "models/diabetes.onnx").write_bytes(random.Random(number).randbytes(50_000))
             run(["docker", "buildx", "prune", "--all", "--force"], work)
-            return [hop(f"built{number}")]
+            return hop(f"built{number}")
 
-        def merge(number: int) -> tuple[Command, Path]:
+        def merge(number: int) -> Steps:
             inspect = ["docker", "buildx", "imagetools", "inspect", f"{name}:built{number}"]
             digest = answer([*inspect, "--format={{json .Manifest.Digest}}"], work).strip('"\n')
             said = answer([*inspect, "--format={{json .Image}}"], work)
@@ -63,12 +87,7 @@ def measure(work: Path) -> list[Result]:
             run([RUN, "bump-kustomize-tag", *given, "--trailers", trailer], work)
             return hop(f"reused{number}")
 
-        result = compare(
-            "build-push-image, the template's image unchanged",
-            "the same action, which builds with an empty cache",
-            cold,
-            merge,
-        )
+        found = point(size, ours=merge, peer=cold)
         inspect = ["docker", "buildx", "imagetools", "inspect"]
         digests = [
             [
@@ -81,7 +100,7 @@ def measure(work: Path) -> list[Result]:
         ]
         expect(digests[::2] == digests[1::2], "each reused digest to be the built one's")
         expect(len({str(one) for one in digests}) == 3, "three images that were built")
-        return [result]
+        return found
     finally:
         os.environ.clear()
         os.environ.update(before)

@@ -45,12 +45,13 @@ class _Axis:
 
 
 def draw(rows: Iterable[Row], measured: Mapping[str, Measured]) -> str:
-    """Return the picture: a panel for each row that was measured at two sizes or more."""
-    panels = [
-        (row, measured[row.name].points)
+    """Return the picture: a panel for each row that was measured at two sizes or more, without size 0."""
+    some = [
+        (row, tuple(one for one in measured[row.name].points if one.size > 0))
         for row in rows
-        if row.name in measured and len(measured[row.name].points) > 1
+        if row.name in measured
     ]
+    panels = [(row, points) for row, points in some if len(points) > 1]
     width = _COLUMNS * _WIDTH
     height = _HEAD + max(1, ceil(len(panels) / _COLUMNS)) * _HEIGHT
     drawn = [

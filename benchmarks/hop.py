@@ -6,18 +6,42 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.deploys import deploy_repository
 from benchmarks.repositories import git, project
-from benchmarks.timing import ROOT, RUN, Command, Result, answer, compare, expect, run
+from benchmarks.rows import Kind, Point, Row, Target
+from benchmarks.timing import ROOT, RUN, Command, Steps, answer, expect, point, run
 
 # Where a hop pulled the model, found its image by a tag, gave it another and asked for its version.
 BEFORE = "fdba187"
 
 
-def measure(work: Path) -> list[Result]:
-    """Promote what dev runs to staging; the deploy repository has 2,000 commits.
+HOP = Row(
+    name="hop",
+    work="a hop to a later environment, which builds nothing, without the stage's tag",
+    size="deploy commits",
+    peer=f"the steps of commit {BEFORE}: check, pull, tag the image, version, bump",
+    tools=("docker", "git"),
+    targets=(Target(Kind.FASTER, 1, "cpu"),),
+    means="The image and the version are those of the environment before it, from the deploy repository.",
+    floor="Two actions start; one fetch, and one push.",
+)
+
+
+def measure(work: Path, sizes: Sequence[int]) -> dict[str, list[Point]]:
+    """Promote what dev runs to staging, in deploy repositories of so many commits."""
+    found = []
+    for size in sizes:
+        folder = work / str(size)
+        folder.mkdir()
+        found.append(_measure(folder, size))
+    return {HOP.name: found}
+
+
+def _measure(work: Path, size: int) -> Point:
+    """Measure one size.
 
     Both sides are the steps of a merge's jobs, without the stage's tag, which is the same.
     """
@@ -31,7 +55,7 @@ def measure(work: Path) -> list[Result]:
         here = machine.start(work / "machine", ())
         os.environ.update(machine.environment(here))
         name = f"{here.registry.address}/acme/diabetes"
-        deploy = deploy_repository(work / "deploy.git", name, commits=2000)
+        deploy = deploy_repository(work / "deploy.git", name, commits=size)
         checkout = _model(work, name, deploy)
         for step in (
             "dvc-pull-model",
@@ -55,7 +79,7 @@ def measure(work: Path) -> list[Result]:
             given += ["--images", f"diabetes={name}:{tag}@{digest}", "--trailers", trailers]
             return [run_sh, "bump-kustomize-tag", *given], checkout
 
-        def steps_before(number: int) -> list[tuple[Command, Path]]:
+        def steps_before(number: int) -> Steps:
             return [
                 ([old, "check-promotion", "--base-ref", "staging"], checkout),
                 ([old, "dvc-pull-model", "--model", "diabetes"], checkout),
@@ -64,18 +88,13 @@ def measure(work: Path) -> list[Result]:
                 bump(old, "staging", f"before{number}"),
             ]
 
-        def steps_now(number: int) -> list[tuple[Command, Path]]:
+        def steps_now(number: int) -> Steps:
             command, cwd = bump(RUN, "dev", f"now{number}")
             run(command, cwd)
             check = ([RUN, "check-promotion", "--base-ref", "staging"], checkout)
             return [check, bump(RUN, "staging", f"now{number}")]
 
-        result = compare(
-            "a hop that builds nothing",
-            f"the steps of commit {BEFORE}: check, pull, tag the image, version, bump",
-            steps_before,
-            steps_now,
-        )
+        found = point(size, ours=steps_now, peer=steps_before)
         said = answer([RUN, "check-promotion", "--base-ref", "staging"], checkout)
         expect(
             _output(said, "promote-image") == f"{name}:now2@{digest}", "dev's image, not " + said
@@ -85,7 +104,7 @@ def measure(work: Path) -> list[Result]:
             "newTag: now2" in overlay and digest in overlay,
             f"dev's image in staging, not {overlay}",
         )
-        return [result]
+        return found
     finally:
         os.environ.clear()
         os.environ.update(before)

@@ -28,7 +28,7 @@ def sections(rows: Iterable[Row], measured: Mapping[str, Measured]) -> str:
 
 def _section(row: Row, measured: Measured | None) -> str:
     peer = f"Beside {row.peer}." if row.peer else "Beside itself at its smallest size."
-    parts = [f"### {row.work[0].upper()}{row.work[1:]}", peer]
+    parts = [f"### {row.work}", peer]
     if measured is None:
         parts.append("Not measured yet.")
     else:

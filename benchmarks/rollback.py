@@ -4,31 +4,55 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.repositories import WHO, clone, data, git, imported
-from benchmarks.timing import RUN, Command, Result, answer, compare, expect
+from benchmarks.rows import Kind, Point, Row, Target
+from benchmarks.timing import RUN, Steps, answer, expect, point
 
-SIZES = (10, 1_000, 10_000)
 _ENVIRONMENTS = ("dev", "staging", "production")
 
 
-def measure(work: Path) -> list[Result]:
-    """Deploy repositories of 10, 1,000 and 10,000 deployments, to three environments in turn."""
-    results = []
-    for size in SIZES:
+ROLLBACK = Row(
+    name="rollback",
+    work="rollback of production to the version before: deployment, hold and stage",
+    size="deploy commits",
+    peer="`git clone`, `git revert`, push",
+    tools=("git",),
+    targets=(Target(Kind.GROWTH, 2, "cpu", 10_000),),
+    means="From the decision to the pushed commit and stage tag, while production is bad.",
+    floor="One fetch and one push of the deploy repository, and one push of a tag.",
+    slower="By hand nothing is looked up, held or assigned, and in a short history that is faster.",
+)
+FIRST = Row(
+    name="rollback-first",
+    work="rollback of production to the first version of all",
+    size="deploy commits",
+    peer="`git clone`, `git checkout` of the found commit's overlay, commit, push",
+    tools=("git",),
+    targets=(),
+    means="The version is named, and its deployment is found at the far end of the history.",
+    floor="The whole history is read once.",
+    slower="As above.",
+)
+
+
+def measure(work: Path, sizes: Sequence[int]) -> dict[str, list[Point]]:
+    """Deploy repositories of so many deployments, to three environments in turn."""
+    found: dict[str, list[Point]] = {ROLLBACK.name: [], FIRST.name: []}
+    for size in sizes:
         folder = work / str(size)
         folder.mkdir()
-        results.append(_measure(folder, size, ""))
-    results.append(_measure(work / "10000", 10_000, "v0.0.3", made=True))
-    return results
+        imported("".join(_deployments(size)), folder / "deploy.git")
+        _model(folder, size, folder / "deploy.git")
+        found[ROLLBACK.name].append(_measure(folder, size, ""))
+        found[FIRST.name].append(_measure(folder, size, "v0.0.3"))
+    return found
 
 
-def _measure(folder: Path, size: int, version: str, *, made: bool = False) -> Result:
+def _measure(folder: Path, size: int, version: str) -> Point:
     deploy, model = folder / "deploy.git", folder / "model"
-    if not made:
-        imported("".join(_deployments(size)), deploy)
-        _model(folder, size, deploy)
     tip = answer(["git", "rev-parse", ":/Deploy m"], deploy).strip()
     target = version or f"v0.0.{_last(size) - 3}"
     tags = answer(["git", "tag", "--list", "*@*"], folder / "model.git").split()
@@ -39,7 +63,7 @@ def _measure(folder: Path, size: int, version: str, *, made: bool = False) -> Re
             for name in set(answer(["git", "tag"], where).split()) - set(tags):
                 git(where, "update-ref", "-d", f"refs/tags/{name}")
 
-    def raw(_: int) -> list[tuple[Command, Path]]:
+    def raw(_: int) -> Steps:
         reset()
         to = folder / "raw"
         shutil.rmtree(to, ignore_errors=True)
@@ -56,25 +80,20 @@ def _measure(folder: Path, size: int, version: str, *, made: bool = False) -> Re
             (["git", "push", "--quiet"], to),
         ]
 
-    def ours(_: int) -> tuple[Command, Path]:
+    def ours(_: int) -> Steps:
         reset()
         named = ["--version", version] if version else []
-        return [RUN, "rollback", "--environment", "production", "--reason", "x", *named], model
+        asked = ["--environment", "production", "--reason", "x", *named]
+        return [([RUN, "rollback", *asked], model)]
 
-    result = compare(
-        f"rollback, {size:,} deploy commits" + (", to the first version" if version else ""),
-        "`git clone`, `git revert`, push" if not version else "`git clone`, `git checkout`, push",
-        raw,
-        ours,
-        runs=5 if size < 10_000 else 3,
-    )
+    found = point(size, ours=ours, peer=raw, runs=5 if size < 10_000 else 3)
     text = answer(["git", "show", "main:overlays/production/kustomization.yaml"], deploy)
     expect(f"newTag: {target}\n" in text, f"{target} in {text}")
     said = answer(["git", "log", "-1", "--format=%B", "main"], deploy)
     expect("Rollback: true" in said, f"a rollback, not {said}")
     stages = [one for one in answer(["git", "tag"], folder / "model.git").split() if "#" in one]
     expect(len(stages) == 1, f"one stage tag, not {stages}")
-    return result
+    return found
 
 
 def _last(size: int) -> int:

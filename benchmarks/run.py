@@ -78,9 +78,20 @@ BENCHMARKS: dict[str, Benchmark | Old] = {
     ),
     "report": Benchmark("cml-report", cml_report.measure, (cml_report.REPORT,), (0, 1, 4), (0, 4)),
     "bump": Old("bump-kustomize-tag", bump_kustomize_tag.measure),
-    "image": Old("build-push-image", build_push_image.measure),
-    "rollback": Old("rollback", rollback.measure),
-    "scale": Old("bump-kustomize-tag", scale.measure),
+    "image": Benchmark(
+        "build-push-image", build_push_image.measure, (build_push_image.IMAGE,), (100, 10_000)
+    ),
+    "rollback": Benchmark(
+        "rollback",
+        rollback.measure,
+        (rollback.ROLLBACK, rollback.FIRST),
+        (10, 1_000, 10_000),
+        (10, 1_000),
+    ),
+    "scale": Benchmark(
+        "bump-kustomize-tag", scale.measure, (scale.APPLICATIONS,), (10, 100, 1_000), (10, 100)
+    ),
+    "at-once": Benchmark("bump-kustomize-tag", scale.measure_at_once, (scale.AT_ONCE,), (1_000,)),
     "set-up": Benchmark("check-promotion", set_up.measure, set_up.ROWS, (1,), (1,)),
     "set-up-job": Benchmark("check-promotion", set_up.measure_job, (set_up.JOB,), (1,)),
     "fingerprint": Benchmark(
@@ -90,7 +101,7 @@ BENCHMARKS: dict[str, Benchmark | Old] = {
         (200, 2_000, 20_000),
         (200, 2_000),
     ),
-    "hop": Old("check-promotion", hop.measure),
+    "hop": Benchmark("check-promotion", hop.measure, (hop.HOP,), (100, 10_000)),
 }
 
 

@@ -1,21 +1,19 @@
-"""One deploy repository for a thousand applications: a bump beside the plain tools, and 200 bumps at once."""
+"""One deploy repository for many applications: a bump beside the plain tools, and 200 bumps at once."""
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 import sys
-import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.repositories import WHO, clone, data, git, imported
-from benchmarks.timing import RUN, Command, Result, answer, compare, expect
+from benchmarks.rows import Kind, Point, Row, Target
+from benchmarks.timing import RUN, Command, Steps, answer, expect, figures, point, sample
+from benchmarks.tools import tool
 
-APPLICATIONS = (10, 100, 1_000)
 ENVIRONMENTS = ("dev", "staging", "production")
 # How many deploy commits each overlay has.
 DEPLOYMENTS = 3
@@ -24,24 +22,57 @@ DEPLOYMENTS = 3
 OWN, ONE_OVERLAY, ONE_DEPLOYMENT = 140, 40, 20
 
 
-def measure(work: Path) -> list[Result]:
-    """Repositories of 10, 100 and 1,000 applications × 3 environments; the last one takes 200 bumps at once."""
-    results = []
-    for number in APPLICATIONS:
-        folder = work / str(number)
+APPLICATIONS = Row(
+    name="bump-applications",
+    work="bump-kustomize-tag in a repository of many applications × 3 environments × 3 deployments",
+    size="applications",
+    peer="`git clone --depth=1`, `kustomize edit set image`, commit, push",
+    tools=("git", "kustomize"),
+    targets=(Target(Kind.GROWTH, 2, "cpu", 1_000),),
+    means="What a deployment costs as the number of teams that share the repository grows.",
+    floor="One fetch and one push.",
+)
+AT_ONCE = Row(
+    name="bumps-at-once",
+    work=f"{OWN + ONE_OVERLAY + ONE_DEPLOYMENT} bumps started together, of which each lands or is superseded",
+    size="applications",
+    peer="the same bumps one after another",
+    tools=("git",),
+    targets=(Target(Kind.SHARE, 1.2),),
+    means=f"{OWN} have overlays of their own, {ONE_OVERLAY} one overlay from as many commits of its model,"
+    f" {ONE_DEPLOYMENT} are one deployment. A lost race is fetched and decided again.",
+    floor="Git takes one push at a time.",
+    slower="On a machine of few cores the ones in turn have all of it to themselves.",
+)
+
+
+def measure(work: Path, sizes: Sequence[int]) -> dict[str, list[Point]]:
+    """One bump in repositories of so many applications."""
+    found = []
+    for size in sizes:
+        folder = work / str(size)
         folder.mkdir()
-        deploy = imported("".join(_deployments(number)), folder / "deploy.git")
-        results.append(_one(folder, deploy, number))
-    results.append(_at_once(work / str(APPLICATIONS[-1]), APPLICATIONS[-1]))
-    return results
+        found.append(
+            _one(folder, imported("".join(_deployments(size)), folder / "deploy.git"), size)
+        )
+    return {APPLICATIONS.name: found}
 
 
-def _one(folder: Path, deploy: Path, applications: int) -> Result:
-    kustomize = shutil.which("kustomize")
-    if kustomize is None:
-        sys.exit("kustomize is not on PATH")
+def measure_at_once(work: Path, sizes: Sequence[int]) -> dict[str, list[Point]]:
+    """Many bumps at once in repositories of so many applications, and the same in turn."""
+    found = []
+    for size in sizes:
+        folder = work / str(size)
+        folder.mkdir()
+        imported("".join(_deployments(size)), folder / "deploy.git")
+        found.append(_at_once(folder, size))
+    return {AT_ONCE.name: found}
 
-    def raw(number: int) -> list[tuple[Command, Path]]:
+
+def _one(folder: Path, deploy: Path, size: int) -> Point:
+    kustomize = tool("kustomize")
+
+    def raw(number: int) -> Steps:
         to = folder / "raw"
         shutil.rmtree(to, ignore_errors=True)
         author = ["-c", "user.name=bench", "-c", "user.email=bench@example.com"]
@@ -52,14 +83,10 @@ def _one(folder: Path, deploy: Path, applications: int) -> Result:
             (["git", "push", "--quiet"], to),
         ]
 
-    return compare(
-        f"bump-kustomize-tag, {applications:,} applications × 3 environments,"
-        f" {applications * 3 * DEPLOYMENTS:,} commits",
-        "`git clone --depth=1`, `kustomize edit set image`, commit, push",
-        raw,
-        lambda number: (_bump(deploy, _overlay(2, "dev"), f"app=:ours{number}"), folder),
-        runs=5,
-    )
+    def ours(number: int) -> Steps:
+        return [(_bump(deploy, _overlay(2, "dev"), f"app=:ours{number}"), folder)]
+
+    return point(size, ours=ours, peer=raw, runs=5)
 
 
 @dataclass(frozen=True)
@@ -69,36 +96,26 @@ class _Bump:
     output: Path
 
 
-def _at_once(folder: Path, applications: int) -> Result:
-    """Start 200 bumps together, and the same ones one after another; each must land or be superseded."""
+def _at_once(folder: Path, applications: int) -> Point:
+    """Start all bumps together, and the same ones one after another; each must land or be superseded."""
     together, in_turn = folder / "deploy.git", folder / "in-turn.git"
     shutil.copytree(together, in_turn)
     model = _model(folder)
-    seconds = {}
-    for deploy, workers in ((in_turn, 1), (together, OWN + ONE_OVERLAY + ONE_DEPLOYMENT)):
+    sides = {}
+    for deploy in (in_turn, together):
         jobs = _jobs(folder, deploy, model, applications)
         before = int(answer(["git", "rev-list", "--count", "main"], deploy))
-        start = time.perf_counter()
-        with ThreadPoolExecutor(workers) as pool:
-            codes = list(pool.map(_start, jobs))
-        seconds[deploy] = time.perf_counter() - start
-        expect(not any(codes), f"no bump to fail, not {Counter(codes)}")
+        steps = [(["env", f"GITHUB_OUTPUT={one.output}", *one.command], one.cwd) for one in jobs]
+        sides[deploy] = figures([sample(steps, together=deploy is together, limit=900)])
         said = Counter(_operation(one) for one in jobs)
-        print(
-            f"{len(jobs)} bumps, {workers} at once: {dict(said)}, {seconds[deploy]:.0f} s",
-            file=sys.stderr,
-        )
+        print(f"  {deploy.stem}: {dict(said)}, {sides[deploy].wall:.0f} s", file=sys.stderr)
         expect(
             said.total() == len(jobs) and set(said) <= {"pushed", "superseded", "none"}, f"{said}"
         )
         landed = int(answer(["git", "rev-list", "--count", "main"], deploy)) - before
         expect(landed == said["pushed"], f"{said['pushed']} commits, not {landed}")
         _verify(deploy, model)
-    return Result(
-        f"bump-kustomize-tag, {len(jobs)} at once, {applications:,} applications × 3 environments",
-        "the same bumps one after another",
-        seconds[in_turn], seconds[together], 1, 1,
-    )  # fmt: skip
+    return Point(applications, sides[together], sides[in_turn])
 
 
 def _jobs(folder: Path, deploy: Path, model: Path, applications: int) -> list[_Bump]:
@@ -120,17 +137,6 @@ def _jobs(folder: Path, deploy: Path, model: Path, applications: int) -> list[_B
 def _bump(deploy: Path, path: str, image: str) -> Command:
     where = ["--repository", deploy.as_uri(), "--path", path]
     return [RUN, "bump-kustomize-tag", *where, "--images", image]
-
-
-def _start(job: _Bump) -> int:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("GITHUB_", "MODEL_GITOPS_"))}
-    done = subprocess.run(
-        job.command, cwd=job.cwd, env={**kept, "GITHUB_OUTPUT": str(job.output)},
-        capture_output=True, text=True, timeout=900, check=False,
-    )  # fmt: skip
-    if done.returncode:
-        print(done.stdout[-500:] + done.stderr[-500:], file=sys.stderr)
-    return done.returncode
 
 
 def _operation(job: _Bump) -> str:
