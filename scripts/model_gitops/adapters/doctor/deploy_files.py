@@ -17,7 +17,7 @@ from model_gitops.core.deploy.containers import Container
 from model_gitops.core.deploy.location import check_path
 from model_gitops.core.doctor.argocd import Application, Built, Project, applications, projects
 from model_gitops.core.doctor.deploying import Overlay
-from model_gitops.core.document import load_yaml
+from model_gitops.core.document import load_yaml, mapping
 from model_gitops.core.flow.environment import Environment
 from model_gitops.core.flow.promotion import Promotion
 from model_gitops.errors import InputError
@@ -25,6 +25,7 @@ from model_gitops.errors import InputError
 _LARGEST = 1024 * 1024
 # A repository of many applications: those files are looked into first that are likely Argo CD's.
 _MOST_FILES, _DEEPEST = 500, 20
+_LEFT_OUT = "config.kubernetes.io/local-config"
 _LIKELY = re.compile(r"argo|apps?\b|application|project|bootstrap|cluster", re.I)
 _SEPARATOR = re.compile(r"(?m)^---(?:[ \t].*)?\r?$")
 
@@ -169,7 +170,7 @@ class Manifests:
         kinds = dict.fromkeys(
             (str(one.data.get("apiVersion") or "").rpartition("/")[0], str(one.data["kind"]))
             for one in self.documents(overlay.path)
-            if isinstance(one.data, dict) and one.data.get("kind")
+            if isinstance(one.data, dict) and one.data.get("kind") and not _is_left_out(one.data)
         )
         return Built(overlay.folder, self._namespace(overlay.path, 0), tuple(kinds))
 
@@ -244,6 +245,12 @@ class Manifests:
         return ""
 
 
+def _is_left_out(data: dict[str, Any]) -> bool:
+    """Whether kustomize reads a manifest and does not print it."""
+    annotations = mapping(mapping(data.get("metadata")).get("annotations"))
+    return str(annotations.get(_LEFT_OUT)).lower() == "true"
+
+
 def _patched(one: Document, patch: layers.Patch, data: Any, path: str) -> Document:
     """Return a document with a patch; what only kustomize can apply is noted."""
     has_target = bool(patch.kind or patch.name)
@@ -259,6 +266,10 @@ def _patched(one: Document, patch: layers.Patch, data: Any, path: str) -> Docume
         }
         if any(re.search(layers.OF_PODS, step) for step in steps):
             return replace(one, unread=f"the JSON patch of {path}")
+        if f"/metadata/annotations/{_LEFT_OUT.replace('/', '~1')}" in steps:
+            # Nobody sees another kind of it, and its pod is what another one takes.
+            left_out = {"annotations": {_LEFT_OUT: "true"}}
+            top = {"metadata": containers.merged(one.data.get("metadata") or {}, left_out)}
         return replace(one, data={**one.data, **top}) if top else one
     meant = (
         containers.is_target(patch.kind, patch.name, one.data)
