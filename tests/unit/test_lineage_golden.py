@@ -84,6 +84,9 @@ CASES: dict[str, Trace] = {
     "model artifact of an edited overlay": replace(
         deployed(artifact=replace(PINNED, digest=DIGEST)), artifact=ARTIFACT
     ),
+    "model artifact by a tag": replace(
+        deployed(artifact=replace(PINNED, tag="v9", digest="")), artifact=ARTIFACT
+    ),
     "model artifact of the overlay alone": deployed(artifact=PINNED),
     "model artifact is gone": replace(WHOLE, artifact=replace(ARTIFACT, found=False)),
     "model artifact with another model": replace(WHOLE, artifact=replace(ARTIFACT, sha256="6" * 64)),

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from model_gitops.core.deploy import kustomization
 from model_gitops.core.deploy.history import Change
 from model_gitops.core.deploy.kustomization import Image
 from model_gitops.core.deploy.manifests import Layer, specs_of, unused, uses_of
@@ -100,6 +101,32 @@ def test_a_rollback_takes_the_artifact_back_with_the_image() -> None:
     assert back(trailers, Image("m-model", "ghcr.io/acme/m-model")) is None
     with pytest.raises(RefusedError, match="its image alone can't come back"):
         back({key: trailers[key] for key in ("model", "image-digest")}, entry)
+
+
+OWN = Image("m-model", "ghcr.io/acme/m-model", "", ONE)
+BY_TAG = Image("m-model", "ghcr.io/acme/m-model", "v9")
+MOVED = Image("ghcr.io/acme/m-model", "evil.example/m-model")
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        ((OWN,), OWN),
+        # By hand: a tag in the digest's place, another digest after it, another name.
+        ((BY_TAG,), BY_TAG),
+        ((OWN, Image("ghcr.io/acme/m-model", "", "", TWO)), Image("ghcr.io/acme/m-model", "", "", TWO)),
+        ((OWN, MOVED), MOVED),
+        ((MOVED, OWN), MOVED),
+        ((), None),
+        ((Image("m-model", "ghcr.io/acme/m-model"),), None),
+        ((Image("m-model", "ghcr.io/acme/m-model", "not-deployed-yet"),), None),
+    ],
+)  # fmt: skip
+def test_what_an_overlay_sets_for_the_artifact(
+    entries: tuple[Image, ...], expected: Image | None
+) -> None:
+    image = Image("m", "ghcr.io/acme/m", "v1", ONE)
+    assert kustomization.artifact((image, *entries), "m") == expected
 
 
 def test_a_later_environment_takes_only_an_artifact_of_the_right_repository() -> None:

@@ -177,14 +177,7 @@ class Overlays:
             is_new=found.is_new,
             back=WentBack.of(found, promotion.model),
             model=promotion.model,
-            artifact=next(
-                (
-                    one
-                    for one in entries
-                    if one.name == kustomization.artifact_entry(entry.name) and one.digest
-                ),
-                None,
-            ),
+            artifact=kustomization.artifact(entries, entry.name),
         )
         arrival, told = found.arrival, found.deployment or found.arrival
         if arrival is None or told is None:

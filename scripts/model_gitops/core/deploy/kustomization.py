@@ -245,6 +245,20 @@ def forestalling(images: Sequence[Image], image: Image) -> Image | None:
     return None if is_left else last
 
 
+def artifact(images: Sequence[Image], entry: str) -> Image | None:
+    """Return what says which artifact of the model is pulled; `entry` is that of the model's image.
+
+    It is the artifact's own entry, or one that changes what that makes: by digest, or by a tag, as an edit by
+    hand has it. None where nothing is set yet.
+    """
+    own = next((one for one in images if one.name == artifact_entry(entry)), None)
+    if own is None:
+        return None
+    other = overruling(images, own) or forestalling(images, own)
+    is_set = own.digest or (own.tag and not own.is_placeholder)
+    return other or (own if is_set else None)
+
+
 def parse(text: str, source: str) -> Document:
     """Parse `text`, without a byte order mark. Raises InputError, naming `source`."""
     root = _compose(text, source)

@@ -93,7 +93,7 @@ class Deployed:
     back: WentBack | None = None
     model: str = ""
     proposed_in: str = ""
-    # The overlay's entry of the model's artifact; None where it has none, or pins none.
+    # The overlay's entry that says the model's artifact; None where nothing is set.
     artifact: Image | None = None
 
     @property
