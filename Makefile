@@ -35,7 +35,7 @@ test-reliability: ## races, faults, hostile input, secrets, a retraining and Kub
 	MODEL_GITOPS_RELIABILITY=full $(DEV) pytest tests/reliability tests/flow/test_retraining.py tests/integration/kubeflow
 
 .PHONY: test-cluster
-test-cluster: ## apply the deploy template to a real kube-apiserver, and let Argo Rollouts carry a canary; builds both, an hour the first time
+test-cluster: ## the deploy template on a real kube-apiserver, with the controllers of Argo Rollouts and Workflows; builds all, an hour the first time
 	MODEL_GITOPS_CLUSTER=yes $(DEV) pytest tests/cluster
 
 .PHONY: mutants

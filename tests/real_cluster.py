@@ -1,12 +1,15 @@
-"""A real Kubernetes without nodes: etcd, kube-apiserver, its controllers, and Argo Rollouts' controller.
+"""A real Kubernetes without nodes: etcd, kube-apiserver, its controllers, those of Argo Rollouts and Argo Workflows.
 
-Nothing runs in it. What a kubelet would say of a pod, `Kubelet` says: each is ready at once.
+Nothing runs in it. What a kubelet would say of a pod, `Kubelet` says: each is ready at once, but those of an
+image that never gets ready.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
+import os
 import secrets
 import socket
 import subprocess
@@ -19,12 +22,34 @@ from typing import Any
 import requests
 import yaml
 
+from model_gitops.core.verify.kubeconfig import Kubeconfig
 from model_gitops_local import toolchain
 
-TOOLS = ("etcd", "kube-apiserver", "kube-controller-manager", "rollouts-controller")
+TOOLS = (
+    "etcd", "kube-apiserver", "kube-controller-manager", "rollouts-controller", "workflow-controller",
+)  # fmt: skip
 CONTROLLERS = (
-    "deployment,replicaset,namespace,serviceaccount,endpointslice,garbage-collector-controller"
-)
+    "deployment-controller", "replicaset-controller", "namespace-controller", "serviceaccount-controller",
+    "serviceaccount-token-controller", "endpointslice-controller", "garbage-collector-controller",
+)  # fmt: skip
+
+
+# The pods of Argo Workflows are run by others: workflow_pods.
+WORKFLOWS = {"labelSelector": "!workflows.argoproj.io/workflow"}
+
+
+def now() -> str:
+    """Return the time as Kubernetes writes it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def running_status() -> dict[str, Any]:
+    """Return what a kubelet says of a pod that is ready."""
+    conditions = [
+        {"type": kind, "status": "True", "lastTransitionTime": now()}
+        for kind in ("Ready", "ContainersReady")
+    ]
+    return {"phase": "Running", "conditions": conditions, "startTime": now()}
 
 
 def free_port() -> int:
@@ -38,29 +63,31 @@ class Cluster:
     """The API of a cluster, as an administrator asks it."""
 
     def __init__(self, address: str, token: str, authority: Path) -> None:
-        self.address = address
+        self.address, self.authority = address, authority
         self._session = requests.Session()
         self._session.headers["Authorization"] = f"Bearer {token}"
         self._session.verify = str(authority)
-        self.start_rollouts: Callable[[], None] = lambda: None  # once its definitions are there
+        self._session.trust_env = False  # no proxy, and no other bundle of authorities
+        # Each once its definitions are there.
+        self.start_rollouts: Callable[[], None] = lambda: None
+        self.start_workflows: Callable[[], None] = lambda: None
+        self.never_ready: set[str] = set()  # images
         self._plurals: dict[str, dict[str, tuple[str, bool]]] = {}
 
     def ask(self, method: str, path: str, **options: Any) -> requests.Response:
-        return self._session.request(method, self.address + path, timeout=60, **options)
+        return self._session.request(method, self.address + path, timeout=600, **options)
 
     def path(self, manifest: dict[str, Any]) -> str:
         """Return where the API has a manifest; it says itself what a kind is called there."""
         api = manifest["apiVersion"]
         root = f"/apis/{api}" if "/" in api else f"/api/{api}"
-        kinds = self._plurals.get(api, {})
+        kinds = self._plurals.setdefault(api, {})
         if manifest["kind"] not in kinds:
-            found = self.ask("GET", root).json()["resources"]
-            kinds = {
-                one["kind"]: (one["name"], one["namespaced"])
-                for one in found
-                if "/" not in one["name"]
-            }
-            self._plurals[api] = kinds
+            answer = self.ask("GET", root)
+            assert answer.ok, f"{api} is not served: {answer.text}"
+            for one in answer.json()["resources"]:
+                if "/" not in one["name"]:
+                    kinds[one["kind"]] = (one["name"], one["namespaced"])
         plural, namespaced = kinds[manifest["kind"]]
         name = manifest["metadata"]["name"]
         namespace = manifest["metadata"].get("namespace", "default")
@@ -73,21 +100,88 @@ class Cluster:
     def apply(self, manifest: dict[str, Any], *, dry: bool = False) -> requests.Response:
         """Apply on the server's side. An unknown field is an error."""
         options = {"fieldManager": "test", "force": "true", "fieldValidation": "Strict"}
-        return self.ask(
-            "PATCH",
-            self.path(manifest),
-            params=options | ({"dryRun": "All"} if dry else {}),
-            data=json.dumps(manifest),
-            headers={"Content-Type": "application/apply-patch+yaml"},
-        )
+        for _ in range(20):
+            answer = self.ask(
+                "PATCH",
+                self.path(manifest),
+                params=options | ({"dryRun": "All"} if dry else {}),
+                data=json.dumps(manifest),
+                headers={"Content-Type": "application/apply-patch+yaml"},
+            )
+            # A large definition on a loaded machine takes longer than the half minute that the server gives it.
+            if answer.status_code != 504:
+                break
+        return answer
 
     def get(self, manifest: dict[str, Any]) -> dict[str, Any]:
-        answer: dict[str, Any] = self.ask("GET", self.path(manifest)).json()
-        return answer
+        """Return a thing as it is now, or {} where there is none."""
+        answer = self.ask("GET", self.path(manifest))
+        assert answer.ok or answer.status_code == 404, answer.text
+        found: dict[str, Any] = answer.json() if answer.ok else {}
+        return found
+
+    def with_token(self, token: str) -> Cluster:
+        """Return the API as another account asks it."""
+        return Cluster(self.address, token, self.authority)
+
+    def account(self, namespace: str, name: str, rules: list[dict[str, Any]]) -> Kubeconfig:
+        """Make a service account that may do what a role's rules say, and return its kubeconfig."""
+        rbac = "rbac.authorization.k8s.io"
+        metadata = {"name": name, "namespace": namespace}
+        account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
+        role = {"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": metadata, "rules": rules}
+        binding = {
+            "apiVersion": f"{rbac}/v1", "kind": "RoleBinding", "metadata": metadata,
+            "roleRef": {"apiGroup": rbac, "kind": "Role", "name": name},
+            "subjects": [{"kind": "ServiceAccount"} | metadata],
+        }  # fmt: skip
+        for one in (account, role, binding):
+            answer = self.apply(one)
+            assert answer.ok, answer.text
+        authority = self.authority.read_text("utf-8")
+        return Kubeconfig(self.address, namespace, authority, self.token_of(namespace, name))
+
+    def token_of(self, namespace: str, account: str) -> str:
+        """Return a new token of a service account."""
+        wanted = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
+        answer = self.ask("POST", path, json=wanted)
+        assert answer.ok, answer.text
+        token: str = answer.json()["status"]["token"]
+        return token
+
+    def token_of_secret(self, namespace: str, name: str) -> str:
+        """Return the token that the cluster wrote into a Secret."""
+        answer = self.ask("GET", f"/api/v1/namespaces/{namespace}/secrets/{name}")
+        assert answer.ok, answer.text
+        return base64.b64decode(answer.json()["data"]["token"]).decode()
+
+    def revision(self) -> str:
+        """Return the number of the newest change in the cluster."""
+        found: str = self.ask("GET", "/api/v1/namespaces").json()["metadata"]["resourceVersion"]
+        return found
+
+    def history(self, manifest: dict[str, Any], since: str) -> list[dict[str, Any]]:
+        """Return each state that a thing had from a revision on until now: none is missed, however slow we are."""
+        last = self.get(manifest)["metadata"]["resourceVersion"]
+        if int(last) <= int(since):
+            return []
+        path, _, name = self.path(manifest).rpartition("/")
+        params = {"watch": "1", "resourceVersion": since, "fieldSelector": f"metadata.name={name}"}
+        found: list[dict[str, Any]] = []
+        with self.ask("GET", path, params=params, stream=True) as answer:
+            assert answer.ok, answer.text
+            for line in answer.iter_lines():
+                event = json.loads(line)
+                assert event["type"] in ("ADDED", "MODIFIED"), event
+                found.append(event["object"])
+                if found[-1]["metadata"]["resourceVersion"] == last:
+                    break
+        return found
 
 
 class Kubelet(threading.Thread):
-    """Says of each pod that it runs and is ready."""
+    """Says of each pod that it runs and is ready, but of those whose image is `never_ready`."""
 
     def __init__(self, cluster: Cluster) -> None:
         super().__init__(daemon=True)
@@ -97,7 +191,9 @@ class Kubelet(threading.Thread):
     def run(self) -> None:
         while not self.ended.wait(0.3):
             with contextlib.suppress(requests.RequestException):
-                for pod in self.cluster.ask("GET", "/api/v1/pods").json().get("items", []):
+                for pod in self.cluster.ask("GET", "/api/v1/pods", params=WORKFLOWS).json()[
+                    "items"
+                ]:
                     self._tell(pod)
 
     def _tell(self, pod: dict[str, Any]) -> None:
@@ -105,13 +201,10 @@ class Kubelet(threading.Thread):
         path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}"
         if "deletionTimestamp" in metadata:
             self.cluster.ask("DELETE", path, json={"gracePeriodSeconds": 0})
-        elif pod["status"].get("phase") != "Running":
-            now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            ready = [
-                {"type": kind, "status": "True", "lastTransitionTime": now}
-                for kind in ("Ready", "ContainersReady")
-            ]
-            status = {"phase": "Running", "conditions": ready, "startTime": now}
+        elif pod["status"].get("phase") != "Running" and not self.cluster.never_ready & {
+            one["image"] for one in pod["spec"]["containers"]
+        }:
+            status = running_status()
             self.cluster.ask(
                 "PATCH", f"{path}/status", data=json.dumps({"status": status}),
                 headers={"Content-Type": "application/strategic-merge-patch+json"},
@@ -130,10 +223,11 @@ def running(folder: Path) -> Iterator[Cluster]:
     config = folder / "kubeconfig"
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(name: str, *words: str) -> None:
+    def start(name: str, *words: str, **env: str) -> None:
         with (folder / f"{name}.log").open("wb") as log:
+            command = [tools[name], *words]
             started.append(
-                subprocess.Popen([tools[name], *words], stdout=log, stderr=log, cwd=folder)
+                subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=os.environ | env)
             )
 
     try:
@@ -145,10 +239,11 @@ def running(folder: Path) -> Iterator[Cluster]:
         )  # fmt: skip
         start(
             "kube-apiserver", f"--etcd-servers=http://127.0.0.1:{etcd}", f"--secure-port={port}",
-            "--bind-address=127.0.0.1", f"--cert-dir={folder}", f"--token-auth-file={folder / 'tokens.csv'}",
+            "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", f"--cert-dir={folder}", f"--token-auth-file={folder / 'tokens.csv'}",
             "--authorization-mode=RBAC", "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-account-signing-key-file={key}", f"--service-account-key-file={key}",
             "--service-cluster-ip-range=10.0.0.0/24", "--endpoint-reconciler-type=none",
+            "--etcd-compaction-interval=0",  # `history` looks back
         )  # fmt: skip
         cluster = Cluster(f"https://127.0.0.1:{port}", token, folder / "apiserver.crt")
         until(lambda: _is_ready(cluster), started, folder)
@@ -164,13 +259,18 @@ def running(folder: Path) -> Iterator[Cluster]:
         )  # fmt: skip
         start(
             "kube-controller-manager", f"--kubeconfig={config}", "--leader-elect=false", "--secure-port=0",
-            f"--controllers={CONTROLLERS}",
+            f"--controllers={','.join(CONTROLLERS)}", f"--service-account-private-key-file={key}",
         )  # fmt: skip
         kubelet = Kubelet(cluster)
         kubelet.start()
         cluster.start_rollouts = lambda: start(
             "rollouts-controller", f"--kubeconfig={config}", "--leader-elect=false",
-            f"--metricsport={free_port()}", f"--healthzPort={free_port()}",
+            f"--metricsPort={free_port()}", f"--healthzPort={free_port()}",
+        )  # fmt: skip
+        cluster.start_workflows = lambda: start(
+            "workflow-controller", f"--kubeconfig={config}", "--namespace=argo",
+            f"--executor-image=quay.io/argoproj/argoexec:{toolchain.TOOLS['workflow-controller'].version}",
+            LEADER_ELECTION_DISABLE="true",
         )  # fmt: skip
         yield cluster
         kubelet.ended.set()
@@ -191,7 +291,7 @@ def _is_ready(cluster: Cluster) -> bool:
 
 
 def until(
-    done: Any, started: list[subprocess.Popen[bytes]], folder: Path, seconds: float = 180
+    done: Any, started: list[subprocess.Popen[bytes]], folder: Path, seconds: float = 900
 ) -> None:
     """Wait until something is so. Fails with the end of each log where a program has ended."""
     limit = time.monotonic() + seconds

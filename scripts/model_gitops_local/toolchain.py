@@ -190,6 +190,14 @@ TOOLS = {
             takes="3 minutes",
             for_cluster=True,
         ),
+        Tool(
+            "workflow-controller",
+            "v3.7.14",
+            "github.com/argoproj/argo-workflows/v3/cmd/workflow-controller",
+            takes="15 minutes",
+            replacing="github.com/argoproj/argo-workflows/v3",
+            for_cluster=True,
+        ),
         Tool("go", GO_VERSION, minimum=(1, 25), ask=("version",)),
     )
 }
