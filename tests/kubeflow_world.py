@@ -8,6 +8,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 
 from model_gitops.adapters import process
 
-TEMPLATE = Path(__file__).parents[3] / "templates" / "model"
+TEMPLATE = Path(__file__).parents[1] / "templates" / "model"
 STEPS = ("preprocess", "train", "test", "deploy")
 TOKEN = "kubeflow-token"
 
@@ -110,13 +111,22 @@ class Server:
             return found
 
 
+@contextmanager
+def stand_in(python: Path, token: str) -> Iterator[Server]:
+    """Run a stand-in that has seen nothing yet, and takes this token alone."""
+    script = Path(__file__).parent / "kubeflow_server.py"
+    with subprocess.Popen(
+        [python, "-B", script, token], stdout=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout is not None
+        try:
+            yield Server(running.stdout.readline().strip())
+        finally:
+            running.kill()
+
+
 @pytest.fixture
 def kubeflow(kfp_python: Path) -> Iterator[Server]:
     """A stand-in that has seen nothing yet."""
-    script = Path(__file__).parent / "kubeflow_server.py"
-    with subprocess.Popen(
-        [kfp_python, "-B", script, TOKEN], stdout=subprocess.PIPE, text=True
-    ) as running:
-        assert running.stdout is not None
-        yield Server(running.stdout.readline().strip())
-        running.kill()
+    with stand_in(kfp_python, TOKEN) as server:
+        yield server
