@@ -177,3 +177,18 @@ def test_wanted_is_a_value() -> None:
     assert OURS.others(IMAGES) == []
     other = f"ghcr.io/acme/m-a:v0@sha256:{'2' * 64}"
     assert OURS.others([other, IMAGES[1]]) == [f"ghcr.io/acme/m-a is {other}"]
+
+
+def test_images_that_were_replaced_are_told_and_prove_nothing() -> None:
+    said = evidence.described(OURS, None, "replaced")
+    assert said == f"images {OURS.key} were replaced before they trained"
+    assert evidence.says_images(OURS, said)
+
+
+@pytest.mark.parametrize(
+    ("state", "verdict"),
+    [("success", "success"), ("failure", "failure"), ("error", "error"), ("pending", "pending"),
+     ("", "pending"), ("warning", "pending")],
+)  # fmt: skip
+def test_a_status_says_how_a_training_ended(state: str, verdict: str) -> None:
+    assert evidence.verdict_of(state) == verdict

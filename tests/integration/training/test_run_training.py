@@ -18,7 +18,9 @@ from training_site import (
     digest,
     image_lines,
 )
-from verify_site import WRITER
+from verify_site import DEPLOY, WRITER
+
+from model_gitops.adapters.git import Git
 
 NO_ENGINE = {"argo_server": "", "argo_token": ""}
 
@@ -82,6 +84,39 @@ def test_a_run_is_waited_for_until_argo_cd_has_synced_and_is_started_once(
     assert proposed.outputs["operation"] == "opened", proposed.log
 
 
+def test_images_that_were_replaced_before_argo_cd_synced_are_not_waited_for(
+    training: TrainingSite,
+) -> None:
+    argo, bare = training.argo, training.site.forge.state.find(DEPLOY)
+    assert bare is not None
+    training.sync()
+    bumped(training)
+    first = training.commit
+    deployed = training.deploy.run("ls-remote", "origin", "refs/heads/main").split()[0]
+    later = training.rules()
+    assert training.bump(image_lines("v2", *STEPS[:2]), commit=later).code == 0
+    synced = training.overlay()
+    newer = training.deploy.run("rev-parse", "HEAD").strip()
+    git = Git(Path(bare.path))
+    git.run("update-ref", "refs/heads/main", deployed)
+
+    def replace() -> None:
+        """The next merge's bump, and only then the sync."""
+        if len(argo.asked) == 4:
+            git.run("update-ref", "refs/heads/main", newer)
+            argo.apply(synced)
+
+    argo.on_request = replace
+    told = training.run()
+    assert (told.code, told.outputs["state"], told.outputs["commit"]) == (0, "success", later)
+    assert len(argo.started) == 1
+    assert "has other images by now" in told.log
+    assert [one[0] for one in training.statuses(later)] == ["success", "pending"]
+    said = training.statuses(first)
+    assert [one[0] for one in said] == ["pending", "pending"]
+    assert said[0][1].endswith("were replaced before they trained")
+
+
 def test_a_run_of_other_images_is_no_evidence(training: TrainingSite) -> None:
     bumped(training)
     training.sync()
@@ -117,6 +152,10 @@ def test_a_failed_step_is_told_and_stays_the_answer(training: TrainingSite) -> N
     assert (training.run().code, len(argo.started)) == (3, 1)
     for found in (training.check(), training.believe()):
         assert (found.code, found.outputs["images"]) == (3, ""), found.log
+        assert (found.outputs["state"], "train: OOMKilled" in found.outputs["reason"]) == (
+            "failure",
+            True,
+        )
 
     again = training.run(again="true")
     assert (again.code, again.outputs["operation"], len(argo.started)) == (0, "started", 2)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from model_gitops import runner
@@ -31,6 +33,12 @@ class _Status:
     context: str
     asked: Wanted
     _known: list[commit_statuses.CommitStatus | None] = field(default_factory=list)
+
+    def replaced(self) -> None:
+        """Say that these images never trained: the overlay has others by now."""
+        if self.api:
+            said = evidence.described(self.asked, None, "replaced")
+            commit_statuses.write(self.api, self.asked.commit, self.context, "pending", said, "")
 
     def latest(self) -> commit_statuses.CommitStatus | None:
         if not self._known and self.api:
@@ -74,16 +82,18 @@ def run(inputs: Inputs) -> None:
     engine = engines.opened(inputs, training)
     if engine is None:
         _refuse_nobody(inputs, training)
-    asked = _asked(inputs, repository, promotion, training)
     api = commit_statuses.opened(repository, inputs.source_token) if inputs.source_token else None
     context = commit_statuses.context_of(f"training-{inputs.environment}", promotion.model)
-    status = _Status(api, context, asked)
+
+    def status() -> _Status:
+        return _Status(api, context, _asked(inputs, repository, promotion, training))
+
     if engine is None:
-        _believe(inputs, asked, status)
+        _believe(inputs, status())
     elif inputs.operation == "run":
-        _run(inputs, engine, asked, status)
+        _run(inputs, engine, status)
     else:
-        _check(engine, asked)
+        _check(engine, status().asked)
 
 
 def _refuse_nobody(inputs: Inputs, training: Training) -> None:
@@ -136,13 +146,28 @@ def _asked(inputs: Inputs, repository: git.Git, promotion: Promotion, training: 
         return found
 
 
-def _run(inputs: Inputs, engine: Engine, asked: Wanted, status: _Status) -> None:
+def _run(inputs: Inputs, engine: Engine, read: Callable[[], _Status]) -> None:
+    """Train with what the overlay has. `read` asks for it: once more where it has other images by now."""
+    end = time.monotonic() + inputs.timeout
+    status = read()
     if status.api is None:
         runner.notice("without `source-token` no commit status is written")
-    status.write("pending", None)
-    found = waiting.run(
-        engine, asked, inputs.parameters, timeout=inputs.timeout, again=inputs.again
-    )
+    while True:
+        asked = status.asked
+        status.write("pending", None)
+        found = waiting.run(
+            engine, asked, inputs.parameters, again=inputs.again,
+            timeout=max(end - time.monotonic(), 1.0),
+            is_wanted=lambda key=asked.key: read().asked.key == key,  # type: ignore[misc]
+        )  # fmt: skip
+        if not found.is_replaced:
+            break
+        runner.notice(
+            f"{asked.path} has other images by now, and the pipeline never had those of"
+            f" {asked.commit[:12]}: this run goes on with the newer ones"
+        )
+        status.replaced()
+        status = read()
     verdict = evidence.VERDICTS[found.run.state if found.run else State.WAITS]
     status.write(verdict, found.run)
     _tell(asked, found, verdict)
@@ -168,8 +193,9 @@ def _run(inputs: Inputs, engine: Engine, asked: Wanted, status: _Status) -> None
 def _check(engine: Engine, asked: Wanted) -> None:
     found = waiting.look(engine, asked)
     if found.run is None:
+        found = replace(found, said=f"{engine.name} knows no run of them")
         _tell(asked, found, "pending")
-        raise _no_evidence(asked, f"{engine.name} knows no run of them")
+        raise _no_evidence(asked, found.said)
     verdict = evidence.VERDICTS[found.run.state]
     _tell(asked, found, verdict)
     if verdict != "success":
@@ -177,23 +203,24 @@ def _check(engine: Engine, asked: Wanted) -> None:
         raise _no_evidence(asked, why if verdict == "pending" else f"{why}: {found.run.reason}")
 
 
-def _believe(inputs: Inputs, asked: Wanted, status: _Status) -> None:
+def _believe(inputs: Inputs, status: _Status) -> None:
     """Take the commit status for evidence: it is as good as who may write one."""
-    known = status.latest()
-    found = waiting.Outcome("none", None)
+    asked, known = status.asked, status.latest()
     if known is None:
-        _tell(asked, found, "pending")
-        raise _no_evidence(asked, f"the commit {asked.commit[:12]} has no status {status.context}")
+        why = f"the commit {asked.commit[:12]} has no status {status.context}"
+        _tell(asked, waiting.Outcome("none", None, why), "pending")
+        raise _no_evidence(asked, why)
     said = f"{plain(known.description)}; {plain(known.target_url)}"
-    wrong = ""
+    wrong, verdict = "", "pending"
     if not evidence.says_images(asked, known.description):
         wrong = f"the status is of other images: {said}"
     elif inputs.writer and known.creator.lower() != inputs.writer.lower():
         wrong = f"the status was written by {plain(known.creator) or 'nobody'}, and not by {inputs.writer}"
     elif known.state != "success":
         wrong = f"the status is {plain(known.state)}: {said}"
+        verdict = known.state
     if wrong:
-        _tell(asked, found, "pending")
+        _tell(asked, waiting.Outcome("none", None, wrong), evidence.verdict_of(verdict))
         raise _no_evidence(asked, wrong)
     run_found = Run(
         name=known.target_url.rpartition("/")[2], state=State.SUCCEEDED, url=known.target_url

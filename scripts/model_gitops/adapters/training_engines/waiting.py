@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -18,17 +18,23 @@ from model_gitops.errors import ExternalError, InputError, RefusedError
 _ASK_SECONDS = 30.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 15.0
 _SAY_SECONDS = 60.0
+# At how many looks that find other images it is asked whether ours are still wanted.
+_MOST_LOOKS = 3
 # A template that changes between the look and the start gives a run of other images.
 _MOST_STARTED = 3
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How the wait ended. `run` is None where none was started; `said` is why it is not at its end."""
+    """How the wait ended. `run` is None where none was started; `said` is why it is not at its end.
+
+    `is_replaced`: other images are wanted by now, and the engine never had these.
+    """
 
     operation: Literal["started", "found", "none"]
     run: Run | None
     said: str = ""
+    is_replaced: bool = False
 
 
 @dataclass
@@ -103,16 +109,33 @@ class _Wait:
         self.awaited = name
         return f"the run {name} is started"
 
+    def is_wanted(self, ask: Callable[[], bool]) -> bool:
+        """Whether the images still are wanted, as far as anybody says."""
+        try:
+            return ask()
+        except ExternalError as error:
+            self.tell(f"{error.message}; and {self.told}")
+            return True
+
 
 def run(
-    engine: Engine, asked: Wanted, parameters: Mapping[str, str], *, timeout: float, again: bool
+    engine: Engine,
+    asked: Wanted,
+    parameters: Mapping[str, str],
+    *,
+    timeout: float,
+    again: bool,
+    is_wanted: Callable[[], bool],
 ) -> Outcome:
     """Find or start the run of these images, and wait for its end, for `timeout` seconds at most.
 
-    With `again` runs that have failed before do not count. Each turn decides anew by what the engine knows,
-    so it may be killed at any time, and two at once end with one run. Raises ExternalError and InputError.
+    With `again` runs that have failed before do not count. `is_wanted` says whether the deploy repository still
+    has these images: it is asked while the engine does not have them, as it will never get those that were
+    replaced before it looked. Each turn decides anew by what the engine knows, so it may be killed at any
+    time, and two at once end with one run. Raises ExternalError and InputError.
     """
     wait, pause = _Wait(engine, asked, parameters), _FIRST_PAUSE
+    looks = 0
     forgiven: set[str] = set()
     latest: Run | None = None
     while True:
@@ -136,6 +159,11 @@ def run(
                 before, wait.awaited = len(wait.started), ""
                 wait.tell(wait.start(found.name, max(min(_ASK_SECONDS, left), 1.0)))
                 moved = len(wait.started) > before
+                looks = 0 if moved else looks + 1
+                if looks == _MOST_LOOKS:
+                    looks = 0
+                    if not wait.is_wanted(is_wanted):
+                        return Outcome("none", None, wait.told, is_replaced=True)
         except json_api.Denied as error:
             raise ExternalError(
                 f"{engine.name} does not run the training pipeline of {asked.environment}: {error}",

@@ -152,13 +152,19 @@ def _counts(run: Run, asked: Wanted) -> bool:
     return asked.is_ours(run) and run.state is not State.SUCCEEDED
 
 
-def described(asked: Wanted, run: Run | None, verdict: Verdict) -> str:
+def verdict_of(state: str) -> Verdict:
+    """Return the verdict that a commit status' state is; `pending` for one that there is not."""
+    return next((one for one in VERDICTS.values() if one == state), "pending")
+
+
+def described(asked: Wanted, run: Run | None, verdict: Verdict | Literal["replaced"]) -> str:
     """Return what the commit status says; `says_images` finds in it which images it is about."""
     said = {
         "success": "trained well",
         "failure": f"failed: {run.reason if run else ''}",
         "error": f"ended by an error: {run.reason if run else ''}",
         "pending": "train",
+        "replaced": "were replaced before they trained",
     }[verdict]
     return f"images {asked.key} {said}"
 
