@@ -17,7 +17,8 @@ from model_gitops_local import toolchain
 from model_gitops_local.demo_page import spell
 
 # GitHub's own actions. Two need GitHub's storage: their stand-ins keep the files in a folder. The other is
-# act's business, but for `ref`: its stand-in copies the checkout as act does, and checks that out.
+# act's business, but for `ref` and for another repository: its stand-in copies the checkout as act does, and
+# checks that out; another repository it clones.
 _UPLOAD, _CHECKOUT = "actions/upload-artifact", "actions/checkout"
 _DOWNLOAD = "actions/download-artifact"
 # What hears of a step that ended: its job, its name, its result, and how many seconds it took.
@@ -149,8 +150,8 @@ def run_workflow(
 def _stand_ins(checkout: Path, workflow: str, folder: Path) -> list[str]:
     """Return act's options for the stand-ins of GitHub's own pinned actions in `workflow`.
 
-    That of upload-artifact copies `path` to `$MODEL_GITOPS_ARTIFACTS/NAME`, that of download-artifact the
-    files of all whose names fit `pattern` from there to `path`.
+    That of upload-artifact copies `path` to `$MODEL_GITOPS_ARTIFACTS/NAME`, that of download-artifact all whose
+    names fit `pattern` from there to folders in `path`.
     """
     options = []
     text = "\n".join(_texts(checkout / ".github/workflows", workflow, set()))
@@ -180,19 +181,36 @@ def _texts(folder: Path, workflow: str, seen: set[str]) -> list[str]:
 
 _CHECKOUT_ACTION = """\
 name: checkout
-description: Check out a commit of the repository that is here.
+description: Check out a commit of the repository that is here, or clone another one.
 inputs:
-  ref: {description: Commit., required: true}
+  ref: {description: Commit., default: ""}
+  repository: {description: "OWNER/NAME.", default: ""}
+  path: {description: "Folder for another repository.", default: .}
+  token: {description: "Token that may read another repository.", default: ""}
   fetch-depth: {description: Unused., default: "1"}
-  persist-credentials: {description: Unused., default: "true"}
+  persist-credentials: {description: "Unused: of another repository no token is kept.", default: "true"}
 runs:
   using: composite
   steps:
-    - shell: bash
+    - if: inputs.repository == ''
+      shell: bash
       run: cp -a "${FROM}/." . && git checkout --quiet --detach "${REF}"
       env:
         FROM: @CHECKOUT@
         REF: ${{ inputs.ref }}
+    - if: inputs.repository != ''
+      shell: bash
+      run: |
+        GIT_CONFIG_VALUE_0="AUTHORIZATION: basic $(printf 'x-access-token:%s' "${TOKEN}" | base64 --wrap 0)"
+        export GIT_CONFIG_VALUE_0
+        git clone --quiet --depth 1 ${REF:+--branch "${REF}"} -- "${GITHUB_SERVER_URL}/${REPOSITORY}.git" "${TO}"
+      env:
+        GIT_CONFIG_COUNT: "1"
+        GIT_CONFIG_KEY_0: http.extraheader
+        REF: ${{ inputs.ref }}
+        REPOSITORY: ${{ inputs.repository }}
+        TO: ${{ inputs.path }}
+        TOKEN: ${{ inputs.token }}
 """
 _DOWNLOAD_ACTION = """\
 name: download-artifact
@@ -200,7 +218,6 @@ description: Bring the files from a folder of this machine.
 inputs:
   pattern: {description: Names., required: true}
   path: {description: Folder., required: true}
-  merge-multiple: {description: "Unused: all files go into one folder.", default: "false"}
 runs:
   using: composite
   steps:
@@ -208,7 +225,7 @@ runs:
       run: |
         mkdir -p "${TO}"
         shopt -s nullglob
-        for found in "${MODEL_GITOPS_ARTIFACTS}"/${PATTERN}; do cp -r "${found}/." "${TO}/"; done
+        for found in "${MODEL_GITOPS_ARTIFACTS}"/${PATTERN}; do cp -r "${found}" "${TO}/"; done
       env:
         PATTERN: ${{ inputs.pattern }}
         TO: ${{ inputs.path }}

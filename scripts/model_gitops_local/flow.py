@@ -30,7 +30,7 @@ DEPLOY = "acme/diabetes-deploy"
 # registry, but one is given.
 OF_REPOSITORY = ("DEPLOY_READ_TOKEN", "COMMIT_TOKEN", "REGISTRY_PASSWORD")
 # Secrets of its environments, which only a job sees that names one.
-OF_ENVIRONMENTS = ("DEPLOY_TOKEN",)
+OF_ENVIRONMENTS = ("DEPLOY_TOKEN", "ARGO_TOKEN", "KUBEFLOW_TOKEN")
 SECRETS = (*OF_ENVIRONMENTS, *OF_REPOSITORY)
 # The person at the keyboard.
 PERSON = {
