@@ -49,7 +49,13 @@ def test_what_writes_the_deploy_repository_reaches_jobs_of_an_environment_only(d
         if "DEPLOY_TOKEN"
         in secrets_of(workflows.file_at("main", f".github/workflows/{name}") or "")
     ]
-    assert entered == ["components.yml", "deploy.yml", "hold.yml", "rollback.yml"]
+    assert entered == [
+        "components.yml",
+        "deploy.yml",
+        "hold.yml",
+        "kubeflow.yml",
+        "rollback.yml",
+    ]
 
 
 def test_a_checkout_keeps_the_token_that_it_was_checked_out_with_and_no_other(
