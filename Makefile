@@ -31,8 +31,8 @@ test-integration: ## run the tests of each action with its real tools
 test-flow: ## run the template workflows under act
 	$(DEV) pytest tests/flow
 
-test-reliability: ## races, faults, hostile input, secrets, a retraining and Kubeflow in their long form; prints the numbers
-	MODEL_GITOPS_RELIABILITY=full $(DEV) pytest tests/reliability tests/flow/test_retraining.py tests/integration/kubeflow
+test-reliability: ## races, faults, hostile input, secrets, a retraining, and the training pipeline with its real images, in their long form; prints the numbers
+	MODEL_GITOPS_RELIABILITY=full $(DEV) pytest tests/reliability tests/flow/test_retraining.py tests/integration/kubeflow tests/integration/training/test_training_steps.py
 
 .PHONY: test-cluster
 test-cluster: ## the deploy template on a real kube-apiserver, with the controllers of Argo Rollouts and Workflows; builds all, an hour the first time
