@@ -82,6 +82,14 @@ def test_a_gate_asks_what_runs(project: Project, action: str) -> None:
         assert [one["model"] for one in models] == ["diabetes"]
 
 
+def test_changed_components_and_the_image_of_each(project: Project) -> None:
+    found = project.example("changed-components")
+    (component,) = json.loads(found["Which components are touched?"]["components"])
+    assert (component["folder"], component["new"]) == ("components/train", True)
+    built = found["Build the image"]
+    assert (built["operation"], built["digest"]) == ("built", "")
+
+
 def test_gate_drift(project: Project) -> None:
     found = project.example("gate-drift")["Did the data drift?"]
     assert (found["drift"], found["columns"]) == ("true", '["length"]')

@@ -128,7 +128,7 @@ class Project:
         git(clone, "push", "-q", "origin", "HEAD:main")
 
     def _propose(self) -> None:
-        """Merge pull request 1, of the first model, and open pull request 2, of a better one."""
+        """Merge pull request 1, of the first model, and open pull request 2: a better one, and a component."""
         from github import Auth, Github
 
         auth = Auth.Token("ada")
@@ -138,6 +138,9 @@ class Project:
         git(self.folder, "pull", "-q", "origin", "main")
         git(self.folder, "switch", "-qc", "better")
         (self.folder / ODD).write_text("1.5", "utf-8")
+        component = self.folder / "components" / "train" / "Dockerfile"
+        component.parent.mkdir(parents=True)
+        component.write_text("ARG BASE\nFROM ${BASE}\nCOPY data.csv /\n", "utf-8")
         self._publish("better", "A better model")
         server.create_pull(base="main", head="better", title="A better model")
 
