@@ -126,6 +126,19 @@ def test_argo_cd_knows_each_field(name: str) -> None:
         assert ["refersh" in error for error in problems(resource)] == [True]
 
 
+def test_a_cluster_does_not_warn_of_a_finalizer() -> None:
+    """It does of one without a path; Argo CD takes each of its own."""
+    documents = [
+        one
+        for file in sorted((TEMPLATE / "argocd").rglob("*.yaml"))
+        for one in yaml.safe_load_all(file.read_text("utf-8"))
+    ]
+    finalizers = [
+        one["metadata"]["finalizers"] for one in documents if one["kind"] == "Application"
+    ]
+    assert finalizers == [["resources-finalizer.argocd.argoproj.io/foreground"]] * 5
+
+
 def is_allowed(group: str, kind: str) -> bool:
     """What Argo CD says of a namespaced kind: without a list of those allowed, what is not denied."""
     spec = yaml.safe_load((TEMPLATE / "argocd" / "project.yaml").read_text("utf-8"))["spec"]
