@@ -213,7 +213,7 @@ def test_only_git_s_own_old_locks_are_removed(upstream: Path, tmp_path: Path) ->
     for file in (*own, *others, Path(".git/../dvc.lock"), Path("link.lock")):
         for place in (upstream, work):
             told = f"fatal: Unable to create '{file}': File exists."
-            git.Git(place)._remove_stale_lock(told)
+            git.Git(place).remove_stale_lock(told)
     assert [file for file in own if file.exists()] == []
     assert [file for file in others if not file.exists()] == []
     assert (upstream / ".git/HEAD").exists()

@@ -15,7 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from model_gitops.adapters import deploy_repository, git, git_settings, process, project_files
+from model_gitops.adapters import (
+    deploy_repository,
+    git,
+    git_settings,
+    gto_writer,
+    process,
+    project_files,
+)
 from model_gitops.adapters.git_credentials import ANONYMOUS
 from model_gitops.errors import ExternalError, InputError
 from model_gitops.options import variable
@@ -123,8 +130,10 @@ def made(folder: Path) -> git.Git:
     work.run("add", "--all")
     work.run("commit", "--quiet", "-m", "größer", env=WHO)
     for name in ("m@v0.0.1", "local"):
-        tag = work.make_tag(name, str(work.commit_of("HEAD")), f"{name}\n\nmd5: ä", 1_000_000)
-        work.set_tags({name: tag}, replace=False)
+        tag = gto_writer.make_tag(
+            work, name, str(work.commit_of("HEAD")), f"{name}\n\nmd5: ä", 1_000_000
+        )
+        gto_writer.set_tags(work, {name: tag}, replace=False)
     work.run("push", "--quiet", "origin", "HEAD:main", "m@v0.0.1")
     return work
 
@@ -151,7 +160,7 @@ def test_git_answers_the_same_whatever_is_configured(
     assert work.find_commit("HEAD") == work.find_commit("main") == head
     assert [(tag.name, tag.commit) for tag in work.tags()] == [("local", head), ("m@v0.0.1", head)]
     assert work.version_messages() == {"m@v0.0.1": "md5: ä\n"}
-    assert project_files.commits_with(work, "a" * 32, [head]) == [head]
+    assert list(project_files.commits_with(work, "a" * 32, [head])) == [head]
     assert list(project_files.at(work, head)) == ["ärger/dvc.lock"]
     assert list(project_files.at(work, None)) == ["ärger/dvc.lock"]
     assert work.contents_at(head, "ärger") == {"dvc.lock": f"outs: {'a' * 32}\n".encode()}

@@ -13,7 +13,8 @@ from gto.registry import GitRegistry
 
 from model_gitops.adapters import process
 from model_gitops.adapters.git import Git
-from model_gitops.core.gto import records, tags
+from model_gitops.adapters.gto_registry import Tags
+from model_gitops.core.gto import records, tags, versions
 
 MODELS = ["m", "other", "a/b:m"]
 STAGES = ["dev", "prod", "a/b"]
@@ -83,7 +84,7 @@ def shown_by_gto(git: Git) -> dict[str, Any]:
 @pytest.mark.parametrize("seed", range(HISTORIES))
 def test_versions_and_stages_are_gtos(repository: Git, seed: int) -> None:
     write_history(repository, random.Random(seed))
-    ours = tags.Registry.read(repository.tags())
+    ours = Tags.own(repository).registry
     theirs = shown_by_gto(repository)
     assert sorted(theirs) == ours.models
     with GitRegistry.from_url(str(repository.directory)) as registry:
@@ -105,7 +106,7 @@ def test_the_histories_exercise_every_rule(repository: Git) -> None:
     seen: set[str] = set()
     for seed in range(HISTORIES):
         write_history(repository, random.Random(seed))
-        registry = tags.Registry.read(repository.tags())
+        registry = Tags.own(repository).registry
         for model in registry.models:
             seen |= {"deprecated"} if registry.is_deprecated(model) else set()
             for version in registry.stages(model).values():
@@ -119,13 +120,13 @@ def test_the_histories_exercise_every_rule(repository: Git) -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("part", tags.BUMPS)
+@pytest.mark.parametrize("part", versions.BUMPS)
 def test_gto_bumps_the_same_way(repository: Git, part: str) -> None:
     first, second = repository.run("rev-list", "--all").split()[:2]
     for start in ("v1.2.3", "v1.2.3-rc.1"):
         clear(repository)
         write(repository, (f"m@{start}", first, 1_700_000_000))
-        expected = tags.Registry.read(repository.tags()).next_version("m", part)
+        expected = Tags.own(repository).registry.next_version("m", part)
         registered = api.register(str(repository.directory), "m", second, **{f"bump_{part}": True})
         assert registered is not None
         assert registered.version == expected
@@ -135,7 +136,7 @@ def test_gtos_own_tags_are_read_and_counted(repository: Git) -> None:
     top, path = repository.run("rev-parse", "HEAD").strip(), str(repository.directory)
     api.register(path, "a/b:m", "HEAD")
     api.assign(path, "a/b:m", "prod", ref="HEAD")
-    registry = tags.Registry.read(repository.tags())
+    registry = Tags.own(repository).registry
     held = registry.stage("a/b:m", "prod")
     assert held == tags.Version("a/b:m", "v0.0.1", top, "a/b=m@v0.0.1")
     assert registry.assignment("a/b:m", "prod") == "a/b=m#prod#1"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from model_gitops.core.gto import tags
+from model_gitops.core.gto import tags, versions
 from model_gitops.core.gto.tags import ParsedTag, Registry, Tag, Version
 from model_gitops.errors import InputError
 
@@ -61,7 +61,7 @@ def test_bad_model_names(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("versions", "part", "expected"),
+    ("known", "part", "expected"),
     [
         ([], "major", "v0.0.1"),
         (["v0.9.0", "v0.10.0"], "patch", "v0.10.1"),
@@ -72,19 +72,19 @@ def test_bad_model_names(name: str) -> None:
         (["v1.2.3+a-b"], "patch", "v1.2.4"),
     ],
 )
-def test_bump(versions: list[str], part: str, expected: str) -> None:
-    assert tags.bump(versions, part) == expected
+def test_bump(known: list[str], part: str, expected: str) -> None:
+    assert versions.bump(versions.highest(known), part) == expected
 
 
 def test_precedence_is_that_of_semver() -> None:
     # The example of https://semver.org, section 11.
     ordered = ["alpha", "alpha.1", "alpha.beta", "beta", "beta.2", "beta.11", "rc.1"]
-    versions = [*(f"v1.0.0-{part}" for part in ordered), "v1.0.0"]
-    assert sorted(versions, key=tags.precedence) == versions
-    assert max(*versions[::-1], key=tags.precedence) == "v1.0.0"
+    known = [*(f"v1.0.0-{part}" for part in ordered), "v1.0.0"]
+    assert sorted(known, key=versions.precedence) == known
+    assert max(*known[::-1], key=versions.precedence) == "v1.0.0"
     more = ["v0.10.0", "v1.0.0-2", "v1.0.0-10", "v1.0.0-10.1", "v1.0.0-2a", "v1.0.0-a-b", "v1.0.0"]
-    assert sorted(set(more), key=tags.precedence) == more
-    assert tags.precedence("v1.0.0+a-b") == tags.precedence("v1.0.0")
+    assert sorted(set(more), key=versions.precedence) == more
+    assert versions.precedence("v1.0.0+a-b") == versions.precedence("v1.0.0")
 
 
 A, B = "a" * 40, "b" * 40

@@ -22,12 +22,12 @@ from model_gitops.adapters import (
     project_files,
     promotion_file,
 )
+from model_gitops.adapters.gto_registry import Tags
 from model_gitops.core.dvc import artifacts
 from model_gitops.core.dvc import evaluation as plans
 from model_gitops.core.flow import commands, comparison, measured, metrics, scores
 from model_gitops.core.flow.environment import Environment
 from model_gitops.core.flow.promotion import Promotion, Rule
-from model_gitops.core.gto import revision, tags
 from model_gitops.core.markdown import code
 from model_gitops.errors import InputError, RefusedError
 from model_gitops.options import (
@@ -292,7 +292,6 @@ def _running(
     repository: git.Git, promotion: Promotion, environment: Environment, place: _Deploy
 ) -> _Model | None:
     """Return what the environment runs; None where it runs nothing yet. Raises RefusedError."""
-    repository.refresh_tags()
     found = champions.find(
         promotion,
         environment,
@@ -301,6 +300,7 @@ def _running(
         ssh_key=place.ssh_key,
         deploy_branch=place.branch,
         known_hosts=place.known_hosts,
+        registry=lambda: Tags.known(repository).registry,
     )
     if found is None:
         return None
@@ -323,10 +323,7 @@ def _named(repository: git.Git, promotion: Promotion, name: str, input_name: str
     """Return the model at a version, stage or revision. Raises InputError."""
     commit = repository.commit_of("HEAD") if name == "HEAD" else None
     if commit is None:
-        repository.refresh_tags()
-        registry = tags.Registry.read(repository.tags())
-        version = revision.current(registry, promotion.model, name)
-        commit = repository.find_commit(version.commit if version else name)
+        commit = Tags.known(repository).commit_of(promotion.model, name)
     if commit is None:
         raise InputError.of(
             input_name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from model_gitops import runner
@@ -35,6 +36,7 @@ def find(
     token: str,
     ssh_key: str,
     deploy_branch: str,
+    registry: Callable[[], tags.Registry],
     known_hosts: str = "",
 ) -> Champion | None:
     """Return what `environment` runs; None where it runs nothing yet.
@@ -47,7 +49,7 @@ def find(
             "promotion.yaml names no deploy repository: the champion is what the stage's tag says, and"
             " whoever may push a tag can move that"
         )
-        held = tags.Registry.read(repository.tags()).stage(promotion.model, environment.stage)
+        held = registry().stage(promotion.model, environment.stage)
         return Champion(f"{environment.name} {held.version}", held.commit) if held else None
     with (
         runner.group(f"Asking what {environment.name} runs"),

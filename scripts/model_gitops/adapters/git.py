@@ -8,10 +8,10 @@ import re
 import shlex
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
 from model_gitops import runner
 from model_gitops.adapters import git_settings, paths, process
@@ -70,8 +70,12 @@ class Git:
         input: str | None = None,
         env: Mapping[str, str] | None = None,
         timeout: float = 600,
+        output: IO[bytes] | None = None,
     ) -> process.Completed:
-        """Run `git ARGS` and return the ended process, its status included, or raise TimedOutError."""
+        """Run `git ARGS` and return the ended process, its status included, or raise TimedOutError.
+
+        A file `output` takes what may be large, instead of `stdout`.
+        """
         talking, known = dict[str, str](), ANONYMOUS
         if args[0] in _TALKING:
             stalled = str(_STALLED_SECONDS)
@@ -85,14 +89,15 @@ class Git:
             input=input,
             check=check,
             timeout=timeout,
+            output=output,
         )
 
-    def remote(self, *args: str) -> str:
+    def remote(self, *args: str, output: IO[bytes] | None = None) -> str:
         """Run a git command that talks to a remote, again after faults that may pass.
 
-        Raises LostRace if another writer was first, ExternalError when the fault stays.
+        Raises LostRace if another writer was first, ExternalError when the fault stays. See `completed`.
         """
-        done = self._again(*args)
+        done = self._again(*args, output=output)
         if done.returncode == 0:
             return done.stdout
         said = done.stderr + done.stdout
@@ -100,11 +105,14 @@ class Git:
             raise LostRace(said)
         raise process.ProcessError(done, fix=retry.advice(said))
 
-    def _again(self, *args: str) -> process.Completed:
+    def _again(self, *args: str, output: IO[bytes] | None = None) -> process.Completed:
         """Run a git command that talks to a remote until it works, or it makes no sense to go on."""
         start = time.monotonic()
         for attempt in range(retry.ATTEMPTS):
-            done = self.completed(*args, check=False)
+            if output is not None:
+                output.seek(0)
+                output.truncate()
+            done = self.completed(*args, check=False, output=output)
             said = done.stderr + done.stdout
             # Who loses a push must decide again; who can't write into this checkout may try again.
             lost = retry.is_lost_race(said)
@@ -113,11 +121,11 @@ class Git:
                 break
             if attempt + 1 == retry.ATTEMPTS or time.monotonic() - start > retry.FAULT_SECONDS:
                 break
-            self._remove_stale_lock(said)
+            self.remove_stale_lock(said)
             time.sleep(retry.pause(attempt, random.random()))  # noqa: S311 - jitter
         return done
 
-    def _remove_stale_lock(self, said: str) -> None:
+    def remove_stale_lock(self, said: str) -> None:
         """Remove the lock file that git complains of, where it is left of a git that was killed."""
         name = retry.lock_file(said)
         if not name:
@@ -229,25 +237,41 @@ class Git:
 
         A text pipe would change line endings. Raises ExternalError where one can't be read.
         """
+        return list(self.each_object(objects))
+
+    def each_object(self, objects: Sequence[str]) -> Iterator[bytes]:
+        """Yield the bytes of objects, one after another, by one process. Raises ExternalError."""
         if not objects:
-            return []
+            return
         with tempfile.TemporaryFile() as wanted, tempfile.TemporaryFile() as answer:
             wanted.write("".join(f"{one}\n" for one in objects).encode())
             wanted.seek(0)
-            words: list[str | Path] = ["git", "-C", self.directory, "cat-file", "--batch"]
+            words: list[str | Path] = [
+                "git",
+                "-C",
+                self.directory,
+                "cat-file",
+                "--batch",
+                "--buffer",
+            ]
             settings = git_settings.environment(self.credentials.settings)
             env = {**settings, **self.place, **self.credentials.env}
             if process.pipe(words, stdin=wanted, stdout=answer, env=env):
                 raise ExternalError(f"git can't read the files of {self.directory}")
             answer.seek(0)
-            found = []
             for one in objects:
                 head = answer.readline().split()
                 if len(head) != 3:
                     raise ExternalError(f"a file of {self.directory} can't be read (object {one})")
-                found.append(answer.read(int(head[2])))
+                yield answer.read(int(head[2]))
                 answer.read(1)
-        return found
+
+    def objects_of(self, *patterns: str) -> set[bytes]:
+        """Return the objects that the refs here name which match a pattern; no server is asked."""
+        with tempfile.TemporaryFile() as answer:
+            self.completed("for-each-ref", "--format=%(objectname)", *patterns, output=answer)
+            answer.seek(0)
+            return set(answer.read().split())
 
     def is_ancestor(self, ancestor: str, descendant: str) -> bool:
         """Whether `ancestor` is in the history of `descendant` (a commit is in its own)."""
@@ -297,47 +321,6 @@ class Git:
             for role in ("AUTHOR", "COMMITTER")
             for part, value in (("NAME", BOT_NAME), ("EMAIL", BOT_EMAIL))
         }
-
-    def make_tag(self, name: str, commit: str, message: str, moment: int) -> str:
-        """Write the object of an annotated tag, dated `moment` (Unix seconds), and return its hash.
-
-        No ref is set. Raises InputError for a name that Git does not take.
-        """
-        if self.completed("check-ref-format", f"refs/tags/{name}", check=False).returncode != 0:
-            raise InputError(
-                f"Git takes no tag named {name!r}", fix="give the model a plainer name"
-            )
-        tagger = self.completed("var", "GIT_COMMITTER_IDENT", env=self.identity()).stdout
-        who = tagger.strip().rsplit(" ", 2)[0]
-        lines = [f"object {commit}", "type commit", f"tag {name}", f"tagger {who} {moment} +0000"]
-        return self.run("mktag", input="\n".join([*lines, "", message.strip()]) + "\n").strip()
-
-    def set_tags(self, tags: Mapping[str, str], *, replace: bool) -> None:
-        """Set local tags (name → object), all or none; LostRace if one exists and not `replace`."""
-        if not tags:
-            return
-        verb = "update" if replace else "create"
-        orders = "".join(f"{verb} refs/tags/{name} {value}\n" for name, value in tags.items())
-        done = self.completed("update-ref", "--stdin", input=orders, check=False)
-        if done.returncode != 0:
-            if retry.is_lost_race(done.stderr):
-                self._remove_stale_lock(done.stderr)
-                raise LostRace(done.stderr)
-            raise process.ProcessError(done)
-
-    def keep_tags(self, tags: Mapping[str, str]) -> None:
-        """Set tags that are pushed already here too. A lock that stays in the way is no failure."""
-        said = ""
-        for attempt in range(retry.ATTEMPTS):
-            try:
-                self.set_tags(tags, replace=True)
-                return
-            except LostRace as error:
-                said = retry.reason(str(error))
-                time.sleep(retry.pause(attempt, random.random()))  # noqa: S311 - jitter
-        runner.warning(
-            f"the tags {', '.join(tags)} are pushed, but this checkout does not take them: {said[:200]}"
-        )
 
     def has_remote(self, remote: str = "origin") -> bool:
         """Whether the repository knows `remote`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from typing import IO
 
 from model_gitops.adapters.git import Git
 from model_gitops.adapters.process import Completed
@@ -21,13 +22,16 @@ class HurriedGit(Git):
         self.place = of.place
         self._seconds = seconds
 
-    def _again(self, *args: str) -> Completed:
+    def _again(self, *args: str, output: IO[bytes] | None = None) -> Completed:
         if args[0] != "ls-remote":
-            return super()._again(*args)
+            return super()._again(*args, output=output)
         end = time.monotonic() + self._seconds
         for attempt in range(retry.ATTEMPTS):
             left = max(1.0, end - time.monotonic())
-            done = self.completed(*args, check=False, timeout=left)
+            if output is not None:
+                output.seek(0)
+                output.truncate()
+            done = self.completed(*args, check=False, timeout=left, output=output)
             pause = retry.pause(attempt, random.random())  # noqa: S311 - jitter
             passing = done.returncode != 0 and retry.is_transient(done.stderr + done.stdout)
             if not passing or time.monotonic() + pause > end:

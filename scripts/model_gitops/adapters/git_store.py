@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import IO
 
 from model_gitops.adapters.git import Git
 from model_gitops.adapters.git_credentials import Credentials
@@ -23,9 +24,9 @@ class Store(Git):
         self.run("config", "extensions.partialClone", "origin")
         self.run("config", "remote.origin.url", url)
 
-    def remote(self, *args: str) -> str:
+    def remote(self, *args: str, output: IO[bytes] | None = None) -> str:
         """Run a git command that talks to the remote, as `Git.remote`; take its kind of hash for ours."""
-        said = super().remote(*args)
+        said = super().remote(*args, output=output)
         if args[0] == "ls-remote" and re.search(r"^[0-9a-f]{64}\t", said, re.MULTILINE):
             self.run("config", "extensions.objectFormat", "sha256")
         return said

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
 from model_gitops import runner
-from model_gitops.adapters import git, model_files, project_files
-from model_gitops.core import document
+from model_gitops.adapters import git, model_files, process, project_files
+from model_gitops.adapters.gto_registry import Tags
+from model_gitops.core import document, retry
 from model_gitops.core.dvc import artifacts, hashes
 from model_gitops.core.gto import records, registration, tags
 from model_gitops.errors import InputError
@@ -38,36 +40,31 @@ def write(
     sha256_of = cache(model_files.sha256_of)
 
     def attempt() -> registration.Plan:
-        """Fetch, decide, write, push."""
-        published = _published(repository, remote, request.model) if push else None
-        repository.refresh_tags(remote)
-        # A server may show a push half done. What did not change meanwhile was whole.
-        if push and published != _published(repository, remote, request.model):
-            raise git.LostRace("the tags moved while they were read")
-        registry = _registry(repository, published)
+        """Ask, decide, write, push."""
+        found = _published(repository, remote, request.model) if push else Tags.own(repository)
         plan = (
-            _decide(repository, request, revision, commit, registry)
+            _decide(repository, request, revision, commit, found)
             if registers
-            else registration.decide(request, registry)
+            else registration.decide(request, found.registry)
         )
-        record = _record(repository, plan, request, sha256, sha256_of, published)
-        made = _make_tags(
-            repository, plan, request, message, record, registry.newest(request.model)
-        )
+        record = _record(repository, plan, request, sha256, sha256_of, found)
+        # GTO orders by the tagger's second: ours must be later than all, whatever this clock says.
+        newest = found.registry.newest_beside(request.model, plan.version, request.stage)
+        made = _make_tags(repository, plan, request, message, record, newest)
         # Pushed first, then set here: a failure leaves no tag behind in the checkout.
         if not push:
-            repository.set_tags(made, replace=False)
+            set_tags(repository, made, replace=False)
         elif made:
             told = repository.remote(
                 "push", "--porcelain", "--atomic", "--no-follow-tags", "--no-verify",
-                f"--force-with-lease={guard}:{(published or {}).get(guard, '')}", "--", remote,
+                f"--force-with-lease={guard}:{found.listing.object_of(guard)}", "--", remote,
                 f"{list(made.values())[-1]}:{guard}",
                 *(f"{value}:refs/tags/{name}" for name, value in made.items()),
             )  # fmt: skip
             if any(line.startswith("=") for line in told.splitlines()):
                 # Up to date: another job wrote the very same tag, to the second.
                 raise git.LostRace(told)
-            repository.keep_tags(made)
+            _keep_tags(repository, made)
         for name in made:
             runner.say(f"tag {name} at {plan.commit[:12]}")
         return plan
@@ -75,25 +72,18 @@ def write(
     return git.until_won(attempt, f"the tags of {request.model!r}")
 
 
-def _published(repository: git.Git, remote: str, model: str) -> dict[str, str]:
-    """Return the remote's refs of `model`: its tags, lightweight ones too, and its guard."""
+def _published(repository: git.Git, remote: str, model: str) -> Tags:
+    """Return the remote's tags, and the guard of `model`. Raises LostRace where they move."""
     guard = tags.guard_ref(model)
-    return {
-        ref: value
-        for ref, value in repository.remote_refs(remote, "refs/tags/*", guard).items()
-        if ref == guard
-        or ((tag := tags.parse(ref.removeprefix("refs/tags/"))) and tag.model == model)
-    }
-
-
-def _registry(repository: git.Git, published: Mapping[str, str] | None) -> tags.Registry:
-    """Read the tags. Ones that were never pushed say nothing where the remote is the registry."""
-    found = repository.tags()
-    if published is None:
-        names = repository.run("for-each-ref", "--format=%(refname:strip=2)", "refs/tags")
-        return tags.Registry.read(found, names.splitlines())
-    public = {ref.removeprefix("refs/tags/") for ref in published if ref.startswith("refs/tags/")}
-    return tags.Registry.read([tag for tag in found if tag.name in public], public)
+    found = Tags.published(repository, remote, guard)
+    held = found.listing.object_of(guard)
+    # A server may show a push half done. The guard is moved first, and names the last tag of its push.
+    if held and not found.listing.has_tag_of(held):
+        # Somebody may have deleted that tag. What does not change is whole.
+        again = Tags.published(repository, remote, guard).listing
+        if again.object_of(guard) != held or again.of_model(model) != found.listing.of_model(model):
+            raise git.LostRace("the tags moved while they were read")
+    return found
 
 
 def _decide(
@@ -101,8 +91,9 @@ def _decide(
     request: registration.Request,
     revision: str,
     commit: str,
-    registry: tags.Registry,
+    found: Tags,
 ) -> registration.Plan:
+    registry = found.registry
     existing = registry.version(request.model, request.version) if request.version else None
     files = project_files.at(repository, commit)
     _check_stage(files, request.stage)
@@ -119,17 +110,35 @@ def _decide(
             if artifact.name
             else "add it under `artifacts:` of dvc.yaml",
         )
-    same = frozenset(
-        candidate
-        for candidate in project_files.commits_with(
-            repository, artifact.hash, [v.commit for v in registry.versions(request.model)]
-        )
-        if _hash_at(repository, request.model, candidate) == artifact.hash
-    )
     chosen = registration.Request(
         request.model, request.stage, request.version, request.bump, commit
     )
-    return registration.decide(chosen, registry, same)
+    return registration.decide(
+        chosen, registry, _same(repository, chosen, existing, artifact, found)
+    )
+
+
+def _same(
+    repository: git.Git,
+    request: registration.Request,
+    existing: tags.Version | None,
+    artifact: artifacts.Artifact,
+    found: Tags,
+) -> frozenset[str]:
+    """Return the commit of the version that has this very model, if it is not ours, where it matters."""
+    model, commit = request.model, request.commit
+    if request.version:
+        candidates = iter([existing] if existing and existing.commit != commit else [])
+    elif found.registry.version_at(model, commit):
+        return frozenset()
+    else:
+        candidates = found.with_model(model, artifact.hash)
+    for one in candidates:
+        if repository.find_commit(one.commit) and (
+            _hash_at(repository, model, one.commit) == artifact.hash
+        ):
+            return frozenset({one.commit})
+    return frozenset()
 
 
 def _hash_at(repository: git.Git, model: str, commit: str) -> str:
@@ -160,7 +169,7 @@ def _record(
     request: registration.Request,
     sha256: str,
     sha256_of: Callable[[artifacts.Artifact, Path], str],
-    published: Mapping[str, str] | None,
+    found: Tags,
 ) -> tuple[str, str]:
     """Return the model's MD5 at the plan's commit, and its SHA-256: as given, or of its file here.
 
@@ -179,9 +188,7 @@ def _record(
         subject = f"what is at {artifact.path!r}"
         sha256 = sha256_of(artifact, repository.directory / artifact.path)
     if sha256:
-        bodies = repository.version_messages()
-        if published is not None:
-            bodies = {name: bodies[name] for name in bodies if f"refs/tags/{name}" in published}
+        bodies = found.messages(artifact.hash)
         records.check(records.expected(bodies, artifact.hash), subject, artifact.hash, sha256)
     return artifact.hash, sha256
 
@@ -195,7 +202,6 @@ def _make_tags(
     newest: int,
 ) -> dict[str, str]:
     """Write the objects of the plan's new tags, in the words of GTO; no ref is set yet."""
-    # GTO orders by the tagger's second: ours must be later than all, whatever this clock says.
     moment = max(int(time.time()), newest + 1)
     what = f"artifact {request.model} version {plan.version}"
     texts = {
@@ -203,5 +209,47 @@ def _make_tags(
         plan.stage_tag: message or f"Assigning stage {request.stage} to {what}",
     }
     return {
-        name: repository.make_tag(name, plan.commit, texts[name], moment) for name in plan.new_tags
+        name: make_tag(repository, name, plan.commit, texts[name], moment) for name in plan.new_tags
     }
+
+
+def make_tag(repository: git.Git, name: str, commit: str, message: str, moment: int) -> str:
+    """Write the object of an annotated tag, dated `moment` (Unix seconds), and return its hash.
+
+    No ref is set. Raises InputError for a name that Git does not take.
+    """
+    if repository.completed("check-ref-format", f"refs/tags/{name}", check=False).returncode != 0:
+        raise InputError(f"Git takes no tag named {name!r}", fix="give the model a plainer name")
+    tagger = repository.completed("var", "GIT_COMMITTER_IDENT", env=repository.identity()).stdout
+    who = tagger.strip().rsplit(" ", 2)[0]
+    lines = [f"object {commit}", "type commit", f"tag {name}", f"tagger {who} {moment} +0000"]
+    return repository.run("mktag", input="\n".join([*lines, "", message.strip()]) + "\n").strip()
+
+
+def set_tags(repository: git.Git, made: Mapping[str, str], *, replace: bool) -> None:
+    """Set local tags (name → object), all or none; git.LostRace if one exists and not `replace`."""
+    if not made:
+        return
+    verb = "update" if replace else "create"
+    orders = "".join(f"{verb} refs/tags/{name} {value}\n" for name, value in made.items())
+    done = repository.completed("update-ref", "--stdin", input=orders, check=False)
+    if done.returncode != 0:
+        if retry.is_lost_race(done.stderr):
+            repository.remove_stale_lock(done.stderr)
+            raise git.LostRace(done.stderr)
+        raise process.ProcessError(done)
+
+
+def _keep_tags(repository: git.Git, made: Mapping[str, str]) -> None:
+    """Set tags that are pushed already here too. A lock that stays in the way is no failure."""
+    said = ""
+    for attempt in range(retry.ATTEMPTS):
+        try:
+            set_tags(repository, made, replace=True)
+            return
+        except git.LostRace as error:
+            said = retry.reason(str(error))
+            time.sleep(retry.pause(attempt, random.random()))  # noqa: S311 - jitter
+    runner.warning(
+        f"the tags {', '.join(made)} are pushed, but this checkout does not take them: {said[:200]}"
+    )

@@ -122,6 +122,7 @@ def run(
     stream: bool = False,
     on_line: Callable[[str], None] | None = None,
     patience: Callable[[], float | None] | None = None,
+    output: IO[bytes] | None = None,
 ) -> Completed:
     """Run a program to its end.
 
@@ -129,6 +130,7 @@ def run(
     it; `timeout` is in seconds;
     `stream` copies the output to our stderr as it comes, `on_line` gets each line of it instead,
     and `patience` says how many seconds a streamed program may be silent now (None: for ever).
+    `output` is a file that takes the standard output, which is empty here then.
     Raises ProcessError for a status other than 0 (unless `check` is false), ExternalError for a
     missing program, TimedOutError for one that takes too long or is silent for too long.
     """
@@ -141,7 +143,7 @@ def run(
             cwd=cwd,
             env=environment(env) if inherit else dict(env or {}),
             stdin=subprocess.PIPE if input is not None else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=subprocess.PIPE if output is None else output,
             stderr=subprocess.PIPE,
             encoding="utf-8",
             errors="replace",
@@ -178,7 +180,7 @@ def run(
         finally:
             _running.discard(process)
     fix = _fix_for_disk(cwd) if process.returncode != 0 else ""
-    completed = Completed(words, process.returncode, stdout, stderr, fix)
+    completed = Completed(words, process.returncode, stdout or "", stderr, fix)
     if check and completed.returncode != 0:
         raise ProcessError(completed)
     return completed

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from model_gitops.adapters import git_tree, paths
@@ -12,6 +13,8 @@ from model_gitops.errors import InputError
 
 # A command line may hold some 2 MB: so many hashes of commits are safe.
 _COMMITS_AT_ONCE = 1000
+# Where a model's hash stands.
+_LOCKS = (":(glob)**/dvc.lock", ":(glob)**/*.dvc")
 
 
 class ProjectFiles(Mapping[str, str]):
@@ -82,18 +85,35 @@ def at(git: Git, commit: str | None) -> ProjectFiles:
     return ProjectFiles(git, commit)
 
 
-def commits_with(git: Git, text: str, commits: Iterable[str]) -> list[str]:
-    """Return those of `commits` where `text` stands in some dvc.lock or .dvc file."""
-    wanted = list(dict.fromkeys(commits))
-    found: dict[str, None] = {}
-    for start in range(0, len(wanted), _COMMITS_AT_ONCE):
-        done = git.completed(
-            "grep", "-l", "-z", "-F", "-e", text, *wanted[start : start + _COMMITS_AT_ONCE],
-            "--", ":(glob)**/dvc.lock", ":(glob)**/*.dvc",
-            check=False,
+def has(git: Git, text: str, commits: Sequence[str]) -> bool:
+    """Whether `text` stands in some dvc.lock or .dvc file of these commits, by two processes.
+
+    What commits share is read once.
+    """
+    with tempfile.TemporaryFile() as answer:
+        git.completed(
+            "rev-list", "--objects", "--no-walk=unsorted", "--ignore-missing", "--stdin", "--", *_LOCKS,
+            input="".join(f"{one}\n" for one in commits), output=answer, check=False,
         )  # fmt: skip
-        found.update(dict.fromkeys(hit.split(":", 1)[0] for hit in done.stdout.split("\0") if hit))
-    return list(found)
+        answer.seek(0)
+        files = [
+            line.split(b" ", 1)[0].decode("ascii")
+            for line in answer
+            if line.endswith((b"dvc.lock\n", b".dvc\n"))
+        ]
+    return any(text.encode() in data for data in git.each_object(files))
+
+
+def commits_with(git: Git, text: str, commits: Iterable[str]) -> Iterator[str]:
+    """Yield those of `commits` where `text` stands in some dvc.lock or .dvc file, in their order."""
+    wanted = list(dict.fromkeys(commits))
+    for start in range(0, len(wanted), _COMMITS_AT_ONCE):
+        some = wanted[start : start + _COMMITS_AT_ONCE]
+        done = git.completed(
+            "grep", "-l", "-z", "-F", "-e", text, *some, "--", *_LOCKS, check=False
+        )
+        hits = {hit.split(":", 1)[0] for hit in done.stdout.split("\0") if hit}
+        yield from (one for one in some if one in hits)
 
 
 def read_file(git: Git, path: str, commit: str | None) -> str | None:

@@ -20,11 +20,11 @@ from model_gitops.adapters import (
     registry_client,
 )
 from model_gitops.adapters.cosign import Cosign
+from model_gitops.adapters.gto_registry import Tags
 from model_gitops.core.dvc import artifacts
 from model_gitops.core.flow import rules
 from model_gitops.core.flow.environment import Environment
 from model_gitops.core.flow.promotion import Promotion
-from model_gitops.core.gto import tags
 from model_gitops.core.image import signature
 from model_gitops.core.image.names import split_reference
 from model_gitops.core.lineage import hop
@@ -306,9 +306,8 @@ def _had(repository: git.Git, model: str, commits: Sequence[str]) -> bool:
 
 def _incumbent(repository: git.Git, model: str, stage: str) -> str:
     """Return the version that the stage's tag names: for people, it decides nothing."""
-    repository.refresh_tags()
     try:
-        held = tags.Registry.read(repository.tags()).stage(model, stage)
+        held = Tags.known(repository).registry.stage(model, stage)
     except InputError as error:
         runner.notice(f"which version {stage} holds can't be said: {error.message}")
         return ""

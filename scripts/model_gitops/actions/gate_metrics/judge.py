@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from model_gitops import runner
@@ -18,6 +19,7 @@ from model_gitops.adapters import (
     promotion_file,
 )
 from model_gitops.adapters.champion import Champion
+from model_gitops.adapters.gto_registry import Tags
 from model_gitops.adapters.metrics_files import MetricsFiles
 from model_gitops.core.dvc import artifacts, evaluation
 from model_gitops.core.flow import gate, measured, metrics
@@ -25,7 +27,6 @@ from model_gitops.core.flow.environment import Environment
 from model_gitops.core.flow.gate import Verdict
 from model_gitops.core.flow.measured import Measured
 from model_gitops.core.flow.promotion import Promotion, Rule
-from model_gitops.core.gto import revision, tags
 from model_gitops.errors import InputError, RefusedError
 from model_gitops.options import lines
 
@@ -52,17 +53,17 @@ def run(
     repository = git.open_repository(Path.cwd())
     base = event_checkout.base_of(context, repository)
     found = judging.rules(promotion_file.place(config), repository, context, base)
-    repository.refresh_tags()
-    proposed = _commit(repository, found.promotion.model, candidate or "HEAD", "candidate")
+    known = cache(lambda: Tags.known(repository))
+    proposed = _commit(repository, found.promotion.model, candidate or "HEAD", "candidate", known)
     promotion = named_model.settled(repository, found, proposed)
     model = promotion.model
     against: Champion | None
     if baseline:
-        against = Champion(baseline, _commit(repository, model, baseline, "baseline"))
+        against = Champion(baseline, _commit(repository, model, baseline, "baseline", known))
     else:
         target = promotion.by_hand(environment) if environment else _of_event(promotion, repository)
         against = _champion(
-            promotion, target, repository, deploy_branch, token, ssh_key, known_hosts
+            promotion, target, repository, deploy_branch, token, ssh_key, known_hosts, known
         )
     judged = MetricsFiles(repository, proposed, model, remote, settings)
     compared = (
@@ -156,6 +157,7 @@ def _champion(
     token: str,
     ssh_key: str,
     known_hosts: str,
+    known: Callable[[], Tags],
 ) -> Champion | None:
     return champions.find(
         promotion,
@@ -165,6 +167,7 @@ def _champion(
         ssh_key=ssh_key,
         deploy_branch=deploy_branch,
         known_hosts=known_hosts,
+        registry=lambda: known().registry,
     )
 
 
@@ -268,11 +271,10 @@ def _refusal(
     return RefusedError(f"the gate refuses this candidate of {promotion.model}: {reasons}", fix=fix)
 
 
-def _commit(repository: git.Git, model: str, named: str, input_name: str) -> str:
-    found = None
-    if named != "HEAD":
-        found = revision.current(tags.Registry.read(repository.tags()), model, named)
-    commit = repository.find_commit(found.commit if found else named)
+def _commit(
+    repository: git.Git, model: str, named: str, input_name: str, known: Callable[[], Tags]
+) -> str:
+    commit = repository.commit_of(named) if named == "HEAD" else known().commit_of(model, named)
     if commit is None:
         raise InputError.of(
             input_name,

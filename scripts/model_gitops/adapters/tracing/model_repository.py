@@ -7,9 +7,9 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
 
 from model_gitops.adapters import git, git_tree, github, project_files, promotion_file
+from model_gitops.adapters.gto_registry import Tags
 from model_gitops.core.dvc import artifacts, pipeline
 from model_gitops.core.flow import metrics
 from model_gitops.core.flow.promotion import Promotion
@@ -22,14 +22,14 @@ from model_gitops.errors import InputError
 class ModelRepository:
     """A checkout, with what its server says; each commit is read once.
 
-    `registry` is the server's tags, `branches` the environments' branches as the server has them now
+    `known` are the server's tags, `branches` the environments' branches as the server has them now
     (name → commit), `api` who is asked what a shallow checkout can't tell, and `name` the
     `owner/name`, empty where it has none.
     """
 
     promotion: Promotion
     checkout: git.Git
-    registry: tags.Registry
+    known: Tags
     branches: Mapping[str, str]
     name: str = ""
     api: github.GitHub | None = None
@@ -159,9 +159,10 @@ class ModelRepository:
 
     # --- versions ---------------------------------------------------------------------------------
 
-    @cached_property
-    def _messages(self) -> dict[str, str]:
-        return self.checkout.version_messages()
+    @property
+    def registry(self) -> tags.Registry:
+        """The versions and stages, by the server's tags."""
+        return self.known.registry
 
     def registered(self, name: str) -> Registered | None:
         """Return what the tags say of `model@version`; None for text of another form."""
@@ -174,7 +175,7 @@ class ModelRepository:
         if found is None or not self.checkout.find_commit(found.commit):
             return Registered(parsed.model, parsed.version, found.tag if found else "")
         model_hash = self.model_hash(found.commit)
-        record = records.read(self._messages.get(found.tag, ""))
+        record = records.read(self.known.message(found.tag))
         return Registered(
             found.model, found.version, found.tag, found.commit, model_hash,
             sha256=record[1] if record and record[0] == model_hash else "",
@@ -197,13 +198,8 @@ class ModelRepository:
     def version_of(self, model_hash: str) -> Registered | None:
         """Return the highest version that has this model, or None."""
         model = self.promotion.model
-        versions = self.registry.versions(model)
-        commits = project_files.commits_with(
-            self.checkout, model_hash, [one.commit for one in versions]
-        )
-        for version in reversed(versions):
-            if model_hash and version.commit in commits:
-                found = self.registered(f"{model}@{version.version}")
-                if found and found.model_hash == model_hash:
-                    return found
+        for version in self.known.with_model(model, model_hash):
+            found = self.registered(f"{model}@{version.version}")
+            if found and found.model_hash == model_hash:
+                return found
         return None

@@ -10,6 +10,7 @@ from pathlib import Path
 from model_gitops import runner
 from model_gitops.adapters import git, github, registry_client
 from model_gitops.adapters.deploy_repository import check_secrets, connected
+from model_gitops.adapters.gto_registry import Tags
 from model_gitops.adapters.model_place import Place
 from model_gitops.adapters.tracing.gatherer import Gatherer
 from model_gitops.adapters.tracing.image_registry import ImageRegistry
@@ -19,7 +20,6 @@ from model_gitops.adapters.tracing.pull_requests import PullRequests
 from model_gitops.adapters.tracing.signatures import Signatures
 from model_gitops.core.deploy.location import Location, is_on, is_slug, locate
 from model_gitops.core.flow.promotion import Promotion
-from model_gitops.core.gto import tags
 from model_gitops.errors import InputError
 
 
@@ -55,7 +55,7 @@ def opened(
     ):
         runner.mask(secret)
     checkout = git.open_repository(Path.cwd())
-    registry, branches = _server_says(checkout, promotion)
+    known, branches = _server_says(checkout, promotion)
     place = Place.of(checkout)
     location = deploy_location(promotion, place.server_url, credentials.token, credentials.ssh_key)
     silent: dict[str, str] = {}
@@ -89,7 +89,7 @@ def opened(
             overlays=overlays,
             images=ImageRegistry(client, tolerant=tolerant, silent=silent),
             repository=ModelRepository(
-                promotion, checkout, registry, branches, place.repository, source_api
+                promotion, checkout, known, branches, place.repository, source_api
             ),
             pulls=PullRequests(source_api),
             signatures=Signatures(promotion, client, tolerant=tolerant, silent=silent),
@@ -128,19 +128,15 @@ def opened_overlays(
         yield overlays
 
 
-def _server_says(
-    checkout: git.Git, promotion: Promotion
-) -> tuple[tags.Registry, Mapping[str, str]]:
+def _server_says(checkout: git.Git, promotion: Promotion) -> tuple[Tags, Mapping[str, str]]:
     """Return the server's tags and branches: what only this clone has, or still has, says nothing."""
     names = [one.branch for one in promotion.environments]
     if not checkout.has_remote():
         own = {name: checkout.commit_of(f"refs/heads/{name}") or "" for name in names}
-        return tags.Registry.read(checkout.tags()), own
-    checkout.refresh_tags()
-    refs = checkout.remote_refs("origin", "refs/tags/*", *(f"refs/heads/{name}" for name in names))
-    public = [tag for tag in checkout.tags() if f"refs/tags/{tag.name}" in refs]
-    heads = {name: refs[f"refs/heads/{name}"] for name in names if f"refs/heads/{name}" in refs}
-    return tags.Registry.read(public), heads
+        return Tags.own(checkout), own
+    known = Tags.published(checkout, "origin", *(f"refs/heads/{name}" for name in names))
+    heads = {name: known.listing.object_of(f"refs/heads/{name}") for name in names}
+    return known, {name: commit for name, commit in heads.items() if commit}
 
 
 def _deploy_api(location: Location, place: Place, token: str) -> github.GitHub | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from model_gitops.core.gto import tags
+from model_gitops.core.gto import tags, versions
 from model_gitops.errors import InputError, RefusedError
 
 
@@ -68,7 +68,7 @@ def check(request: Request) -> None:
         )
     wanted = {
         "model": tags.guard_ref(request.model),
-        "version": tags.version_tag(request.model, request.version or tags.FIRST_VERSION),
+        "version": tags.version_tag(request.model, request.version or versions.FIRST_VERSION),
         "stage": tags.stage_tag(request.model, request.stage, 1),
     }
     for name, tag in wanted.items():
@@ -83,7 +83,7 @@ def check(request: Request) -> None:
         if len(tag) > _LONGEST_TAG or any(len(part) > _LONGEST_PART for part in tag.split("/")):
             problem = f"a tag of {len(tag)} characters would come of it: too many for a file's name"
             raise InputError.of(name, getattr(request, name), problem, fix="give a shorter name")
-    if request.bump not in tags.BUMPS:
+    if request.bump not in versions.BUMPS:
         raise InputError.of(
             "bump", request.bump, "it is none of major, minor, patch", fix="bump: patch"
         )
@@ -102,15 +102,17 @@ def decide(
             fix=f"git push --delete origin '{tags.version_tag(request.model, 'deprecated')}'"
             " takes that back (list the tags with `gto history`)",
         )
-    known = registry.versions(request.model)
     version = (
         _explicit(request, registry, same_model)
         if request.version
         else _implied(request, registry, same_model)
     )
     new_tags = [] if registry.version(request.model, version.version) else [version.tag]
-    stage_tag, previous = "", known[-1].version if known else ""
-    if request.stage:
+    stage_tag, previous = "", ""
+    if not request.stage:
+        highest = registry.highest(request.model)
+        previous = highest.version if highest else ""
+    else:
         try:
             holder = registry.stage(request.model, request.stage)
         except InputError:  # tags that anybody may push must not stop a deployment's own
@@ -132,9 +134,8 @@ def _implied(request: Request, registry: tags.Registry, same_model: frozenset[st
         return here
     _refuse_withdrawn(request, registry)
     # The registry follows the model, not the commit: a merge commit has the version of its model.
-    for known in reversed(registry.versions(model)):
-        if known.commit in same_model:
-            return known
+    if known := registry.version_at(model, *same_model):
+        return known
     name = registry.next_version(model, request.bump)
     return tags.Version(model, name, commit, tags.version_tag(model, name))
 

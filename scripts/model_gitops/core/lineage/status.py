@@ -9,7 +9,7 @@ from typing import Any
 from model_gitops.core.deploy.hold import Hold
 from model_gitops.core.flow.metrics import direction, format_number
 from model_gitops.core.flow.promotion import Promotion
-from model_gitops.core.gto.tags import precedence
+from model_gitops.core.gto.versions import precedence
 from model_gitops.core.line import plain
 from model_gitops.core.lineage import deciding, stages
 from model_gitops.core.lineage.facts import Pull, Trace

@@ -1,0 +1,184 @@
+"""The registry of versions and stages, as a repository's tags have it.
+
+The server is asked once, for names. What a tag says besides, and the commit that it is at, is read where
+a question needs it, and only then fetched, if it is not here: a job's checkout has few tags as a rule.
+"""
+
+from __future__ import annotations
+
+import os.path
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+
+from model_gitops import runner
+from model_gitops.adapters import git, project_files
+from model_gitops.core.gto import revision as revisions
+from model_gitops.core.gto import tags
+from model_gitops.core.gto.listing import Listing
+from model_gitops.core.gto.model_tags import Event
+from model_gitops.errors import ExternalError
+
+# So many tags are fetched by their names, more by what all names begin with.
+_MOST_NAMED = 50
+# As git finds the moment in an object's head.
+_WRITTEN = re.compile(rb"^(?:tagger|committer) [^\n]*?> ([0-9]{1,12})", re.MULTILINE)
+_SIGNATURE = re.compile(
+    r"^-----BEGIN (?:PGP SIGNATURE|PGP MESSAGE|SSH SIGNATURE|SIGNED MESSAGE)-----", re.MULTILINE
+)
+
+
+class Tags:
+    """The tags of one place. `remote` is what they are fetched from, empty for the checkout's own."""
+
+    def __init__(self, repository: git.Git, remote: str, refs: bytes) -> None:
+        self._git, self._remote = repository, remote
+        self.listing = Listing(refs, self._created, self._committed)
+        self.registry = tags.Registry(self.listing)
+
+    # --- what the server says ----------------------------------------------------------------------
+
+    @classmethod
+    def published(cls, repository: git.Git, remote: str, *patterns: str) -> Tags:
+        """Ask the server for its tags, and for the refs of `patterns`: one request.
+
+        Raises ExternalError.
+        """
+        with tempfile.TemporaryFile() as answer:
+            repository.remote(
+                "ls-remote", "--quiet", "--", remote, "refs/tags/*", *patterns, output=answer
+            )
+            answer.seek(0)
+            return cls(repository, remote, answer.read())
+
+    @classmethod
+    def own(cls, repository: git.Git) -> Tags:
+        """Read the checkout's own tags."""
+        with tempfile.TemporaryFile() as answer:
+            # Its status is 1 where there is no tag.
+            repository.completed("show-ref", "--tags", "--dereference", check=False, output=answer)
+            answer.seek(0)
+            return cls(repository, "", answer.read())
+
+    @classmethod
+    def known(cls, repository: git.Git, remote: str = "origin") -> Tags:
+        """Return the server's tags, for reading; where there is no server, the checkout's own.
+
+        A complete checkout of a repository that can't be reached any more (no credentials were
+        kept) serves as it is, with a warning. Raises ExternalError for a shallow one, as a missing
+        tag there would be read as "no version yet".
+        """
+        if not repository.has_remote(remote):
+            return cls.own(repository)
+        try:
+            return cls.published(repository, remote)
+        except ExternalError as error:
+            if repository.is_shallow():
+                raise ExternalError(
+                    f"the tags of {remote!r} can't be fetched: {error.message}",
+                    fix="give actions/checkout `fetch-depth: 0`, or leave `persist-credentials` at true",
+                ) from error
+            runner.warning(
+                f"the tags of {remote!r} can't be fetched; the checkout's own are used: {error.message}"
+            )
+            return cls.own(repository)
+
+    # --- what the objects say ----------------------------------------------------------------------
+
+    def _created(self, events: Sequence[Event]) -> list[int]:
+        self._bring(events)
+        return self._moments([one.object for one in events])
+
+    def _committed(self, events: Sequence[Event]) -> list[int]:
+        self._bring(events)
+        commits = list(dict.fromkeys(one.commit for one in events))
+        made = dict(zip(commits, self._moments(commits), strict=True))
+        return [made[one.commit] for one in events]
+
+    def _moments(self, objects: Sequence[str]) -> list[int]:
+        found = []
+        for content in self._git.each_object(objects):
+            written = _WRITTEN.search(content, 0, content.find(b"\n\n"))
+            found.append(int(written[1]) if written else 0)
+        return found
+
+    def _bring(self, events: Sequence[Event]) -> None:
+        """Fetch those of these tags that are not here, with their commits: one request."""
+        if not self._remote or not events:
+            return
+        start = f"refs/tags/{_common([one.name for one in events])}"
+        here = self._git.objects_of(f"{start}*", f"{start}*/**")
+        names = [one.name for one in events if one.object.encode() not in here]
+        if len(names) > _MOST_NAMED:
+            names = [f"{_common(names)}*"]
+        if names:
+            self._git.remote(
+                "fetch", "--quiet", "--no-recurse-submodules", "--no-tags", "--no-prune", "--force",
+                *self._git.flat_depth(), "--", self._remote,
+                *(f"+refs/tags/{name}:refs/tags/{name}" for name in names),
+            )  # fmt: skip
+
+    # --- what a question needs ---------------------------------------------------------------------
+
+    def commit_of(self, model: str, revision: str) -> str | None:
+        """Return the commit of a version, a stage, or what else Git knows by this name; None for nothing.
+
+        Raises RefusedError for what was taken back.
+        """
+        if found := revisions.current(self.registry, model, revision):
+            return self._git.find_commit(found.commit)
+        ref = f"refs/tags/{revision.removeprefix('refs/').removeprefix('tags/')}"
+        wanted = self.listing.object_of(ref)
+        # A tag of another kind may be here as it was before somebody moved it.
+        if wanted and self._remote and wanted.encode() not in self._git.objects_of(ref):
+            self._git.try_fetch(f"+{ref}:{ref}", *self._git.flat_depth())
+        return self._git.find_commit(revision)
+
+    def with_model(self, model: str, model_hash: str) -> Iterator[tags.Version]:
+        """Yield the versions of `model` in whose commits DVC's files have `model_hash`, highest first.
+
+        A commit may have the hash for another reason: whoever asks looks closer.
+        """
+        events = self.registry.events(model)
+        self._bring(events)
+        commits = list(dict.fromkeys(one.commit for one in events))
+        # As a rule a model that is asked about is a new one.
+        if not model_hash or not project_files.has(self._git, model_hash, commits):
+            return
+        versions = {one.commit: one for one in self.registry.versions(model)}
+        highest_first = list(versions)[::-1]
+        for commit in project_files.commits_with(self._git, model_hash, highest_first):
+            yield versions[commit]
+
+    def messages(self, text: str) -> dict[str, str]:
+        """Return the messages of all models' version tags in which `text` stands, by their names.
+
+        The first paragraph and a signature are left out.
+        """
+        events = self.listing.versions()
+        self._bring(events)
+        objects = [one.object for one in events]
+        found = {}
+        for event, content in zip(events, self._git.each_object(objects), strict=True):
+            if text.encode() in content:
+                found[event.name] = _body(content)
+        return found
+
+    def message(self, name: str) -> str:
+        """Return the message of the tag `name`, as `messages` does; empty where there is none."""
+        found = self.listing.object_of(f"refs/tags/{name}")
+        if not found:
+            return ""
+        self._bring([Event(name, "", found, "register")])
+        content = next(iter(self._git.each_object([found])), b"")
+        return _body(content) if content.startswith(b"object ") else ""
+
+
+def _common(names: Sequence[str]) -> str:
+    """Return what all names begin with."""
+    return os.path.commonprefix(names)  # noqa: RUF071 - their letters, not their folders
+
+
+def _body(tag: bytes) -> str:
+    message = tag.partition(b"\n\n")[2].decode("utf-8", errors="replace").lstrip("\n")
+    return _SIGNATURE.split(message.partition("\n\n")[2], maxsplit=1)[0]
