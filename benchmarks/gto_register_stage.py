@@ -1,63 +1,102 @@
-"""gto-register-stage beside GTO."""
+"""What reads and writes the registry, at any number of versions of one model."""
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks.repositories import WHO, clone, data, git, imported
-from benchmarks.timing import RUN, TOOLS, Result, answer, compare, expect
+from benchmarks.many_versions import MODEL, pointer, repositories
+from benchmarks.repositories import clone, git
+from benchmarks.rows import Kind, Point, Row, Target
+from benchmarks.timing import RUN, TOOLS, Steps, answer, expect, point
 
 # GTO needs minutes; what takes longer is reported as "more than".
-LIMIT = 20.0
+_LIMIT = 60.0
+_GROWTH = (
+    Target(Kind.GROWTH, 2, "cpu", 10_000),
+    Target(Kind.GROWTH, 5, "cpu", 40_000),
+    Target(Kind.GROWTH, 2, "memory", 40_000),
+)
+_SIZE = "versions of one model"
+
+REGISTER = Row(
+    name="register",
+    work="gto-register-stage: a new version, and its stage",
+    size=_SIZE,
+    peer="`gto register --push` alone",
+    tools=("git", "gto"),
+    targets=_GROWTH,
+    means="Names come in one listing. That no version has this model yet is read from each one's commit.",
+    floor="`git push` of the tags: the server lists all its refs, and checks what came against all of them.",
+    slower="At 40,000 versions more than half is the push, here with the server's own part of it.",
+)
+CHECK = Row(
+    name="check",
+    work="check-promotion of a pull request",
+    size=_SIZE,
+    peer="",
+    tools=("git",),
+    targets=_GROWTH,
+    means="Of the tags only those of the stage that is asked about are opened.",
+    floor="`git ls-remote`: a server lists all its tags.",
+)
+GATE = Row(
+    name="gate",
+    work="gate-metrics against a version",
+    size=_SIZE,
+    peer="",
+    tools=("git",),
+    targets=_GROWTH,
+    means="As check; two commits' metrics are read besides.",
+    floor="`git ls-remote`: a server lists all its tags.",
+)
 
 
-def measure(work: Path) -> list[Result]:
-    """A registry of 10,000 tags: 100 models, each with 50 versions and 50 assignments."""
-    files = {
-        "dvc.yaml": "artifacts:\n  diabetes:\n    path: model.bin\n    type: model\n",
-        "model.bin.dvc": f"outs:\n- md5: a{0:031x}\n  size: 1\n  hash: md5\n  path: model.bin\n",
-    }
-    stream = []
-    for number in range(1, 51):  # GTO refuses two versions of one model on one commit
-        when = 1700000000 + number
-        stream.append(f"commit refs/heads/main\nmark :{number}\ncommitter {WHO} {when} +0000\n")
-        stream.append(data(f"model {number}"))
-        stream += [f"M 644 inline {name}\n{data(body)}" for name, body in files.items()]
-    for model in range(100):
-        for number in range(1, 51):
-            for tag in (f"m{model}@v0.0.{number}", f"m{model}#dev#{number}"):
-                when = 1700000000 + number
-                stream.append(f"tag {tag}\nfrom :{number}\ntagger {WHO} {when} +0000\n{data(tag)}")
-    origins = [imported("".join(stream), work / f"{side}.git") for side in ("raw", "ours")]
-    theirs, mine = (clone(origin, work / origin.stem) for origin in origins)
+def measure(work: Path, sizes: Sequence[int]) -> dict[str, list[Point]]:
+    """Measure at `sizes` versions of one model."""
+    found: dict[str, list[Point]] = {one.name: [] for one in (REGISTER, CHECK, GATE)}
+    for size in sizes:
+        folder = work / str(size)
+        folder.mkdir()
+        origin = repositories(folder, size)
+        other = Path(shutil.copytree(origin, folder / "other.git"))
+        theirs, mine = clone(other, folder / "theirs"), clone(origin, folder / "mine")
+        listed = [(["git", "ls-remote", "--quiet", "origin"], mine)]
+        check = [RUN, "check-promotion", "--base-ref", "main", "--head-ref", "experiment"]
+        gate = [RUN, "gate-metrics", "--baseline", "v0.0.1"]
+        for row, command in ((CHECK, check), (GATE, gate)):
+            found[row.name].append(
+                point(size, ours=_always([(command, mine)]), floor=_always(listed))
+            )
+        found[REGISTER.name].append(_register(size, theirs, mine))
+        tags = answer(["git", "tag", "--list", f"{MODEL}@v0.0.{size + 1}"], mine).split()
+        expect(tags == [f"{MODEL}@v0.0.{size + 1}"], f"one new version, not {tags}")
+    return found
 
+
+def _register(size: int, theirs: Path, mine: Path) -> Point:
     def changed(checkout: Path, number: int) -> Path:
-        body = files["model.bin.dvc"].replace(f"a{0:031x}", f"a{number + 1:031x}")
-        (checkout / "model.bin.dvc").write_text(body, encoding="utf-8")
+        (checkout / "model.bin.dvc").write_text(pointer(size + number), encoding="utf-8")
         git(checkout, "commit", "--quiet", "-am", f"model {number}")
         git(checkout, "push", "--quiet", "origin", "main")
         return checkout
 
-    gto = str(TOOLS / "gto")
-    act = [RUN, "gto-register-stage", "--model", "diabetes", "--stage", "dev"]
-    results = [
-        compare(
-            "gto-register-stage, 10,000 tags, new version and stage",
-            "`gto register --push` alone",
-            lambda n: [([gto, "register", "diabetes", "--push"], changed(theirs, n))],
-            lambda n: (act, changed(mine, n)),
-            raw_runs=1,
-            limit=LIMIT,
-        ),
-        compare(
-            "gto-register-stage, 10,000 tags, no change",
-            "`gto show`",
-            lambda n: [([gto, "show"], theirs)],
-            lambda n: (act, mine),
-            raw_runs=1,
-            limit=LIMIT,
-        ),
-    ]
-    tags = answer(["git", "tag", "--list", "diabetes*"], origins[1]).split()
-    expect(len(tags) == 6, f"three versions and three assignments, not {tags}")
-    return results
+    def pushed(number: int) -> Steps:
+        git(mine, "tag", "--annotate", "--message=floor", f"floor{number}")
+        return [(["git", "push", "--quiet", "origin", f"refs/tags/floor{number}"], mine)]
+
+    ours = [RUN, "gto-register-stage", "--model", MODEL, "--stage", "dev"]
+    gto = [str(TOOLS / "gto"), "register", MODEL, "--push"]
+    return point(
+        size,
+        ours=lambda number: [(ours, changed(mine, number + 1))],
+        peer=lambda number: [(gto, changed(theirs, number + 1))],
+        floor=pushed,
+        peer_runs=1,
+        limit=_LIMIT,
+    )
+
+
+def _always(steps: Steps) -> Callable[[int], Steps]:
+    return lambda _: steps

@@ -61,7 +61,13 @@ class Benchmark(NamedTuple):
 
 
 BENCHMARKS: dict[str, Benchmark | Old] = {
-    "register": Old("gto-register-stage", gto_register_stage.measure),
+    "register": Benchmark(
+        "gto-register-stage",
+        gto_register_stage.measure,
+        (gto_register_stage.REGISTER, gto_register_stage.CHECK, gto_register_stage.GATE),
+        (100, 10_000, 40_000),
+        (100, 10_000),
+    ),
     "start-up": Benchmark("check-promotion", start_up.measure, (start_up.START_UP,), (1,), (1,)),
     "pull": Benchmark(
         "dvc-pull-model", dvc_pull_model.files, (dvc_pull_model.FILE,), (5, 50, 200), (5, 50)
