@@ -138,7 +138,7 @@ def test_an_artifact_is_pushed_once_and_goes_with_its_image(
     for environment in ("dev", "staging"):
         told = json.loads(flow.ask("status", "--environment", environment, "--json"))
         (found,) = told["environments"]
-        assert (found["in_sync"], found["version"]) == (True, "v0.0.1"), found
+        assert (found["in_sync"], found["version"]) == (True, "v0.0.1"), told
         traced = json.loads(flow.ask("trace-model", "--subject", environment, "--json"))
         links = {(one["from"], one["to"]): one["state"] for one in traced["links"]}
         assert traced["verified"]

@@ -168,6 +168,8 @@ def test_a_cancelled_job_ends_the_command_and_what_it_started(
 ) -> None:
     pid = project.folder / "pid"
     project.write({"test": "sleep 60 & echo $! > pid.new; mv pid.new pid; wait"})
+    # What a shell starts in the background ignores it, and so would what is started here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     started = subprocess.Popen(
         [sys.executable, "-I", SCRIPTS, "run-command", "--command", "test"],
         cwd=project.folder,

@@ -18,7 +18,7 @@ def names(folder: Path) -> set[str]:
 
 
 def test_all_of_the_template_is_built_and_valid(tmp_path: Path) -> None:
-    status = ["git", "status", "--porcelain", TEMPLATE]
+    status = ["git", "-C", TEMPLATE, "status", "--porcelain", "."]
     before = subprocess.run(status, check=True, capture_output=True).stdout
     done = manifest_checks.build(tmp_path)
     assert done.returncode == 0, done.stdout
