@@ -102,7 +102,8 @@ def test_an_artifact_is_pushed_once_and_goes_with_its_image(
     pull_the_model(flow)
     start = flow.commit("main", rules(flow.parts.registry), "Rules")
     flow.bare(MODEL).run("update-ref", "refs/heads/staging", start)
-    commit = flow.commit("main", small_model, "A small model")
+    flow.commit("small", small_model, "A small model")
+    commit = flow.merge(flow.open_pull_request("small", "main", "A small model"))
 
     run = well(flow.pushed("main", "deploy.yml"))
     pushed = run.outputs["Push the model as an artifact"]
@@ -138,7 +139,7 @@ def test_an_artifact_is_pushed_once_and_goes_with_its_image(
     for environment in ("dev", "staging"):
         told = json.loads(flow.ask("status", "--environment", environment, "--json"))
         (found,) = told["environments"]
-        assert (found["in_sync"], found["version"]) == (True, "v0.0.1"), told
+        assert (found["in_sync"], found["version"]) == (True, "v0.0.1"), found["problems"]
         traced = json.loads(flow.ask("trace-model", "--subject", environment, "--json"))
         links = {(one["from"], one["to"]): one["state"] for one in traced["links"]}
         assert traced["verified"]
