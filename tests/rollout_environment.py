@@ -176,8 +176,11 @@ def target(letter: str) -> Target:
 
 def is_at_rest(status: dict[str, Any]) -> bool:
     paused = {one["reason"] for one in status.get("pauseConditions", [])}
-    return (
-        (status["phase"] == "Healthy" and status.get("stableRS") == status["currentPodHash"])
-        or (status["phase"] == "Degraded" and status.get("abort", False))
-        or bool(paused - {"CanaryPauseStep", "BlueGreenPause"})
-    )
+    stable = status.get("stableRS")
+    done = status["phase"] == "Healthy" and stable == status["currentPodHash"]
+    aborted = status["phase"] == "Degraded" and status.get("abort", False)
+    # That the stable version has all requests comes a little later.
+    weight = status.get("canary", {}).get("weights", {}).get("canary", {}).get("weight")
+    active = status.get("blueGreen", {}).get("activeSelector")
+    returned = not weight and active in (None, stable)
+    return bool(paused - {"CanaryPauseStep", "BlueGreenPause"}) or ((done or aborted) and returned)
