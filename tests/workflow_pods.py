@@ -123,8 +123,8 @@ class Pods:
 
 def template(pod: dict[str, Any]) -> dict[str, Any]:
     """Return the template that the pod is of, as Argo's container reads it."""
-    (wait,) = (one for one in pod["spec"]["containers"] if one["name"] == "wait")
-    (text,) = (one["value"] for one in wait["env"] if one["name"] == "ARGO_TEMPLATE")
+    (init,) = (one for one in pod["spec"]["initContainers"] if one["name"] == "init")
+    (text,) = (one["value"] for one in init["env"] if one["name"] == "ARGO_TEMPLATE")
     found: dict[str, Any] = json.loads(text)
     return found
 
