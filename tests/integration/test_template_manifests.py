@@ -287,6 +287,23 @@ def test_an_exemption_names_what_it_is_for_and_why(
 STANDARD = "k8s.io/pod-security-admission@v0.35.4"
 
 
+def test_argos_own_containers_are_judged_in_each_workflow_of_the_template() -> None:
+    """Argo gives them no securityContext. The patch that does makes them containers of the pod that is judged."""
+    import workloads
+
+    pods = [
+        pod
+        for file in sorted(TEMPLATE.rglob("workflowtemplate.yaml"))
+        for pod in workloads.pods(yaml.safe_load(file.read_text("utf-8")))
+    ]
+    assert len(pods) == 9
+    for pod in pods:
+        names = {
+            key: {one["name"] for one in pod.spec[key]} for key in ("initContainers", "containers")
+        }
+        assert "init" in names["initContainers"] and "wait" in names["containers"], pod.where
+
+
 def test_kubernetes_own_examples_of_the_standard_are_judged_alike() -> None:
     """All its examples, for this version: of pods that may run, and of those that may not, and why."""
     from crd_schemas import fetch
