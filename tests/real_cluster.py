@@ -243,7 +243,7 @@ def running(folder: Path) -> Iterator[Cluster]:
             "--authorization-mode=RBAC", "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-account-signing-key-file={key}", f"--service-account-key-file={key}",
             "--service-cluster-ip-range=10.0.0.0/24", "--endpoint-reconciler-type=none",
-            "--etcd-compaction-interval=0",  # `history` looks back
+            "--etcd-compaction-interval=0", "--watch-cache=false",  # `history` looks back
         )  # fmt: skip
         cluster = Cluster(f"https://127.0.0.1:{port}", token, folder / "apiserver.crt")
         until(lambda: _is_ready(cluster), started, folder)
