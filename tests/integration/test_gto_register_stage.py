@@ -143,6 +143,22 @@ def test_the_same_model_on_a_merge_commit_is_the_same_version(work: Work) -> Non
     assert shown(work)["m"]["stage"] == {"dev": "v0.0.1", "staging": "v0.0.1"}
 
 
+@pytest.mark.parametrize(("folder", "model"), [("", "m"), ("sub", "sub:m")])
+def test_the_same_model_is_found_where_its_versions_commit_changed_something_else(
+    work: Work, folder: str, model: str
+) -> None:
+    work.commit(md5("a"), folder=folder)
+    lock = work.git.directory / folder / "dvc.lock"
+    # Git names a file once for all who have its content.
+    (work.git.directory / "a-copy").write_bytes(lock.read_bytes())
+    work.commit(md5("a"), folder=folder)
+    assert work.register(model=model)[1]["operation"] == "registered"
+    (work.git.directory / "other").write_text("x", "utf-8")
+    work.commit(md5("a"), folder=folder)
+    _, outputs = work.register(model=model, stage="staging")
+    assert (outputs["version"], outputs["operation"]) == ("v0.0.1", "assigned")
+
+
 def test_versions_bumps_and_a_rollback(work: Work) -> None:
     work.commit(md5("a"))
     work.register(stage="prod")

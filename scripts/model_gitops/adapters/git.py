@@ -239,8 +239,11 @@ class Git:
         """
         return list(self.each_object(objects))
 
-    def each_object(self, objects: Sequence[str]) -> Iterator[bytes]:
-        """Yield the bytes of objects, one after another, by one process. Raises ExternalError."""
+    def each_object(self, objects: Sequence[str], *, missing: bool = False) -> Iterator[bytes]:
+        """Yield the bytes of objects, one after another, by one process.
+
+        Raises ExternalError where one can't be read; with `missing` one that is not here is empty.
+        """
         if not objects:
             return
         with tempfile.TemporaryFile() as wanted, tempfile.TemporaryFile() as answer:
@@ -261,6 +264,9 @@ class Git:
             answer.seek(0)
             for one in objects:
                 head = answer.readline().split()
+                if missing and head[1:] == [b"missing"]:
+                    yield b""
+                    continue
                 if len(head) != 3:
                     raise ExternalError(f"a file of {self.directory} can't be read (object {one})")
                 yield answer.read(int(head[2]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
@@ -13,8 +13,6 @@ from model_gitops.errors import InputError
 
 # A command line may hold some 2 MB: so many hashes of commits are safe.
 _COMMITS_AT_ONCE = 1000
-# Where a model's hash stands.
-_LOCKS = (":(glob)**/dvc.lock", ":(glob)**/*.dvc")
 
 
 class ProjectFiles(Mapping[str, str]):
@@ -86,22 +84,28 @@ def at(git: Git, commit: str | None) -> ProjectFiles:
 
 
 def has(git: Git, text: str, commits: Sequence[str]) -> bool:
-    """Whether `text` stands in some dvc.lock or .dvc file of these commits, by two processes.
+    """Whether `text` stands in some dvc.lock or .dvc file of these commits; those not here are left out.
 
-    What commits share is read once.
+    One process reads the commits, one each level of folders, and one the files: what commits share once.
     """
-    with tempfile.TemporaryFile() as answer:
-        git.completed(
-            "rev-list", "--objects", "--no-walk=unsorted", "--ignore-missing", "--stdin", "--", *_LOCKS,
-            input="".join(f"{one}\n" for one in commits), output=answer, check=False,
-        )  # fmt: skip
-        answer.seek(0)
-        files = [
-            line.split(b" ", 1)[0].decode("ascii")
-            for line in answer
-            if line.endswith((b"dvc.lock\n", b".dvc\n"))
-        ]
-    return any(text.encode() in data for data in git.each_object(files))
+    heads = git.each_object(commits, missing=True)
+    trees = [head[len("tree ") : head.index(b"\n")].decode("ascii") for head in heads if head]
+    files: set[bytes] = set()
+    folders: set[bytes] = set()
+    while trees := list(dict.fromkeys(trees)):
+        # A tree is its entries without a break: mode, name, and the hash in bytes.
+        entry = re.compile(rb"([0-7]+) ([^\0]+)\0(.{%d})" % (len(trees[0]) // 2), re.DOTALL)
+        below: set[bytes] = set()
+        for tree in git.each_object(trees):
+            for mode, name, value in entry.findall(tree):
+                if mode == b"40000":
+                    below.add(value)
+                elif mode.startswith(b"100") and (name == b"dvc.lock" or name.endswith(b".dvc")):
+                    files.add(value)
+        trees = [one.hex() for one in below - folders]
+        folders |= below
+    wanted = text.encode()
+    return any(wanted in data for data in git.each_object([one.hex() for one in files]))
 
 
 def commits_with(git: Git, text: str, commits: Iterable[str]) -> Iterator[str]:
@@ -110,8 +114,10 @@ def commits_with(git: Git, text: str, commits: Iterable[str]) -> Iterator[str]:
     for start in range(0, len(wanted), _COMMITS_AT_ONCE):
         some = wanted[start : start + _COMMITS_AT_ONCE]
         done = git.completed(
-            "grep", "-l", "-z", "-F", "-e", text, *some, "--", *_LOCKS, check=False
-        )
+            "grep", "-l", "-z", "-F", "-e", text, *some,
+            "--", ":(glob)**/dvc.lock", ":(glob)**/*.dvc",
+            check=False,
+        )  # fmt: skip
         hits = {hit.split(":", 1)[0] for hit in done.stdout.split("\0") if hit}
         yield from (one for one in some if one in hits)
 
