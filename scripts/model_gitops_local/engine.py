@@ -186,6 +186,9 @@ class Builder:
             "enabled = true",
             f"binary = {json.dumps(runc)}",
             'networkMode = "host"',  # so that builds reach what the host reaches, DNS included
+            # Of its own it may keep 2 GB, and then drops between two builds what the second one needs.
+            'reservedSpace = "10GB"',
+            'maxUsedSpace = "10GB"',
             "[worker.containerd]",
             "enabled = false",
         ]
