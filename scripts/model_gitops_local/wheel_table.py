@@ -14,6 +14,7 @@ import tomllib
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from packaging.requirements import Requirement
 
@@ -89,13 +90,13 @@ def _asked(name: str, extras: set[str]) -> Iterator[Requirement]:
 
 
 def wheels(names: set[str]) -> dict[str, list[str]]:
-    """Return the addresses of the wheels of these packages that a supported machine takes."""
+    """Return where the index has the wheels that a supported machine takes: paths, and no host."""
     lock = locked((SCRIPTS / "requirements.txt").read_text("utf-8"))
     index, found = Index({}), {}
     for name in sorted(names):
         listed = index.wheels(lock[name])
         taken = {wheel_installer.best(lock[name], listed, one)[1] for one in MACHINES}
-        found[name] = sorted(address.partition("#")[0] for address in taken)
+        found[name] = sorted(urlsplit(address).path.lstrip("/") for address in taken)
     return found
 
 

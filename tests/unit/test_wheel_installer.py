@@ -108,6 +108,29 @@ def test_an_index_that_is_more_than_an_address_is_for_uv(
     assert "canary" not in str(caught.value)
 
 
+def test_one_page_tells_where_the_files_of_all_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def get(address: str) -> tuple[bytes, str]:
+        asked.append(address)
+        link = "https://files.example/a/packages/1/click-1.0-py3-none-any.whl#sha256=0"
+        return f'<a href="{link}">click</a>'.encode(), address
+
+    monkeypatch.delenv("UV_DEFAULT_INDEX", raising=False)
+    monkeypatch.setattr(wheel_installer, "_get", get)
+    paths = {
+        "click": ["packages/1/click-1.0-py3-none-any.whl"],
+        "light": ["packages/2/light-2.0-py3-none-any.whl"],
+    }
+    index = Index(paths)
+    found = index.wheels(Locked("light", "2.0", frozenset()))
+    assert found == {
+        "light-2.0-py3-none-any.whl": "https://files.example/a/packages/2/light-2.0-py3-none-any.whl"
+    }
+    assert index.wheels(Locked("click", "1.0", frozenset()))
+    assert [one.rpartition("/simple/")[2] for one in asked] == ["click/"]
+
+
 @pytest.mark.parametrize(
     "name", ["../evil.py", "/evil.py", "a/../../evil.py", "a\\b", "light-1.0.data/scripts/evil"]
 )

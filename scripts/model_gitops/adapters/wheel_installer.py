@@ -26,12 +26,15 @@ import urllib.parse
 import urllib.request
 import venv
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 _INDEX = "https://pypi.org/simple"
+# A package of each extra: its page tells where the index keeps its files.
+_IN_EACH = "click"
 _NOT_OURS = 3
 _THREADS = 12
 _SECONDS = 20
@@ -135,7 +138,7 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def wheels_of(package: Locked, addresses: Iterator[str] | list[str]) -> dict[str, str]:
+def wheels_of(package: Locked, addresses: list[str]) -> dict[str, str]:
     """Return those of `addresses` that are wheels of the locked version: address by the file's name."""
     found = {}
     for address in addresses:
@@ -158,9 +161,9 @@ def best(package: Locked, wheels: Mapping[str, str], machine: Machine) -> tuple[
 
 
 class Index:
-    """The package index: the public one, whose addresses are in the table, or the runner's."""
+    """The package index: the public one, whose files have their paths in the table, or the runner's."""
 
-    def __init__(self, addresses: Mapping[str, list[str]]) -> None:
+    def __init__(self, paths: Mapping[str, list[str]]) -> None:
         """Raises Unfit where the environment says more than one address without a password."""
         given = os.environ.get("UV_DEFAULT_INDEX", "")
         if any(name in os.environ for name in _OF_UV) or any(
@@ -171,19 +174,32 @@ class Index:
         if given and (parts.scheme not in ("http", "https") or "@" in parts.netloc):
             raise Unfit("the index is no plain address")
         self._index = (given or _INDEX).rstrip("/")
-        self._addresses = {} if given else addresses
+        self._paths = {} if given else paths
+
+    @cached_property
+    def store(self) -> str:
+        """Where the paths of the table start, as one page of the index has it; empty where none does.
+
+        One request for all packages: their pages are larger than their wheels. Raises OSError.
+        """
+        known = self._paths.get(_IN_EACH, [])
+        for address in self._links(_IN_EACH) if known else []:
+            plain = urllib.parse.urldefrag(address).url
+            for path in known:
+                if plain.endswith(f"/{path}"):
+                    return plain.removesuffix(path)
+        return ""
 
     def wheels(self, package: Locked) -> dict[str, str]:
-        """Return the wheels of a package: address by the file's name."""
-        known = wheels_of(package, self._addresses.get(package.name, []))
-        return known or self._listed(package)
-
-    def _listed(self, package: Locked) -> dict[str, str]:
-        page = f"{self._index}/{package.name}/"
-        body, page = _get(page)
-        links = re.findall(r"""<a\s[^>]*?href=["']([^"']+)["']""", body.decode("utf-8", "replace"))
-        near = (urllib.parse.urljoin(page, html.unescape(link)) for link in links)
+        """Return the wheels of a package: address by the file's name. Raises OSError."""
+        known = self._paths.get(package.name, []) if self.store else []
+        near = [self.store + path for path in known] or self._links(package.name)
         return wheels_of(package, near)
+
+    def _links(self, name: str) -> list[str]:
+        body, page = _get(f"{self._index}/{name}/")
+        links = re.findall(r"""<a\s[^>]*?href=["']([^"']+)["']""", body.decode("utf-8", "replace"))
+        return [urllib.parse.urljoin(page, html.unescape(link)) for link in links]
 
     def fetch(self, package: Locked, address: str) -> bytes:
         """Return a file that the lock names. Raises Unfit for another one."""
@@ -246,7 +262,9 @@ def install(environment: Path, extra: str, scripts: Path) -> Path:
     packages /= "site-packages"
     if not packages.is_dir():
         raise Unfit("the environment is of another Python")
-    missing = [one for one in table["extras"][extra] if one not in installed(packages)]
+    there = installed(packages)
+    missing = [one for one in table["extras"][extra] if one not in there]
+    _ = index.store  # asked for once, and not by each thread
 
     def one(name: str) -> None:
         if name not in lock:
