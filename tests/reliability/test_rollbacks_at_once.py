@@ -167,20 +167,26 @@ def test_of_rollbacks_at_once_one_goes_back_and_the_others_find_it_done(
     assert one.stages() == ["v0.0.1", "v0.0.2", "v0.0.1"]
 
 
+def meanwhile(monkeypatch: pytest.MonkeyPatch, others: Callable[[], list[str]]) -> list[str]:
+    """Let `others` act once between the rollback's decision and its first push; return what they said."""
+    monkeypatch.setattr(retry, "pause", lambda attempt, jitter: 0.0)
+    real, said = DeployStore.push, list[str]()
+
+    def push(store: DeployStore, commit: str, branch: str, *, expected: str | None = None) -> None:
+        if not said:
+            said.extend(others())
+        real(store, commit, branch, expected=expected)
+
+    monkeypatch.setattr(DeployStore, "push", push)
+    return said
+
+
 def test_a_promotion_that_lands_meanwhile_is_taken_back_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the rollback's decision and its push: who asked saw v0.0.2, which is no way back."""
     one = team(tmp_path / "team")
-    monkeypatch.setattr(retry, "pause", lambda attempt, jitter: 0.0)
-    real, landed = DeployStore.push, []
-
-    def push(store: DeployStore, commit: str, branch: str, *, expected: str | None = None) -> None:
-        if not landed:
-            landed.append(one.promote(3).stdout)
-        real(store, commit, branch, expected=expected)
-
-    monkeypatch.setattr(DeployStore, "push", push)
+    landed = meanwhile(monkeypatch, lambda: [one.promote(3).stdout])
     code, outputs = one.step().run(monkeypatch)
     assert "operation=pushed" in landed[0]
     assert (code, outputs["operation"], outputs["version"], outputs["from"]) == (
@@ -200,15 +206,9 @@ def test_a_rollback_of_another_that_lands_meanwhile_is_enough(
 ) -> None:
     """The other one saw the promotion between, so it went back to another version: two would be one too many."""
     one = team(tmp_path / "team")
-    monkeypatch.setattr(retry, "pause", lambda attempt, jitter: 0.0)
-    real, landed = DeployStore.push, []
-
-    def push(store: DeployStore, commit: str, branch: str, *, expected: str | None = None) -> None:
-        if not landed:
-            landed.extend([one.promote(3).stdout, run_at_once(one, 1)[0]["version"]])
-        real(store, commit, branch, expected=expected)
-
-    monkeypatch.setattr(DeployStore, "push", push)
+    landed = meanwhile(
+        monkeypatch, lambda: [one.promote(3).stdout, run_at_once(one, 1)[0]["version"]]
+    )
     code, outputs = one.step().run(monkeypatch)
     assert "operation=pushed" in landed[0]
     assert landed[1] == "v0.0.2"

@@ -366,14 +366,21 @@ class Git:
                 with suppress(ExternalError):
                     if not self.remote_refs(remote, "refs/tags/*"):
                         return
-            if self.is_shallow():
-                raise ExternalError(
-                    f"the tags of {remote!r} can't be fetched: {error.message}",
-                    fix="give actions/checkout `fetch-depth: 0`, or leave `persist-credentials` at true",
-                ) from error
-            runner.warning(
-                f"the tags of {remote!r} can't be fetched; the checkout's own are used: {error.message}"
-            )
+            self.use_own_tags(remote, error)
+
+    def use_own_tags(self, remote: str, error: ExternalError) -> None:
+        """Warn that the tags of `remote` can't be fetched, and the checkout's own are taken.
+
+        Raises ExternalError in a shallow checkout, as a missing tag there would be read as "no version yet".
+        """
+        if self.is_shallow():
+            raise ExternalError(
+                f"the tags of {remote!r} can't be fetched: {error.message}",
+                fix="give actions/checkout `fetch-depth: 0`, or leave `persist-credentials` at true",
+            ) from error
+        runner.warning(
+            f"the tags of {remote!r} can't be fetched; the checkout's own are used: {error.message}"
+        )
 
 
 def merge_file(base: Path, ours: Path, theirs: Path) -> None:

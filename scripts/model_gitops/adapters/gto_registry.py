@@ -11,7 +11,6 @@ import re
 import tempfile
 from collections.abc import Iterator, Sequence
 
-from model_gitops import runner
 from model_gitops.adapters import git, project_files
 from model_gitops.core.gto import revision as revisions
 from model_gitops.core.gto import tags
@@ -73,14 +72,7 @@ class Tags:
         try:
             return cls.published(repository, remote)
         except ExternalError as error:
-            if repository.is_shallow():
-                raise ExternalError(
-                    f"the tags of {remote!r} can't be fetched: {error.message}",
-                    fix="give actions/checkout `fetch-depth: 0`, or leave `persist-credentials` at true",
-                ) from error
-            runner.warning(
-                f"the tags of {remote!r} can't be fetched; the checkout's own are used: {error.message}"
-            )
+            repository.use_own_tags(remote, error)
             return cls.own(repository)
 
     # --- what the objects say ----------------------------------------------------------------------
