@@ -98,6 +98,9 @@ BENCHMARKS: dict[str, Benchmark | Old] = {
         "bump-kustomize-tag", scale.measure, (scale.APPLICATIONS,), (10, 100, 1_000), (10, 100)
     ),
     "at-once": Benchmark("bump-kustomize-tag", scale.measure_at_once, (scale.AT_ONCE,), (1_000,)),
+    "writers": Benchmark(
+        "bump-kustomize-tag", scale.measure_writers, (scale.WRITERS,), (2, 10, 50), (2, 10)
+    ),
     "set-up": Benchmark("check-promotion", set_up.measure, set_up.ROWS, (1,), (1,)),
     "set-up-job": Benchmark("check-promotion", set_up.measure_job, (set_up.JOB,), (1,)),
     "fingerprint": Benchmark(

@@ -1,4 +1,4 @@
-"""One deploy repository for many applications: a bump beside the plain tools, and 200 bumps at once."""
+"""One deploy repository for many applications: a bump beside the plain tools, and many bumps at once."""
 
 from __future__ import annotations
 
@@ -38,11 +38,22 @@ AT_ONCE = Row(
     size="applications",
     peer="the same bumps one after another",
     tools=("git",),
-    targets=(Target(Kind.SHARE, 1.2),),
+    targets=(),
     means=f"{OWN} have overlays of their own, {ONE_OVERLAY} one overlay from as many commits of its model,"
     f" {ONE_DEPLOYMENT} are one deployment. A lost race is fetched and decided again.",
     floor="Git takes one push at a time.",
     slower="On a machine of few cores the ones in turn have all of it to themselves.",
+)
+WRITERS = Row(
+    name="writers-of-one-overlay",
+    work="bumps of one overlay started together, of which each lands",
+    size="writers",
+    peer="the same bumps one after another",
+    tools=("git",),
+    targets=(Target(Kind.SHARE, 1.2, size=50),),
+    means="Every writer wants the same line of the same file, and none is older than another.",
+    floor="Git takes one push at a time, and who was not first must read what was pushed.",
+    slower="On a machine of few cores the ones in turn have all of it to themselves: runners have one each.",
 )
 
 
@@ -67,6 +78,30 @@ def measure_at_once(work: Path, sizes: Sequence[int]) -> dict[str, list[Point]]:
         imported("".join(_deployments(size)), folder / "deploy.git")
         found.append(_at_once(folder, size))
     return {AT_ONCE.name: found}
+
+
+def measure_writers(work: Path, sizes: Sequence[int]) -> dict[str, list[Point]]:
+    """So many bumps of one overlay at once, and the same in turn."""
+    found = []
+    for size in sizes:
+        folder = work / str(size)
+        folder.mkdir()
+        sides = {}
+        for name in ("in-turn", "together"):
+            deploy = imported("".join(_deployments(1)), folder / f"{name}.git")
+            before = _commits(deploy)
+            steps = [
+                (_bump(deploy, _overlay(0, "dev"), f"app=:new{one}"), folder) for one in range(size)
+            ]
+            sides[name] = figures([sample(steps, together=name == "together", limit=900)])
+            landed = _commits(deploy) - before
+            expect(landed == size, f"{landed} of {size} writers landed")
+        found.append(Point(size, sides["together"], sides["in-turn"]))
+    return {WRITERS.name: found}
+
+
+def _commits(deploy: Path) -> int:
+    return int(answer(["git", "rev-list", "--count", "main"], deploy))
 
 
 def _one(folder: Path, deploy: Path, size: int) -> Point:
@@ -104,7 +139,7 @@ def _at_once(folder: Path, applications: int) -> Point:
     sides = {}
     for deploy in (in_turn, together):
         jobs = _jobs(folder, deploy, model, applications)
-        before = int(answer(["git", "rev-list", "--count", "main"], deploy))
+        before = _commits(deploy)
         steps = [(["env", f"GITHUB_OUTPUT={one.output}", *one.command], one.cwd) for one in jobs]
         sides[deploy] = figures([sample(steps, together=deploy is together, limit=900)])
         said = Counter(_operation(one) for one in jobs)
@@ -112,7 +147,7 @@ def _at_once(folder: Path, applications: int) -> Point:
         expect(
             said.total() == len(jobs) and set(said) <= {"pushed", "superseded", "none"}, f"{said}"
         )
-        landed = int(answer(["git", "rev-list", "--count", "main"], deploy)) - before
+        landed = _commits(deploy) - before
         expect(landed == said["pushed"], f"{said['pushed']} commits, not {landed}")
         _verify(deploy, model)
     return Point(applications, sides[together], sides[in_turn])

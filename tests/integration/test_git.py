@@ -221,7 +221,7 @@ def test_only_git_s_own_old_locks_are_removed(upstream: Path, tmp_path: Path) ->
 
 def test_a_lost_race_is_told_by_the_line_that_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "RACE_SECONDS", 0.0)
-    monkeypatch.setattr(retry, "pause", lambda attempt, jitter: 0.0)
+    monkeypatch.setattr(retry.Race, "pause", lambda race, took, jitter: 0.0)
 
     def lose() -> None:
         raise git.LostRace("To x\n!\ta:a\t[rejected] (fetch first)\nDone\n")

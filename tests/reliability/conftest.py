@@ -56,6 +56,7 @@ def forge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Forge]:
     repository(tmp_path, "deploy", {f"{OVERLAY}/kustomization.yaml": KUSTOMIZATION})
     repository(tmp_path, "model", PROJECT)
     monkeypatch.setattr(retry, "pause", lambda attempt, jitter: 0.0)
+    monkeypatch.setattr(retry.Race, "pause", lambda race, took, jitter: 0.0)
     monkeypatch.setattr("urllib3.util.retry.Retry.sleep", lambda self, response=None: None)
     with strict_forge(tmp_path / "forge") as made:
         made.add_repository(DEPLOY, tmp_path / "deploy.git")

@@ -303,7 +303,7 @@ def commit_on(git: Git, branch: str) -> str:
 
 
 def test_a_race_that_is_never_won_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "pause", lambda attempt, jitter: 0.0)
+    monkeypatch.setattr(retry.Race, "pause", lambda race, took, jitter: 0.0)
     monkeypatch.setattr(retry, "RACE_SECONDS", 0.0)
     tried = []
 

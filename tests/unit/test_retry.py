@@ -95,6 +95,32 @@ def test_a_pause_doubles_up_to_twenty_seconds(attempt: int, jitter: float, secon
     assert retry.pause(attempt, jitter) == pytest.approx(seconds)
 
 
+@given(attempts=st.lists(st.floats(0, 1e6), min_size=1, max_size=60), jitter=st.floats(0, 0.999))
+def test_who_loses_a_race_waits_a_bounded_time_and_longer_where_attempts_are_slow(
+    attempts: list[float], jitter: float
+) -> None:
+    race, slower = retry.Race(), retry.Race()
+    for took in attempts:
+        pause = race.pause(took, jitter)
+        assert 0 < pause <= slower.pause(took * 2, jitter) <= 120
+
+
+def test_a_race_that_is_lost_often_spreads_its_writers() -> None:
+    race = retry.Race()
+    longest = [race.pause(2.0, 1.0) for _ in range(12)]
+    assert longest[0] == pytest.approx(5.0)
+    assert longest == sorted(longest)
+    assert longest[-1] == pytest.approx(20.0)
+
+
+def test_one_slow_attempt_counts_on_and_is_forgotten() -> None:
+    race = retry.Race()
+    longest = [race.pause(took, 1.0) for took in (40.0, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1)]
+    assert longest[0] == pytest.approx(100.0)
+    assert longest[1] == pytest.approx(60.0)
+    assert longest[-1] == pytest.approx(40.0 / 2**8 * 10.0)
+
+
 def test_a_lock_file_is_this_machines_only_where_git_itself_complains() -> None:
     told = "Unable to create '/src/.git/refs/tags/m@v1.lock': File exists."
     assert retry.lock_file(f"error: cannot lock ref 'x': {told}") == "/src/.git/refs/tags/m@v1.lock"

@@ -206,12 +206,13 @@ def command(
         runner.group(f"Set the image in {wanted.path} of {location.url}"),
     ):
         unused: tuple[Unused, ...] = ()
+        onto = _branch(deploy, wanted)
         if mode == _PUSH:
-            result = git.until_won(lambda: _push(deploy, wanted), f"push to {location.url}")
+            result = git.until_won(lambda: _push(deploy, onto, wanted), f"push to {location.url}")
         else:
             api = github.GitHub(location.slug, token, api_url=context.api_url)
             result = git.until_won(
-                lambda: _propose(deploy, api, wanted, context.server_url),
+                lambda: _propose(deploy, api, onto, wanted, context.server_url),
                 f"pull request in {location.url}",
             )
         if result.operation != "superseded":
@@ -255,9 +256,8 @@ def _source(
     return github.GitHub(origin.repository, token, api_url=context.api_url)
 
 
-def _push(deploy: DeployRepository, wanted: _Wanted) -> _Result:
+def _push(deploy: DeployRepository, branch: str, wanted: _Wanted) -> _Result:
     """Fetch, decide, write, push: once. Raises LostRace."""
-    branch = _branch(deploy, wanted)
     state = _read(deploy, deploy.fetch(branch), wanted)
     if state.is_same:
         return _Result("none", state.tip, state)
@@ -272,10 +272,9 @@ def _push(deploy: DeployRepository, wanted: _Wanted) -> _Result:
 
 
 def _propose(
-    deploy: DeployRepository, api: github.GitHub, wanted: _Wanted, server_url: str
+    deploy: DeployRepository, api: github.GitHub, base: str, wanted: _Wanted, server_url: str
 ) -> _Result:
     """Fetch, decide, move our own branch, open or update its pull request: once. Raises LostRace."""
-    base = _branch(deploy, wanted)
     head = deployment.branch_name(wanted.path, wanted.images, base)
     state = _read(deploy, deploy.fetch(base), wanted)
     ours = deploy_proposal.find(deploy, api, head, base)

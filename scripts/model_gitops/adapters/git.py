@@ -394,20 +394,24 @@ def until_won(attempt: Callable[[], T], what: str) -> T:
 
     Raises RaceError, naming `what`, after `retry.ATTEMPTS` and `retry.RACE_SECONDS`.
     """
-    start = time.monotonic()
-    number, said = 0, ""
-    while number < retry.ATTEMPTS or time.monotonic() < start + retry.RACE_SECONDS:
+    end = time.monotonic() + retry.RACE_SECONDS
+    race, lost = retry.Race(), 0
+    while True:
+        began = time.monotonic()
         try:
             return attempt()
         except LostRace as error:
-            said = retry.reason(str(error))
-            time.sleep(retry.pause(number, random.random()))  # noqa: S311 - jitter
-        number += 1
-    told = f" (git said: {said[:200]})" if said else ""
-    raise RaceError(
-        f"{what}: other writers were first {number} times in a row{told}",
-        fix="run the job again; if it happens often, look for a job that pushes in a loop",
-    )
+            lost, ended = lost + 1, time.monotonic()
+            pause = race.pause(ended - began, random.random())  # noqa: S311 - jitter
+            if lost >= retry.ATTEMPTS and ended + pause > end:
+                said = retry.reason(str(error))[:200]
+                told = f" (git said: {said})" if said else ""
+                raise RaceError(
+                    f"{what}: other writers were first {lost} times in a row{told}",
+                    fix="run the job again; if it happens often, look for a job that pushes in a loop",
+                ) from error
+        runner.say(f"another writer was first; once more in {pause:.1f} s")
+        time.sleep(pause)
 
 
 class UntrustedError(InputError):
