@@ -25,6 +25,7 @@ class Asked:
     def __init__(self, tags: Sequence[Tag], between: str, light: Sequence[str] = ()) -> None:
         self.written = {f"{number:040x}": one for number, one in enumerate(tags, 1)}
         self.dated: list[str] = []
+        self.times = 0
         lines = [
             f"{object_}{between}refs/tags/{one.name}\n{one.commit}{between}refs/tags/{one.name}^{{}}\n"
             for object_, one in self.written.items()
@@ -36,6 +37,7 @@ class Asked:
 
     def _created(self, events: Sequence[Event]) -> list[int]:
         self.dated += [one.name for one in events]
+        self.times += 1
         return [self.written[one.object].created for one in events]
 
     def _committed(self, events: Sequence[Event]) -> list[int]:
@@ -99,6 +101,20 @@ def test_what_needs_no_date_is_not_asked_for_one() -> None:
     assert registry.next_version("m", "patch") == "v0.0.50"
     assert registry.taken_back("m", version="v0.0.3") is None
     assert asked.dated == []
+
+
+def test_the_highest_version_asks_once_however_many_were_taken_back() -> None:
+    """As a server lists them: by name, so that many are higher than all before."""
+    names = sorted(
+        f"m@v0.0.{n}{end}" for n in range(1, 200) for end in ("", "!")[: 1 + (n % 10 == 5)]
+    )
+    of_top = ["m@v0.0.199!", "m@v0.0.198!"]
+    tags = [Tag(one, f"{int(one.strip('!')[7:]):040x}", len(one)) for one in (*names, *of_top)]
+    asked = Asked(tags, "\t")
+    held = asked.registry.highest("m")
+    assert held is not None and held.version == "v0.0.197"
+    assert asked.times == 1
+    assert sorted(asked.dated) == ["m@v0.0.198", "m@v0.0.198!", "m@v0.0.199", "m@v0.0.199!"]
 
 
 def test_only_the_tags_of_the_stage_that_is_asked_about_are_dated() -> None:

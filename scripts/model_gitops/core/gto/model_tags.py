@@ -176,18 +176,20 @@ class ModelTags:
     @cached_property
     def highest(self) -> Known | None:
         """The highest registered and active version, or None."""
-        best: list[Known] = []
+        plain: list[str] = []
         last: tuple[object, ...] = ()
-        for commit, first in self._first.items():
-            # Only what can win is looked at closely: there may be very many.
-            several = self._more.get(commit, [first])
-            if max(precedence(one.version) for one in several) < last:
-                continue
-            for one in self.at(commit):
-                key = precedence(one.name)
-                if key >= last and self.is_active(one) and one.registered:
-                    best, last = ([*best, one] if key == last else [one]), key
-        return self._sorted(best)[-1] if best else None
+        for commit, one in self._first.items():
+            if one.adds and commit not in self._more and (key := precedence(one.version)) >= last:
+                plain, last = ([*plain, commit] if key == last else [commit]), key
+        # Of a commit with several tags it is told by their dates: asked at once, and only where it can win.
+        rivals = [
+            commit
+            for commit, events in self._more.items()
+            if max(precedence(one.version) for one in events) >= last
+        ]
+        self.date(one for commit in rivals for one in self._more[commit])
+        found = self.active(commits=[*plain, *rivals])
+        return found[-1] if found else None
 
     def _sorted(self, versions: list[Known]) -> list[Known]:
         keys = {one.name: precedence(one.name) for one in versions}
