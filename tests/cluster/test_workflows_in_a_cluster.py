@@ -36,6 +36,15 @@ def applied(cluster: Cluster, built: Built, *names: str) -> None:
             assert answer.ok, answer.text
 
 
+def with_token(pod: dict[str, Any]) -> set[str]:
+    """Return the containers that have an account's token: Argo's own alone."""
+    return {
+        container["name"]
+        for container in pod["spec"]["containers"]
+        if any("serviceaccount" in one["mountPath"] for one in container["volumeMounts"])
+    }
+
+
 @pytest.fixture(scope="module")
 def training(cluster: Cluster, built: Built) -> str:
     for name in ("staging", "production"):
@@ -71,6 +80,7 @@ def test_the_schedule_starts_a_training_that_proposes(
         assert list(pod_security.violations(pod["metadata"], pod["spec"])) == []
         images = {one["name"]: one["image"] for one in pod["spec"]["containers"]}
         assert images["main"].endswith("@sha256:" + "0" * 64)
+        assert with_token(pod) == {"wait"}
     # Each file reaches the step that asks for it.
     nodes = {
         one["templateName"]: one
@@ -134,14 +144,7 @@ def test_a_push_builds_asks_and_deploys(
         assert not found or name == "build", (name, found)
         assert all("buildkit" in text or name != "build" for _, text in found), found
         containers = {one["name"]: one for one in pod["spec"]["containers"]}
-        mounted = {
-            name: {one["mountPath"] for one in container["volumeMounts"]}
-            for name, container in containers.items()
-        }
-        # The token is in Argo's own container alone.
-        assert {
-            name for name, paths in mounted.items() if any("serviceaccount" in one for one in paths)
-        } == {"wait"}
+        assert with_token(pod) == {"wait"}
         if name == "serve":
             assert containers["main"]["image"] == image
         if name == "smoke":

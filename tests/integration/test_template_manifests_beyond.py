@@ -60,6 +60,8 @@ REFUSED = [
     ("WorkflowTemplate", "template: fit", "template: fti", "templates[train].a: there is no template 'fti'"),
     ("WorkflowTemplate", "- name: check", "- name: fit", "templates: fit is there twice"),
     ("WorkflowTemplate", "- name: check\n      script:", "- name: check\n      dag: {tasks: []}\n      script:", "must have one of container, containerSet, dag"),
+    ("WorkflowTemplate", "  entrypoint: train\n", "  automountServiceAccountToken: false\n", "executor.serviceAccountName must be there"),
+    ("WorkflowTemplate", "  entrypoint: train\n", "  automountServiceAccountToken: false\n  executor: {serviceAccountName: a}\n", None),
 ]  # fmt: skip
 
 

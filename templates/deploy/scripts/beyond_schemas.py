@@ -29,6 +29,8 @@ STEPS = {
 TEMPLATE_KINDS = (
     "container", "containerSet", "dag", "data", "http", "plugin", "resource", "script", "steps", "suspend",
 )  # fmt: skip
+PODS = {"container", "containerSet", "data", "resource", "script"}
+MOUNTED = "automountServiceAccountToken"
 
 
 def problems(manifest: Node) -> Iterator[str]:
@@ -192,6 +194,11 @@ def _templates(spec: Node) -> Iterator[str]:
         if len(kinds) != 1:
             yield f"{where} must have one of {', '.join(TEMPLATE_KINDS)}, not {' and '.join(kinds) or 'none'}"
         asked += [(f"{where}.{one.get('name')}", one.get("template")) for one in workloads.steps(template)]  # fmt: skip
+        # https://argo-workflows.readthedocs.io/en/latest/fields/: Argo makes no such pod.
+        without_token = template.get(MOUNTED, spec.get(MOUNTED)) is False
+        accounts = (at(one, "executor").get("serviceAccountName") for one in (template, spec))
+        if without_token and {*kinds} & PODS and not elsewhere and not any(accounts):
+            yield f"{where}: {MOUNTED} is false, so executor.serviceAccountName must be there"
     for where, name in asked:
         if (
             isinstance(name, str)

@@ -168,10 +168,42 @@ def test_a_step_starts_what_its_image_starts(step: str) -> None:
     assert commands == {tuple(yaml.safe_load(entrypoint))}
 
 
+def applied_by_the_admin(environment: str) -> dict[str, Any]:
+    file = manifest_checks.TEMPLATE / "argocd" / "training" / f"{environment}.yaml"
+    return {one["kind"]: one for one in yaml.safe_load_all(file.read_text("utf-8"))}
+
+
+@pytest.mark.parametrize("environment", ["staging", "production"])
+def test_no_step_can_write_the_result_of_another(environment: str) -> None:
+    """The token is in Argo's own container alone: Argo mounts there that of the executor's account, by a Secret."""
+    overlay = built(TRAINING / "overlays" / environment)
+    spec = found(overlay, "WorkflowTemplate")["spec"]
+    account, executor = spec["serviceAccountName"], spec["executor"]["serviceAccountName"]
+    says = {"serviceAccountName", "automountServiceAccountToken", "executor"}
+    assert spec["automountServiceAccountToken"] is False
+    for one in (found(overlay, "CronWorkflow")["spec"]["workflowSpec"], *spec["templates"]):
+        assert not says & one.keys()
+    own = found(overlay, "ServiceAccount")
+    assert (own["metadata"]["name"], own["automountServiceAccountToken"]) == (account, False)
+    given = applied_by_the_admin(environment)
+    namespace = found(overlay, "WorkflowTemplate")["metadata"]["namespace"]
+    metadata = given["ServiceAccount"]["metadata"]
+    assert (metadata["name"], metadata["namespace"]) == (executor, namespace)
+    assert given["ServiceAccount"]["automountServiceAccountToken"] is False
+    # Kubernetes fills it in, and Argo looks for it by this name.
+    assert given["Secret"]["type"] == "kubernetes.io/service-account-token"
+    assert given["Secret"]["metadata"] == {
+        "name": f"{executor}.service-account-token",
+        "namespace": namespace,
+        "annotations": {"kubernetes.io/service-account.name": executor},
+    }
+    (subject,) = given["RoleBinding"]["subjects"]
+    assert subject["name"] == executor != account
+
+
 @pytest.mark.parametrize("environment", ["staging", "production"])
 def test_the_clusters_admin_gives_no_more_than_argo_needs(environment: str) -> None:
-    file = manifest_checks.TEMPLATE / "argocd" / "training" / f"{environment}.yaml"
-    manifests = {one["kind"]: one for one in yaml.safe_load_all(file.read_text("utf-8"))}
+    manifests = applied_by_the_admin(environment)
     namespace = f"diabetes-training-{environment}"
     assert manifests["Role"]["rules"] == [
         {
@@ -184,7 +216,7 @@ def test_the_clusters_admin_gives_no_more_than_argo_needs(environment: str) -> N
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
     assert manifests["Application"]["spec"]["destination"]["namespace"] == namespace
     (subject,) = manifests["RoleBinding"]["subjects"]
-    assert (subject["name"], subject["namespace"]) == ("diabetes-training", namespace)
+    assert (subject["name"], subject["namespace"]) == ("diabetes-training-executor", namespace)
     overlay = built(TRAINING / "overlays" / environment)
     assert {one["metadata"]["namespace"] for one in overlay} == {namespace}
     assert ("automated" in manifests["Application"]["spec"]["syncPolicy"]) == (
