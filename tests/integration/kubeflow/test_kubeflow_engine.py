@@ -104,6 +104,22 @@ def test_of_runs_that_are_started_at_once_one_goes_on(kubeflow: Server, loaded: 
     assert urls == {counts.url}
 
 
+def test_who_waits_ends_what_a_caller_that_was_killed_left(
+    engine: Kubeflow, kubeflow: Server, loaded: Package
+) -> None:
+    first = engine.start(NAME, {}, 10)
+    # Killed between its request and its look at what there is.
+    experiment = kubeflow.control()["runs"][0]["experiment_id"]
+    kubeflow.start(loaded.submission(NAME, experiment, {}))
+    assert len(kubeflow.control()["runs"]) == 2
+    # Who only looks ends nothing.
+    reader = Kubeflow(kubeflow.url, TOKEN, "", "diabetes-training-staging", None)
+    assert reader.look(NAME, 10).url == first.url  # type: ignore[union-attr]
+    assert "CANCELED" not in {one["state"] for one in kubeflow.control()["runs"]}
+    assert engine.look(NAME, 10).url == first.url  # type: ignore[union-attr]
+    assert [one["state"] for one in kubeflow.control()["runs"]][1] == "CANCELED"
+
+
 def test_every_page_of_runs_is_read(engine: Kubeflow, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("model_gitops.adapters.training_engines.kubeflow._PAGE", 5)
     for number in range(12):

@@ -55,5 +55,6 @@ def _kubeflow(inputs: Inputs, training: Training) -> Engine | None:
         )
     return Kubeflow(
         inputs.kubeflow_server, inputs.kubeflow_token, inputs.kubeflow_authority,
-        inputs.namespace or training.namespace_in(inputs.environment), package,
+        inputs.namespace or training.namespace_in(inputs.environment),
+        package if inputs.operation == "run" else None,  # without one it changes nothing
     )  # fmt: skip

@@ -50,9 +50,12 @@ class Kubeflow:
         return [self._run(one) for one in self._listed(seconds)]
 
     def look(self, name: str, seconds: float) -> Run | None:
-        """As Engine.look."""
+        """As Engine.look. Who may start runs ends what a caller that was killed left beside this one."""
         end = time.monotonic() + seconds
-        found = self._listed(seconds, name)
+        others: list[Any] = []
+        found = self._listed(seconds, name, others)
+        if self._package is not None:
+            self._end(others, end)
         if not found:
             return None
         path = f"runs/{quote(str(found[0].get('run_id')), safe='')}"
@@ -72,14 +75,18 @@ class Kubeflow:
         self._get("runs", max(end - time.monotonic(), 0.1), body)
         others: list[Any] = []
         found = self._listed(max(end - time.monotonic(), 0.1), name, others)
-        for one in others:
-            if not self._run(one).state.has_ended:
-                with suppress(json_api.Denied, web_client.NoAnswer):
-                    path = f"runs/{quote(str(one.get('run_id')), safe='')}:terminate"
-                    self._get(path, max(end - time.monotonic(), 0.1), {})
+        self._end(others, end)
         if not found:
             raise web_client.NoAnswer(f"the run {name} was started, and is not in the list yet")
         return self._run(found[0])
+
+    def _end(self, runs: Sequence[Any], end: float) -> None:
+        """End those that go on, as well as that can be done until `end`."""
+        for one in runs:
+            if not self._run(one).state.has_ended and one.get("state") != "CANCELING":
+                with suppress(json_api.Denied, web_client.NoAnswer):
+                    path = f"runs/{quote(str(one.get('run_id')), safe='')}:terminate"
+                    self._get(path, max(end - time.monotonic(), 0.1), {})
 
     def _listed(
         self, seconds: float, name: str = "", others: list[Any] | None = None
