@@ -280,6 +280,89 @@ def test_applications(document: Any, ok: bool | None) -> None:
     assert synced(document).ok is ok
 
 
+DEPLOY = Path(__file__).parents[2] / "templates" / "deploy"
+DEPLOY_URL = "https://github.com/acme/diabetes-deploy.git"
+FOLDERS = [
+    str(one.relative_to(DEPLOY)) for one in sorted(DEPLOY.rglob("*")) if one.is_dir()
+]  # fmt: skip
+
+
+def template_set() -> Any:
+    """The template's ApplicationSet, applied."""
+    found = load_yaml((DEPLOY / "applicationset/applicationset.yaml").read_text("utf-8"), source="")
+    del found["metadata"]["annotations"][argocd.OFF]
+    return found
+
+
+def test_the_templates_applicationset_makes_what_is_in_argocd() -> None:
+    found = list(argocd.applications(template_set(), "s.yaml", "acme/diabetes-deploy", FOLDERS))
+    written = [
+        replace(one, file="s.yaml", is_generated=True, makes_namespace=False)
+        for path in (DEPLOY / "argocd").rglob("*.yaml")
+        for text in path.read_text("utf-8").split("\n---\n")
+        for one in argocd.applications(load_yaml(text, source=""), "")
+    ]
+    assert len(found) == 5
+    assert sorted(found, key=str) == sorted(written, key=str)
+
+
+def of_set(one: Any, *folders: str) -> list[tuple[str, str, str]]:
+    made = argocd.applications(one, "s.yaml", "acme/diabetes-deploy", folders)
+    return [(each.name, each.sources[0].path, each.sources[0].repository) for each in made]
+
+
+def test_the_other_models_of_an_applicationset_are_others() -> None:
+    one = template_set()
+    elements = one["spec"]["generators"][0]["matrix"]["generators"][0]["list"]["elements"]
+    elements.insert(0, {"model": "churn", "repository": "https://github.com/acme/churn-deploy.git"})
+    assert of_set(one, "overlays/dev") == [("diabetes-dev", "overlays/dev", DEPLOY_URL)]
+    # A repository that nothing names, and a folder that nothing names.
+    elements.pop()
+    (found,) = argocd.applications(one, "s.yaml", "acme/diabetes-deploy", ["overlays/dev"])
+    judged = argocd.judge_applications([found], ["overlays/dev"], "acme/diabetes-deploy", "", "")
+    assert judged.ok is False and "of https://github.com/acme/churn-deploy.git" in judged.found
+    found = list(
+        argocd.applications(template_set(), "s.yaml", "acme/diabetes-deploy", ["envs/dev"])
+    )  # type: ignore[assignment]
+    judged = argocd.judge_applications(found, ["envs/dev"], "acme/diabetes-deploy", "", "")  # type: ignore[arg-type]
+    assert judged.ok is False
+    assert judged.fix == "in s.yaml, under `directories` of its git generator: - path: envs/dev"
+
+
+def set_of(*generators: Any, name: str, path: str, **spec: Any) -> Any:
+    template = application(DEPLOY_URL, path) | {"metadata": {"name": name}}
+    return {
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "ApplicationSet", "metadata": {"name": "s"},
+        "spec": {"generators": list(generators), "template": template, **spec},
+    }  # fmt: skip
+
+
+def git(*places: Any) -> Any:
+    return {"git": {"repoURL": DEPLOY_URL, "revision": "HEAD", "directories": list(places)}}
+
+
+@pytest.mark.parametrize(
+    ("document", "made"),
+    [
+        # Without Go's templates, as most are written.
+        (set_of(git({"path": "overlays/*"}), name="m-{{path.basename}}", path="{{path}}"), ["m-dev overlays/dev", "m-qa overlays/qa"]),
+        (set_of(git({"path": "overlays/*"}, {"path": "overlays/q?", "exclude": True}), name="{{path[1]}}", path="{{path}}"), ["dev overlays/dev"]),
+        (set_of({"list": {"elements": [{"env": "dev", "at": {"of": "eu"}}]}}, name="{{env}}-{{at.of}}", path="overlays/{{env}}"), ["dev-eu overlays/dev"]),
+        (set_of({"list": {"elements": [{"env": "dev"}]}}, git({"path": "a/b"}), name="{{.env}}", path="overlays/{{ .env }}", goTemplate=True), ["dev overlays/dev", "s overlays/{{ .env }}"]),
+        (set_of(git({"path": "*"}), name='{{ if ne .path.path "a" }}{{ .path.path }}{{ else }}b{{ end }}', path="{{.path.path}}", goTemplate=True), ["b a", "overlays overlays"]),
+        # What is not read is open, as it was.
+        (set_of({"clusters": {}}, name="{{name}}", path="overlays/{{env}}"), ["s overlays/{{env}}"]),
+        (set_of({"matrix": {"generators": [git({"path": "a"}), {"clusters": {}}]}}, name="{{name}}", path="{{path}}"), ["s {{path}}"]),
+        (set_of({**git({"path": "a"}), "selector": {}}, name="a", path="{{path}}"), ["a {{path}}"]),
+        (set_of(git({"path": "a"}), name="{{ .path.path | upper }}", path="{{ .path.path }}", goTemplate=True), ["s a"]),
+        (set_of(git({"path": "none/*"}), name="a", path="{{path}}"), ["s "]),
+    ],
+)  # fmt: skip
+def test_generators(document: Any, made: list[str]) -> None:
+    found = of_set(document, ".git", "a", "a/b", "overlays", "overlays/dev", "overlays/qa")
+    assert [f"{name} {path}" for name, path, _ in found] == made
+
+
 def test_an_application_that_syncs_another_models_overlay_is_not_taken_away() -> None:
     found = list(argocd.applications(application(path="overlays/other"), "argocd/a.yaml"))
     free = argocd.judge_applications(found, ["x", "y"], "o/r", "", "")

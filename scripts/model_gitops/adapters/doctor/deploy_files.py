@@ -7,7 +7,7 @@ import posixpath
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from model_gitops.adapters import deploy_manifests, paths
@@ -174,8 +174,8 @@ class Manifests:
         )
         return Built(overlay.folder, self._namespace(overlay.path, 0), tuple(kinds))
 
-    def argocd(self) -> tuple[list[Application], list[Project]]:
-        """Return Argo CD's Applications and AppProjects."""
+    def argocd(self, repository: str) -> tuple[list[Application], list[Project]]:
+        """Return Argo CD's Applications and AppProjects; `repository` is how this one is called."""
         found = [
             one
             for one in self._files
@@ -185,8 +185,14 @@ class Manifests:
         self._source.bring([self._files[one] for one in found])
         named = [path for path in found if "argoproj.io/" in self._text(path)]
         known = [one for path in named for one in self._documents(path)]
+        parents = {str(one) for path in self._files for one in PurePosixPath(path).parents}
+        folders = sorted(parents - {"."})
         return (
-            [each for one in known for each in applications(one.data, one.file)],
+            [
+                each
+                for one in known
+                for each in applications(one.data, one.file, repository, folders)
+            ],
             [each for one in known for each in projects(one.data, one.file)],
         )
 

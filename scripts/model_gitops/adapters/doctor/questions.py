@@ -255,7 +255,7 @@ class World:
         """Judge Argo CD's Applications."""
         manifests = self.deploy.require()
         return argocd.judge_applications(
-            manifests.argocd()[0],
+            manifests.argocd(self.promotion.deploy_repository)[0],
             [one.folder for one in self._overlays],
             self.promotion.deploy_repository,
             deploy_place.wanted_url(self.promotion, self.checkout.git),
@@ -266,7 +266,7 @@ class World:
     def argocd_project(self) -> Finding:
         """Judge what their projects allow."""
         manifests = self.deploy.require()
-        applications, projects = manifests.argocd()
+        applications, projects = manifests.argocd(self.promotion.deploy_repository)
         built = [manifests.built(one) for one in self._overlays if one.path]
         return argocd.judge_project(applications, projects, built)
 

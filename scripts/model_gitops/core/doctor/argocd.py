@@ -6,10 +6,11 @@ import fnmatch
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from model_gitops.core import document
+from model_gitops.core.doctor import generated
 from model_gitops.core.doctor.finding import Finding, Part, joined
 
 _GROUP = "argoproj.io/"
@@ -35,7 +36,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Application:
-    """An Application, or what an ApplicationSet makes: then parts may be `{{…}}`."""
+    """An Application, or one that an ApplicationSet makes: then parts that are not known are `{{…}}`."""
 
     file: str
     name: str
@@ -44,6 +45,7 @@ class Application:
     namespace: str = ""
     server: str = ""
     makes_namespace: bool = False
+    is_generated: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,16 +74,43 @@ class Built:
 # --- reading ------------------------------------------------------------------------------------------
 
 
-def applications(data: Any, file: str) -> Iterator[Application]:
-    """Yield the Applications in a document."""
+def applications(
+    data: Any, file: str, repository: str = "", folders: Sequence[str] = ()
+) -> Iterator[Application]:
+    """Yield the Applications in a document.
+
+    `repository` is the one that the document is in, `folders` are all that it has: for an ApplicationSet.
+    """
     if not _is(data, "Application", "ApplicationSet"):
         return
     spec, metadata = document.mapping(data.get("spec")), document.mapping(data.get("metadata"))
     if OFF in document.mapping(metadata.get("annotations")):
         return
     name = str(metadata.get("name") or "")
-    if data["kind"] == "ApplicationSet":
-        spec = document.mapping(document.mapping(spec.get("template")).get("spec"))
+    if data["kind"] == "Application":
+        yield _application(spec, name, file)
+        return
+    made = generated.parameters(spec, lambda url: same_repository(url, repository), folders)
+    all_made = list[Application]()
+    # Where nobody knows: one, with all parts open.
+    for given in [{}] if made is None else made:
+        template = document.mapping(generated.filled_in(spec.get("template"), given))
+        named = str(document.mapping(template.get("metadata")).get("name") or "{{")
+        one = _application(
+            document.mapping(template.get("spec")), name if "{{" in named else named, file
+        )
+        all_made.append(replace(one, is_generated=True))
+    # Others are of other models' repositories, which have the same folders.
+    ours = [
+        one
+        for one in all_made
+        if any(same_repository(each.repository, repository) for each in one.sources)
+    ]
+    nothing = Application(file, name, "default", (Source("{{", "", ""),), is_generated=True)
+    yield from ours or all_made or [nothing]
+
+
+def _application(spec: Mapping[str, Any], name: str, file: str) -> Application:
     listed = spec.get("sources") if isinstance(spec.get("sources"), list) else [spec.get("source")]
     sources = tuple(
         Source(
@@ -96,7 +125,7 @@ def applications(data: Any, file: str) -> Iterator[Application]:
         document.mapping(spec.get("destination")),
         document.mapping(spec.get("syncPolicy")),
     )
-    yield Application(
+    return Application(
         file=file,
         name=name,
         project=str(spec.get("project") or "default"),
@@ -189,6 +218,8 @@ def _synced(
 ) -> str:
     """Return how an Application comes to sync a folder: one that syncs none of `folders`, else a copy."""
     for one in found:
+        if one.is_generated:
+            return f"in {one.file}, under `directories` of its git generator: - path: {folder}"
         if one.file not in taken and not any(
             _is_folder(each.path, other) for each in one.sources for other in folders
         ):

@@ -63,7 +63,7 @@ CHECKS = (
     ),
     Check(
         "argocd-applications",
-        "Argo CD's Applications are of the deploy repository and of each overlay",
+        "Argo CD's Applications, also those of an ApplicationSet, are of the deploy repository and of each overlay",
         "the deploy repository",
     ),
     Check(
