@@ -10,11 +10,13 @@ from model_gitops.core.deploy.history import standing
 from model_gitops.core.deploy.kustomization import Image
 from model_gitops.core.deploy.location import check_path
 from model_gitops.core.flow.training import Training
+from model_gitops.core.image.names import is_digest
 from model_gitops.core.training import evidence
 from model_gitops.core.training.evidence import Wanted
 from model_gitops.errors import RefusedError
 
 _DEPTH = 50
+_MOST_BEFORE = 20
 
 
 def read(overlays: Overlays, training: Training, environment: str) -> Wanted:
@@ -49,6 +51,22 @@ def read(overlays: Overlays, training: Training, environment: str) -> Wanted:
     return evidence.wanted(
         environment, training.workflow, file.path, wanted.images, commits[newest]
     )
+
+
+def had(overlays: Overlays, training: Training, environment: str, given: Sequence[str]) -> bool:
+    """Whether the training overlay of `environment` had just the images `given`, before it was changed.
+
+    Its last changes are looked at. Raises InputError for no such overlay.
+    """
+    repository = overlays.repository
+    tip = repository.fetch(overlays.branch, depth=_DEPTH)
+    path = repository.read_kustomization(tip, check_path(training.overlay(environment))).path
+    for change in repository.said(tip, path)[1 : _MOST_BEFORE + 1]:
+        images = repository.entries_at(change.commit, path)
+        pinned = bool(images) and all(is_digest(one.digest) for one in images)
+        if pinned and Wanted(environment, training.workflow, path, images, "").has(given):
+            return True
+    return False
 
 
 def _named(name: str) -> Callable[[Sequence[Image]], Image | None]:

@@ -248,6 +248,82 @@ def test_a_refusal_is_not_waited_for(
     assert "has no cron-workflow diabetes-training" in training.run().log
 
 
+def test_a_token_that_is_refused_while_it_waits_is_told_on_the_commit(
+    training: TrainingSite,
+) -> None:
+    argo = training.argo
+    bumped(training)
+    training.sync()
+    argo.outcome = None
+
+    def refuse() -> None:
+        if len(argo.asked) > 8:
+            argo.broken = [(401, {})]
+
+    argo.on_request = refuse
+    told = training.run()
+    assert (told.code, told.outputs["state"], told.outputs["images"]) == (4, "error", ""), told.log
+    assert "refuses the token (401)" in told.outputs["reason"]
+    state, said, _ = training.statuses()[0]
+    assert (state, "refuses the token (401)" in said) == ("error", True)
+    # Once more, with a good one: the run is waited for again.
+    argo.on_request, argo.broken = (lambda: None), []
+    assert training.run(timeout="2s").outputs["state"] == training.statuses()[0][0] == "pending"
+    argo.outcome = "Succeeded"
+    assert training.run().code == 0
+    # The second one said `pending` of the images, and at its end of the run.
+    told_states = [one[0] for one in training.statuses()]
+    assert told_states == ["success", "pending", "pending", "error", "pending"]
+    # What was proven stays: nobody had to wait.
+    argo.broken = [(401, {})]
+    assert (training.run().code, training.statuses()[0][0]) == (4, "success")
+
+
+class NoRuns:
+    """A Kubeflow that has run nothing yet."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+        self.tokens: set[str] = set()
+
+    def answer(self, method: str, target: str, body: object) -> tuple[int, dict[str, str]]:
+        return 200, {}
+
+
+def test_a_pipeline_that_was_compiled_before_the_newest_images_came_is_superseded(
+    training: TrainingSite, tmp_path: Path
+) -> None:
+    commit = training.rules(engine="kubeflow")
+    server = ArgoServer(NoRuns())  # type: ignore[arg-type]
+    package = tmp_path / "pipeline.yaml"
+
+    def compiled(*words: str) -> dict[str, str]:
+        images = [line.partition("=")[2] for word in words for line in image_lines(word).split()]
+        executors = {f"exec-{n}": {"container": {"image": one}} for n, one in enumerate(images)}
+        package.write_text(json.dumps({"deploymentSpec": {"executors": executors}}), "utf-8")
+        return {
+            **NO_ENGINE, "kubeflow_server": server.url, "kubeflow_token": SECRET,
+            "kubeflow_package": str(package),
+        }  # fmt: skip
+
+    for word in ("v1", "v2"):
+        assert training.bump(image_lines(word), commit=commit).outputs["operation"] == "pushed"
+    told = training.run(**compiled("v1"))
+    assert told.code == 0, told.log
+    outputs = told.outputs
+    assert (outputs["operation"], outputs["state"], outputs["images"]) == (
+        "superseded", "pending", "",
+    )  # fmt: skip
+    assert "has other images since the pipeline was compiled" in told.log
+    assert [one[0] for one in training.statuses(commit)] == ["pending"]
+    # Of images that the overlay never had, or of two deployments at once: somebody's fault.
+    for words in (("v3",), ("v1", "v3")):
+        told = training.run(**compiled(*words))
+        assert (told.code, "has other images than" in told.log) == (3, True), told.log
+        assert training.statuses(commit)[0][0] == told.outputs["state"] == "error"
+    server.stop()
+
+
 def test_a_run_that_somebody_deleted_is_not_started_again(training: TrainingSite) -> None:
     argo = training.argo
     bumped(training)

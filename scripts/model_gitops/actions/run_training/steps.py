@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from model_gitops.actions.run_training import OUTPUTS, engines
 from model_gitops.actions.run_training.inputs import Inputs
 from model_gitops.adapters import commit_statuses, git, promotion_file, training_overlay
 from model_gitops.adapters.github_client import Client
+from model_gitops.adapters.tracing.overlays import Overlays
 from model_gitops.adapters.tracing.places import opened_overlays
 from model_gitops.adapters.training_engines import Engine, waiting
 from model_gitops.core.flow.promotion import Promotion
@@ -22,7 +24,7 @@ from model_gitops.core.markdown import code, escape
 from model_gitops.core.training import evidence
 from model_gitops.core.training.evidence import Verdict, Wanted
 from model_gitops.core.training.runs import Run, State
-from model_gitops.errors import ExternalError, InputError, RefusedError
+from model_gitops.errors import ActionError, ExternalError, InputError, RefusedError
 
 
 @dataclass
@@ -45,17 +47,25 @@ class _Status:
             self._known = [commit_statuses.latest(self.api, self.asked.commit, self.context)]
         return self._known[0] if self._known else None
 
-    def write(self, verdict: Verdict, run: Run | None) -> None:
-        """Write what is known now, where that is new."""
+    def stopped(self, why: str) -> None:
+        """Say that nobody waits any more, and why, where that can be written."""
+        try:
+            self.write("error", None, why)
+        except ActionError as error:
+            runner.warning(f"the commit status {self.context} stays as it was: {error.message}")
+
+    def write(self, verdict: Verdict, run: Run | None, why: str = "") -> None:
+        """Write what is known now, where that is new; `why` is what ended the wait, where no run did."""
         if self.api is None:
             return
-        said = evidence.described(self.asked, run, verdict)
+        said = evidence.described(self.asked, run, verdict, why)
         context = runner.context()
         url = (run.url if run else "") or (context.run_url if context.repository else "")
         known, cut = self.latest(), shortened(said, commit_statuses.LONGEST)
         if known and (known.state, known.target_url, known.description) == (verdict, url, cut):
             return
-        if known and not run and evidence.says_images(self.asked, known.description):
+        stays = known and known.state in ("success", "failure", verdict)
+        if known and stays and not run and evidence.says_images(self.asked, known.description):
             return  # how these images did stays, until another run has ended
         commit_statuses.write(self.api, self.asked.commit, self.context, verdict, said, url)
         self._known = []
@@ -91,7 +101,7 @@ def run(inputs: Inputs) -> None:
     if engine is None:
         _believe(inputs, status())
     elif inputs.operation == "run":
-        _run(inputs, engine, status)
+        _run(inputs, engine, status, lambda one: _had(inputs, repository, promotion, training, one))
     else:
         _check(engine, status().asked)
 
@@ -127,18 +137,30 @@ def _rules(inputs: Inputs, repository: git.Git) -> Promotion:
     return promotion_file.read_rules(path, repository, base=base, is_change=True).promotion
 
 
+def _overlays(
+    inputs: Inputs, repository: git.Git, promotion: Promotion
+) -> AbstractContextManager[Overlays]:
+    return opened_overlays(
+        promotion, repository, inputs.token, inputs.ssh_key, inputs.deploy_branch, inputs.known_hosts,
+        with_pulls=True,
+    )  # fmt: skip
+
+
+def _had(
+    inputs: Inputs,
+    repository: git.Git,
+    promotion: Promotion,
+    training: Training,
+    images: Sequence[str],
+) -> bool:
+    with _overlays(inputs, repository, promotion) as overlays:
+        return training_overlay.had(overlays, training, inputs.environment, images)
+
+
 def _asked(inputs: Inputs, repository: git.Git, promotion: Promotion, training: Training) -> Wanted:
     with (
         runner.group(f"Asking which images the training of {inputs.environment} has"),
-        opened_overlays(
-            promotion,
-            repository,
-            inputs.token,
-            inputs.ssh_key,
-            inputs.deploy_branch,
-            inputs.known_hosts,
-            with_pulls=True,
-        ) as overlays,
+        _overlays(inputs, repository, promotion) as overlays,
     ):
         found = training_overlay.read(overlays, training, inputs.environment)
         for image in found.images:
@@ -146,8 +168,16 @@ def _asked(inputs: Inputs, repository: git.Git, promotion: Promotion, training: 
         return found
 
 
-def _run(inputs: Inputs, engine: Engine, read: Callable[[], _Status]) -> None:
-    """Train with what the overlay has. `read` asks for it: once more where it has other images by now."""
+def _run(
+    inputs: Inputs,
+    engine: Engine,
+    read: Callable[[], _Status],
+    had: Callable[[Sequence[str]], bool],
+) -> None:
+    """Train with what the overlay has. `read` asks for it: once more where it has other images by now.
+
+    `had` tells whether it had some images before: a pipeline that was compiled of those came too late.
+    """
     end = time.monotonic() + inputs.timeout
     status = read()
     if status.api is None:
@@ -155,11 +185,21 @@ def _run(inputs: Inputs, engine: Engine, read: Callable[[], _Status]) -> None:
     while True:
         asked = status.asked
         status.write("pending", None)
-        found = waiting.run(
-            engine, asked, inputs.parameters, again=inputs.again,
-            timeout=max(end - time.monotonic(), 1.0),
-            is_wanted=lambda key=asked.key: read().asked.key == key,  # type: ignore[misc]
-        )  # fmt: skip
+        try:
+            found = waiting.run(
+                engine, asked, inputs.parameters, again=inputs.again,
+                timeout=max(end - time.monotonic(), 1.0),
+                is_wanted=lambda key=asked.key: read().asked.key == key,  # type: ignore[misc]
+            )  # fmt: skip
+        except ActionError as error:
+            if isinstance(error, waiting.OtherImages) and had(error.images):
+                said = f"{asked.path} has other images since the pipeline was compiled"
+                runner.notice(f"{said}: the run of their own deployment trains with those")
+                _tell(asked, waiting.Outcome("superseded", None, said), "pending")
+                return
+            status.stopped(error.message)
+            _tell(asked, waiting.Outcome("none", None, error.message), "error")
+            raise
         if not found.is_replaced:
             break
         runner.notice(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -31,10 +31,22 @@ class Outcome:
     `is_replaced`: other images are wanted by now, and the engine never had these.
     """
 
-    operation: Literal["started", "found", "none"]
+    operation: Literal["started", "found", "superseded", "none"]
     run: Run | None
     said: str = ""
     is_replaced: bool = False
+
+
+class OtherImages(RefusedError):
+    """The pipeline that is given has other `images` than the overlay, and never gets those."""
+
+    def __init__(self, asked: Wanted, images: Sequence[str]) -> None:
+        super().__init__(
+            f"the pipeline that is given has other images than {asked.path}:"
+            f" {'; '.join(asked.others(images))}",
+            fix="make it again, of this overlay as it is now",
+        )
+        self.images = images
 
 
 @dataclass
@@ -84,11 +96,7 @@ class _Wait:
         offer = self.engine.offer(seconds)
         if not self.asked.has(offer.images):
             if offer.is_fixed:
-                raise RefusedError(
-                    f"the pipeline that is given has other images than {self.asked.path}:"
-                    f" {'; '.join(self.asked.others(offer.images))}",
-                    fix="make it again, of this overlay as it is now",
-                )
+                raise OtherImages(self.asked, offer.images)
             return f"the pipeline has not these images yet: {'; '.join(self.asked.others(offer.images))}"
         if len(self.started) >= _MOST_STARTED:
             raise ExternalError(
@@ -132,7 +140,7 @@ def run(
     With `again` runs that have failed before do not count. `is_wanted` says whether the deploy repository still
     has these images: it is asked while the engine does not have them, as it will never get those that were
     replaced before it looked. Each turn decides anew by what the engine knows, so it may be killed at any
-    time, and two at once end with one run. Raises ExternalError and InputError.
+    time, and two at once end with one run. Raises ExternalError, InputError and OtherImages.
     """
     wait, pause = _Wait(engine, asked, parameters), _FIRST_PAUSE
     looks = 0

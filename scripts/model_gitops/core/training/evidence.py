@@ -157,12 +157,18 @@ def verdict_of(state: str) -> Verdict:
     return next((one for one in VERDICTS.values() if one == state), "pending")
 
 
-def described(asked: Wanted, run: Run | None, verdict: Verdict | Literal["replaced"]) -> str:
-    """Return what the commit status says; `says_images` finds in it which images it is about."""
+def described(
+    asked: Wanted, run: Run | None, verdict: Verdict | Literal["replaced"], why: str = ""
+) -> str:
+    """Return what the commit status says; `says_images` finds in it which images it is about.
+
+    `why` is what ended the wait, where that was not the run.
+    """
+    reason = why or (run.reason if run else "")
     said = {
         "success": "trained well",
-        "failure": f"failed: {run.reason if run else ''}",
-        "error": f"ended by an error: {run.reason if run else ''}",
+        "failure": f"failed: {reason}",
+        "error": f"ended by an error: {reason}",
         "pending": "train",
         "replaced": "were replaced before they trained",
     }[verdict]
