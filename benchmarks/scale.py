@@ -63,9 +63,9 @@ def measure(work: Path, sizes: Sequence[int]) -> dict[str, list[Point]]:
     for size in sizes:
         folder = work / str(size)
         folder.mkdir()
-        found.append(
-            _one(folder, imported("".join(_deployments(size)), folder / "deploy.git"), size)
-        )
+        model = _model(folder)
+        deploy = imported("".join(_deployments(size, model)), folder / "deploy.git")
+        found.append(_one(folder, deploy, model, size))
     return {APPLICATIONS.name: found}
 
 
@@ -75,8 +75,9 @@ def measure_at_once(work: Path, sizes: Sequence[int]) -> dict[str, list[Point]]:
     for size in sizes:
         folder = work / str(size)
         folder.mkdir()
-        imported("".join(_deployments(size)), folder / "deploy.git")
-        found.append(_at_once(folder, size))
+        model = _model(folder)
+        imported("".join(_deployments(size, model)), folder / "deploy.git")
+        found.append(_at_once(folder, model, size))
     return {AT_ONCE.name: found}
 
 
@@ -87,8 +88,9 @@ def measure_writers(work: Path, sizes: Sequence[int]) -> dict[str, list[Point]]:
         folder = work / str(size)
         folder.mkdir()
         sides = {}
+        model = _model(folder)
         for name in ("in-turn", "together"):
-            deploy = imported("".join(_deployments(1)), folder / f"{name}.git")
+            deploy = imported("".join(_deployments(1, model)), folder / f"{name}.git")
             before = _commits(deploy)
             steps = [
                 (_bump(deploy, _overlay(0, "dev"), f"app=:new{one}"), folder) for one in range(size)
@@ -104,7 +106,7 @@ def _commits(deploy: Path) -> int:
     return int(answer(["git", "rev-list", "--count", "main"], deploy))
 
 
-def _one(folder: Path, deploy: Path, size: int) -> Point:
+def _one(folder: Path, deploy: Path, model: Path, size: int) -> Point:
     kustomize = tool("kustomize")
 
     def raw(number: int) -> Steps:
@@ -118,8 +120,12 @@ def _one(folder: Path, deploy: Path, size: int) -> Point:
             (["git", "push", "--quiet"], to),
         ]
 
+    newest = _model_commits(model)[-1]
+
     def ours(number: int) -> Steps:
-        return [(_bump(deploy, _overlay(2, "dev"), f"app=:ours{number}"), folder)]
+        # An overlay each time, so that its last deployment is as far back as it would be.
+        path = _overlay(2 + number, "dev")
+        return [(_bump(deploy, path, f"app=:ours{number}", newest), model)]
 
     return point(size, ours=ours, peer=raw, runs=5)
 
@@ -131,11 +137,10 @@ class _Bump:
     output: Path
 
 
-def _at_once(folder: Path, applications: int) -> Point:
+def _at_once(folder: Path, model: Path, applications: int) -> Point:
     """Start all bumps together, and the same ones one after another; each must land or be superseded."""
     together, in_turn = folder / "deploy.git", folder / "in-turn.git"
     shutil.copytree(together, in_turn)
-    model = _model(folder)
     sides = {}
     for deploy in (in_turn, together):
         jobs = _jobs(folder, deploy, model, applications)
@@ -154,24 +159,23 @@ def _at_once(folder: Path, applications: int) -> Point:
 
 
 def _jobs(folder: Path, deploy: Path, model: Path, applications: int) -> list[_Bump]:
-    commits = answer(["git", "rev-list", "--reverse", "main"], model).split()
+    _, *commits = _model_commits(model)
     bumps = [
-        (_overlay(number % applications, ENVIRONMENTS[number % 3]), f"app=:new{number}", "")
+        (_overlay(number % applications, ENVIRONMENTS[number % 3]), f"app=:new{number}", commits[0])
         for number in range(3, 3 + OWN)
     ]
     bumps += [(_overlay(1, "dev"), f"app=:{commit}", commit) for commit in commits]
     bumps += [(_overlay(2, "staging"), f"app=:{commits[0]}", commits[0])] * ONE_DEPLOYMENT
-    jobs = []
-    for number, (path, image, commit) in enumerate(bumps):
-        trailers = f"Source-Repository: acme/model\nSource-Commit: {commit}" if commit else ""
-        output = folder / f"{deploy.stem}-{number}"
-        jobs.append(_Bump([*_bump(deploy, path, image), "--trailers", trailers], model, output))
-    return jobs
+    return [
+        _Bump(_bump(deploy, *one), model, folder / f"{deploy.stem}-{number}")
+        for number, one in enumerate(bumps)
+    ]
 
 
-def _bump(deploy: Path, path: str, image: str) -> Command:
+def _bump(deploy: Path, path: str, image: str, commit: str = "") -> Command:
     where = ["--repository", deploy.as_uri(), "--path", path]
-    return [RUN, "bump-kustomize-tag", *where, "--images", image]
+    origin = f"Source-Repository: acme/model\nSource-Commit: {commit}" if commit else ""
+    return [RUN, "bump-kustomize-tag", *where, "--images", image, "--trailers", origin]
 
 
 def _operation(job: _Bump) -> str:
@@ -182,7 +186,7 @@ def _operation(job: _Bump) -> str:
 
 def _verify(deploy: Path, model: Path) -> None:
     """Each overlay has what the latest of its bumps asked for."""
-    newest = answer(["git", "rev-parse", "main"], model).strip()
+    newest = _model_commits(model)[-1]
     wanted = {_overlay(1, "dev"): newest, _overlay(3, ENVIRONMENTS[0]): "new3"}
     wanted[_overlay(OWN + 2, ENVIRONMENTS[(OWN + 2) % 3])] = f"new{OWN + 2}"
     for path, tag in wanted.items():
@@ -194,14 +198,18 @@ def _overlay(application: int, environment: str) -> str:
     return f"applications/a{application}/overlays/{environment}"
 
 
-def _deployments(applications: int) -> list[str]:
-    """Return a history in which every overlay of every application was deployed in turn."""
+def _deployments(applications: int, model: Path) -> list[str]:
+    """Return a history in which every overlay of every application was deployed in turn.
+
+    Messages are those of bump-kustomize-tag, each from the first commit of `model`.
+    """
+    said = f"Source-Repository: acme/model\nSource-Commit: {_model_commits(model)[0]}"
     overlays = [_overlay(one, name) for one in range(applications) for name in ENVIRONMENTS]
     stream = []
     for number in range(len(overlays) * DEPLOYMENTS):
+        message = data(f"Deploy v0.0.{number}\n\n{said}\n")
         stream.append(
-            f"commit refs/heads/main\ncommitter {WHO} {1700000000 + number} +0000\n"
-            f"{data(f'Deploy v0.0.{number}')}"
+            f"commit refs/heads/main\ncommitter {WHO} {1700000000 + number} +0000\n{message}"
         )
         for path in overlays if number == 0 else [overlays[number % len(overlays)]]:
             text = f"images:\n  - name: app\n    newName: ghcr.io/acme/app\n    newTag: v0.0.{number}\n"
@@ -210,12 +218,17 @@ def _deployments(applications: int) -> list[str]:
 
 
 def _model(folder: Path) -> Path:
-    """Make the checkout of a model repository of 40 commits."""
+    """Make the checkout of a model repository: a commit that is deployed, and those of one overlay."""
     stream = [
         f"commit refs/heads/main\ncommitter {WHO} {1700000000 + number} +0000\n{data('change')}"
         f"M 644 inline number\n{data(str(number))}"
-        for number in range(ONE_OVERLAY)
+        for number in range(1 + ONE_OVERLAY)
     ]
     checkout = clone(imported("".join(stream), folder / "model.git"), folder / "model")
     git(checkout, "config", "gc.auto", "0")
     return checkout
+
+
+def _model_commits(model: Path) -> list[str]:
+    """Return the model's commits, oldest first."""
+    return answer(["git", "rev-list", "--reverse", "main"], model).split()
