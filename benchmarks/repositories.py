@@ -23,8 +23,9 @@ def clone(origin: Path, to: Path) -> Path:
 
 
 def imported(stream: str, to: Path) -> Path:
-    """Make a bare repository from a fast-import stream."""
+    """Make a bare repository from a fast-import stream, which can leave files out as GitHub can."""
     git(to.parent, "init", "--quiet", "--bare", "--initial-branch=main", str(to))
+    git(to, "config", "uploadpack.allowFilter", "true")
     run(["git", "fast-import", "--quiet"], to, stream.encode())
     return to
 

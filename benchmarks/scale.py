@@ -174,8 +174,12 @@ def _jobs(folder: Path, deploy: Path, model: Path, applications: int) -> list[_B
 
 def _bump(deploy: Path, path: str, image: str, commit: str = "") -> Command:
     where = ["--repository", deploy.as_uri(), "--path", path]
-    origin = f"Source-Repository: acme/model\nSource-Commit: {commit}" if commit else ""
+    origin = _origin(path, commit) if commit else ""
     return [RUN, "bump-kustomize-tag", *where, "--images", image, "--trailers", origin]
+
+
+def _origin(overlay: str, commit: str) -> str:
+    return f"Source-Repository: acme/{overlay.split('/')[1]}\nSource-Commit: {commit}"
 
 
 def _operation(job: _Bump) -> str:
@@ -201,12 +205,13 @@ def _overlay(application: int, environment: str) -> str:
 def _deployments(applications: int, model: Path) -> list[str]:
     """Return a history in which every overlay of every application was deployed in turn.
 
-    Messages are those of bump-kustomize-tag, each from the first commit of `model`.
+    Messages are those of bump-kustomize-tag, of as many model repositories with one history as there are applications.
     """
-    said = f"Source-Repository: acme/model\nSource-Commit: {_model_commits(model)[0]}"
+    deployed = _model_commits(model)[0]
     overlays = [_overlay(one, name) for one in range(applications) for name in ENVIRONMENTS]
     stream = []
     for number in range(len(overlays) * DEPLOYMENTS):
+        said = _origin(overlays[number % len(overlays)], deployed)
         message = data(f"Deploy v0.0.{number}\n\n{said}\n")
         stream.append(
             f"commit refs/heads/main\ncommitter {WHO} {1700000000 + number} +0000\n{message}"

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from model_gitops.adapters import commit_search
 from model_gitops.adapters.deploy_store import KustomizationFile
 from model_gitops.adapters.git import Git
 from model_gitops.adapters.overlay_history import OverlayHistory
@@ -25,6 +26,8 @@ from model_gitops.errors import InputError
 # How much history is looked at: the last commit tells as a rule, and all of it (git's own number for
 # that) where production waits for months in a busy repository. Files' bytes are never among it.
 _DEPTHS = (2, 50, 500, 2**31 - 1)
+# After so many of these steps commits are looked through without their trees first.
+_NEAR = 2
 # Of so many commits the file itself is read; of all others the trailers only.
 _MOST_COMPARED = 50
 # So many files are fetched in one request.
@@ -80,7 +83,9 @@ class DeployHistory(OverlayHistory):
         deployed first. Where the file itself came by a move, its digest tells in the same way. Of an
         image that is a placeholder these are all changes: a revert of all deployments looks like that.
         """
-        for depth in _DEPTHS:
+        for number, depth in enumerate(_DEPTHS):
+            if number == _NEAR and (told := self._told_far_back(branch, file, image, repository)):
+                return (told,)
             tip = self.fetch(branch, depth=depth)
             commits, is_whole = self._log_to_the_cut(tip, file.path)
             found: list[Change] = []
@@ -100,6 +105,22 @@ class DeployHistory(OverlayHistory):
                 if not self._cut_off() or not image.digest:
                     return tuple(found)
         return ()
+
+    def _told_far_back(
+        self, branch: str, file: KustomizationFile, image: Image, repository: str
+    ) -> Change | None:
+        """Return the newest change of `image` in all of history, if it says its origin itself; None to look closer."""
+        commits: list[_Commit] = []
+        if image.is_placeholder:
+            return None
+        for one, files in commit_search.changing(
+            self._git, self.url, branch, file.path, repository
+        ):
+            commits.append(_Commit(one.commit, one.message, files))
+            for change in self._changes(commits, file.path, image):
+                is_it = change.origin is not None and _is_same_image(change.image, image)
+                return change if is_it else None
+        return None
 
     def image_of(self, branch: str, fingerprint: str, name: str, folders: Sequence[str]) -> str:
         """Return the digest of the newest image `name` deployed with this fingerprint, or "".

@@ -1,0 +1,201 @@
+"""An overlay's last deployment, found by commits alone, is the one that all trees tell."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from model_gitops.adapters import commit_search, process
+from model_gitops.adapters.deploy_history import DeployHistory
+from model_gitops.adapters.deploy_repository import opened
+from model_gitops.adapters.git_credentials import ANONYMOUS
+from model_gitops.core.deploy import kustomization
+from model_gitops.core.deploy.guard import Change
+
+OURS = "acme/diabetes"
+FOLDER = "models/diabetes/overlays/production"
+WHO = "somebody <somebody@example.org>"
+
+
+class History:
+    """A deploy repository, written commit by commit."""
+
+    def __init__(self, remote: Path) -> None:
+        self.remote = remote
+        self.stream: list[str] = []
+        self.marks = 0
+
+    def commit(self, message: str, files: dict[str, str], *, parents: tuple[int, ...] = ()) -> int:
+        self.marks += 1
+        self.stream.append(
+            f"commit refs/heads/main\nmark :{self.marks}\ncommitter {WHO} {1700000000 + self.marks} +0000\n"
+            f"{_data(message)}"
+        )
+        if parents:
+            first, *others = parents
+            self.stream.append(f"from :{first}\n")
+            self.stream += [f"merge :{other}\n" for other in others]
+        self.stream += [f"M 644 inline {name}\n{_data(text)}" for name, text in files.items()]
+        return self.marks
+
+    def others(self, count: int) -> None:
+        """Deployments of other repositories to overlays of their own."""
+        for number in range(count):
+            place = f"models/m{number % 7}/overlays/production/kustomization.yaml"
+            self.commit(said("Deploy", f"acme/m{number % 7}", number), {place: entry(str(number))})
+
+    def write(self, *, filters: bool = True) -> None:
+        process.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", self.remote])
+        process.run(["git", "fast-import", "--quiet"], cwd=self.remote, input="".join(self.stream))
+        process.run(
+            ["git", "config", "uploadpack.allowFilter", str(filters).lower()], cwd=self.remote
+        )
+
+
+def _data(text: str) -> str:
+    return f"data {len(text.encode())}\n{text}\n"
+
+
+def said(subject: str, repository: str, number: int) -> str:
+    digest = f"sha256:{number:064x}"
+    origin = f"Source-Repository: {repository}\nSource-Commit: {number:040x}"
+    return f"{subject}\n\n{origin}\nImage-Digest: {digest}\n"
+
+
+def entry(tag: str, digest: str = "", name: str = "diabetes") -> str:
+    more = f"    digest: {digest}\n" if digest else ""
+    return (
+        f"images:\n  - name: {name}\n    newName: ghcr.io/acme/diabetes\n    newTag: {tag}\n{more}"
+    )
+
+
+def deployed(number: int) -> dict[str, str]:
+    return {f"{FOLDER}/kustomization.yaml": entry(f"v{number}", f"sha256:{number:064x}")}
+
+
+def past(remote: Path, folder: str = FOLDER) -> tuple[Change, ...]:
+    with opened(remote.as_uri(), ANONYMOUS) as deploy:
+        file = deploy.read_kustomization(deploy.fetch("main"), folder)
+        (image,) = kustomization.read(file.text, source=file.path)
+        return deploy.past("main", file, image, OURS)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The depths to which history was fetched with its trees."""
+    depths = list[int]()
+    real = DeployHistory.fetch
+
+    def fetch(
+        self: DeployHistory, branch: str, *, depth: int = 1, without: str = "blob:none"
+    ) -> str:
+        depths.append(depth)
+        return real(self, branch, depth=depth, without=without)
+
+    monkeypatch.setattr(DeployHistory, "fetch", fetch)
+    return depths
+
+
+def both(remote: Path, monkeypatch: pytest.MonkeyPatch, folder: str = FOLDER) -> tuple[Change, ...]:
+    """Ask in the quick way and with all trees, and return what both say."""
+    quick = past(remote, folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(commit_search, "changing", lambda *words: iter(()))
+        assert past(remote, folder) == quick
+    return quick
+
+
+def test_a_deployment_far_back_is_found_without_the_trees_between(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: list[int]
+) -> None:
+    history = History(tmp_path / "deploy.git")
+    history.commit("start", deployed(1))
+    history.commit(said("Deploy diabetes", OURS, 2), deployed(2))
+    history.others(600)
+    history.write()
+    (found,) = past(history.remote)
+    assert found.origin
+    assert (found.origin.commit, max(asked)) == (f"{2:040x}", 50)
+    both(history.remote, monkeypatch)
+    assert max(asked) > 500  # and with all trees it was as said
+
+
+def test_a_change_by_hand_is_found_among_the_deployments_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = History(tmp_path / "deploy.git")
+    history.commit(said("Deploy diabetes", OURS, 2), deployed(2))
+    history.others(60)
+    history.commit("by hand", deployed(9))
+    history.others(60)
+    history.write()
+    newest, before = both(history.remote, monkeypatch)
+    assert (newest.origin, newest.image.tag) == (None, "v9")
+    assert before.origin
+    assert before.origin.commit == f"{2:040x}"
+
+
+def test_a_server_that_leaves_nothing_out_is_asked_for_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = History(tmp_path / "deploy.git")
+    history.commit(said("Deploy diabetes", OURS, 2), deployed(2))
+    history.others(60)
+    history.write(filters=False)
+    (found,) = both(history.remote, monkeypatch)
+    assert found.origin
+
+
+def test_a_kustomization_at_the_top_and_hundreds_of_changes_by_hand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = History(tmp_path / "deploy.git")
+    history.commit(
+        said("Deploy diabetes", OURS, 2),
+        {"kustomization.yaml": entry("v2", f"sha256:{2:064x}")},
+    )
+    for number in range(250):
+        history.commit("by hand", {f"docs/{number}.md": "x\n"})
+    history.write()
+    (found,) = both(history.remote, monkeypatch, ".")
+    assert found.origin
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_any_history_says_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Deployments, hand-made changes, pull requests, reverts and renamed entries, in any order."""
+    chance = random.Random(seed)
+    history = History(tmp_path / "deploy.git")
+    history.commit("start", deployed(1))
+    for number in range(2, 12):
+        before = history.marks
+        match chance.choice(("deploy", "deploy", "hand", "merge", "revert", "rename", "ours")):
+            case "deploy":
+                history.commit(said("Deploy diabetes", OURS, number), deployed(number))
+            case "hand":
+                history.commit("by hand", deployed(number))
+            case "merge":  # a pull request, merged after another one
+                message = said("Deploy diabetes", OURS, number)
+                branch = history.commit(message, deployed(number), parents=(before,))
+                history.commit("readme", {"README.md": f"{number}\n"}, parents=(before,))
+                history.commit("Merge", deployed(number), parents=(history.marks, branch))
+            case "revert":
+                history.commit('Revert "Deploy diabetes"', deployed(max(1, number - 2)))
+            case "rename":
+                text = entry(
+                    f"v{number}", f"sha256:{number:064x}", chance.choice(("diabetes", "app"))
+                )
+                history.commit("rename", {f"{FOLDER}/kustomization.yaml": text})
+            case "ours":  # a branch whose changes were dropped when it was merged
+                message = said("Deploy diabetes", OURS, number)
+                branch = history.commit(message, deployed(number), parents=(before,))
+                history.commit("readme", {"README.md": f"{number}\n"}, parents=(before,))
+                history.commit("Merge", {}, parents=(history.marks, branch))
+        history.others(chance.choice((0, 1, 20)))
+    history.others(55)
+    history.write()
+    both(history.remote, monkeypatch)
