@@ -40,7 +40,8 @@ JOB = Row(
     work="set-up and start of all actions of the job `candidate` of promote.yml, one after another",
     targets=(Target(Kind.SHARE, 0.5),),
     means="The steps share one environment: each adds what the ones before it lack.",
-    slower="Where the DVC remote needs a client of its own, that is added at the first pull, on both sides.",
+    slower="Ours has no DVC then, which the older one has. Where a pull needs it, because the remote is no folder and not"
+    " on S3 for example, it is added at the first pull.",
     **_SHARED,  # type: ignore[arg-type]
 )
 

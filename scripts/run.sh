@@ -2,15 +2,17 @@
 # The only shell of an action: make the locked environment that NAME needs, then run it.
 #   run.sh NAME [ARGUMENTS]     an action, a command for your machine, or `local` (the whole flow on it)
 #   run.sh dev COMMAND…         a development tool: pytest, ruff, mypy
-#   run.sh extra NAME FOLDER    what only the project tells an action that it needs (dvc-s3, …)
+#   run.sh extra NAME FOLDER    what only the project tells an action that it needs (dvc, remote-s3, …)
 # It needs Python 3.11 or newer and a package index; uv or pip for the actions that need more than a few wheels.
 set -euo pipefail
 
 name=${1:-}
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+here=${BASH_SOURCE[0]%run.sh}
+here=$(cd "${here:-.}" && pwd)
 actions=$(cd "${here}/../actions" && echo *)
 commands_of() { sed -nE "s/^    \"([a-z-]+)\": \"(.*)\",\$/$1/p" "${here}/model_gitops/commands/__init__.py"; }
-known="${actions} $(commands_of '\1' | tr '\n' ' ')"
+known=${actions} # each process that is started counts: an action need not look for the commands
+[[ " ${actions} " == *" ${name} "* ]] || known+=" $(commands_of '\1' | tr '\n' ' ')"
 
 usage() { # what there is to run, which needs no environment
   local one text
@@ -55,11 +57,11 @@ case "${name}" in
   dev)
     [[ $# -gt 1 ]] || fail 2 "usage: run.sh dev COMMAND…"
     extras=(--group dev --extra local)
-    for one in ${known}; do extras+=(--extra "${one}"); done
+    for one in ${known} direct-s3; do extras+=(--extra "${one}"); done
     ;;
   extra)
-    # A remote's client, or DVC itself, which gate-metrics needs where DVC keeps the metrics.
-    [[ "${2:-}" =~ ^(remote-[a-z0-9-]+|dvc-pull-model)$ && -n "${3:-}" ]] || fail 2 "usage: run.sh extra remote-… FOLDER"
+    # DVC itself, or what reads a remote.
+    [[ "${2:-}" =~ ^(dvc|direct-s3|remote-[a-z0-9-]+)$ && -n "${3:-}" ]] || fail 2 "usage: run.sh extra remote-… FOLDER"
     extras=(--extra "$2")
     ;;
   *) extras=(--extra "${name}") ;;
@@ -79,8 +81,8 @@ done
 
 # Where environments are kept. What an earlier job left is never believed: SECURITY.md, "What outlives a job".
 ours() { # FOLDER: it is one, no link, ours, and nobody else may write to it
-  (umask 077 && mkdir -p "$1" 2>/dev/null) || true
-  [[ -n "$(find "$1" -prune -type d -user "$(id -u)" ! -perm -020 ! -perm -002 2>/dev/null)" ]]
+  [[ -d "$1" ]] || (umask 077 && mkdir -p "$1" 2>/dev/null) || true
+  [[ -n "$(find "$1" -prune -type d -user "${EUID}" ! -perm -020 ! -perm -002 2>/dev/null)" ]]
 }
 store="" kept=false person=false
 [[ -n "${RUNNER_TEMP:-}" || "${GITHUB_ACTIONS:-}" == true || -z "${XDG_CACHE_HOME:-${HOME:-}}" ]] || person=true
@@ -171,8 +173,10 @@ install() {
   [[ "${name}" == dev ]] || options+=(--only-binary :all:
     --no-binary antlr4-python3-runtime --no-binary crcmod --no-binary oss2)
   [[ "${kept}" != true ]] || options+=(--compile-bytecode) # Python itself would add it at the first use
+  : >"${environment}/unfinished" # stays if this is killed: what is added later is not believed to be there
   said=$("${uv}" pip install --quiet --python "${python}" --requirement "${here}/../pyproject.toml" \
     "${extras[@]}" "${options[@]}" 2>&1) || {
+    rm -f "${environment}/unfinished"
     echo "${said}" >&2
     [[ "${said}" != *"Hash mismatch for "* ]] || {
       said=${said#*Hash mismatch for }
@@ -180,6 +184,7 @@ install() {
     }
     fail 4 "the packages of ${extras[1]} can't be installed: can this runner reach the package index?"
   }
+  rm -f "${environment}/unfinished"
   echo "${uv}" >"${ready}"
   record "${environment}"
 }

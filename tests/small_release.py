@@ -36,6 +36,7 @@ dependencies = ["light"]
 [project.optional-dependencies]
 check-promotion = []
 dvc-pull-model = ["crcmod"]
+dvc = ["crcmod"]
 remote-s3 = ["late"]
 """
 _MAIN = "import sys, light; print('ran', *sys.argv[1:])\n"

@@ -171,12 +171,20 @@ class TestAStoreThatTheOwnerGives:
     ) -> None:
         release.run("check-promotion", RUNNER_TEMP=str(tmp_path))
         (environment,) = environments(tmp_path / "model-gitops")
-        done = release.run("extra", "dvc-pull-model", str(environment), RUNNER_TEMP=str(tmp_path))
+        done = release.run("extra", "dvc", str(environment), RUNNER_TEMP=str(tmp_path))
         assert (done.code, done.said) == (0, "")
         assert (site_packages(tmp_path / "model-gitops") / "crcmod" / "__init__.py").is_file()
-        # The step that it is for has it then.
-        again = release.run("dvc-pull-model", RUNNER_TEMP=str(tmp_path), UV_DEFAULT_INDEX=AWAY)
-        assert (again.code, again.out) == (0, "ran dvc-pull-model\n"), again.err
+        again = release.run("check-promotion", RUNNER_TEMP=str(tmp_path), UV_DEFAULT_INDEX=AWAY)
+        assert (again.code, again.out) == (0, "ran check-promotion\n"), again.err
+
+    def test_what_can_not_be_added_leaves_what_is_there(self, release: Release, kept: Path) -> None:
+        release.run("check-promotion", MODEL_GITOPS_STORE=str(kept))
+        (environment,) = environments(kept)
+        done = release.run("extra", "dvc", str(environment), UV_DEFAULT_INDEX=AWAY)
+        assert done.code == 4
+        assert "error: the packages of dvc can't be installed" in done.err
+        again = release.run("check-promotion", MODEL_GITOPS_STORE=str(kept), UV_DEFAULT_INDEX=AWAY)
+        assert (again.code, again.out, again.err) == (0, "ran check-promotion\n", "")
 
     def test_nothing_is_added_to_one_that_was_changed(self, release: Release, kept: Path) -> None:
         release.run("check-promotion", MODEL_GITOPS_STORE=str(kept))
@@ -299,8 +307,9 @@ class TestAnInstallThatFails:
             ("remote-s3",),
             ("local", "/tmp/x"),
             ("remote-../x", "/tmp/x"),
-            ("dvc-pull-model",),
-            ("dvc-pull-model-x", "/tmp/x"),
+            ("dvc",),
+            ("dvc-x", "/tmp/x"),
+            ("dvc-pull-model", "/tmp/x"),
             ("x-remote-s3", "/tmp/x"),
             ("remote-S3", "/tmp/x"),
         ],

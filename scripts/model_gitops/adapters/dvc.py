@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import random
 import re
 import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -117,20 +116,33 @@ def pull(
         if artifact.executable:
             model_files.make_executable(place)
         return Pulled(False, there)
-    with suppress(objects.NotSure):
+    remote = remote or artifact.remote
+    try:
         return Pulled(
             True,
             direct_pull.of_project(
-                *(root, remote or artifact.remote, settings, artifact, place, accept),
-                jobs=jobs,
-                part=part,
+                *(root, remote, settings, artifact, place, accept), jobs=jobs, part=part
             ),
         )
-    with (
-        errors(artifact),
-        opened(root, remote or artifact.remote, settings, artifact) as (repo, name),
-    ):
+    except objects.NotSure as reason:
+        python_packages.ensure_dvc(f"which must pull {artifact.path!r}: {reason}")
+    return _by_dvc(artifact, place, root, remote, settings, jobs, accept, part)
+
+
+def _by_dvc(
+    artifact: artifacts.Artifact,
+    place: Path,
+    root: Path,
+    remote: str,
+    settings: Mapping[str, str] | None,
+    jobs: int | None,
+    accept: Callable[[str, str], None],
+    part: str,
+) -> Pulled:
+    with errors(artifact), opened(root, remote, settings, artifact) as (repo, name):
         from dvc_data.hashfile.hash_info import HashInfo
+
+        from model_gitops.adapters import dvc_log
 
         modern = artifact.hash_name == "md5"
         cache = repo.cache.local if modern else repo.cache.legacy
@@ -149,7 +161,7 @@ def pull(
         def fetch(*hashes: str) -> None:
             fetched.update(one for one in hashes if not Path(cache.oid_to_path(one)).exists())
             wanted = [HashInfo(artifact.hash_name, value) for value in hashes]
-            with _heard() as causes:
+            with dvc_log.heard() as causes:
                 failed = repo.cloud.transfer(source, cache, wanted, jobs=jobs).failed
             if failed:
                 why = causes[-1] if causes else "DVC gives no reason"
@@ -238,27 +250,6 @@ def _again(attempt: Callable[[], T]) -> T:
                 raise
             runner.say(f"{error.message}: trying again")
             time.sleep(retry.pause(number + 1, random.random()))  # noqa: S311 - jitter
-
-
-@contextmanager
-def _heard() -> Iterator[list[str]]:
-    """Collect the reasons of failed downloads, which DVC tells nobody but its log."""
-    causes: list[str] = []
-
-    class Ear(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            if record.exc_info and (cause := record.exc_info[1]) is not None:
-                said = str(cause).strip().splitlines()
-                causes.append(f"{type(cause).__name__}: {said[0] if said else ''}".rstrip(": "))
-
-    log, ear = logging.getLogger("dvc_data"), Ear()
-    propagates, log.propagate = log.propagate, False
-    log.addHandler(ear)
-    try:
-        yield causes
-    finally:
-        log.removeHandler(ear)
-        log.propagate = propagates
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from model_gitops import runner
-from model_gitops.adapters import dvc
+from model_gitops.adapters import dvc, python_packages
 from model_gitops.core.dvc import stages
 from model_gitops.core.dvc.artifacts import Artifact
 from model_gitops.core.dvc.files import Project, Tracked
@@ -59,6 +59,7 @@ def _check(
     inside: bool,
 ) -> int:
     any_out = Artifact.of(outs[0])
+    python_packages.ensure_dvc("which asks the remote what it has")
     with dvc.errors(any_out), dvc.opened(root, wanted, settings, any_out) as (repo, name):
         if dvc.keeps_versions(repo, name):
             runner.notice(f"the DVC remote {name!r} keeps versions: what it has is not checked")

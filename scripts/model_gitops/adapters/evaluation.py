@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model_gitops import runner
-from model_gitops.adapters import dvc, paths, process, scratch
+from model_gitops.adapters import dvc, paths, process, python_packages, scratch
 from model_gitops.adapters.git import Git
 from model_gitops.core import document
 from model_gitops.core.dvc import artifacts, model_format
@@ -135,7 +135,11 @@ class Evaluation:
         return said
 
     def set_up(self, commands: Sequence[Sequence[str]]) -> None:
-        """Run the user's commands, each a list of words, in the project's folder."""
+        """Run the user's commands, each a list of words, in the project's folder.
+
+        DVC, which the stages are run by, is there before any of them. Raises ExternalError.
+        """
+        python_packages.ensure_dvc("which runs the stages of the evaluation")
         for words in commands:
             command = shlex.join(words)
             with runner.group(f"Setting up: {command}"):

@@ -64,10 +64,9 @@ class MetricsFiles:
         part = file.removeprefix(f"{kept.path}/") if kept.path != file else ""
         if (part != "") != kept.hash.endswith(".dir"):
             return None
-        # DVC is installed only for a project whose metrics it keeps.
-        from model_gitops.adapters import dvc, python_packages
+        # A step of which Git has all metrics need not load it.
+        from model_gitops.adapters import dvc
 
-        python_packages.ensure_extra("dvc-pull-model", module="dvc", package="dvc")
         top = self.git.directory
         with (
             runner.group(f"Pulling {file} of {self.commit[:12]}"),

@@ -6,7 +6,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from model_gitops.adapters import paths
+from model_gitops.adapters import paths, python_packages
 from model_gitops.core.dvc import artifacts, checksums, hashes
 
 _CHUNK = 1024 * 1024
@@ -75,6 +75,7 @@ def hashes_of(file: Path, hash_name: str) -> tuple[str, str]:
                 beside.result()
     if hash_name != hashes.LEGACY_HASH:
         return md5.hexdigest(), sha256.hexdigest()
+    python_packages.ensure_dvc("which has this model's old kind of hash")
     from dvc_data.hashfile.hash import file_md5
     from dvc_objects.fs.local import localfs
 

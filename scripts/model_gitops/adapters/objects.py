@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class NotSure(Exception):
-    """It can't be done here with certainty: DVC must."""
+    """It can't be done here with certainty: DVC must. The text says why, and has nothing secret in it."""
 
 
 class Reader(Protocol):

@@ -15,12 +15,22 @@ from model_gitops.errors import ExternalError
 _SCRIPTS = Path(__file__).resolve().parents[2]
 
 
-def ensure_extra(extra: str, *, module: str, package: str) -> None:
+def ensure_dvc(why: str) -> None:
+    """Install DVC, which most runs of the light actions do without, unless it is there; the log says `why`.
+
+    Raises ExternalError.
+    """
+    ensure_extra("dvc", module="dvc", package="dvc", why=why)
+
+
+def ensure_extra(extra: str, *, module: str, package: str, why: str = "") -> None:
     """Install the `extra` of pyproject.toml, at locked versions, unless `module` is there.
 
     `package` is what a person would install instead (`dvc[s3]`). Raises ExternalError.
     """
-    if importlib.util.find_spec(module) is not None:
+    # What a run that was killed had installed is no whole package (run.sh).
+    whole = not Path(sys.prefix, "unfinished").exists()
+    if whole and importlib.util.find_spec(module) is not None:
         return
     script = _SCRIPTS / "run.sh"
     # Set by it: else this is a package that a person installed, into an environment of their own.
@@ -28,7 +38,7 @@ def ensure_extra(extra: str, *, module: str, package: str) -> None:
         raise ExternalError(
             f"the Python package {package} is not installed", fix=f"pip install '{package}'"
         )
-    runner.say(f"installing {package}")
+    runner.say(f"installing {package}{why and f', {why}'}")
     # The one installer: the same lock, store and manifest. What it says is said here again.
     done = process.run(["bash", script, "extra", extra, sys.prefix], check=False, timeout=1800)
     if done.returncode != 0:

@@ -43,7 +43,7 @@ class Bucket:
         try:
             return _opened(self._body(key))
         except Exception as error:
-            raise NotSure(str(error)) from error
+            raise NotSure(_kind(error)) from error
 
     def _body(self, key: str) -> Any:
         with self._lock:
@@ -79,7 +79,12 @@ class _Body:
         try:
             return int(self._raw.readinto(buffer) or 0)
         except Exception as error:
-            raise NotSure(str(error)) from error
+            raise NotSure(_kind(error)) from error
+
+
+def _kind(error: Exception) -> str:
+    """Return what may be said of an error: its text may have an address with a password in it."""
+    return f"S3's client says {type(error).__name__}"
 
 
 @contextmanager
@@ -92,9 +97,9 @@ def _opened(raw: Any) -> Iterator[_Body]:
 
 def _client(options: Mapping[str, str], at_once: int) -> Any:
     """Return botocore's client for S3, with what DVC gives its own."""
-    python_packages.ensure_extra("remote-s3", module="dvc_s3", package="dvc[s3]")
-    import botocore.session  # type: ignore[import-not-found]
-    from botocore.config import Config  # type: ignore[import-not-found]
+    python_packages.ensure_extra("direct-s3", module="botocore", package="botocore")
+    import botocore.session
+    from botocore.config import Config
 
     session = botocore.session.Session(profile=options.get("profile"))
     return session.create_client(
@@ -114,8 +119,8 @@ def _same_way(client: Any, sent: Any, key: str) -> Callable[[str], Any]:
     It returns None for any answer but the object, and where such requests are not plain ones: unsigned,
     signed in another way, or by a proxy.
     """
-    from botocore.auth import S3SigV4Auth  # type: ignore[import-not-found]
-    from botocore.awsrequest import AWSRequest  # type: ignore[import-not-found]
+    from botocore.auth import S3SigV4Auth
+    from botocore.awsrequest import AWSRequest
 
     signed = sent.headers.get("Authorization", b"")
     scope = _SIGNED.match(signed.decode() if isinstance(signed, bytes) else signed)
@@ -166,7 +171,7 @@ class _Answer:
 
 def _connector(client: Any, url: str) -> Callable[[], http.client.HTTPConnection] | None:
     """Return what connects to the server of `url`, trusting whom `client` trusts; None by a proxy."""
-    from botocore.httpsession import DEFAULT_TIMEOUT, get_cert_path  # type: ignore[import-not-found]
+    from botocore.httpsession import DEFAULT_TIMEOUT, get_cert_path
 
     told, session = urlsplit(url), client._endpoint.http_session
     if session._proxy_config.proxy_url_for(url) or not told.hostname:

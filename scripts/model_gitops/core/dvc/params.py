@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import tomllib
 from typing import Any
 
 from model_gitops.core import document
@@ -20,6 +19,8 @@ def load(text: str, file: str) -> Any:
     if not file.endswith(".toml"):
         return document.load_yaml(text, source=file)  # JSON is YAML
     document.refuse_pointer(text, file)
+    import tomllib  # few projects need it
+
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import tomllib
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -24,6 +23,8 @@ def load(text: str, *, source: str) -> dict[str, Any]:
     document.refuse_pointer(text, source)
     try:
         if source.endswith(".toml"):
+            import tomllib  # few projects need it
+
             data: Any = tomllib.loads(text)
         elif source.endswith(".json"):
             data = json.loads(text)
