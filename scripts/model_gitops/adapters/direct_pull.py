@@ -11,11 +11,13 @@ import hashlib
 import io
 import os
 import stat
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from itertools import cycle
 from pathlib import Path
-from threading import Event, Lock
+from queue import SimpleQueue
+from threading import Event, Lock, Thread
+from typing import Any
 
 from model_gitops import runner
 from model_gitops.adapters import local_stores, model_files, scratch
@@ -49,7 +51,7 @@ class Folder:
         file = io.FileIO(os.open(self.path(md5), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             file.close()
-            raise NotSure(self.path(md5))
+            raise NotSure(f"object {md5} is no file")
         return file
 
 
@@ -69,8 +71,12 @@ def of_project(
     `settings` are options of the remote that no file has.
     """
     found = local_stores.find(root, remote, settings)
-    if found is None or artifact.hash_name != hashes.MD5:
-        raise NotSure
+    if artifact.hash_name != hashes.MD5:
+        raise NotSure("it has DVC's old kind of hash")
+    if found is None:
+        raise NotSure(
+            "its remote is no plain folder or S3 bucket, or has more settings than are known here"
+        )
     cache = Folder(found.cache, f"DVC's cache ({found.cache}/files/md5)")
     shown = f"the DVC remote {found.name!r} ({found.remote})"
     source: Remote = Folder(Path(found.remote), shown)
@@ -105,7 +111,8 @@ def pull(
             raise
         except (NotSure, OSError, InputError, ValueError) as error:
             coming.forget()
-            raise NotSure from error
+            why = str(error) if isinstance(error, NotSure) else type(error).__name__
+            raise NotSure(f"{remote.shown} did not give it at once: {why}") from error
 
 
 class _Coming:
@@ -137,8 +144,8 @@ class _Coming:
             fresh.mkdir()
             sha256 = self._folder(files, str(fresh), at_once)
         else:
-            with ThreadPoolExecutor(1) as beside:
-                sha256 = _Copier(beside).copy(self, files.get(part, artifact.hash), str(fresh))
+            with _copier() as copier:
+                sha256 = copier.copy(self, files.get(part, artifact.hash), str(fresh))
         if is_new:
             # Last, when its files are there.
             self._keep_listing(listing)
@@ -194,7 +201,7 @@ class _Coming:
             if hashes.of_data(content) + ".dir" == wanted:
                 return content, is_new
             if is_new:
-                raise NotSure(wanted)
+                raise NotSure("the list of its files is not what its hash says")
             self.discard(wanted, "list of files")
 
     def _keep_listing(self, content: bytes) -> None:
@@ -215,18 +222,21 @@ class _Coming:
         workers = max(1, min(at_once, len(listed)))
 
         def share(mine: list[tuple[str, list[str]]]) -> dict[str, str]:
-            copier = _Copier(beside)
             try:
-                return {
-                    path: copier.copy(self, md5, f"{to}/{path}")
-                    for md5, paths in mine
-                    for path in paths
-                }
+                with _copier() as copier:
+                    return {
+                        path: copier.copy(self, md5, f"{to}/{path}")
+                        for md5, paths in mine
+                        for path in paths
+                    }
             except BaseException:
                 self.stop.set()
                 raise
 
-        with ThreadPoolExecutor(workers) as beside, ThreadPoolExecutor(workers) as pool:
+        # A single file need not load it.
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(workers) as pool:
             shares = pool.map(share, [listed[start::workers] for start in range(workers)])
             try:
                 return checksums.of_folder(
@@ -237,11 +247,36 @@ class _Coming:
                 raise
 
 
-class _Copier:
-    """Copies objects one after the other, with one buffer, whatever their size."""
+@contextmanager
+def _copier() -> Iterator[_Copier]:
+    """Give a copier, and a thread for it."""
+    todo, done = SimpleQueue[tuple[Any, memoryview] | None](), SimpleQueue[None]()
 
-    def __init__(self, beside: ThreadPoolExecutor) -> None:
-        self._beside, self._buffer = beside, memoryview(bytearray(_CHUNK))
+    def work() -> None:
+        while one := todo.get():
+            one[0].update(one[1])
+            done.put(None)
+
+    beside = Thread(target=work, daemon=True)
+    beside.start()
+    try:
+        yield _Copier(todo, done)
+    finally:
+        todo.put(None)
+        beside.join()
+
+
+class _Copier:
+    """Copies objects one after the other, with two buffers, whatever their size.
+
+    The MD5 takes longest: it is computed in a thread beside ours, which goes on with the other buffer.
+    """
+
+    def __init__(
+        self, todo: SimpleQueue[tuple[Any, memoryview] | None], done: SimpleQueue[None]
+    ) -> None:
+        self._todo, self._done = todo, done
+        self._buffers = [memoryview(bytearray(_CHUNK)) for _ in range(2)]
 
     def copy(self, coming: _Coming, md5: str, to: str) -> str:
         """Write an object to `to`, and to the cache if it lacks it; return its SHA-256."""
@@ -260,25 +295,35 @@ class _Copier:
             os.unlink(to)
             if fresh:
                 os.unlink(fresh)
-                raise NotSure(md5)
+                raise NotSure(f"object {md5} is not what its hash says")
             coming.discard(md5, f"object {md5}")
 
     def _write(self, reader: Reader, outs: list[io.FileIO], stop: Event) -> tuple[str, str]:
         md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
-        while size := reader.readinto(self._buffer):
+        waiting = 0  # pieces that the thread has, in their order
+        for buffer in cycle(self._buffers):
+            if waiting == len(self._buffers):
+                self._done.get()
+                waiting -= 1
+            size = reader.readinto(buffer) or 0
             if stop.is_set():
                 raise NotSure("another object failed, or the whole was cancelled")
-            piece = self._buffer[:size]
-            hashed = self._beside.submit(md5.update, piece) if size > _WORTH_A_THREAD else None
-            if hashed is None:
+            piece = buffer[:size]
+            if size > _WORTH_A_THREAD:
+                self._todo.put((md5, piece))
+                waiting += 1
+            else:
+                for _ in range(waiting):
+                    self._done.get()
+                waiting = 0
                 md5.update(piece)
+            if not size:
+                break
             sha256.update(piece)
             for out in outs:
                 rest = piece
                 while rest:
                     rest = rest[out.write(rest) :]
-            if hashed is not None:
-                hashed.result()
         return md5.hexdigest(), sha256.hexdigest()
 
 
