@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import venv
 import zipfile
 from pathlib import Path
 
@@ -108,7 +109,9 @@ def test_an_index_that_is_more_than_an_address_is_for_uv(
     assert "canary" not in str(caught.value)
 
 
-def test_one_page_tells_where_the_files_of_all_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_page_tells_where_the_files_of_all_are(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     asked = []
 
     def get(address: str) -> tuple[bytes, str]:
@@ -122,13 +125,30 @@ def test_one_page_tells_where_the_files_of_all_are(monkeypatch: pytest.MonkeyPat
         "click": ["packages/1/click-1.0-py3-none-any.whl"],
         "light": ["packages/2/light-2.0-py3-none-any.whl"],
     }
-    index = Index(paths)
+    index = Index(paths, tmp_path / "index")
     found = index.wheels(Locked("light", "2.0", frozenset()))
     assert found == {
         "light-2.0-py3-none-any.whl": "https://files.example/a/packages/2/light-2.0-py3-none-any.whl"
     }
     assert index.wheels(Locked("click", "1.0", frozenset()))
     assert [one.rpartition("/simple/")[2] for one in asked] == ["click/"]
+    # The next action of the job need not ask.
+    assert Index(paths, tmp_path / "index").wheels(Locked("light", "2.0", frozenset())) == found
+    assert len(asked) == 1
+
+
+def test_where_nothing_is_missing_nothing_is_asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(wheel_installer, "_get", pytest.fail)
+    monkeypatch.delenv("UV_DEFAULT_INDEX", raising=False)
+    environment = tmp_path / "environment"
+    venv.EnvBuilder(symlinks=True).create(environment)
+    (packages,) = environment.glob("lib/python3*/site-packages")
+    for name in json.loads((SCRIPTS / "wheels.json").read_bytes())["extras"]["init"]:
+        (packages / f"{name.replace('-', '_')}-1.dist-info").mkdir()
+        (packages / f"{name.replace('-', '_')}-1.dist-info/RECORD").touch()
+    assert wheel_installer.install(environment, "init", SCRIPTS) == packages
 
 
 @pytest.mark.parametrize(
@@ -145,6 +165,28 @@ def test_a_wheel_that_would_write_elsewhere_writes_nothing(name: str, tmp_path: 
         wheel_installer.unpack(made.getvalue(), packages)
     assert list(packages.iterdir()) == []
     assert list(tmp_path.iterdir()) == [packages]
+
+
+def _wheel(**files: bytes) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as wheel:
+        for name, content in files.items():
+            wheel.writestr(f"light/{name}", content, zipfile.ZIP_DEFLATED)
+            wheel.writestr(f"light/stored/{name}", content)
+    return made.getvalue()
+
+
+def test_a_wheel_is_unpacked_as_zipfile_does_it(tmp_path: Path) -> None:
+    files = {"empty": b"", "small": b"x", "large": bytes(range(256)) * 1000}
+    wheel_installer.unpack(_wheel(**files), tmp_path)
+    for folder in ("light", "light/stored"):
+        assert {name: (tmp_path / folder / name).read_bytes() for name in files} == files
+
+
+@pytest.mark.parametrize("cut", [0, 20, -30])
+def test_half_a_wheel_is_for_uv(cut: int, tmp_path: Path) -> None:
+    with pytest.raises(Unfit):
+        wheel_installer.unpack(_wheel(file=b"x" * 100)[:cut], tmp_path)
 
 
 def test_a_package_counts_as_installed_when_all_of_it_is_there(tmp_path: Path) -> None:
