@@ -177,14 +177,15 @@ class TestAStoreThatTheOwnerGives:
         again = release.run("check-promotion", RUNNER_TEMP=str(tmp_path), UV_DEFAULT_INDEX=AWAY)
         assert (again.code, again.out) == (0, "ran check-promotion\n"), again.err
 
-    def test_what_can_not_be_added_leaves_what_is_there(self, release: Release, kept: Path) -> None:
+    def test_what_can_not_be_added_does_not_count_as_cut_off(
+        self, release: Release, kept: Path
+    ) -> None:
         release.run("check-promotion", MODEL_GITOPS_STORE=str(kept))
         (environment,) = environments(kept)
         done = release.run("extra", "dvc", str(environment), UV_DEFAULT_INDEX=AWAY)
         assert done.code == 4
         assert "error: the packages of dvc can't be installed" in done.err
-        again = release.run("check-promotion", MODEL_GITOPS_STORE=str(kept), UV_DEFAULT_INDEX=AWAY)
-        assert (again.code, again.out, again.err) == (0, "ran check-promotion\n", "")
+        assert not (environment / "unfinished").exists()
 
     def test_nothing_is_added_to_one_that_was_changed(self, release: Release, kept: Path) -> None:
         release.run("check-promotion", MODEL_GITOPS_STORE=str(kept))
