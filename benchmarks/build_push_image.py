@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.deploys import deploy_repository
 from benchmarks.repositories import git
 from benchmarks.rows import Point, Row
-from benchmarks.timing import ROOT, RUN, Steps, answer, expect, point, run
+from benchmarks.timing import ROOT, RUN, Steps, answer, expect, folders, point, run
 
 IMAGE = Row(
     name="image",
@@ -31,12 +31,7 @@ IMAGE = Row(
 
 def measure(work: Path, sizes: Sequence[int]) -> dict[str, list[Point]]:
     """The template's image, with deploy repositories of so many commits."""
-    found = []
-    for size in sizes:
-        folder = work / str(size)
-        folder.mkdir()
-        found.append(_measure(folder, size))
-    return {IMAGE.name: found}
+    return {IMAGE.name: [_measure(folder, size) for size, folder in folders(work, sizes)]}
 
 
 def _measure(work: Path, size: int) -> Point:

@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.many_versions import MODEL, pointer, repositories
 from benchmarks.repositories import clone, git
 from benchmarks.rows import Kind, Point, Row, Target
-from benchmarks.timing import RUN, TOOLS, Steps, answer, expect, point
+from benchmarks.timing import RUN, TOOLS, Steps, answer, expect, folders, point
 
 # GTO needs minutes; what takes longer is reported as "more than".
 _LIMIT = 60.0
@@ -56,9 +56,7 @@ GATE = Row(
 def measure(work: Path, sizes: Sequence[int]) -> dict[str, list[Point]]:
     """Measure at `sizes` versions of one model."""
     found: dict[str, list[Point]] = {one.name: [] for one in (REGISTER, CHECK, GATE)}
-    for size in sizes:
-        folder = work / str(size)
-        folder.mkdir()
+    for size, folder in folders(work, sizes):
         origin = repositories(folder, size)
         other = Path(shutil.copytree(origin, folder / "other.git"))
         theirs, mine = clone(other, folder / "theirs"), clone(origin, folder / "mine")

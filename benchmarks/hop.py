@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.deploys import deploy_repository
 from benchmarks.repositories import git, project
 from benchmarks.rows import Kind, Point, Row, Target
-from benchmarks.timing import ROOT, RUN, Command, Steps, answer, expect, point, run
+from benchmarks.timing import ROOT, RUN, Command, Steps, answer, expect, folders, point, run
 
 # Where a hop pulled the model, found its image by a tag, gave it another and asked for its version.
 BEFORE = "fdba187"
@@ -32,12 +32,7 @@ HOP = Row(
 
 def measure(work: Path, sizes: Sequence[int]) -> dict[str, list[Point]]:
     """Promote what dev runs to staging, in deploy repositories of so many commits."""
-    found = []
-    for size in sizes:
-        folder = work / str(size)
-        folder.mkdir()
-        found.append(_measure(folder, size))
-    return {HOP.name: found}
+    return {HOP.name: [_measure(folder, size) for size, folder in folders(work, sizes)]}
 
 
 def _measure(work: Path, size: int) -> Point:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.repositories import WHO, clone, data, git, imported
 from benchmarks.rows import Kind, Point, Row, Target
-from benchmarks.timing import RUN, Steps, answer, expect, point
+from benchmarks.timing import RUN, Steps, answer, expect, folders, point
 
 _ENVIRONMENTS = ("dev", "staging", "production")
 
@@ -41,9 +41,7 @@ FIRST = Row(
 def measure(work: Path, sizes: Sequence[int]) -> dict[str, list[Point]]:
     """Deploy repositories of so many deployments, to three environments in turn."""
     found: dict[str, list[Point]] = {ROLLBACK.name: [], FIRST.name: []}
-    for size in sizes:
-        folder = work / str(size)
-        folder.mkdir()
+    for size, folder in folders(work, sizes):
         imported("".join(_deployments(size)), folder / "deploy.git")
         _model(folder, size, folder / "deploy.git")
         found[ROLLBACK.name].append(_measure(folder, size, ""))

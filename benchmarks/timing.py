@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -49,6 +49,14 @@ def run(command: Command, cwd: Path, input: bytes | None = None, limit: float = 
     if done.returncode:
         sys.exit(f"{command} failed:\n{(done.stdout + done.stderr).decode()[-2000:]}")
     return True
+
+
+def folders(work: Path, sizes: Sequence[int]) -> Iterator[tuple[int, Path]]:
+    """Yield each size with a new folder of its own in `work`."""
+    for size in sizes:
+        folder = work / str(size)
+        folder.mkdir()
+        yield size, folder
 
 
 def answer(command: Command, cwd: Path) -> str:
