@@ -47,8 +47,9 @@ class Git:
     def __init__(self, directory: Path, credentials: Credentials = ANONYMOUS) -> None:
         self.directory = directory
         self.credentials = credentials
-        # Where git's own files are, if git must be told.
+        # Where git's own files are, if git must be told, and what its own configuration would say.
         self.place: Mapping[str, str] = {}
+        self.local: git_settings.Pairs = ()
 
     def run(
         self,
@@ -81,7 +82,7 @@ class Git:
             stalled = str(_STALLED_SECONDS)
             talking = {"GIT_HTTP_LOW_SPEED_LIMIT": "1", "GIT_HTTP_LOW_SPEED_TIME": stalled}
             known = self.credentials
-        settings = git_settings.environment(known.settings)
+        settings = git_settings.environment(known.settings, self.local)
         return process.run(
             ["git", *args],
             cwd=self.directory,

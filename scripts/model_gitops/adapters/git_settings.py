@@ -64,12 +64,14 @@ _OURS: Pairs = (
 )
 
 
-def environment(more: Pairs = ()) -> dict[str, str]:
+def environment(more: Pairs = (), local: Pairs = ()) -> dict[str, str]:
     """Return the variables of a git process: the job's settings, ours over them, and `more` at last.
+
+    `local` comes first: what another repository's own configuration would say.
 
     Raises ExternalError where there is no git, or one that is too old.
     """
-    pairs = [*_of_the_job(), *_OURS, *more]
+    pairs = [*local, *_of_the_job(), *_OURS, *more]
     fixed = {"GIT_PAGER": "cat"}
     if version() < _COUNTED:
         # As `git -c` hands them on; a name never holds a quote, a value may.

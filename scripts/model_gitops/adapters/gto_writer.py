@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from model_gitops import runner
-from model_gitops.adapters import git, model_files, process, project_files
+from model_gitops.adapters import git, model_files, process, project_files, tag_push
 from model_gitops.adapters.gto_registry import Tags
 from model_gitops.core import document, retry
 from model_gitops.core.dvc import artifacts, hashes
@@ -55,12 +55,7 @@ def write(
         if not push:
             set_tags(repository, made, replace=False)
         elif made:
-            told = repository.remote(
-                "push", "--porcelain", "--atomic", "--no-follow-tags", "--no-verify",
-                f"--force-with-lease={guard}:{found.listing.object_of(guard)}", "--", remote,
-                f"{list(made.values())[-1]}:{guard}",
-                *(f"{value}:refs/tags/{name}" for name, value in made.items()),
-            )  # fmt: skip
+            told = _push(repository, remote, guard, plan.commit, made, found)
             if any(line.startswith("=") for line in told.splitlines()):
                 # Up to date: another job wrote the very same tag, to the second.
                 raise git.LostRace(told)
@@ -75,7 +70,8 @@ def write(
 def _published(repository: git.Git, remote: str, model: str) -> Tags:
     """Return the remote's tags, and the guard of `model`. Raises LostRace where they move."""
     guard = tags.guard_ref(model)
-    found = Tags.published(repository, remote, guard)
+    # Branches say which commits are there.
+    found = Tags.published(repository, remote, guard, "refs/heads/*")
     held = found.listing.object_of(guard)
     # A server may show a push half done. The guard is moved first, and names the last tag of its push.
     if held and not found.listing.has_tag_of(held):
@@ -84,6 +80,31 @@ def _published(repository: git.Git, remote: str, model: str) -> Tags:
         if again.object_of(guard) != held or again.of_model(model) != found.listing.of_model(model):
             raise git.LostRace("the tags moved while they were read")
     return found
+
+
+def _push(
+    repository: git.Git,
+    remote: str,
+    guard: str,
+    commit: str,
+    made: Mapping[str, str],
+    found: Tags,
+) -> str:
+    """Push new tags at `commit`, all or none, if the guard is where it was; return what git said."""
+    there = found.listing.at(commit)
+    return tag_push.push(
+        repository,
+        remote,
+        [
+            "--porcelain", "--atomic", "--no-follow-tags", "--no-verify",
+            f"--force-with-lease={guard}:{found.listing.object_of(guard)}",
+        ],
+        [
+            f"{list(made.values())[-1]}:{guard}",
+            *(f"{value}:refs/tags/{name}" for name, value in made.items()),
+        ],
+        [] if there is None else [commit, *there, *made.values()],
+    )  # fmt: skip
 
 
 def _decide(

@@ -87,6 +87,25 @@ class Listing:
         at = self._lines.find(self._between + ref.encode() + b"\n")
         return self._lines[at - self._length : at].decode("ascii") if at > 0 else ""
 
+    def at(self, commit: str) -> list[str] | None:
+        """Return the annotated tags of `commit`, as objects; None where neither they nor a branch are at it."""
+        named = commit.encode() + self._between
+        found = (
+            re.findall(
+                rb"(?:^|\n)([0-9a-f]+)"
+                + self._between
+                + rb"(refs/tags/[^\n]+)\n"
+                + named
+                + rb"\2\^\{\}\n",
+                self._lines,
+            )
+            if named + b"refs/tags/" in self._lines
+            else []
+        )
+        if not found and named + b"refs/heads/" not in self._lines:
+            return None
+        return [object_.decode("ascii") for object_, _ in found]
+
     def has_tag_of(self, object_: str) -> bool:
         """Whether some tag names this object."""
         return object_.encode() + self._between + b"refs/tags/" in self._lines
