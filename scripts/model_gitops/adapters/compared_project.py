@@ -7,17 +7,21 @@ import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from model_gitops import runner
-from model_gitops.adapters import dvc_report, git, paths, project_files
+from model_gitops.adapters import dvc_report, git, paths, plain_report, project_files
 from model_gitops.adapters import plots as plot_pictures
 from model_gitops.adapters.baseline import Baseline
+from model_gitops.core.dvc.shown import NotPlain
 from model_gitops.core.flow import directions
 from model_gitops.core.flow.promotion import Promotion
 from model_gitops.core.report import comparison
 from model_gitops.core.report.comparison import Column, Comparison, Place
 from model_gitops.core.report.pictures import Picture
 from model_gitops.errors import InputError
+
+_Looked = tuple[dvc_report.Values, dvc_report.Values, Sequence[Any]]
 
 
 @dataclass(frozen=True)
@@ -49,17 +53,29 @@ def read(
         commit = None if revision == dvc_report.WORKSPACE else revision
         return None if path.startswith("..") else project_files.read_file(repository, path, commit)
 
-    with dvc_report.open_project(folder) as opened:
-        values = opened.metrics(names, _inside("metrics", metrics), content=content)
-        changes = opened.params(names, _inside("params", params))
-        if assets:
-            shown = {dvc_report.WORKSPACE: "candidate"}
-            if commit := baseline.base_commit or baseline.incumbent_commit:
-                shown[commit] = names[commit]
-            pictures, missing = plot_pictures.draw(
-                opened.plots(shown), assets, candidate=shown[dvc_report.WORKSPACE]
-            )
-            problems += missing
+    asked = (_inside("metrics", metrics), _inside("params", params))
+    shown = {dvc_report.WORKSPACE: "candidate"}
+    if commit := baseline.base_commit or baseline.incumbent_commit:
+        shown[commit] = names[commit]
+
+    def looked(project: plain_report.Project | dvc_report.Project) -> _Looked:
+        found = project.metrics(names, asked[0]), project.params(names, asked[1])
+        return *found, project.plots(shown) if assets else []
+
+    def draw(matched: Sequence[Any]) -> tuple[list[Picture], list[str]]:
+        if not assets:
+            return [], []
+        return plot_pictures.draw(matched, assets, candidate=shown[dvc_report.WORKSPACE])
+
+    try:
+        values, changes, matched = looked(plain_report.Project(repository, folder))
+    except NotPlain:
+        with dvc_report.open_project(folder, content) as opened:
+            values, changes, matched = looked(opened)
+            pictures, missing = draw(matched)
+    else:
+        pictures, missing = draw(matched)
+    problems += missing
     problems += [*values.problems, *changes.problems]
     compared = comparison.compare_metrics(
         [Column(name, values.of[one], values.unread[one]) for one, name in names.items()],

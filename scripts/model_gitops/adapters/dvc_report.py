@@ -16,6 +16,12 @@ from model_gitops.core.report.comparison import Place
 from model_gitops.errors import InputError
 
 WORKSPACE = "workspace"
+# The text of a file at a revision, None where it is not in Git.
+Content = Callable[[str, Path], str | None]
+
+
+def _not_in_git(_: str, __: Path) -> None:
+    return None
 
 
 @dataclass
@@ -37,28 +43,19 @@ class Project:
     model's, and is left out unless it is asked for.
     """
 
-    def __init__(self, repo: Any, folder: Path) -> None:
+    def __init__(self, repo: Any, folder: Path, content: Content) -> None:
         self._repo = repo
         self._folder = folder
+        self._content = content
 
     @property
     def root(self) -> Path:
         """The project's top folder."""
         return Path(self._repo.root_dir)
 
-    def metrics(
-        self,
-        revisions: Mapping[str, str],
-        files: Sequence[Path] = (),
-        *,
-        content: Callable[[str, Path], str | None],
-    ) -> Values:
-        """Read the metrics of `revisions` (WORKSPACE or a full hash → its name), of `files` or all.
-
-        `content` returns the text of a file at a revision, None where it is not in Git: DVC leaves out
-        what is in lists, and what is null.
-        """
-        return self._read(self._repo.metrics, revisions, files, content)
+    def metrics(self, revisions: Mapping[str, str], files: Sequence[Path] = ()) -> Values:
+        """Read the metrics of `revisions` (WORKSPACE or a full hash → its name), of `files` or all."""
+        return self._read(self._repo.metrics, revisions, files, self._content)
 
     def params(self, revisions: Mapping[str, str], files: Sequence[Path] = ()) -> Values:
         """Read the params of `revisions`, of `files` or all."""
@@ -109,7 +106,7 @@ class Project:
         what: Any,
         revisions: Mapping[str, str],
         files: Sequence[Path],
-        content_of: Callable[[str, Path], str | None] = lambda _, __: None,
+        content_of: Content = _not_in_git,
     ) -> Values:
         found = what.show(
             targets=[str(file) for file in files] or None,
@@ -168,10 +165,11 @@ class Project:
 
 
 @contextmanager
-def open_project(folder: Path) -> Iterator[Project]:
+def open_project(folder: Path, content: Content = _not_in_git) -> Iterator[Project]:
     """Open the DVC project that `folder` is in; a Git repository without DVC has no metrics.
 
-    Raises InputError where DVC can't read the project.
+    `content` is what metrics are read from where it has any: DVC leaves out what is in lists, and what
+    is null. Raises InputError where DVC can't read the project.
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
@@ -186,7 +184,7 @@ def open_project(folder: Path) -> Iterator[Project]:
             f"DVC can't open the project in {str(folder)!r}: {error}", fix="dvc doctor"
         ) from error
     try:
-        yield Project(repo, folder.resolve())
+        yield Project(repo, folder.resolve(), content)
     except DvcException as error:
         raise InputError(f"DVC can't read the project: {error}", fix="dvc status") from error
     finally:

@@ -30,7 +30,7 @@ def find(root: Path, remote: str, settings: Mapping[str, str] | None) -> Stores 
 
     `settings` are options of the remote that no file has, and win over those that one has.
     """
-    if sys.platform != "linux" or any(map(os.path.lexists, _of_the_machine())):
+    if sys.platform != "linux" or any(map(os.path.lexists, of_the_machine())):
         return None
     folder = root.absolute() / ".dvc"
     try:
@@ -50,7 +50,7 @@ def find(root: Path, remote: str, settings: Mapping[str, str] | None) -> Stores 
     return Stores(cache, found.remote, os.path.normpath(folder / found.url), {})
 
 
-def _of_the_machine() -> list[Path]:
+def of_the_machine() -> list[Path]:
     """Return DVC's configuration files of the system and of the account, there or not.
 
     Source: https://dvc.org/doc/user-guide/project-structure/configuration#config-file-locations

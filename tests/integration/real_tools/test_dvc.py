@@ -104,8 +104,13 @@ def opened(git: Git) -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def in_project(git: Git) -> Iterator[dvc_report.Project]:
-    with contextlib.chdir(git.directory), dvc_report.open_project(git.directory) as ours:
+def in_project(
+    git: Git, content: Callable[[str, Path], str | None] = lambda _, __: None
+) -> Iterator[dvc_report.Project]:
+    with (
+        contextlib.chdir(git.directory),
+        dvc_report.open_project(git.directory, content) as ours,
+    ):
         yield ours
 
 
@@ -145,8 +150,8 @@ def test_odd_metrics_are_read_and_lists_too(project: Git) -> None:
         return project_files.read_file(project, file.name, revision)
 
     def read(content: Callable[[str, Path], str | None]) -> dict[tuple[str, str], Any]:
-        with in_project(project) as ours:
-            found = ours.metrics({revision: "main"}, content=content)
+        with in_project(project, content) as ours:
+            found = ours.metrics({revision: "main"})
         assert [one.partition(":")[0] for one in found.problems] == [
             "bad.json can't be read in main"
         ]
@@ -315,5 +320,5 @@ def test_files_are_named_from_the_root_of_the_project(repository: Git, root: str
         with contextlib.chdir(here), Repo(str(inner)) as repo:
             assert list(repo.metrics.show(revs=[revision])[revision]["data"]) == [name]
         with contextlib.chdir(here), dvc_report.open_project(inner) as ours:
-            found = ours.metrics({revision: "main"}, content=lambda _, __: None)
+            found = ours.metrics({revision: "main"})
         assert found.of[revision] == {("eval/metrics.json", "f1"): 0.5}

@@ -63,6 +63,11 @@ def places(texts: Sequence[str], remote: str) -> Places | None:
     return Places(merged.get(("cache", ""), {}).get("dir", ""), name, url, told)
 
 
+def is_plain(text: str) -> bool:
+    """Whether a file says nothing but where a cache and remotes are, and how DVC puts files in place."""
+    return (found := _parsed(text)) is not None and "no_scm" not in found.get(("core", ""), {})
+
+
 def _parsed(text: str) -> dict[tuple[str, str], dict[str, str]] | None:
     """Return the sections of one file: (kind, name) → key → value; None for anything but plain ones."""
     found: dict[tuple[str, str], dict[str, str]] = {}
