@@ -32,6 +32,11 @@ def kfp_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return python
 
 
+def quick(python: Path) -> list[str | Path]:
+    """The words that start an interpreter which compiles each module once, and leaves nothing beside scripts."""
+    return [python, "-X", f"pycache_prefix={python.parent.parent / 'bytecode'}"]
+
+
 def uv() -> str:
     beside = Path(sys.executable).parent / "uv"
     return str(beside) if beside.exists() else "uv"
@@ -61,7 +66,7 @@ def compiled(kfp_python: Path, checkout: Path) -> Compile:
 
     def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [kfp_python, "-B", checkout / "pipeline/compile.py", *arguments],
+            [*quick(kfp_python), checkout / "pipeline/compile.py", *arguments],
             capture_output=True, text=True, check=False,
         )  # fmt: skip
 
@@ -124,7 +129,7 @@ def stand_in(python: Path, token: str) -> Iterator[Server]:
     """Run a stand-in that has seen nothing yet, and takes this token alone."""
     script = Path(__file__).parent / "kubeflow_server.py"
     with subprocess.Popen(
-        [python, "-B", script, token], stdout=subprocess.PIPE, text=True
+        [*quick(python), script, token], stdout=subprocess.PIPE, text=True
     ) as running:
         assert running.stdout is not None
         try:

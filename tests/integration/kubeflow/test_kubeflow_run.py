@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from kubeflow_world import kustomization
+from kubeflow_world import kustomization, quick
 from template_project import Project
 
 from model_gitops.adapters import process
@@ -37,7 +37,7 @@ def pinned(engine: Engine, registry: str, step: str, name: str) -> str:
 
 def run(python: Path, script: Path, engine: Engine, *arguments: str | Path) -> str:
     done = subprocess.run(
-        [python, "-B", script, *arguments],
+        [*quick(python), script, *arguments],
         env={**os.environ, **engine.variables(), "MODEL_GITOPS_TOKEN": "writer"},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
