@@ -207,6 +207,7 @@ def command(
     ):
         unused: tuple[Unused, ...] = ()
         onto = _branch(deploy, wanted)
+        deploy.only(wanted.path)
         if mode == _PUSH:
             result = git.until_won(lambda: _push(deploy, onto, wanted), f"push to {location.url}")
         else:
@@ -258,7 +259,7 @@ def _source(
 
 def _push(deploy: DeployRepository, branch: str, wanted: _Wanted) -> _Result:
     """Fetch, decide, write, push: once. Raises LostRace."""
-    state = _read(deploy, deploy.fetch(branch), wanted)
+    state = _read(deploy, deploy.fetch(branch, depth=2), wanted)
     if state.is_same:
         return _Result("none", state.tip, state)
     wanted, state, newer = _left(deploy, branch, state, wanted, None)
@@ -276,7 +277,7 @@ def _propose(
 ) -> _Result:
     """Fetch, decide, move our own branch, open or update its pull request: once. Raises LostRace."""
     head = deployment.branch_name(wanted.path, wanted.images, base)
-    state = _read(deploy, deploy.fetch(base), wanted)
+    state = _read(deploy, deploy.fetch(base, depth=2), wanted)
     ours = deploy_proposal.find(deploy, api, head, base)
     # First of all: where the base has our image still, a newer one may be on its way.
     if ours.tip and ours.opened and _is_superseded(wanted, _origin(deploy.message(ours.tip))):

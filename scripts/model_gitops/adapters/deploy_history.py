@@ -86,7 +86,7 @@ class DeployHistory(OverlayHistory):
         for number, depth in enumerate(_DEPTHS):
             if number == _NEAR and (told := self._told_far_back(branch, file, image, repository)):
                 return (told,)
-            tip = self.fetch(branch, depth=depth)
+            tip = self.at_depth(branch, depth)
             commits, is_whole = self._log_to_the_cut(tip, file.path)
             found: list[Change] = []
             for one in self._changes(commits, file.path, image):

@@ -13,13 +13,15 @@ from model_gitops.errors import ActionError, InputError
 
 # Real overlays have some tens of files with some kB each. What is larger is left unread.
 _MOST_FILES, _MOST_BYTES, _DEEPEST = 300, 1024 * 1024, 20
+# Of paths that may be files or folders.
+_MOST_LOOKED = 3000
 
 
 class Files(Protocol):
     """Where the files are: a deploy repository's store, or a clone's folder."""
 
-    def files(self, commit: str) -> dict[str, str]:
-        """Return all files of a commit: path → hash."""
+    def listed(self, commit: str, paths: Sequence[str]) -> dict[str, str]:
+        """Return those of `paths` that are files of a commit: path → hash."""
 
     def bring(self, blobs: Sequence[str]) -> None:
         """Fetch the files of these hashes in one request."""
@@ -44,7 +46,9 @@ class _Reader:
 
     def __init__(self, store: Files, commit: str) -> None:
         self._store = store
-        self._files = store.files(commit)
+        self._commit = commit
+        # What was looked for, with its hash; None for what is not there.
+        self._files: dict[str, str | None] = {}
         self._plans: dict[str, Plan] = {}
         self._texts: dict[str, str] = {}
         self._left = _MOST_BYTES
@@ -54,29 +58,37 @@ class _Reader:
         level = [path]
         for _ in range(_DEEPEST):
             self._bring(level)
-            for one in level:
-                self._plans[one] = layers.plan(self._text(one), one, is_top=one == path)
-            level = [
-                found
-                for one in level
-                for folder in (*self._plans[one].resources, *self._plans[one].components)
-                if (found := self._kustomization(folder)) and found not in self._plans
+            plans = {one: layers.plan(self._text(one), one, is_top=one == path) for one in level}
+            self._plans |= plans
+            below = [
+                folder
+                for plan in plans.values()
+                for folder in (*plan.resources, *plan.components)
+                if folder
             ]
+            self._look([name for folder in below for name in (folder, *_kustomizations(folder))])
+            found = dict.fromkeys(self._kustomization(folder) for folder in below)
+            level = [one for one in found if one and one not in self._plans]
             if not level:
                 break
-        self._bring(
-            [
-                one
-                for plan in self._plans.values()
-                for one in (
-                    *plan.resources,
-                    *plan.configurations,
-                    *(patch.path for patch in plan.patches),
-                )
-                if one in self._files
-            ]
-        )
+        others = [
+            one
+            for plan in self._plans.values()
+            for one in (*plan.configurations, *(patch.path for patch in plan.patches))
+            if one
+        ]
+        self._look(others)
+        resources = [one for plan in self._plans.values() for one in plan.resources]
+        self._bring([one for one in (*resources, *others) if self._files.get(one)])
         return self._layer(path, 0)
+
+    def _look(self, paths: Sequence[str]) -> None:
+        """Find out which of these paths are files, in one request."""
+        wanted = [one for one in dict.fromkeys(paths) if one not in self._files and one != "."]
+        if len(self._files) + len(wanted) > _MOST_LOOKED:
+            raise InputError("the overlay names too many files")
+        found = self._store.listed(self._commit, wanted) if wanted else {}
+        self._files |= {one: found.get(one) for one in wanted}
 
     def _layer(self, path: str, depth: int) -> Layer:
         plan = self._plans.get(path)
@@ -100,23 +112,28 @@ class _Reader:
 
     def _kustomization(self, folder: str) -> str:
         """Return the kustomization of a folder; empty where it has none, or is a file."""
-        names = [name if folder == "." else f"{folder}/{name}" for name in kustomization.FILE_NAMES]
-        found = [one for one in names if one in self._files]
+        found = [one for one in _kustomizations(folder) if self._files.get(one)]
         return found[0] if len(found) == 1 else ""
 
     def _bring(self, paths: list[str]) -> None:
         if len(self._texts) + len(paths) > _MOST_FILES:
             raise InputError("the overlay uses too many files")
-        self._store.bring([self._files[one] for one in paths if one not in self._texts])
+        missing = (self._files.get(one) for one in paths if one not in self._texts)
+        self._store.bring([sha for sha in missing if sha])
 
     def _text(self, path: str) -> str:
         """Return a file's text. Raises InputError where there is none, or it is too large."""
         if path not in self._texts:
-            if path not in self._files:
+            sha = self._files.get(path)
+            if not sha:
                 raise InputError(f"{path} is not in the repository")
-            blob = self._store.blob(self._files[path])
+            blob = self._store.blob(sha)
             self._left -= len(blob)
             if self._left < 0:
                 raise InputError("the overlay's files are too large")
             self._texts[path] = blob.decode("utf-8", errors="replace")
         return self._texts[path]
+
+
+def _kustomizations(folder: str) -> list[str]:
+    return [name if folder == "." else f"{folder}/{name}" for name in kustomization.FILE_NAMES]

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from model_gitops.adapters import git, process
-from model_gitops.core.deploy import kustomization
+from model_gitops.adapters.narrow_fetch import NarrowFetch, alone
+from model_gitops.core.deploy import git_tree, kustomization
 from model_gitops.errors import ExternalError, InputError
 
 
@@ -51,6 +52,15 @@ class DeployStore:
         self._git = store
         self.url = url
         self._here: set[str] = set()
+        self._narrow: NarrowFetch | None = None
+        self._fetched: dict[tuple[str, str], tuple[int, str]] = {}
+
+    def only(self, folder: str) -> None:
+        """Let later fetches bring the trees on the way to `folder` only, where the server can do that.
+
+        What else is asked for after is fetched then.
+        """
+        self._narrow = NarrowFetch(self._git, folder)
 
     def refs(self, *branches: str) -> Refs:
         """Ask the remote for its default branch and for `branches`: one request."""
@@ -74,14 +84,30 @@ class DeployStore:
     def fetch(self, branch: str, *, depth: int = 1, without: str = "blob:none") -> str:
         """Fetch the tip of `branch`, trees without files, and return its commit.
 
-        `without` is what is left out of the answer, as git's `--filter` has it.
+        `without` is what is left out of the answer, as git's `--filter` has it. History that is here
+        already stays, and is not fetched again.
         """
         local = f"refs/remotes/origin/{branch}"
-        self._git.remote(
-            "fetch", "--quiet", "--no-tags", f"--filter={without}", f"--depth={depth}",
-            "--", "origin", f"+refs/heads/{branch}:{local}",
-        )  # fmt: skip
-        return self._git.run("rev-parse", "--verify", "--quiet", local).strip()
+        refspec = f"+refs/heads/{branch}:{local}"
+        known = self._fetched.get((branch, without), (0, ""))[0]
+        depth = max(depth, known)
+        if self._narrow is None or not self._narrow.fetch(refspec, local, depth):
+            # With `--depth` history is cut off there, also where more of it was.
+            more = [f"--depth={depth}"] if depth > known else []
+            self._git.remote(
+                "fetch", "--quiet", "--no-tags", f"--filter={without}", *more,
+                "--", "origin", refspec,
+            )  # fmt: skip
+            if self._narrow is not None:
+                self._narrow.end()
+        tip = self._git.run("rev-parse", "--verify", "--quiet", local).strip()
+        self._fetched[branch, without] = depth, tip
+        return tip
+
+    def at_depth(self, branch: str, depth: int) -> str:
+        """Return the tip of `branch` as it was fetched last, if that was as deep; else fetch it."""
+        known, tip = self._fetched.get((branch, "blob:none"), (0, ""))
+        return tip if known >= depth else self.fetch(branch, depth=depth)
 
     def read_kustomization(self, commit: str, folder: str) -> KustomizationFile:
         """Read the kustomization of `folder`. Raises InputError where there is not exactly one."""
@@ -129,29 +155,25 @@ class DeployStore:
 
         `removed` are paths that it takes away; one that is not there is no matter.
         """
-        index = {"GIT_INDEX_FILE": str(self._git.directory / "index.model-gitops")}
-        self._git.run("read-tree", parent, env=index)
-        for file in files:
-            blob = self._git.run(
-                "hash-object", "-w", "--stdin", "--no-filters", input=file.text
-            ).strip()
-            entry = f"{file.mode},{blob},{file.path}"
-            self._git.run("update-index", "--add", "--cacheinfo", entry, env=index)
-        for path in removed:
-            # `--force-remove` wants a work tree. Mode 0 removes an entry.
-            gone = f"0 {'0' * len(parent)}\t{path}\0"
-            self._git.run("update-index", "-z", "--index-info", input=gone, env=index)
-        tree = self._git.run("write-tree", "--missing-ok", env=index).strip()
-        done = self._git.run(
-            "commit-tree", tree, "-p", parent, "-F", "-", input=message, env=self._git.identity()
+        known = self._git.identity()
+        author, committer = (
+            self._git.run("var", f"GIT_{role}_IDENT", env=known).strip()
+            for role in ("AUTHOR", "COMMITTER")
         )
-        return done.strip()
+        self._reach(parent, *(file.path for file in files), *removed)
+        # Of the parent it reads the trees on the way to the files, and no other one.
+        told = git_tree.commit_stream(
+            "refs/model-gitops/made", parent, author=author, committer=committer, message=message,
+            files=[(file.mode, file.path, file.text) for file in files], removed=removed,
+        )  # fmt: skip
+        return self._git.run("fast-import", "--quiet", "--force", "--done", input=told).strip()
 
     def text_at(self, commit: str, path: str) -> str | None:
         """Return the text of the file `path` at `commit`; None where there is none.
 
         Raises InputError where it is a link or no UTF-8.
         """
+        self._reach(commit, path)
         folder, _, name = path.rpartition("/")
         expression = f"{commit}:{folder}"
         listing = self._git.completed("ls-tree", "-z", expression, "--", name, check=False)
@@ -225,6 +247,7 @@ class DeployStore:
 
     def image_at(self, commit: str, path: str, name: str) -> kustomization.Image | None:
         """Return the entry `name` of the kustomization `path` at `commit`; None where it has none."""
+        self._reach(commit, path)
         found = self._git.completed(
             "rev-parse", "--verify", "--quiet", f"{commit}:{path}", check=False
         )
@@ -238,13 +261,27 @@ class DeployStore:
 
     def files(self, commit: str) -> dict[str, str]:
         """Return all files of a commit: path → hash. Links and submodules are left out."""
-        listing = self._git.run("ls-tree", "-r", "-z", "--full-tree", commit)
+        if self._narrow is not None:
+            self._narrow.need_all(commit)
+        return self._listing("-r", commit)
+
+    def listed(self, commit: str, paths: Sequence[str]) -> dict[str, str]:
+        """Return those of `paths` that are files of a commit: path → hash. Other folders are not read."""
+        self._reach(commit, *paths)
+        return self._listing(commit, "--", *paths)
+
+    def _listing(self, *words: str) -> dict[str, str]:
+        listing = self._git.run("ls-tree", "-z", "--full-tree", *words)
         found = {}
         for entry in listing.split("\0"):
             fields, _, name = entry.partition("\t")
             if fields.startswith("100"):
                 found[name] = fields.split(" ")[2]
         return found
+
+    def _reach(self, commit: str, *paths: str) -> None:
+        if self._narrow is not None:
+            self._narrow.reach(commit, paths)
 
     def _elsewhere(self, commit: str, folder: str) -> str:
         """Return the fix for a folder without a kustomization: to make it, or one that is there."""
@@ -255,6 +292,7 @@ class DeployStore:
 
     def _tree(self, commit: str, folder: str) -> dict[str, tuple[str, str]]:
         """List a folder: name → (mode, hash). Raises InputError where it is none."""
+        self._reach(commit, f"{folder}/file")
         expression = f"{commit}:" if folder == "." else f"{commit}:{folder}"
         done = self._git.completed("ls-tree", "-z", expression, check=False)
         if done.returncode != 0:
@@ -287,16 +325,18 @@ class DeployStore:
         A server that refuses gives them one by one, when each is read.
         """
         wanted = sorted({one for one in blobs if one.strip("0")} - self._here)
-        self._here.update(wanted)
         if len(wanted) > 1:
-            self._git.completed(
+            done = self._git.completed(
                 "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--filter=blob:none",
-                "--", "origin", *wanted, check=False,
+                "--", "origin", *wanted, check=False, env=alone(),
             )  # fmt: skip
+            self._here.update(wanted if done.returncode == 0 else ())
 
     def blob(self, sha: str) -> bytes:
         """Return a file's bytes."""
-        self._git.remote("cat-file", "-s", sha)  # fetches what the clone left out
+        if sha not in self._here:
+            self._git.remote("cat-file", "-s", sha)  # fetches what the clone left out
+            self._here.add(sha)
         return self._git.blobs([sha])[0]
 
     def _cut_off(self) -> set[str]:

@@ -8,10 +8,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Protocol
 
 from model_gitops.adapters import deploy_manifests, paths
-from model_gitops.adapters.deploy_manifests import Files
 from model_gitops.core.deploy import containers, kustomization, layers
 from model_gitops.core.deploy.containers import Container
 from model_gitops.core.deploy.location import check_path
@@ -30,11 +29,19 @@ _LIKELY = re.compile(r"argo|apps?\b|application|project|bootstrap|cluster", re.I
 _SEPARATOR = re.compile(r"(?m)^---(?:[ \t].*)?\r?$")
 
 
+class Files(deploy_manifests.Files, Protocol):
+    """Where the files are, and which ones there are."""
+
+    def files(self, commit: str) -> dict[str, str]:
+        """Return all files of a commit: path → hash."""
+
+
 class Folder:
     """A clone's files as they lie there, changes that are not committed included."""
 
     def __init__(self, top: Path) -> None:
         self._top = top.resolve()
+        self._known: dict[str, str] = {}
 
     def files(self, commit: str) -> dict[str, str]:
         """Return the paths of all files, each for itself; `commit` is not asked."""
@@ -47,6 +54,11 @@ class Folder:
                     relative = path.relative_to(self._top).as_posix()
                     found[relative] = relative
         return found
+
+    def listed(self, commit: str, paths: Sequence[str]) -> dict[str, str]:
+        """Return those of `paths` that are files, each for itself; they are looked for once."""
+        self._known = self._known or self.files(commit)
+        return {one: one for one in paths if one in self._known}
 
     def bring(self, blobs: Sequence[str]) -> None:
         """Do nothing: all is here."""

@@ -1,0 +1,56 @@
+"""Git's own form of a folder, and how a commit on another is told to `git fast-import`. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+# So many levels of trees come with a commit: its top, and the folders in it.
+HERE = 2
+
+
+def upper_folder(path: str) -> str:
+    """Return the folder of the lowest level that does not come with a commit and has `path`, or ""."""
+    parts = path.removeprefix("./").split("/")
+    return "/".join(parts[:HERE]) if len(parts) > HERE else ""
+
+
+def folder_in(content: bytes, name: str, size: int) -> str:
+    """Return the hash of the folder `name` in a tree, whose hashes have `size` bytes; "" for none.
+
+    It is good for what is fetched ahead only: a file whose name ends like that entry is taken for it.
+    """
+    entry = b"40000 " + name.encode("utf-8", "surrogateescape") + b"\0"
+    at = content.find(entry)
+    start = at + len(entry)
+    return content[start : start + size].hex() if at >= 0 else ""
+
+
+def commit_stream(
+    ref: str,
+    parent: str,
+    *,
+    author: str,
+    committer: str,
+    message: str,
+    files: Iterable[tuple[str, str, str]],
+    removed: Iterable[str],
+) -> str:
+    """Return what tells `git fast-import` to make a commit on `parent`, and to print its hash.
+
+    `files` are (mode, path, text). `ref` is its own for that while, and is gone after.
+    """
+    parts = [f"commit {ref}\nmark :1\nauthor {author}\ncommitter {committer}\n", _data(message)]
+    parts.append(f"from {parent}\n")
+    parts += [f"M {mode} inline {_path(path)}\n{_data(text)}" for mode, path, text in files]
+    parts += [f"D {_path(path)}\n" for path in removed]
+    parts.append(f"\nget-mark :1\nreset {ref}\nfrom {'0' * len(parent)}\n\ndone\n")
+    return "".join(parts)
+
+
+def _data(text: str) -> str:
+    return f"data {len(text.encode())}\n{text}\n"
+
+
+def _path(path: str) -> str:
+    escaped = path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
