@@ -35,15 +35,8 @@ from benchmarks import (
     start_up,
 )
 from benchmarks.rows import Measured, Point, Row, fallen, read, value, written
-from benchmarks.timing import ROOT, RUN, Result, answer, run
+from benchmarks.timing import ROOT, RUN, answer, run
 from benchmarks.tools import machine, versions
-
-
-class Old(NamedTuple):
-    """A comparison of the old shape, which is measured but not recorded."""
-
-    action: str
-    measure: Callable[[Path], list[Result]]
 
 
 class Benchmark(NamedTuple):
@@ -60,7 +53,7 @@ class Benchmark(NamedTuple):
     small: tuple[int, ...] = ()
 
 
-BENCHMARKS: dict[str, Benchmark | Old] = {
+BENCHMARKS: dict[str, Benchmark] = {
     "register": Benchmark(
         "gto-register-stage",
         gto_register_stage.measure,
@@ -83,7 +76,13 @@ BENCHMARKS: dict[str, Benchmark | Old] = {
         "dvc-pull-model", dvc_pull_model.buckets, (dvc_pull_model.BUCKET,), (100, 1_000, 10_000)
     ),
     "report": Benchmark("cml-report", cml_report.measure, (cml_report.REPORT,), (0, 1, 4), (0, 4)),
-    "bump": Old("bump-kustomize-tag", bump_kustomize_tag.measure),
+    "bump": Benchmark(
+        "bump-kustomize-tag",
+        bump_kustomize_tag.measure,
+        (bump_kustomize_tag.BUMP, bump_kustomize_tag.GUARDED, bump_kustomize_tag.FAR),
+        (500, 5_000, 50_000),
+        (500, 5_000),
+    ),
     "image": Benchmark(
         "build-push-image", build_push_image.measure, (build_push_image.IMAGE,), (100, 10_000)
     ),
@@ -127,7 +126,7 @@ def recorded(*, small: bool) -> dict[str, Measured]:
 
 def declared() -> list[Row]:
     """Return every row, in the order of BENCHMARKS."""
-    return [row for one in BENCHMARKS.values() if isinstance(one, Benchmark) for row in one.rows]
+    return [row for one in BENCHMARKS.values() for row in one.rows]
 
 
 def told() -> dict[str, str]:
@@ -151,15 +150,11 @@ def record(now: dict[str, Measured], *, small: bool) -> None:
 def measured(name: str, *, small: bool) -> dict[str, Measured]:
     """Measure one of BENCHMARKS."""
     one = BENCHMARKS[name]
-    if isinstance(one, Benchmark) and small and not one.small:
+    if small and not one.small:
         return {}
     run([RUN, one.action, "--help"], ROOT)  # makes the environment, which is not what is timed
     print(name, file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        if isinstance(one, Old):
-            if not small:
-                one.measure(Path(folder))
-            return {}
         points = one.measure(Path(folder), one.small if small else one.sizes)
     return {
         row.name: Measured(

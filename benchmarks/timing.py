@@ -24,19 +24,6 @@ Command = list[str]
 Steps = list[tuple[Command, Path]]
 
 
-@dataclass
-class Result:
-    """One comparison; times are medians in seconds."""
-
-    name: str
-    raw_tool: str
-    raw: float
-    ours: float
-    raw_runs: int
-    our_runs: int
-    raw_cut_off: bool = False
-
-
 def run(command: Command, cwd: Path, input: bytes | None = None, limit: float = 600) -> bool:
     """Run `command`; False if it took longer than `limit` seconds. A failure ends the benchmark."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("GITHUB_", "MODEL_GITOPS_"))}
@@ -68,39 +55,6 @@ def expect(held: bool, what: str) -> None:
     """End the benchmark if the actions did not do the work that was timed."""
     if not held:
         sys.exit(f"expected {what}")
-
-
-def compare(
-    name: str,
-    raw_tool: str,
-    raw: Callable[[int], list[tuple[Command, Path]]],
-    ours: Callable[[int], tuple[Command, Path] | list[tuple[Command, Path]]],
-    runs: int = 3,
-    raw_runs: int = 0,
-    limit: float = 600,
-) -> Result:
-    """Time both in turn (A B A B). The callables prepare a run, untimed, and return its commands."""
-
-    def steps(number: int) -> list[tuple[Command, Path]]:
-        found = ours(number)
-        return found if isinstance(found, list) else [found]
-
-    times: tuple[list[float], list[float]] = ([], [])
-    cut_off = False
-    for number in range(runs):
-        for side, prepare in ((0, raw), (1, steps)):
-            if side == 0 and number >= (raw_runs or runs):
-                continue
-            commands = prepare(number)
-            start = time.perf_counter()
-            finished = [run(command, cwd, limit=limit) for command, cwd in commands]
-            times[side].append(time.perf_counter() - start)
-            cut_off |= not all(finished)
-    result = Result(
-        name, raw_tool, median(times[0]), median(times[1]), len(times[0]), len(times[1]), cut_off
-    )
-    print(f"{name}: raw {result.raw:.2f} s, ours {result.ours:.2f} s", file=sys.stderr)
-    return result
 
 
 @dataclass(frozen=True)

@@ -6,18 +6,23 @@ import json
 import re
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from model_gitops.__main__ import main
-from model_gitops.adapters import git_settings, process
+from model_gitops.adapters import deploy_repository, git_settings, process, scratch
+from model_gitops.adapters.git_credentials import ANONYMOUS
 from model_gitops.options import variable
 
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT))
 
+from benchmarks import bump_kustomize_tag  # noqa: E402
+from benchmarks import repositories as made  # noqa: E402
 from benchmarks.many_versions import MODEL, pointer, repositories  # noqa: E402
 
 FEW, MANY = 100, 10_000
@@ -131,3 +136,147 @@ def test_a_checkout_of_one_commit_fetches_no_tags_that_say_nothing(
     assert few.verbs == many.verbs
     assert many.fetched <= few.fetched + 1000
     assert many.fetched < 20_000
+
+
+# --- a bump, in a deploy repository of so many files, with two commits for each five ---------------------
+
+FEW_FILES, MANY_FILES = 1_000, 10_000
+# Who can leave trees out; github.com, which leaves out files, and trees all or none; who sends everything.
+SERVERS = {
+    "trees": {"uploadpack.allowFilter": "true"},
+    "files": {
+        "uploadpack.allowFilter": "true",
+        "uploadpackfilter.combine.allow": "false",
+        "uploadpackfilter.tree.maxDepth": "0",
+    },
+    "nothing": {"uploadpack.allowFilter": "false"},
+}
+ORIGIN = "Source-Repository: {model}\nSource-Commit: " + "a" * 40
+
+
+@pytest.fixture(scope="module")
+def deploys(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    """The deploy repositories, by the number of their files."""
+    folder = tmp_path_factory.mktemp("deploys")
+    git_settings.version()
+    return {
+        size: made.imported("".join(bump_kustomize_tag.history(size)), folder / f"{size}.git")
+        for size in (FEW_FILES, MANY_FILES)
+    }
+
+
+def served(deploy: Path, folder: Path, server: str) -> Path:
+    """Return a copy of a deploy repository that answers as this kind of server."""
+    copy = folder / "deploy.git"
+    process.run(["git", "clone", "--quiet", "--mirror", deploy, copy])
+    for name, value in {**SERVERS[server], "gc.auto": "0"}.items():
+        process.run(["git", "config", name, value], cwd=copy)
+    return copy
+
+
+def bumped(
+    deploy: Path,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    server: str = "trees",
+    back: int = 10,
+    guarded: bool = False,
+) -> Spent:
+    """Bump the overlay that was deployed `back` commits ago, and return what it took."""
+    log = folder / "log"
+    log.mkdir(parents=True)
+    copy = served(deploy, folder, server)
+    size = int(deploy.stem)
+    number = bump_kustomize_tag.commits(size) - back
+    path = bump_kustomize_tag.overlay(number, size)
+    fetched: list[int] = []
+    temporary = scratch.folder
+
+    @contextmanager
+    def weighed(*words: str) -> Iterator[Path]:
+        with temporary(*words) as store:
+            yield store
+            fetched.append(sum(one.stat().st_size for one in packs(store)))
+
+    settings = folder / "gitconfig"
+    settings.write_text(f"[trace2]\n\teventTarget = {log}\n[safe]\n\tdirectory = *\n", "utf-8")
+    inputs = {"repository": copy.as_uri(), "path": path, "images": "app=:new"}
+    if guarded:
+        inputs["trailers"] = ORIGIN.format(model=bump_kustomize_tag.model(number, size))
+    with monkeypatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(deploy_repository.scratch, "folder", weighed)
+        patch.setenv("GIT_CONFIG_GLOBAL", str(settings))
+        for name, value in inputs.items():
+            patch.setenv(variable(name), value)
+        assert main(["bump-kustomize-tag"]) == 0
+    text = process.run(["git", "show", f"main:{path}/kustomization.yaml"], cwd=copy).stdout
+    assert "newTag: new\n" in text
+    count = process.run(["git", "rev-list", "--count", "main"], cwd=copy).stdout.strip()
+    assert int(count) == bump_kustomize_tag.commits(size) + 1
+    files = process.run(["git", "ls-tree", "-r", "--name-only", "main"], cwd=copy).stdout
+    assert len(files.splitlines()) == size
+    return Spent(verbs(log), fetched[0])
+
+
+def packs(store: Path) -> list[Path]:
+    return [one for one in (store / "objects").glob("**/*") if one.is_file()]
+
+
+@pytest.mark.parametrize("guarded", [False, True])
+def test_a_bump_does_not_grow_with_files_and_commits(
+    guarded: bool, deploys: dict[int, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = bumped(deploys[FEW_FILES], tmp_path / "few", monkeypatch, guarded=guarded)
+    many = bumped(deploys[MANY_FILES], tmp_path / "many", monkeypatch, guarded=guarded)
+    assert few.verbs == many.verbs
+    assert 0 < few.requests <= (8 if guarded else 5)
+    assert many.fetched <= few.fetched * 1.1
+    assert many.fetched < 200_000
+    # A commit is written without a list of all files.
+    assert not {"read-tree", "write-tree"} & set(many.verbs)
+
+
+@pytest.mark.parametrize("server", ["files", "nothing"])
+def test_a_server_that_can_leave_out_less_is_asked_for_all_trees_in_one_request(
+    server: str, deploys: dict[int, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = bumped(deploys[FEW_FILES], tmp_path / "few", monkeypatch, server=server)
+    many = bumped(deploys[MANY_FILES], tmp_path / "many", monkeypatch, server=server)
+    assert few.verbs == many.verbs
+    assert few.requests <= 5
+
+
+def test_the_last_deployment_of_long_ago_is_found_wherever_it_is(
+    deploys: dict[int, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of history is fetched for it; each step takes what the one before left."""
+    back = FEW_FILES // 10 * 3
+    few = bumped(deploys[FEW_FILES], tmp_path, monkeypatch, guarded=True, back=back)
+    assert few.requests <= 12
+
+
+@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("narrow", [True, False])
+def test_history_that_was_fetched_stays_and_is_not_fetched_again(
+    server: str, narrow: bool, deploys: dict[int, Path], tmp_path: Path
+) -> None:
+    """As after a lost race: another writer's commit came meanwhile."""
+    copy = served(deploys[FEW_FILES], tmp_path, server)
+    made_by = ["git", "-c", "user.name=A", "-c", "user.email=a@example.org", "commit-tree"]
+    with deploy_repository.opened(copy.as_uri(), ANONYMOUS) as deploy:
+        if narrow:
+            deploy.only(bump_kustomize_tag.overlay(3, FEW_FILES))
+        store = deploy._git.directory
+        tip = deploy.fetch("main", depth=2**31 - 1)
+        assert not (store / "shallow").exists()
+        weight = sum(one.stat().st_size for one in packs(store))
+        new = process.run([*made_by, "-p", tip, "-m", "x", "main^{tree}"], cwd=copy).stdout.strip()
+        process.run(["git", "update-ref", "refs/heads/main", new], cwd=copy)
+        assert deploy.at_depth("main", 500) == tip
+        assert deploy.fetch("main") == new
+        assert not (store / "shallow").exists()
+        count = deploy._git.run("rev-list", "--count", new).strip()
+        assert int(count) == bump_kustomize_tag.commits(FEW_FILES) + 1
+        assert sum(one.stat().st_size for one in packs(store)) < weight + 4_000
