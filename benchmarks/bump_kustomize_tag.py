@@ -63,8 +63,6 @@ def measure(work: Path, sizes: Sequence[int]) -> dict[str, list[Point]]:
         folder = work / str(size)
         folder.mkdir()
         deploy = imported("".join(history(size)), folder / "deploy.git")
-        # As forges have it.
-        git(deploy, "config", "uploadpack.allowFilter", "true")
         git(deploy, "config", "gc.auto", "0")
         for row in (BUMP, GUARDED, FAR):
             found[row.name].append(_one(folder, deploy, size, row))
