@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from model_gitops.adapters.gto_registry import Tags
 from model_gitops.core import document
-from model_gitops.core.gto import tags
 from model_gitops.errors import ExternalError
 from model_gitops_local import act, demo_page, machine, planted_image, report_pages, serving
 from model_gitops_local.engine import remove_engine
@@ -290,7 +290,7 @@ class Demo:
         commit = next(
             one for one in commits if one not in (taken_back["deployed"], taken_back["by"])
         )
-        version = tags.Registry.read(model.tags()).stage("diabetes", name)
+        version = Tags.own(model).registry.stage("diabetes", name)
         if version is None:
             raise ExternalError(f"no version holds the stage {name}")
         metrics = json.loads(model.file_at(version.commit, "eval/metrics.json") or "{}")

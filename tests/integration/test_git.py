@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from model_gitops.adapters import git, process
+from model_gitops.adapters import git, gto_registry, process
 from model_gitops.core import retry
 from model_gitops.errors import RaceError
 
@@ -25,7 +25,7 @@ def upstream(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("depth", [1, 3])
-def test_refreshing_tags_keeps_the_history_that_there_is(
+def test_reading_tags_keeps_the_history_that_there_is(
     upstream: Path, tmp_path: Path, depth: int
 ) -> None:
     checkout = tmp_path / "checkout"
@@ -34,9 +34,7 @@ def test_refreshing_tags_keeps_the_history_that_there_is(
     )
     repository = git.Git(checkout)
 
-    repository.refresh_tags()
-
-    assert len(repository.tags()) == 5
+    assert len(gto_registry.Tags.known(repository).messages("")) == 5
     assert int(repository.run("rev-list", "--count", "HEAD")) >= depth
     assert depth > 1 or repository.is_shallow()
 
@@ -81,8 +79,8 @@ def test_a_remote_without_any_tag_is_no_failure(
         repository.run("config", "remote.origin.uploadpack", str(noisy))
     if "here" in kind:
         repository.run("commit", "--quiet", "--allow-empty", "-m", "1", env=_who())
-    repository.refresh_tags()
-    assert repository.tags() == []
+    known = gto_registry.Tags.known(repository)
+    assert (known.registry.models, known.messages("")) == ([], {})
     assert "can't be fetched" not in capfd.readouterr().err
     assert repository.find_commit("v1.0") is None
 

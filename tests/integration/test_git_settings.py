@@ -24,6 +24,7 @@ from model_gitops.adapters import (
     project_files,
 )
 from model_gitops.adapters.git_credentials import ANONYMOUS
+from model_gitops.adapters.gto_registry import Tags
 from model_gitops.errors import ExternalError, InputError
 from model_gitops.options import variable
 
@@ -158,16 +159,18 @@ def test_git_answers_the_same_whatever_is_configured(
 
     head = work.run("rev-parse", "HEAD").strip()
     assert work.find_commit("HEAD") == work.find_commit("main") == head
-    assert [(tag.name, tag.commit) for tag in work.tags()] == [("local", head), ("m@v0.0.1", head)]
-    assert work.version_messages() == {"m@v0.0.1": "md5: ä\n"}
+    own = Tags.own(work)
+    assert [(one.name, one.commit) for one in own.registry.events("m")] == [("m@v0.0.1", head)]
+    assert own.listing.has("local")
+    assert own.messages("md5") == {"m@v0.0.1": "md5: ä\n"}
     assert list(project_files.commits_with(work, "a" * 32, [head])) == [head]
     assert list(project_files.at(work, head)) == ["ärger/dvc.lock"]
     assert list(project_files.at(work, None)) == ["ärger/dvc.lock"]
     assert work.contents_at(head, "ärger") == {"dvc.lock": f"outs: {'a' * 32}\n".encode()}
     assert work.made(head) > 0
     # A tag that only this clone has stays, and nothing else is pushed, pruned or asked for.
-    work.refresh_tags()
-    assert {tag.name for tag in work.tags()} == {"local", "m@v0.0.1"}
+    assert Tags.known(work).messages("md5") == own.messages("md5")
+    assert set(work.run("tag").split()) == {"local", "m@v0.0.1"}
     assert set(work.remote_refs("origin")) == {"refs/heads/main", "refs/tags/m@v0.0.1"}
     url = (tmp_path / "server.git").as_uri()
     with deploy_repository.opened(url, ANONYMOUS) as deploy:
@@ -292,7 +295,7 @@ def test_a_git_before_2_28_serves(
     work = made(tmp_path)
     assert git_settings.version() == (2, 25)
     assert work.find_commit("main")
-    work.refresh_tags()
+    assert Tags.known(work).listing.has("m@v0.0.1")
     monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
     monkeypatch.setenv("GIT_CONFIG_KEY_0", "x.y")
     monkeypatch.setenv("GIT_CONFIG_VALUE_0", "it's a 'value'! = \\ ä")

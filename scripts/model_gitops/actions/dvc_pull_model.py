@@ -18,6 +18,7 @@ from model_gitops.adapters import (
     paths,
     project_files,
 )
+from model_gitops.adapters.gto_registry import Tags
 from model_gitops.core.dvc import artifacts, checksums
 from model_gitops.core.gto import records, tags
 from model_gitops.core.gto import revision as gto_revision
@@ -88,7 +89,8 @@ def command(
     inner = folder.resolve().relative_to(top).as_posix()
     inner = "" if inner == "." else inner
     name, wanted = _split(model, revision)
-    commit = _commit(repository, wanted, inner) if wanted else None
+    known = _published(repository, wanted)
+    commit = _commit(repository, known, wanted, inner) if wanted else None
     files = project_files.at(repository, commit)
     artifact = artifacts.find(name, files, folder=inner)
     place = top / artifact.path
@@ -99,7 +101,7 @@ def command(
             f"its path {artifact.path!r} leads out of the repository by a symbolic link",
             fix="make it a real folder",
         )
-    expected = records.Expected(sha256) if sha256 else _recorded(repository, artifact)
+    expected = records.Expected(sha256) if sha256 else _recorded(repository, known, artifact)
 
     def accept(subject: str, found: str) -> None:
         records.check(expected, subject, artifact.hash, found)
@@ -123,7 +125,7 @@ def command(
                 accept=accept,
             )
         else:
-            head = commit or _commit(repository, "HEAD", inner)
+            head = commit or _commit(repository, None, "HEAD", inner)
             pulled = git_outputs.take(repository, head, artifact, place, accept)
         runner.say("pulled" if pulled.changed else "it is there already")
     size = model_files.size_of(place)
@@ -145,9 +147,18 @@ def command(
     runner.say(f"its SHA-256: {_held_against(expected)}")
 
 
-def _recorded(repository: git.Git, artifact: artifacts.Artifact) -> records.Expected:
-    """Return what the version tags of this checkout record; nothing is fetched for it."""
-    return records.expected(repository.version_messages(), artifact.hash)
+def _published(repository: git.Git, revision: str) -> Tags | None:
+    """Return the server's tags, where `revision` is one of GTO's; None for any other."""
+    name = gto_revision.tag_name(revision)
+    return Tags.known(repository) if tags.parse(name.replace(":", "=")) else None
+
+
+def _recorded(
+    repository: git.Git, known: Tags | None, artifact: artifacts.Artifact
+) -> records.Expected:
+    """Return what version tags record: the server's, if it was asked for them, else the checkout's own."""
+    bodies = (known or Tags.own(repository)).messages(artifact.hash)
+    return records.expected(bodies, artifact.hash)
 
 
 def _held_against(expected: records.Expected) -> str:
@@ -164,17 +175,17 @@ def _split(model: str, revision: str) -> tuple[str, str]:
     return parsed.model, model
 
 
-def _commit(repository: git.Git, revision: str, folder: str) -> str:
+def _commit(repository: git.Git, known: Tags | None, revision: str, folder: str) -> str:
     """Return the commit of a Git revision, a version or a stage.
 
     A plain name is that of the model in `folder`, else of the top, as it is for `model`. Raises InputError, and
     RefusedError for what somebody took back.
     """
-    name = gto_revision.tag_name(revision)
-    if parsed := tags.parse(name.replace(":", "=")):
-        repository.refresh_tags()
-        registry = tags.Registry.read(repository.tags())
-    if parsed and not parsed.counter and parsed.action in ("register", "assign"):
+    parsed = tags.parse(gto_revision.tag_name(revision).replace(":", "="))
+    if known is None or parsed is None:
+        commit = repository.find_commit(revision)
+    elif not parsed.counter and parsed.action in ("register", "assign"):
+        registry = known.registry
         if (full := artifacts.full_name(parsed.model, folder)) in registry.models:
             parsed = replace(parsed, model=full)
         entry = f"@{parsed.version}" if parsed.action == "register" else f"#{parsed.stage}"
@@ -194,9 +205,7 @@ def _commit(repository: git.Git, revision: str, folder: str) -> str:
             )
         commit = repository.find_commit(found.commit)
     else:
-        if parsed:
-            gto_revision.current(registry, parsed.model, name)
-        commit = repository.find_commit(revision)
+        commit = known.commit_of(parsed.model, revision)
     if commit is None:
         raise InputError.of(
             "revision",

@@ -10,8 +10,9 @@ from pathlib import Path
 from model_gitops import runner
 from model_gitops.adapters import git, paths, promotion_file
 from model_gitops.adapters.dvc_report import WORKSPACE
+from model_gitops.adapters.gto_registry import Tags
 from model_gitops.core.flow.promotion import Promotion
-from model_gitops.core.gto import revision, tags
+from model_gitops.core.gto import revision
 from model_gitops.core.gto.places import branch_name
 from model_gitops.errors import ExternalError, InputError
 
@@ -61,18 +62,20 @@ def find(repository: git.Git, context: runner.Context, base: str, config: Path) 
             problems.append(f"{config} can't be used: {error.message}{fix}")
             runner.warning(problems[-1])
     try:
-        repository.refresh_tags()
+        known = Tags.known(repository)
     except ExternalError as error:
         problems.append("The version tags can't be fetched, so there may be no incumbent.")
         runner.warning(str(error))
-    registry = tags.Registry.read(repository.tags())
+        known = Tags.own(repository)
+    registry = known.registry
     named = base or _default_base(repository, context, promotion)
     try:
         version = revision.current(registry, promotion.model if promotion else "", named)
         # The target branch is the server's, wherever this runs.
         first = None if base else True
-        at = repository.find_commit(named, server_first=first) if named and not version else ""
-        commit = version.commit if version else at or ""
+        known.bring(named)
+        at = version.commit if version else named
+        commit = repository.find_commit(at, server_first=first) or "" if at else ""
     except ExternalError:
         if base:
             raise
@@ -98,9 +101,9 @@ def find(repository: git.Git, context: runner.Context, base: str, config: Path) 
     incumbent = None
     try:
         incumbent = registry.stage(promotion.model, environment.stage)
-    except InputError as error:
+    except (InputError, ExternalError) as error:
         problems.append(error.message)
-    if incumbent and repository.commit_of(incumbent.commit) is None:
+    if incumbent and not _is_here(repository, incumbent.commit):
         problems.append(
             f"The commit of {incumbent.tag} is not in this checkout (fetch-depth: 0 brings it)."
         )
@@ -117,6 +120,14 @@ def find(repository: git.Git, context: runner.Context, base: str, config: Path) 
         incumbent.commit,
         problems,
     )
+
+
+def _is_here(repository: git.Git, commit: str) -> bool:
+    """Whether `commit` is in the checkout, now or after it was asked for."""
+    try:
+        return repository.find_commit(commit) is not None
+    except ExternalError:
+        return False
 
 
 def _judging(

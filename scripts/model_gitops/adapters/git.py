@@ -18,7 +18,6 @@ from model_gitops.adapters import git_settings, paths, process
 from model_gitops.adapters.git_credentials import ANONYMOUS, STALLED_SECONDS, Credentials
 from model_gitops.core import retry
 from model_gitops.core.gto.places import places
-from model_gitops.core.gto.tags import Tag
 from model_gitops.errors import ExternalError, InputError, RaceError
 
 # Who writes, where the job configured nobody.
@@ -287,31 +286,6 @@ class Git:
             raise process.ProcessError(done)  # what can't be told is no "no"
         return done.returncode == 0
 
-    def tags(self) -> list[Tag]:
-        """Read all tags in one process: cost is flat in the size of the history."""
-        fields = (
-            "%(refname:strip=2)%00%(objecttype)%00%(*objectname)%00%(taggerdate:unix)"
-            "%00%(*committerdate:unix)"
-        )
-        listing = self.run("for-each-ref", f"--format={fields}", "refs/tags")
-        found = []
-        for line in listing.splitlines():
-            name, kind, target, created, committed = line.split("\0")
-            if kind == "tag" and target:
-                tag = Tag(name, target, created=int(created or 0), committed=int(committed or 0))
-                found.append(tag)
-        return found
-
-    def version_messages(self) -> dict[str, str]:
-        """Read what the annotated tags `…@v…` here say, in one process: name → message.
-
-        The first paragraph and a signature are left out.
-        """
-        fields = "%(refname:strip=2)%00%(objecttype)%00%(contents:body)%00"
-        listing = self.run("for-each-ref", f"--format={fields}", "refs/tags/**/*@v*").split("\0")
-        found = zip(listing[::3], listing[1::3], listing[2::3], strict=False)
-        return {name.lstrip("\n"): body for name, kind, body in found if kind == "tag"}
-
     def remote_refs(self, remote: str, *patterns: str) -> dict[str, str]:
         """Return the refs that `remote` has now (full name → object). Raises ExternalError."""
         listing = self.remote("ls-remote", "--quiet", "--refs", "--", remote, *patterns)
@@ -344,30 +318,6 @@ class Git:
         """
         count = self.run("rev-list", "--count", "--max-count=2", "HEAD", check=False)
         return ["--depth=1"] if self.is_shallow() and count.strip() == "1" else []
-
-    def refresh_tags(self, remote: str = "origin") -> None:
-        """Fetch the remote's tags, for reading. A checkout of one commit stays so: cost is flat.
-
-        A complete checkout of a repository that can't be reached any more (no credentials were
-        kept) serves as it is, with a warning. Raises ExternalError for a shallow one, as a missing
-        tag there would be read as "no version yet".
-        """
-        if not self.has_remote(remote):
-            return
-        depth = self.flat_depth()
-        try:
-            self.remote(
-                "fetch", "--quiet", "--no-recurse-submodules", "--no-tags", "--no-prune", "--force", *depth,
-                "--", remote, "+refs/tags/*:refs/tags/*",
-            )  # fmt: skip
-        except process.ProcessError as error:
-            # With `--depth`, git fails where the remote has no tag at all, and does not say why: what it
-            # said may be a warning of ssh.
-            if not retry.is_transient(error.completed.said):
-                with suppress(ExternalError):
-                    if not self.remote_refs(remote, "refs/tags/*"):
-                        return
-            self.use_own_tags(remote, error)
 
     def use_own_tags(self, remote: str, error: ExternalError) -> None:
         """Warn that the tags of `remote` can't be fetched, and the checkout's own are taken.

@@ -119,12 +119,17 @@ class Tags:
         """
         if found := revisions.current(self.registry, model, revision):
             return self._git.find_commit(found.commit)
-        ref = f"refs/tags/{revision.removeprefix('refs/').removeprefix('tags/')}"
+        self.bring(revision)
+        return self._git.find_commit(revision)
+
+    def bring(self, revision: str) -> None:
+        """Fetch the tag of any kind that `revision` names, where it is not here as the server has it."""
+        name = revisions.tag_name(revision).removeprefix("refs/").removeprefix("tags/")
+        ref = f"refs/tags/{name}"
         wanted = self.listing.object_of(ref)
-        # A tag of another kind may be here as it was before somebody moved it.
+        # It may be here as it was before somebody moved it.
         if wanted and self._remote and wanted.encode() not in self._git.objects_of(ref):
             self._git.try_fetch(f"+{ref}:{ref}", *self._git.flat_depth())
-        return self._git.find_commit(revision)
 
     def with_model(self, model: str, model_hash: str) -> Iterator[tags.Version]:
         """Yield the versions of `model` in whose commits DVC's files have `model_hash`, highest first.

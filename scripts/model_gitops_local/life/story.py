@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from model_gitops.adapters.gto_registry import Tags
 from model_gitops.core import document
-from model_gitops.core.gto import tags
 from model_gitops.core.scaffold import answers
 from model_gitops.errors import ExternalError
 from model_gitops_local import act, machine, report_pages
@@ -285,7 +285,7 @@ class Life(Telling):
 
     def _expect_version(self, version: str) -> None:
         """Hold that the stage, the overlay and the running service all say `version`."""
-        held = tags.Registry.read(self.flow.bare(MODEL).tags()).stage("diabetes", PRODUCTION)
+        held = Tags.own(self.flow.bare(MODEL)).registry.stage("diabetes", PRODUCTION)
         view = json.loads(self.flow.ask("status", "--json"))
         (one,) = view["environments"]
         served = self._served()

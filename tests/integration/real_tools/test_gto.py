@@ -8,13 +8,14 @@ from gto.exceptions import GTOException
 from plain_repository import commit, run, tag
 
 from model_gitops.adapters.git import Git
+from model_gitops.adapters.gto_registry import Tags
 from model_gitops.core.gto import registration, tags
 from model_gitops.core.gto.tags import Registry
 from model_gitops.errors import InputError
 
 
 def ours(git: Git) -> Registry:
-    return Registry.read(git.tags(), git.run("tag").split())
+    return Tags.own(git).registry
 
 
 def next_version(git: Git) -> str:
