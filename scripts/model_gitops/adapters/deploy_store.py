@@ -7,6 +7,7 @@ has a say.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from model_gitops.adapters import git, process
@@ -54,6 +55,7 @@ class DeployStore:
         self._here: set[str] = set()
         self._narrow: NarrowFetch | None = None
         self._fetched: dict[tuple[str, str], tuple[int, str]] = {}
+        self._contents: dict[str, bytes] = {}
 
     def only(self, folder: str) -> None:
         """Let later fetches bring the trees on the way to `folder` only, where the server can do that.
@@ -231,9 +233,20 @@ class DeployStore:
 
         Of a merged pull request that is the merge. It looks as far as history was fetched.
         """
-        later = self._git.run("rev-list", "--first-parent", "--reverse", f"{commit}..{branch_tip}")
+        log = self._git.run(
+            "log",
+            "--first-parent",
+            "--boundary",
+            "--format=%m %H %ct %P",
+            f"{commit}..{branch_tip}",
+        )
+        listed = [line.split(" ") for line in log.splitlines()]
+        later = [fields for fields in reversed(listed) if fields[0] != "-"]
+        made = {fields[1]: int(fields[2]) for fields in listed}
+        if later and later[0][3] == commit and commit in made:
+            return commit, made[commit]  # the branch's own next commit stands on it
         arrived = commit
-        for one in later.split():
+        for _, one, *_ in later:
             # As a rule the first answers: what came later stands on what is there.
             if self._git.is_ancestor(commit, one):
                 first = self.parents(one)[0]
@@ -332,12 +345,28 @@ class DeployStore:
             )  # fmt: skip
             self._here.update(wanted if done.returncode == 0 else ())
 
+    def read_ahead(self, commit: str, paths: Sequence[str]) -> None:
+        """Read those of `paths` that `commit` has, and that are files, in one request."""
+        words = [f":(top,literal){path}" for path in paths]
+        listing = self._git.run("ls-tree", "-r", "-z", "--full-tree", commit, "--", *words)
+        fields = (entry.partition("\t")[0].split(" ") for entry in listing.split("\0"))
+        self.read_all([one[2] for one in fields if one[0].startswith("100")])
+
+    def read_all(self, blobs: Sequence[str]) -> None:
+        """Read the files of these hashes, so that `blob` has them; a failure is no matter."""
+        wanted = [one for one in dict.fromkeys(blobs) if one not in self._contents]
+        self.bring(wanted)
+        with suppress(ExternalError):
+            self._contents |= zip(wanted, self._git.blobs(wanted), strict=True)
+
     def blob(self, sha: str) -> bytes:
-        """Return a file's bytes."""
-        if sha not in self._here:
-            self._git.remote("cat-file", "-s", sha)  # fetches what the clone left out
-            self._here.add(sha)
-        return self._git.blobs([sha])[0]
+        """Return a file's bytes, which are read once."""
+        if sha not in self._contents:
+            if sha not in self._here:
+                self._git.remote("cat-file", "-s", sha)  # fetches what the clone left out
+                self._here.add(sha)
+            self._contents[sha] = self._git.blobs([sha])[0]
+        return self._contents[sha]
 
     def _cut_off(self) -> set[str]:
         file = self._git.directory / "shallow"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from model_gitops.adapters.deploy_store import DeployStore
+from model_gitops.adapters.git import Git
 from model_gitops.core.deploy import kustomization
 from model_gitops.core.deploy.history import Change
 from model_gitops.core.deploy.kustomization import Image
@@ -32,6 +33,11 @@ Says = Callable[[Mapping[str, Sequence[str]]], bool]
 
 class OverlayHistory(DeployStore):
     """A remote repository whose overlays are read with their history."""
+
+    def __init__(self, store: Git, url: str) -> None:
+        super().__init__(store, url)
+        # What a file is at a commit, where that is known: (commit, path) → hash.
+        self._at: dict[tuple[str, str], str] = {}
 
     def changes(
         self,
@@ -74,7 +80,7 @@ class OverlayHistory(DeployStore):
                         continue
                     compared += 1
                     if compared > _ALONE and not (only or digest) and compared % _AT_ONCE == 3:
-                        self.bring(self._files_from(commit, place))
+                        self._read_ahead(commit, place)
                     image = pick(self.entries_at(commit, place))
                     wanted = wanted or (image.digest if image else "")
                     yield Change.of(commit, image, message, by)
@@ -90,13 +96,20 @@ class OverlayHistory(DeployStore):
         """
         return [Change.of(commit, None, text, by) for commit, by, text in self._written(tip, path)]
 
-    def _files_from(self, commit: str, path: str) -> list[str]:
-        """Return the hashes of a file from `commit` on, as the next commits that changed it left it."""
+    def _read_ahead(self, commit: str, path: str) -> None:
+        """Read a file from `commit` on, as the next commits that changed it left it."""
         raw = self._git.run(
-            "log", "--format=", "--raw", "--no-abbrev", "--no-renames", f"--max-count={_AT_ONCE}",
+            "log", "--format=%H", "--raw", "--no-abbrev", "--no-renames", f"--max-count={_AT_ONCE}",
             commit, "--", f":(top,literal){path}",
         )  # fmt: skip
-        return [line.split(" ")[3] for line in raw.splitlines() if line.startswith(":")]
+        found, at = dict[tuple[str, str], str](), commit
+        for line in raw.splitlines():
+            if not line.startswith(":"):
+                at = line or at
+            elif (sha := line.split(" ")[3]).strip("0"):
+                found[at, path] = sha
+        self.read_all(list(found.values()))
+        self._at |= found
 
     def landings(self, branch: str, path: str, pick: Pick) -> list[tuple[Change, int]]:
         """Return by what the file `path` of `branch` came to be what it is, oldest first.
@@ -195,11 +208,14 @@ class OverlayHistory(DeployStore):
 
     def entries_at(self, commit: str, path: str) -> tuple[Image, ...]:
         """Return the entries of the kustomization `path` at `commit`; none where it can't be read."""
-        found = self._git.completed(
-            "rev-parse", "--verify", "--quiet", f"{commit}:{path}", check=False
+        sha = (
+            self._at.get((commit, path))
+            or self._git.run(
+                "rev-parse", "--verify", "--quiet", f"{commit}:{path}", check=False
+            ).strip()
         )
         try:
-            text = self.blob(found.stdout.strip()).decode("utf-8") if found.stdout else ""
+            text = self.blob(sha).decode("utf-8") if sha else ""
             return kustomization.read(text, source=path) if text else ()
         except (InputError, UnicodeDecodeError):
             return ()

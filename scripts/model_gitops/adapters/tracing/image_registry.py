@@ -19,12 +19,14 @@ from model_gitops.errors import ExternalError
 class ImageRegistry:
     """Asks registries by `client`. A `tolerant` one leaves out what can't be asked, and says why.
 
-    `silent` says by host why it can't be asked: it is not asked again for each environment.
+    `silent` says by host why it can't be asked: it is not asked again for each environment, nor for an
+    image that several run.
     """
 
     client: docker.Docker
     tolerant: bool = False
     silent: dict[str, str] = field(default_factory=dict)
+    _asked: dict[str, Published | None] = field(default_factory=dict)
 
     def stored(self, wanted: Image, unasked: dict[str, str]) -> Stored | None:
         """Return what the registry has of an image: its digest and its tag are asked for at once.
@@ -44,14 +46,16 @@ class ImageRegistry:
         # No registry has an image whose name, tag or digest is none.
         references = [one for one in references if is_reference_of_image(one)]
         ask = partial(self.client.inspect, hidden=False)
+        new = [one for one in references if one not in self._asked]
         try:
             with ThreadPoolExecutor(2) as pool:
-                answers = dict(zip(references, pool.map(ask, references), strict=True))
+                self._asked.update(zip(new, pool.map(ask, new), strict=True))
         except ExternalError as error:
             if not self.tolerant:
                 raise
             unasked["registry"] = self.silent[host] = unanswered(error)
             return None
+        answers = {one: self._asked[one] for one in references}
         pinned = answers.get(f"{name}@{wanted.digest}")
         tagged = answers.get(f"{name}:{wanted.tag}")
         found: Published | None = pinned or (None if wanted.digest else tagged)

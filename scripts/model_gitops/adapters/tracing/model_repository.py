@@ -35,12 +35,16 @@ class ModelRepository:
     api: github.GitHub | None = None
     _models: dict[str, tuple[artifacts.Artifact | None, str]] = field(default_factory=dict)
     _files: dict[str, project_files.ProjectFiles] = field(default_factory=dict)
+    _here: dict[str, bool] = field(default_factory=dict)
+    _registered: dict[str, Registered | None] = field(default_factory=dict)
 
     # --- commits ----------------------------------------------------------------------------------
 
     def has(self, commit: str) -> bool:
         """Whether the repository has `commit`, a full hash; it is fetched where it must be."""
-        return bool(commit) and self.checkout.find_commit(commit) == commit
+        if commit not in self._here:
+            self._here[commit] = bool(commit) and self.checkout.find_commit(commit) == commit
+        return self._here[commit]
 
     def source(self, commit: str, branch: str = "", *, taken_back: str = "") -> Source:
         """Return what the repository says of `commit`, and of `branch` where one is given.
@@ -80,9 +84,9 @@ class ModelRepository:
     def _on_branch(self, commit: str, tip: str) -> bool | None:
         if not tip:
             return False  # the server has no such branch
-        if not self.checkout.commit_of(tip):
+        if not self.has(tip):
             return None
-        if self.checkout.is_ancestor(commit, tip):
+        if commit == tip or self.checkout.is_ancestor(commit, tip):
             return True
         # Where history is cut off, "not an ancestor" may be wrong.
         if not self.checkout.is_shallow():
@@ -166,13 +170,18 @@ class ModelRepository:
 
     def registered(self, name: str) -> Registered | None:
         """Return what the tags say of `model@version`; None for text of another form."""
+        if name not in self._registered:
+            self._registered[name] = self._read_registered(name)
+        return self._registered[name]
+
+    def _read_registered(self, name: str) -> Registered | None:
         parsed = tags.parse(name.replace(":", "="))
         if parsed is None or parsed.action != "register":
             return None
         if parsed.model != self.promotion.model:
             return Registered(parsed.model, parsed.version)
         found = self.registry.version(parsed.model, parsed.version)
-        if found is None or not self.checkout.find_commit(found.commit):
+        if found is None or not self.has(found.commit):
             return Registered(parsed.model, parsed.version, found.tag if found else "")
         model_hash = self.model_hash(found.commit)
         record = records.read(self.known.message(found.tag))

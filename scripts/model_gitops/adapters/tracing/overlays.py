@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -14,6 +15,7 @@ from model_gitops.adapters.overlay_history import Pick
 from model_gitops.adapters.tracing.pull_requests import PullRequests
 from model_gitops.core.deploy import deployment, guard, kustomization
 from model_gitops.core.deploy.history import Change, standing
+from model_gitops.core.deploy.hold import FILE as HOLD
 from model_gitops.core.deploy.hold import Hold
 from model_gitops.core.deploy.location import check_path
 from model_gitops.core.deploy.trailers import read_trailers
@@ -76,7 +78,16 @@ class Overlays:
 
     @cached_property
     def _tip(self) -> str:
-        return self.repository.fetch(self.branch, depth=_DEPTH)
+        tip = self.repository.fetch(self.branch, depth=_DEPTH)
+        # As a rule the overlays of all environments are read.
+        paths: list[str] = []
+        for one in self.promotion.environments:
+            with suppress(InputError):  # who asks for this one hears of it
+                folder = check_path(one.overlay)
+                names = (*kustomization.FILE_NAMES, HOLD)
+                paths += names if folder == "." else [f"{folder}/{name}" for name in names]
+        self.repository.read_ahead(tip, paths)
+        return tip
 
     def image_of(self, fingerprint: str, name: str, overlays: Sequence[str]) -> str:
         """Return the digest of the image `name` that one of the overlays deployed with this content, or ""."""
@@ -94,11 +105,13 @@ class Overlays:
             return Before(earlier.name, problem=error.message)
         if one.image.digest == digest and digest in one.trailers.get("image-digest", ()):
             return Before(earlier.name, one.path, one.commit, image=one.image)  # it still has
-        changes = self.repository.changes(self.branch, one.path, self.pick, digest=digest)
+        changes = self.repository.changes(
+            self.branch, one.path, self.pick, tip=self._tip, digest=digest
+        )
         found = next((change for change in changes if _has(change.image, digest)), None)
         if found is None:
             # A squash merge may have lost what it said.
-            changes = self.repository.changes(self.branch, one.path, self.pick)
+            changes = self.repository.changes(self.branch, one.path, self.pick, tip=self._tip)
             had = [change for change in changes if _has(change.image, digest)]
             if had:
                 told = replace(had[-1], trailers=self.squashed(had[-1], one.path))
