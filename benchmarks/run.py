@@ -33,6 +33,7 @@ from benchmarks import (
     scale,
     set_up,
     start_up,
+    status,
 )
 from benchmarks.rows import Measured, Point, Row, fallen, read, value, written
 from benchmarks.timing import ROOT, RUN, answer, run
@@ -92,6 +93,9 @@ BENCHMARKS: dict[str, Benchmark] = {
         (rollback.ROLLBACK, rollback.FIRST),
         (10, 1_000, 10_000),
         (10, 1_000),
+    ),
+    "status": Benchmark(
+        "status", status.measure, (status.STATUS, status.WAITS), (50, 500, 5_000), (50, 500)
     ),
     "scale": Benchmark(
         "bump-kustomize-tag", scale.measure, (scale.APPLICATIONS,), (10, 100, 1_000), (10, 100)

@@ -21,7 +21,7 @@ from model_gitops.options import variable
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT))
 
-from benchmarks import bump_kustomize_tag  # noqa: E402
+from benchmarks import bump_kustomize_tag, status  # noqa: E402
 from benchmarks import repositories as made  # noqa: E402
 from benchmarks.many_versions import MODEL, pointer, repositories  # noqa: E402
 
@@ -280,3 +280,32 @@ def test_history_that_was_fetched_stays_and_is_not_fetched_again(
         count = deploy._git.run("rev-list", "--count", new).strip()
         assert int(count) == bump_kustomize_tag.commits(FEW_FILES) + 1
         assert sum(one.stat().st_size for one in packs(store)) < weight + 4_000
+
+
+def test_status_asks_and_reads_as_much_in_a_long_history(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 100 and of 10,000 deploy commits, as many versions and as many stage tags."""
+    git_settings.version()  # asked once a process, and so here
+    # At both the environments stand alike.
+    few, many = (_status(tmp_path / str(size), size, monkeypatch) for size in (110, 10_010))
+    assert few.verbs == many.verbs
+    # Two listings, the newest history, and the files of all overlays at once. Nothing of it is asked again.
+    assert many.requests == 4
+    assert many.verbs.total() < 90
+    assert many.fetched == few.fetched == 0
+
+
+def _status(folder: Path, size: int, monkeypatch: pytest.MonkeyPatch) -> Spent:
+    folder.mkdir()
+    checkout = status.repositories(folder, size)
+    log, settings = folder / "log", folder / "gitconfig"
+    log.mkdir()
+    settings.write_text(f"[trace2]\n\teventTarget = {log}\n[safe]\n\tdirectory = *\n", "utf-8")
+    before = stored(checkout)
+    with monkeypatch.context() as patch:
+        patch.chdir(checkout)
+        patch.setenv("PATH", status.without_buildx(folder))
+        patch.setenv("GIT_CONFIG_GLOBAL", str(settings))
+        assert main(["status"]) == 0
+    return Spent(verbs(log), stored(checkout) - before)
