@@ -11,8 +11,9 @@ import re
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from model_gitops.errors import ExternalError
 from model_gitops_local import act, demo_page, machine, planted_image, report_pages, serving
 from model_gitops_local.engine import remove_engine
 from model_gitops_local.flow import DEPLOY, MODEL, Flow, left_forge
-from model_gitops_local.parts import parts_of
+from model_gitops_local.parts import first_parts_of
 
 BETTER = "experiment/more-epochs"
 WORSE = "experiment/too-few-epochs"
@@ -41,7 +42,7 @@ class Demo:
     """The demo's folder, and what happened in it."""
 
     folder: Path
-    machine: machine.Machine
+    machine: Callable[[], machine.Machine]  # waits until all of it runs
     flow: Flow
     started: float = field(default_factory=time.monotonic)
     result: dict[str, Any] = field(default_factory=dict)
@@ -56,6 +57,7 @@ class Demo:
         _say(f"{MODEL} and {DEPLOY} at {self.flow.forge.url}")
 
         number = self._experiment(BETTER, "a better one")
+        self._wait_for_docker()
         self._promote(number, BETTER, "main", "dev", planted=True)
         for head, base, environment in (
             ("main", "staging", "staging"),
@@ -96,7 +98,7 @@ class Demo:
         lineage = self._ask_what_is_live()
         request = act.ROOT / "templates" / "model" / "tests" / "smoke-request.json"
         answer = serving.ask(
-            self.machine.engine, environments["production"]["image"], request.read_bytes()
+            self.machine().engine, environments["production"]["image"], request.read_bytes()
         )
         _say(f"production answers a real request: {answer}")
         self.result |= {"answer": answer, "seconds": time.monotonic() - self.started}
@@ -108,6 +110,17 @@ class Demo:
         _say(f"  repositories  {self.folder / 'git'}")
         _say(f"  result        {self.folder / 'result.json'}, trace.json, status.json")
         return self.result
+
+    def _wait_for_docker(self) -> None:
+        """Wait for what the first steps did not need, and was made while they ran."""
+        if not self.flow.parts.base_image:
+            self._title("Docker engine, its builder, base image")
+            here = self.machine()
+            self.flow.parts = replace(
+                self.flow.parts,
+                environment=machine.environment(here),
+                base_image=here.base_image,
+            )
 
     def _experiment(self, branch: str, kind: str) -> int:
         """Commit, push, run experiment.yml, open the pull request; return its number."""
@@ -352,13 +365,13 @@ def run(folder: Path, *, keep: bool) -> None:
     flow: Flow | None = None
     kept = False
     try:
-        _say(f"[{clock(0)}] Tools, Docker engine, registry, base image")
-        here = machine.start(folder / "machine")
-        parts = parts_of(here, folder / "actions")
-        flow = Flow(folder, parts, on_step=act.show_step)
-        demo = Demo(folder, here, flow, started)
-        demo.play()
-        demo.finish()
+        _say(f"[{clock(0)}] Tools, registry; Docker engine and base image beside the first steps")
+        with machine.Starting(folder / "machine") as starting:
+            parts = first_parts_of(starting, folder / "actions")
+            flow = Flow(folder, parts, on_step=act.show_step)
+            demo = Demo(folder, starting.machine, flow, started)
+            demo.play()
+            demo.finish()
         kept = keep
     finally:
         if flow is not None:

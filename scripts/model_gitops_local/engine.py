@@ -71,8 +71,15 @@ class Engine:
 def ensure_engine(state: Path) -> Engine:
     """Return the machine's engine if one answers, else the private one in `state`, started.
 
-    Raises ExternalError with what to do where there is none and none can be started.
+    It has buildx. Raises ExternalError with what to do where there is none and none can be started.
     """
+    engine = start_engine(state)
+    add_buildx(engine, toolchain.ensure("docker-buildx"))
+    return engine
+
+
+def start_engine(state: Path) -> Engine:
+    """Return the engine of `ensure_engine`, which may have no buildx yet."""
     with locked(state / "engine.lock"):
         private = _private(state)
         engine = private if _daemon(state).pid() else _existing(state)
@@ -358,15 +365,20 @@ def _bridge(state: Path) -> str:
     return name
 
 
+def add_buildx(engine: Engine, buildx: Path) -> None:
+    """Let the engine's command line have buildx as a plugin."""
+    with locked(engine.state / "engine.lock"):
+        link = engine.config / "cli-plugins" / "docker-buildx"
+        link.parent.mkdir(parents=True, exist_ok=True)
+        target = buildx.resolve()
+        if not link.is_symlink() or link.readlink() != target:
+            link.unlink(missing_ok=True)
+            link.symlink_to(target)
+
+
 def _write_config(engine: Engine) -> None:
-    """Write the DOCKER_CONFIG folder: buildx as a plugin, and the host's proxies for builds."""
-    plugins = engine.config / "cli-plugins"
-    plugins.mkdir(parents=True, exist_ok=True)
-    link = plugins / "docker-buildx"
-    target = toolchain.ensure("docker-buildx").resolve()
-    if not link.is_symlink() or link.readlink() != target:
-        link.unlink(missing_ok=True)
-        link.symlink_to(target)
+    """Write the DOCKER_CONFIG folder: the host's proxies for builds."""
+    engine.config.mkdir(parents=True, exist_ok=True)
     settings = engine.config / "config.json"
     if not settings.exists():
         proxies = proxies_of(os.environ)

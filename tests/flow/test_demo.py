@@ -361,7 +361,7 @@ def test_production_gave_a_prediction(result: Any) -> None:
 
 
 def test_production_serves_and_logs_as_the_template_says(demo: Demo, result: Any) -> None:
-    engine, image = demo.machine.engine, result["environments"]["production"]["image"]
+    engine, image = demo.machine().engine, result["environments"]["production"]["image"]
     served_image.all_workers_write_one_request_log(engine, image)
     served_image.a_full_disk_breaks_no_answer(engine, image)
     served_image.standard_output_is_the_containers(engine, image)

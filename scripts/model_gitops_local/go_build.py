@@ -1,0 +1,134 @@
+"""A tool built from its Go source, in a module of our own: `go install` refuses tools that replace modules."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from model_gitops.adapters import process
+
+
+@dataclass(frozen=True)
+class Less:
+    """What a tool is built without: most of its packages are for what a flow on one machine never does.
+
+    `lines` is a regular expression for lines of the program's own package, such as the import of a
+    driver, and `files` are patterns of its files. `module` is the module that the package is in. `beside`
+    are modules at their versions of which another tool is made: what both have is compiled once only
+    where both have it at one version.
+    """
+
+    module: str
+    lines: str
+    files: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+
+
+def build(
+    go: Path,
+    package: str,
+    version: str,
+    program: Path,
+    *,
+    stamp: str = "",
+    tags: str = "",
+    less: Less | None = None,
+    replacing: str = "",
+) -> None:
+    """Build `package` at `version` as the file `program`. Raises ExternalError where Go can't.
+
+    `stamp` is the variable that gets the version, `replacing` the tool's module where that replaces others.
+    """
+    work = program.parent.parent / "source"
+    work.mkdir()
+    env = environment(go)
+    process.run([go, "mod", "init", "tools"], cwd=work, env=env)
+    if replacing:
+        _take_replacements(go, replacing, version, work, env)
+    if less:
+        package = own_package(go, package, version, less, work, env)
+    else:
+        process.run([go, "get", "-tool", f"{package}@{version}"], cwd=work, env=env)
+    linker = "-s -w" + (f" -X {stamp}={version}" if stamp else "")
+    process.run(
+        [
+            *(go, "build", "-trimpath", f"-tags={tags}", f"-ldflags={linker}"),
+            "-gcflags=all=-dwarf=false",  # the linker would drop it: -w
+            *("-o", program, package),
+        ],
+        cwd=work,
+        env=env,
+        timeout=7200 if replacing else 1800,
+    )
+    shutil.rmtree(work)
+
+
+def fetch(go: Path, package: str, version: str, less: Less, work: Path) -> None:
+    """Fetch the sources of all packages of which `build` makes the tool. `work` is an empty folder."""
+    env = environment(go)
+    process.run([go, "mod", "init", "tools"], cwd=work, env=env)
+    program = own_package(go, package, version, less, work, env)
+    process.run([go, "list", "-deps", program], cwd=work, env=env)
+
+
+def environment(go: Path) -> dict[str, str]:
+    """Return what Go is told: nothing of the account's own Go settings but where modules come from."""
+    return {
+        "PATH": f"{go.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "GOFLAGS": "-mod=mod -buildvcs=false",
+        "GOWORK": "off",
+        "GO111MODULE": "on",
+        "GOTOOLCHAIN": "local",
+        "GOBIN": "",
+        "GOOS": "",
+        "GOARCH": "",
+        "CGO_ENABLED": "0",
+    }
+
+
+def own_package(
+    go: Path, package: str, version: str, less: Less, work: Path, env: dict[str, str]
+) -> str:
+    """Copy the program's own package, less what it shall do without; return the copy's package."""
+    wanted = [f"{less.module}@{version}", *less.beside]
+    process.run([go, "mod", "edit", *(f"-require={one}" for one in wanted)], cwd=work, env=env)
+    done = process.run([go, "mod", "download", "-json", wanted[0]], cwd=work, env=env)
+    source = Path(json.loads(done.stdout)["Dir"]) / package.removeprefix(less.module).lstrip("/")
+    (work / "program").mkdir()
+    for file in _sources(source, less.files):
+        kept = [
+            line
+            for line in file.read_text("utf-8").splitlines(keepends=True)
+            if not re.search(less.lines, line)
+        ]
+        (work / "program" / file.name).write_text("".join(kept), "utf-8")
+    return "./program"
+
+
+def _sources(folder: Path, less: Sequence[str]) -> list[Path]:
+    """Return the Go files of a package, without its tests and those that are left out."""
+    patterns = ("*_test.go", *less)
+    found = sorted(folder.glob("*.go"))
+    return [file for file in found if not any(file.match(pattern) for pattern in patterns)]
+
+
+def _take_replacements(
+    go: Path, module: str, version: str, work: Path, env: dict[str, str]
+) -> None:
+    """Let our module replace what the tool's own does; of Kubernetes' folders take the releases: v1.35.4 is v0.35.4."""
+    done = process.run([go, "mod", "download", "-json", f"{module}@{version}"], cwd=work, env=env)
+    file = json.loads(done.stdout)["GoMod"]
+    said = process.run([go, "mod", "edit", "-json", file], cwd=work, env=env).stdout
+    options = []
+    for one in json.loads(said)["Replace"]:
+        old, new = one["Old"]["Path"], one["New"]
+        path, newer = new["Path"], new.get("Version", "")
+        if path.startswith("./staging/"):
+            path, newer = old, version.replace("v1.", "v0.", 1)
+        options.append(f"-replace={old}={path}@{newer}")
+    process.run([go, "mod", "edit", *options], cwd=work, env=env)
