@@ -39,11 +39,8 @@ GUARDED = replace(
     BUMP,
     name="bump-guarded",
     work="the same with the model's commit, of an overlay among the last that were deployed",
-    targets=(
-        Target(Kind.FASTER, 4, "cpu", 50_000),
-        Target(Kind.GROWTH, 2, "cpu", 50_000),
-    ),
-    means="As the templates call it. An image of a later commit must not be replaced: the overlay's last"
+    targets=(Target(Kind.FASTER, 4, "cpu", 50_000),),
+    means="As the templates call it, with all trees of the tip. An image of a later commit must not be replaced: the overlay's last"
     " deployment is looked for in the history, and is some commits back.",
 )
 FAR = replace(

@@ -207,7 +207,8 @@ def command(
     ):
         unused: tuple[Unused, ...] = ()
         onto = _branch(deploy, wanted)
-        deploy.only(wanted.path)
+        if mode == _PUSH and _origin_of(all_trailers) is None:
+            deploy.only(wanted.path)  # nothing is asked of the history
         if mode == _PUSH:
             result = git.until_won(lambda: _push(deploy, onto, wanted), f"push to {location.url}")
         else:

@@ -60,7 +60,8 @@ class DeployStore:
     def only(self, folder: str) -> None:
         """Let later fetches bring the trees on the way to `folder` only, where the server can do that.
 
-        What else is asked for after is fetched then.
+        What else is asked for after is fetched then. History is not to be deepened after: a server takes
+        each commit that is here for a promise of all its trees.
         """
         self._narrow = NarrowFetch(self._git, folder)
 
