@@ -66,6 +66,7 @@ class DeployHistory(OverlayHistory):
         self._read: dict[str, tuple[Image, ...]] = {}
         self._asked: dict[tuple[str, str, bool], Change] = {}
         self._by_number: set[str] = set()
+        self._far: dict[tuple[str, str, Image, str], Change] = {}
 
     def past(
         self,
@@ -83,12 +84,16 @@ class DeployHistory(OverlayHistory):
         deployed first. Where the file itself came by a move, its digest tells in the same way. Of an
         image that is a placeholder these are all changes: a revert of all deployments looks like that.
         """
+        found: list[Change] = []
         for number, depth in enumerate(_DEPTHS):
-            if number == _NEAR and (told := self._told_far_back(branch, file, image, repository)):
-                return (told,)
+            # Where a newer change says nothing, all that was between must be looked at.
+            if number == _NEAR and not found:
+                far = self._told_far_back(branch, file, image, repository)
+                if far is not None:
+                    return (far,)
             tip = self.at_depth(branch, depth)
             commits, is_whole = self._log_to_the_cut(tip, file.path)
-            found: list[Change] = []
+            found = []
             for one in self._changes(commits, file.path, image):
                 told = one
                 if len(found) < _MOST_SQUASHED:
@@ -109,18 +114,25 @@ class DeployHistory(OverlayHistory):
     def _told_far_back(
         self, branch: str, file: KustomizationFile, image: Image, repository: str
     ) -> Change | None:
-        """Return the newest change of `image` in all of history, if it says its origin itself; None to look closer."""
+        """Return the newest change of `image`, if it says its origin itself; None to look closer.
+
+        Only for an image that the newest commits did not change: so what was found is true as long as they
+        reach back to it, also after a race that was lost.
+        """
+        key = (branch, file.path, image, repository)
+        if image.is_placeholder or key in self._far:
+            return self._far.get(key)
         commits: list[_Commit] = []
-        if image.is_placeholder:
-            return None
         for one, files in commit_search.changing(
             self._git, self.url, branch, file.path, repository
         ):
             commits.append(_Commit(one.commit, one.message, files))
-            for change in self._changes(commits, file.path, image):
-                is_it = change.origin is not None and _is_same_image(change.image, image)
-                return change if is_it else None
-        return None
+            change = next(self._changes(commits, file.path, image), None)
+            if change is not None:
+                if change.origin is not None and _is_same_image(change.image, image):
+                    self._far[key] = change
+                break
+        return self._far.get(key)
 
     def image_of(self, branch: str, fingerprint: str, name: str, folders: Sequence[str]) -> str:
         """Return the digest of the newest image `name` deployed with this fingerprint, or "".
