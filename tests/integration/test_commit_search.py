@@ -163,6 +163,28 @@ def test_a_kustomization_at_the_top_and_hundreds_of_changes_by_hand(
     assert found.origin
 
 
+def test_where_history_is_cut_off_nothing_is_taken_for_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest commit that was fetched has a parent, also where it deploys ours to another overlay."""
+    history = History(tmp_path / "deploy.git")
+    history.commit("start", deployed(1))
+    history.commit(said("Deploy diabetes", OURS, 2), deployed(2))
+    history.others(60)
+    development = FOLDER.replace("production", "dev")
+    history.commit(
+        said("Deploy diabetes", OURS, 2),
+        {f"{development}/kustomization.yaml": entry("v2", f"sha256:{2:064x}")},
+    )
+    told = history.marks
+    history.others(59)
+    history.write()
+    monkeypatch.setattr(commit_search, "_DEPTHS", (60, 2**31 - 1))
+    (found,) = both(history.remote, monkeypatch)
+    first = process.run(["git", "rev-list", "--reverse", "main"], cwd=history.remote).stdout.split()
+    assert (found.commit, first[told - 1]) == (first[1], first[-60])
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_any_history_says_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int

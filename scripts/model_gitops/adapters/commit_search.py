@@ -10,24 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from model_gitops.adapters import git_settings, scratch
+from model_gitops.adapters import scratch
 from model_gitops.adapters.git import Git
-from model_gitops.adapters.git_store import Store
-from model_gitops.core.deploy.commit_log import (
-    FORMAT,
-    LoggedCommit,
-    entry_of,
-    is_of_others,
-    read_log,
-)
-from model_gitops.errors import ExternalError
+from model_gitops.adapters.git_store import Store, alone, can_ask_alone
+from model_gitops.core.deploy.commit_log import FORMAT, LoggedCommit, is_of_others, read_log
+from model_gitops.core.deploy.git_tree import FOLDER, entry_of
 
 # How many commits are fetched; all of them at last (git's own number for that).
 _DEPTHS = (5_000, 2**31 - 1)
 # So many commits are looked into at once; where more may be the one, all trees are the lesser evil.
 _AT_ONCE, _MOST = 100, 1_000
-# Since then git can ask for objects without telling what is here.
-_LOWEST = (2, 31)
 
 # Of a commit and each of its parents, what the file was: hashes, of zeros where there was none.
 Pairs = tuple[tuple[str, str], ...]
@@ -41,7 +33,7 @@ def changing(
     Commits that deploy from another repository than `repository` are not among them. It ends early where
     that can't be told at a small price: then all trees must be fetched.
     """
-    if git_settings.version() < _LOWEST:
+    if not can_ask_alone():
         return
     with scratch.folder("model-gitops-commits-") as folder:
         store = Store(folder, url, of.credentials)
@@ -49,20 +41,23 @@ def changing(
         for depth in _DEPTHS:
             log = _commits(store, branch, depth)
             known = {one.commit: one for one in log}
-            wanted = []
-            for one in log:
-                if not all(parent in known for parent in one.parents):
-                    break  # history is cut off here
-                if one.commit not in seen and not is_of_others(one.message, repository):
-                    wanted.append(one)
+            # Git shows a commit where history is cut off as one without parents.
+            cut = store.cut_off()
+            ends = (number for number, one in enumerate(log) if one.commit in cut)
+            wanted = [
+                one
+                for one in log[: next(ends, None)]
+                if one.commit not in seen and not is_of_others(one.message, repository)
+            ]
             for start in range(0, len(wanted), _AT_ONCE):
                 some = wanted[start : start + _AT_ONCE]
                 looked += len(some)
-                if looked > _MOST:
+                changed = _changed(store, known, some, path) if looked <= _MOST else None
+                if changed is None:
                     return
                 seen.update(one.commit for one in some)
-                yield from _changed(store, known, some, path)
-            if all(parent in known for one in log for parent in one.parents):
+                yield from changed
+            if not cut:
                 return
 
 
@@ -80,36 +75,39 @@ def _commits(store: Store, branch: str, depth: int) -> list[LoggedCommit]:
 
 def _changed(
     store: Store, known: dict[str, LoggedCommit], some: Sequence[LoggedCommit], path: str
-) -> Iterator[tuple[LoggedCommit, Pairs]]:
+) -> list[tuple[LoggedCommit, Pairs]] | None:
+    """Return those of `some` that changed the file, or None where the server does not give the trees."""
     at = {commit: known[commit].tree for one in some for commit in (one.commit, *one.parents)}
     left = list(some)
-    *folders, _ = parts = path.split("/")
-    for number, name in enumerate(parts):
+    parts = path.split("/")
+    for level, name in enumerate(parts, 1):
         # What is as in a parent did not change here, or came by that parent.
         left = [one for one in left if at[one.commit] not in (at[parent] for parent in one.parents)]
         commits = list(dict.fromkeys(each for one in left for each in (one.commit, *one.parents)))
         trees = _trees(store, {at[commit] for commit in commits if at[commit]})
-        is_last = number == len(folders)
+        if trees is None:
+            return None
         for commit in commits:
             mode, sha = entry_of(trees.get(at[commit], b""), name, len(commit) // 2)
-            at[commit] = sha if is_last or mode == "40000" else ""
+            at[commit] = sha if level == len(parts) or mode == FOLDER else ""
+    found = []
     for one in left:
         after, before = at[one.commit], [at[parent] for parent in one.parents] or [""]
         if after not in before:
             none = "0" * len(one.commit)
-            yield one, tuple((each or none, after or none) for each in before)
+            found.append((one, tuple((each or none, after or none) for each in before)))
+    return found
 
 
-def _trees(store: Store, wanted: set[str]) -> dict[str, bytes]:
-    """Fetch these trees, without what is below them, in one request. Raises ExternalError."""
+def _trees(store: Store, wanted: set[str]) -> dict[str, bytes] | None:
+    """Fetch these trees, without what is below them, in one request; None where that fails."""
     if not wanted:
         return {}
     names = sorted(wanted)
-    noop = {"GIT_CONFIG_PARAMETERS": "'fetch.negotiationAlgorithm=noop'"}
     done = store.completed(
         "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--filter=tree:0",
-        "--", "origin", *names, check=False, env=noop,
+        "--", "origin", *names, check=False, env=alone(),
     )  # fmt: skip
     if done.returncode != 0:
-        raise ExternalError(f"{done.said}")
+        return None
     return dict(zip(names, store.each_object(names), strict=True))

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from model_gitops.adapters import commit_search
 from model_gitops.adapters.deploy_store import KustomizationFile
-from model_gitops.adapters.git import Git
+from model_gitops.adapters.git_store import Store
 from model_gitops.adapters.overlay_history import OverlayHistory
 from model_gitops.core.deploy import kustomization
 from model_gitops.core.deploy.deployment import OUR_BRANCHES
@@ -61,7 +61,7 @@ class DeployHistory(OverlayHistory):
     merge writes into the subject, as in `Deploy diabetes v1.2.3 to production (#12)`.
     """
 
-    def __init__(self, store: Git, url: str) -> None:
+    def __init__(self, store: Store, url: str) -> None:
         super().__init__(store, url)
         self._read: dict[str, tuple[Image, ...]] = {}
         self._asked: dict[tuple[str, str, bool], Change] = {}
@@ -107,7 +107,7 @@ class DeployHistory(OverlayHistory):
             if is_whole:
                 if deployed := self._deployments_of(tip, image, repository):
                     return (*found, deployed[0])
-                if not self._cut_off() or not image.digest:
+                if not self._git.cut_off() or not image.digest:
                     return tuple(found)
         return ()
 
@@ -289,7 +289,7 @@ class DeployHistory(OverlayHistory):
 
         Also whether these are all: none of them is where the history that was fetched ends.
         """
-        cut = self._cut_off()
+        cut = self._git.cut_off()
         known: dict[str, list[tuple[str, str]]] = {}
         raw = self._git.run(
             "log", "--format=%H", "--raw", "--no-abbrev", "--no-renames", "-m",

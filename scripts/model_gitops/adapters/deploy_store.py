@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from model_gitops.adapters import git, process
-from model_gitops.adapters.narrow_fetch import NarrowFetch, alone
+from model_gitops.adapters import process
+from model_gitops.adapters.git_store import Store, alone
+from model_gitops.adapters.narrow_fetch import NarrowFetch
 from model_gitops.core.deploy import git_tree, kustomization
 from model_gitops.errors import ExternalError, InputError
 
@@ -49,7 +50,7 @@ class Refs:
 class DeployStore:
     """A remote repository, and the temporary object store for what is fetched of it."""
 
-    def __init__(self, store: git.Git, url: str) -> None:
+    def __init__(self, store: Store, url: str) -> None:
         self._git = store
         self.url = url
         self._here: set[str] = set()
@@ -368,7 +369,3 @@ class DeployStore:
                 self._here.add(sha)
             self._contents[sha] = self._git.blobs([sha])[0]
         return self._contents[sha]
-
-    def _cut_off(self) -> set[str]:
-        file = self._git.directory / "shallow"
-        return set(file.read_text(encoding="ascii").split()) if file.exists() else set()

@@ -6,8 +6,26 @@ import re
 from pathlib import Path
 from typing import IO
 
+from model_gitops.adapters import git_settings
 from model_gitops.adapters.git import Git
 from model_gitops.adapters.git_credentials import Credentials
+
+# Since then git can fetch without telling what is here, and without writing FETCH_HEAD.
+_ALONE = (2, 31)
+
+
+def can_ask_alone() -> bool:
+    """Whether this git can ask for objects and not say what is here."""
+    return git_settings.version() >= _ALONE
+
+
+def alone() -> dict[str, str]:
+    """Return variables of a git that asks for objects and does not say what is here, where it can.
+
+    A server takes a commit for a promise of all that it holds, and would send nothing of it.
+    """
+    noop = {"GIT_CONFIG_PARAMETERS": "'fetch.negotiationAlgorithm=noop'"}
+    return noop if can_ask_alone() else {}
 
 
 class Store(Git):
@@ -30,3 +48,8 @@ class Store(Git):
         if args[0] == "ls-remote" and re.search(r"^[0-9a-f]{64}\t", said, re.MULTILINE):
             self.run("config", "extensions.objectFormat", "sha256")
         return said
+
+    def cut_off(self) -> set[str]:
+        """Return the commits where the history that was fetched ends, though they have parents."""
+        file = self.directory / "shallow"
+        return set(file.read_text(encoding="ascii").split()) if file.exists() else set()

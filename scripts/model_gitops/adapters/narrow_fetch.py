@@ -10,24 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from model_gitops.adapters import git, git_settings
-from model_gitops.core.deploy.git_tree import HERE, folder_in, upper_folder
+from model_gitops.adapters import git
+from model_gitops.adapters.git_store import can_ask_alone
+from model_gitops.core.deploy.git_tree import FOLDER, HERE, entry_of, upper_folder
 
 # Files of an overlay's own folder come along with it; what is larger is no manifest.
 _ALONG = "blob:limit=64k"
-# Since then git can fetch without telling what is here, and without writing FETCH_HEAD.
-_LOWEST = (2, 31)
 # Of more commits than that all trees are fetched: those on the way would be nearly as many.
 _MOST_COMMITS = 500
-
-
-def alone() -> dict[str, str]:
-    """Return variables of a git that asks for objects, and does not say what is here.
-
-    A server takes a commit for a promise of all that it holds, and would send nothing of it.
-    """
-    known = git_settings.version() >= _LOWEST
-    return {"GIT_CONFIG_PARAMETERS": "'fetch.negotiationAlgorithm=noop'"} if known else {}
 
 
 class NarrowFetch:
@@ -36,7 +26,7 @@ class NarrowFetch:
     def __init__(self, store: git.Git, folder: str) -> None:
         self._git = store
         self._folder = folder
-        self._possible = git_settings.version() >= _LOWEST
+        self._possible = can_ask_alone()
         self._started = False
         # Trees that are here with all below them, and what was looked for at which commit.
         self._here: set[str] = set()
@@ -95,8 +85,8 @@ class NarrowFetch:
         wanted = []
         trees = self._git.each_object([f"{one}:{above}" for one in commits], missing=True)
         for commit, content in zip(commits, trees, strict=True):
-            found = folder_in(content, name, len(commit) // 2)
-            if found and found not in self._here:
+            mode, found = entry_of(content, name, len(commit) // 2)
+            if mode == FOLDER and found not in self._here:
                 wanted.append(found)
             self._looked.add((commit, prefix))
         wanted = list(dict.fromkeys(wanted))

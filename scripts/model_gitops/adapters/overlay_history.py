@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from model_gitops.adapters.deploy_store import DeployStore
-from model_gitops.adapters.git import Git
+from model_gitops.adapters.git_store import Store
 from model_gitops.core.deploy import kustomization
 from model_gitops.core.deploy.history import Change
 from model_gitops.core.deploy.kustomization import Image
@@ -34,7 +34,7 @@ Says = Callable[[Mapping[str, Sequence[str]]], bool]
 class OverlayHistory(DeployStore):
     """A remote repository whose overlays are read with their history."""
 
-    def __init__(self, store: Git, url: str) -> None:
+    def __init__(self, store: Store, url: str) -> None:
         super().__init__(store, url)
         # What a file is at a commit, where that is known: (commit, path) → hash.
         self._at: dict[tuple[str, str], str] = {}
@@ -61,7 +61,7 @@ class OverlayHistory(DeployStore):
         for depth in _DEPTHS:
             fetched = self.fetch(branch, depth=depth) if depth > _DEPTHS[0] or not tip else tip
             start, place = tip or fetched, path
-            cut, last = self._cut_off() if depth < _DEPTHS[-1] else set(), ""
+            cut, last = self._git.cut_off() if depth < _DEPTHS[-1] else set(), ""
             while place:
                 for commit, by, message in self._written(start, place):
                     if commit in cut:

@@ -1,4 +1,4 @@
-"""Which commits of a long history are looked into, and what a tree says of one name. Pure."""
+"""Which commits of a long history are looked into. Pure."""
 
 from __future__ import annotations
 
@@ -37,18 +37,3 @@ def is_of_others(message: str, repository: str) -> bool:
         return False
     said = read_trailers(message).get("source-repository", ())
     return bool(said) and repository.lower() not in (one.lower() for one in said)
-
-
-def entry_of(content: bytes, name: str, size: int) -> tuple[str, str]:
-    """Return mode and hash of `name` in a tree, whose hashes have `size` bytes; two empty texts for none.
-
-    The form: https://git-scm.com/book/en/v2/Git-Internals-Git-Objects
-    """
-    wanted, at = name.encode("utf-8", "surrogateescape"), 0
-    while at < len(content):
-        space = content.index(b" ", at)
-        end = content.index(b"\0", space)
-        if content[space + 1 : end] == wanted:
-            return content[at:space].decode("ascii"), content[end + 1 : end + 1 + size].hex()
-        at = end + 1 + size
-    return "", ""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+# The mode of a folder in a tree.
+FOLDER = "40000"
 # So many levels of trees come with a commit: its top, and the folders in it.
 HERE = 2
 
@@ -14,15 +16,19 @@ def upper_folder(path: str) -> str:
     return "/".join(parts[:HERE]) if len(parts) > HERE else ""
 
 
-def folder_in(content: bytes, name: str, size: int) -> str:
-    """Return the hash of the folder `name` in a tree, whose hashes have `size` bytes; "" for none.
+def entry_of(content: bytes, name: str, size: int) -> tuple[str, str]:
+    """Return mode and hash of `name` in a tree, whose hashes have `size` bytes; two empty texts for none.
 
-    It is good for what is fetched ahead only: a file whose name ends like that entry is taken for it.
+    The form: https://git-scm.com/book/en/v2/Git-Internals-Git-Objects
     """
-    entry = b"40000 " + name.encode("utf-8", "surrogateescape") + b"\0"
-    at = content.find(entry)
-    start = at + len(entry)
-    return content[start : start + size].hex() if at >= 0 else ""
+    wanted, at = name.encode("utf-8", "surrogateescape"), 0
+    while at < len(content):
+        space = content.index(b" ", at)
+        end = content.index(b"\0", space)
+        if content[space + 1 : end] == wanted:
+            return content[at:space].decode("ascii"), content[end + 1 : end + 1 + size].hex()
+        at = end + 1 + size
+    return "", ""
 
 
 def commit_stream(
