@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.many_versions import pointer
-from benchmarks.repositories import WHO, clone, data, git, imported
+from benchmarks.repositories import WHO, clone, data, imported
 from benchmarks.rows import Kind, Point, Row, Target
 from benchmarks.timing import RUN, Steps, answer, expect, older, point
 
@@ -96,11 +96,7 @@ def repositories(work: Path, commits: int, *, waits: bool = False) -> Path:
     model = imported("".join(_model(commits, work / "deploy.git", waits=waits)), work / "model.git")
     newest = f"{MODEL}@v0.0.{commits}"
     hashes = answer(["git", "rev-list", "--reverse", newest], model).split()
-    deploy = imported("".join(_deployments(commits, hashes, waits=waits)), work / "deploy.git")
-    for one in (model, deploy):  # as servers are
-        git(one, "pack-refs", "--all")
-        git(one, "config", "uploadpack.allowFilter", "true")
-        git(one, "config", "uploadpack.allowAnySHA1InWant", "true")
+    imported("".join(_deployments(commits, hashes, waits=waits)), work / "deploy.git")
     return clone(model, work / "model")
 
 
