@@ -54,7 +54,7 @@ lint: rooms ## ruff, mypy, actionlint, zizmor, shellcheck, the rooms, and the ge
 	$(DEV) ruff check .
 	$(DEV) ruff format --check .
 	$(DEV) mypy
-	$(DEV) shellcheck scripts/run.sh .ci/run findings/*.sh
+	$(DEV) shellcheck scripts/run.sh .ci/run findings/*.sh benchmarks/*.sh
 	$(DEV) python -I scripts local tool actionlint -- -ignore 'could not read reusable workflow file' .github/workflows/*.yml templates/*/.github/workflows/*.yml examples/*/*.yml
 	$(DEV) zizmor --offline --pedantic --quiet .github actions templates examples/*/*.yml
 	$(DEV) python -I scripts local docs --check

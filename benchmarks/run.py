@@ -26,6 +26,7 @@ from benchmarks import (
     cml_report,
     dvc_pull_model,
     fingerprint,
+    flow_steps,
     gto_register_stage,
     hop,
     page,
@@ -112,6 +113,10 @@ BENCHMARKS: dict[str, Benchmark] = {
         (fingerprint.FIRST, fingerprint.SECOND),
         (200, 2_000, 20_000),
         (200, 2_000),
+    ),
+    "flow-steps": Benchmark("check-promotion", flow_steps.measure, (flow_steps.WARM,), (1,)),
+    "flow-steps-cold": Benchmark(
+        "check-promotion", flow_steps.measure_cold, (flow_steps.COLD,), (1,)
     ),
     "hop": Benchmark("check-promotion", hop.measure, (hop.HOP,), (100, 10_000)),
 }
