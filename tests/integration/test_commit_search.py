@@ -185,6 +185,40 @@ def test_where_history_is_cut_off_nothing_is_taken_for_new(
     assert (found.commit, first[told - 1]) == (first[1], first[-60])
 
 
+@pytest.mark.parametrize("filters", [True, False])
+def test_a_branch_of_ours_that_was_left_behind_cuts_no_history_off(
+    tmp_path: Path, filters: bool
+) -> None:
+    """Its tip is fetched alone. Where it was merged, that is a commit of the main branch, which goes on."""
+    history = History(tmp_path / "deploy.git")
+    development = FOLDER.replace("production", "dev")
+    history.commit(said("Deploy diabetes", OURS, 1), deployed(1))
+    history.others(10)
+    history.commit(
+        said("Deploy diabetes", OURS, 2),
+        {f"{development}/kustomization.yaml": entry("v2", f"sha256:{2:064x}")},
+    )
+    history.stream.append(f"reset refs/heads/model-gitops/left\nfrom :{history.marks}\n")
+    history.others(600)
+    history.write(filters=filters)
+    log = process.run(["git", "rev-list", "--reverse", "main"], cwd=history.remote).stdout.split()
+    first = {FOLDER: log[0], development: log[11]}
+    with opened(history.remote.as_uri(), ANONYMOUS) as deploy:
+        for folder in (development, FOLDER):
+            changes = deploy.changes(
+                "main", f"{folder}/kustomization.yaml", lambda entries: next(iter(entries), None)
+            )
+            assert [one.commit for one in changes] == [first[folder]], folder
+            deploy.fetch("model-gitops/left")
+        # The guard asks the same store, once more after a race that was lost.
+        tip = deploy.fetch("main", depth=2)
+        file = deploy.read_kustomization(tip, FOLDER)
+        (image,) = kustomization.read(file.text, source=file.path)
+        (found,) = deploy.past("main", file, image, OURS)
+        assert found.origin
+        assert found.origin.commit == f"{1:040x}"
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_any_history_says_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int

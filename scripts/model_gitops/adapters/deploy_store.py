@@ -55,7 +55,8 @@ class DeployStore:
         self.url = url
         self._here: set[str] = set()
         self._narrow: NarrowFetch | None = None
-        self._fetched: dict[tuple[str, str], tuple[int, str]] = {}
+        # Of each branch how deep it was fetched, its tip, and where history was cut off then.
+        self._fetched: dict[tuple[str, str], tuple[int, str, set[str]]] = {}
         self._contents: dict[str, bytes] = {}
 
     def only(self, folder: str) -> None:
@@ -93,11 +94,12 @@ class DeployStore:
         """
         local = f"refs/remotes/origin/{branch}"
         refspec = f"+refs/heads/{branch}:{local}"
-        known = self._fetched.get((branch, without), (0, ""))[0]
+        known, _, cut = self._fetched.get((branch, without), (0, "", set()))
+        is_whole = depth <= known and not self._is_cut_since(local, cut)
         depth = max(depth, known)
         if self._narrow is None or not self._narrow.fetch(refspec, local, depth):
             # With `--depth` history is cut off there, also where more of it was.
-            more = [f"--depth={depth}"] if depth > known else []
+            more = [] if is_whole else [f"--depth={depth}"]
             self._git.remote(
                 "fetch", "--quiet", "--no-tags", f"--filter={without}", *more,
                 "--", "origin", refspec,
@@ -105,13 +107,19 @@ class DeployStore:
             if self._narrow is not None:
                 self._narrow.end()
         tip = self._git.run("rev-parse", "--verify", "--quiet", local).strip()
-        self._fetched[branch, without] = depth, tip
+        self._fetched[branch, without] = depth, tip, self._git.cut_off()
         return tip
 
     def at_depth(self, branch: str, depth: int) -> str:
         """Return the tip of `branch` as it was fetched last, if that was as deep; else fetch it."""
-        known, tip = self._fetched.get((branch, "blob:none"), (0, ""))
-        return tip if known >= depth else self.fetch(branch, depth=depth)
+        known, tip, cut = self._fetched.get((branch, "blob:none"), (0, "", set()))
+        is_here = known >= depth and not self._is_cut_since(tip, cut)
+        return tip if is_here else self.fetch(branch, depth=depth)
+
+    def _is_cut_since(self, tip: str, cut: set[str]) -> bool:
+        """Whether the fetch of another branch cut the history of `tip` off, where more of it was here."""
+        new = self._git.cut_off() - cut
+        return bool(new) and not new.isdisjoint(self._git.run("rev-list", tip).split())
 
     def read_kustomization(self, commit: str, folder: str) -> KustomizationFile:
         """Read the kustomization of `folder`. Raises InputError where there is not exactly one."""
