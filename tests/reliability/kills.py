@@ -63,7 +63,7 @@ sys.argv = sys.argv[1:]
 sys.path.insert(0, sys.argv[0])
 runpy.run_path(sys.argv[0] + "/__main__.py", run_name="__main__")
 """
-WRITING = ("commit-tree", "mktag", "push", "update-ref")
+WRITING = ("commit-tree", "fast-import", "mktag", "pack-objects", "push", "update-ref")
 TALKING = ("build", "create")
 
 
