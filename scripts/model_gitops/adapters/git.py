@@ -264,7 +264,7 @@ class Git:
             answer.seek(0)
             for one in objects:
                 head = answer.readline().split()
-                if missing and head[1:] == [b"missing"]:
+                if missing and head[-1:] == [b"missing"]:  # after the name, which may have spaces
                     yield b""
                     continue
                 if len(head) != 3:

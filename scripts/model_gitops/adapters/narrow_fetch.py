@@ -83,7 +83,8 @@ class NarrowFetch:
         """Fetch the folder `prefix` of commits with all below it, in one request; False if that fails."""
         above, _, name = prefix.rpartition("/")
         wanted = []
-        trees = self._git.each_object([f"{one}:{above}" for one in commits], missing=True)
+        # With a slash at its end the name is of a folder only: no file, link or submodule is read.
+        trees = self._git.each_object([f"{one}:{above}/" for one in commits], missing=True)
         for commit, content in zip(commits, trees, strict=True):
             mode, found = entry_of(content, name, len(commit) // 2)
             if mode == FOLDER and found not in self._here:

@@ -160,6 +160,32 @@ def test_only_the_one_file_is_downloaded(deploy: Work, step: Step) -> None:
     assert "newTag: v2" in deploy.text()
 
 
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("no such/x/y", "has no such folder"),
+        ("file/x", "has no such folder"),
+        ("link/dev", "'link' is a symbolic link"),
+        ("sub/x/y", "'sub' is a submodule"),
+    ],
+)
+def test_a_folder_that_is_none_where_the_server_leaves_trees_out(
+    deploy: Work, step: Step, capsys: pytest.CaptureFixture[str], path: str, told: str
+) -> None:
+    """What stands above the overlay, or above what it uses, may be anything."""
+    Git(deploy.remote).run("config", "uploadpack.allowFilter", "true")
+    (deploy.git.directory / "link").symlink_to("overlays")
+    # A submodule's commit is in no repository of ours.
+    deploy.git.run("update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},sub")
+    (deploy.git.directory / "sub").mkdir()
+    used = KUSTOMIZATION.replace("../../base", f"../../{path}")
+    deploy.commit({"file": "text\n", f"{OVERLAY}/kustomization.yaml": used})
+    url = f"file://{deploy.remote}"
+    assert step.run("diabetes=:v2", code=2, path=path, repository=url) == {}
+    assert told in capsys.readouterr().err
+    assert step.run("diabetes=:v2", repository=url)["operation"] == "pushed"
+
+
 # --- nothing changes on errors -----------------------------------------------------------------------
 
 
