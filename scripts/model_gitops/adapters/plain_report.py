@@ -154,6 +154,7 @@ class _Tree:
         dvc = [path for path in inside if _is_dvc_file(path)]
         if commit is None:
             self._require_not_ignored(dvc)
+            self._require_all_known(dvc)
         self._bring(dvc)
         here = [path for path in inside if commit or os.path.lexists(self._root / path)]
         if any(_is_dvc_file(path) for path in self._links):
@@ -187,7 +188,7 @@ class _Tree:
                 file = self._root / path
                 if file.stat().st_size > document.LARGEST:
                     raise NotPlain("a large file")
-                self._texts[path] = _decoded(file.read_bytes())
+                self._texts[path] = _read(file)
         return self._texts[path]
 
     def _bring(self, paths: Sequence[str]) -> None:
@@ -212,6 +213,15 @@ class _Tree:
         )  # fmt: skip
         if said.returncode != 1:
             raise NotPlain("an ignored file")
+
+    def _require_all_known(self, paths: Sequence[str]) -> None:
+        """Raise NotPlain where git does not tell of a file that DVC reads beside what it does tell of."""
+        folders = {str(parent) for path in ["x", *paths] for parent in PurePath(path).parents}
+        for folder in folders:
+            for name in ("params.yaml", ".dvcignore"):
+                path = name if folder == "." else f"{folder}/{name}"
+                if path not in self._all and os.path.lexists(self._root / path):
+                    raise NotPlain("an ignored file")
 
 
 def _matched(trees: Mapping[str, _Tree], templates: str) -> Iterable[Matched]:
@@ -292,8 +302,14 @@ def _root(folder: Path, top: Path) -> Path:
         raise NotPlain("no project")
     if any(map(os.path.lexists, of_the_machine())):
         raise NotPlain("settings of the machine")
-    for name in ("config", "config.local"):
-        file = root / ".dvc" / name
-        if os.path.lexists(file) and not plain_config.is_plain(_decoded(file.read_bytes())):
-            raise NotPlain("settings")
+    files = (root / ".dvc" / name for name in ("config", "config.local"))
+    if not plain_config.are_plain([_read(one) for one in files if os.path.lexists(one)]):
+        raise NotPlain("settings")
     return root
+
+
+def _read(file: Path) -> str:
+    try:
+        return _decoded(file.read_bytes())
+    except OSError as error:  # another account's
+        raise NotPlain(str(error)) from error

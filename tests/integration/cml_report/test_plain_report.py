@@ -155,6 +155,25 @@ SHAPES: dict[str, tuple[Mapping[str, str | None], Mapping[str, str | None], bool
     "dvcignore": ({"dvc.yaml": Q, ".dvcignore": "eval\n"}, {}, False),
     "gitignore": ({"dvc.yaml": Q, ".gitignore": "dvc.yaml\n"}, {}, False),
     "line endings": ({"dvc.yaml": Q, "eval/metrics.json": '{"a":\r\n 1}'}, {}, False),
+    "ignored params": ({"dvc.yaml": Q, "params.yaml": None}, {".gitignore": "params.yaml\n", "params.yaml": "a: 1\n"}, False),
+    "ignored .dvcignore": (
+        {"dvc.yaml": Q, ".dvcignore": None}, {".gitignore": ".dvcignore\n", ".dvcignore": "dvc.yaml\n"}, False,
+    ),
+    "a stage without a name": ({"dvc.yaml": f"{Q}stages:\n  1:\n    cmd: x\n"}, {}, False),
+    "an output's own remote": (
+        {"dvc.yaml": f"{Q}stages:\n  s:\n    cmd: x\n    outs: [{{o: {{remote: nowhere}}}}]\n"}, {}, False,
+    ),
+    "a remote without an address": ({"dvc.yaml": Q, ".dvc/config": "['remote \"s\"']\n    region = eu\n"}, {}, False),
+    "a remote of no known kind": ({"dvc.yaml": Q, ".dvc/config": "['remote \"s\"']\n    url = foo://b/x\n"}, {}, False),
+    "a folder with settings of S3": (
+        {"dvc.yaml": Q, ".dvc/config": "['remote \"s\"']\n    url = /x\n    region = eu\n"}, {}, False,
+    ),
+    "a remote told in two files": (
+        {"dvc.yaml": Q, ".dvc/config": "['remote \"s\"']\n    url = s3://b/x\n"},
+        {".dvc/config.local": "['remote \"s\"']\n    region = eu\n"}, True,
+    ),
+    "a remote of another kind": ({"dvc.yaml": Q, ".dvc/config": "['remote \"s\"']\n    url = gs://b/x\n"}, {}, True),
+    "settings that can't be read": ({"dvc.yaml": Q}, {".dvc/config.local/x": "1"}, False),
     "other settings": ({"dvc.yaml": Q, ".dvc/config": "[feature]\n    x = 1\n"}, {}, False),
 }  # fmt: skip
 

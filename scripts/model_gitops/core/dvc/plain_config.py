@@ -28,6 +28,10 @@ _CACHE = {"dir": _ONE, "type": re.compile(rf"{_LINK}(?:, ?{_LINK})*")}
 S3 = (
     "endpointurl", "region", "profile", "access_key_id", "secret_access_key", "session_token",
 )  # fmt: skip
+# Of remotes that DVC knows: https://doc.dvc.org/user-guide/data-management/remote-storage
+_SCHEMES = {
+    "azure", "gdrive", "gs", "hdfs", "http", "https", "oss", "remote", "s3", "ssh", "webdav", "webdavs", "webhdfs",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -48,13 +52,9 @@ def places(texts: Sequence[str], remote: str) -> Places | None:
 
     `remote` empty is the default one. None for whatever may mean more than that, and what is wrong.
     """
-    merged: dict[tuple[str, str], dict[str, str]] = {}
-    for text in texts:
-        found = _parsed(text)
-        if found is None:
-            return None
-        for section, entries in found.items():
-            merged.setdefault(section, {}).update(entries)
+    merged = _merged(texts)
+    if merged is None:
+        return None
     name = (remote or merged.get(("core", ""), {}).get("remote", "")).lower()
     told = merged.get(("remote", name), {})
     url = told.pop("url", "")
@@ -63,9 +63,36 @@ def places(texts: Sequence[str], remote: str) -> Places | None:
     return Places(merged.get(("cache", ""), {}).get("dir", ""), name, url, told)
 
 
-def is_plain(text: str) -> bool:
-    """Whether a file says nothing but where a cache and remotes are, and how DVC puts files in place."""
-    return (found := _parsed(text)) is not None and "no_scm" not in found.get(("core", ""), {})
+def are_plain(texts: Sequence[str]) -> bool:
+    """Whether the files say nothing but where a cache and remotes are, and how DVC puts files in place.
+
+    That is so only where DVC would not refuse them, put together.
+    """
+    merged = _merged(texts)
+    if merged is None or "no_scm" in merged.get(("core", ""), {}):
+        return False
+    remotes = [told for (kind, _), told in merged.items() if kind == "remote"]
+    return all(map(_is_remote, remotes))
+
+
+def _is_remote(told: Mapping[str, str]) -> bool:
+    """Whether DVC takes the options of a remote, as far as they are known here."""
+    scheme, separator, rest = told.get("url", "").partition("://")
+    if separator and scheme not in _SCHEMES and rest.partition("/")[0]:
+        return False
+    return "url" in told and (told.keys() == {"url"} or (separator != "" and scheme == "s3"))
+
+
+def _merged(texts: Sequence[str]) -> dict[tuple[str, str], dict[str, str]] | None:
+    """Return the sections of all files, a later one winning; None where one is not plain."""
+    merged: dict[tuple[str, str], dict[str, str]] = {}
+    for text in texts:
+        found = _parsed(text)
+        if found is None:
+            return None
+        for section, entries in found.items():
+            merged.setdefault(section, {}).update(entries)
+    return merged
 
 
 def _parsed(text: str) -> dict[tuple[str, str], dict[str, str]] | None:

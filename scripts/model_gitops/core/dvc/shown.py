@@ -22,7 +22,7 @@ _NAME = re.compile(r"[A-Za-z0-9_-]+")
 # As in DVC's schema.py, less what means more than it says.
 _TOP = {"stages", "metrics", "params", "plots", "artifacts"}
 _STAGE = {"cmd", "wdir", "deps", "params", "outs", "metrics", "plots", "frozen", "desc", "always_changed"}  # fmt: skip
-_OUT = {"cache": bool, "persist": bool, "push": bool, "remote": str, "desc": str, "type": str}
+_OUT = {"cache": bool, "persist": bool, "push": bool, "desc": str, "type": str}
 _OUT_PLOT = {"template": str, "x": str, "y": str, "x_label": str, "y_label": str, "title": str, "header": bool}  # fmt: skip
 _PLOT = {"template", "x", "y", "x_label", "y_label", "title"}
 _ENTRY = {"path": str, "md5": str, "hash": str, "size": int, "nfiles": int, "isexec": bool}
@@ -191,12 +191,12 @@ class _File:
         if any("${" in text for text in _texts(data)):
             raise NotPlain("templating")
         for name, artifact in _mapping(data.get("artifacts", {})).items():
-            _require(_NAME.fullmatch(str(name)), "the name of an artifact")
+            _require(_is_name(name), "the name of an artifact")
             known = {"path": str, "desc": str, "type": str}
             _require(_typed(artifact, known) and "path" in artifact, "an artifact")
         self.stages = _mapping(data.get("stages", {}))
         for name, stage in self.stages.items():
-            _require(_NAME.fullmatch(str(name)), "the name of a stage")
+            _require(_is_name(name), "the name of a stage")
             self._stage(stage)
         self.metrics += [_path(one, self.folder) for one in _list(data.get("metrics", []))]
         self.params += [{_path(one, self.folder): []} for one in _list(data.get("params", []))]
@@ -369,6 +369,10 @@ def _typed(value: Any, known: Mapping[str, type]) -> bool:
     return isinstance(value, dict) and all(
         key in known and type(one) is known[key] for key, one in value.items()
     )
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and _NAME.fullmatch(value) is not None
 
 
 def _is_field(value: Any, *, several: bool) -> bool:
