@@ -154,6 +154,28 @@ def test_a_shallow_checkout_without_files(
     git.Git(tmp_path / "server.git").run("fsck", "--strict", "--full")
 
 
+def test_what_the_account_says_of_this_place_alone_is_heeded(
+    work: git.Git, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, from_checkout: list[bool]
+) -> None:
+    """Another key or another server for the clones in a folder, as people with two accounts have it."""
+    process.run(["git", "init", "--quiet", "--bare", "-b", "main", tmp_path / "other.git"])
+    (tmp_path / "way").write_text(
+        f'[url "{(tmp_path / "other.git").as_uri()}"]\n'
+        f"\tinsteadOf = {(tmp_path / 'server.git').as_uri()}\n",
+        "utf-8",
+    )
+    place = (work.directory / ".git").resolve()
+    (tmp_path / "account").write_text(
+        f'[includeIf "gitdir:{place}"]\n\tpath = {tmp_path / "way"}\n', "utf-8"
+    )
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "account"))
+    made = tag(work)
+    push(work, made, [head(work), made])
+    assert from_checkout == [True]
+    assert git.Git(tmp_path / "other.git").commit_of("m@v0.0.1") == head(work)
+    assert not git.Git(tmp_path / "server.git").commit_of("m@v0.0.1")
+
+
 def test_what_is_not_here_is_pushed_by_the_checkout(
     work: git.Git, from_checkout: list[bool]
 ) -> None:

@@ -50,17 +50,27 @@ def push(
 
 def _sender(repository: git.Git, folder: Path, holds: Sequence[str]) -> git.Git | None:
     """Return a bare repository of these objects alone, set as `repository` is; None where that fails."""
-    listed = repository.completed("config", "--local", "--includes", "--list", "-z", check=False)
-    if listed.returncode or "\0extensions.worktreeconfig\n" in listed.stdout:
+    words = ("config", "--list", "--show-scope", "--includes", "-z")
+    told = repository.completed(*words, check=False).stdout.split("\0")
+    pairs = [
+        (scope, *one.partition("\n")[::2])
+        for scope, one in zip(told[::2], told[1::2], strict=False)
+        if "\n" in one
+    ]
+    # What the account says of this place only, it does not say of another one.
+    if not pairs or any(
+        key == "extensions.worktreeconfig"
+        or (scope in ("system", "global") and key.startswith("includeif."))
+        for scope, key, _ in pairs
+    ):
         return None
-    pairs = [one.partition("\n") for one in listed.stdout.split("\0") if "\n" in one]
     kind = "sha256" if len(holds[0]) == 64 else "sha1"
     store = folder / "store"
     sender = git.Git(repository.directory, repository.credentials)
     sender.local = [
         (key, value)
-        for key, _, value in pairs
-        if key.startswith(_OF_THE_WAY) and not key.endswith(_LEFT_OUT)
+        for scope, key, value in pairs
+        if scope == "local" and key.startswith(_OF_THE_WAY) and not key.endswith(_LEFT_OUT)
     ]
     with suppress(ExternalError):
         repository.run(
