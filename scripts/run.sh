@@ -155,9 +155,17 @@ install_wheels() {
     "${environment}" "${extras[1]}" "${here}" "${kept}"
 }
 
+# What was put there since a set-up began that was cut off: uv and we ourselves would take it for whole.
+begun() { # FIND'S-ARGUMENTS
+  find "${environment}"/lib/python*/site-packages -maxdepth 1 -newer "${environment}/unfinished" "$@" 2>/dev/null || true
+}
+
 install() {
-  local uv said options
-  if install_wheels; then
+  local uv said options cut=false
+  if [[ -e "${environment}/unfinished" ]]; then
+    cut=true
+    begun -name '*.dist-info' -exec rm -rf {} +
+  elif install_wheels; then
     echo wheels >"${ready}"
     record "${environment}"
     return
@@ -176,7 +184,7 @@ install() {
   : >"${environment}/unfinished" # stays if this is killed: what is added later is not believed to be there
   said=$("${uv}" pip install --quiet --python "${python}" --requirement "${here}/../pyproject.toml" \
     "${extras[@]}" "${options[@]}" 2>&1) || {
-    rm -f "${environment}/unfinished"
+    [[ "${cut}" == true || -n "$(begun)" ]] || rm -f "${environment}/unfinished"
     echo "${said}" >&2
     [[ "${said}" != *"Hash mismatch for "* ]] || {
       said=${said#*Hash mismatch for }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import stat
 import time
 from collections.abc import Iterator
@@ -185,6 +186,27 @@ class TestAStoreThatTheOwnerGives:
         done = release.run("extra", "dvc", str(environment), UV_DEFAULT_INDEX=AWAY)
         assert done.code == 4
         assert "error: the packages of dvc can't be installed" in done.err
+        assert not (environment / "unfinished").exists()
+
+    def test_what_uv_was_killed_over_is_installed_again(
+        self, release: Release, tmp_path: Path
+    ) -> None:
+        release.run("check-promotion", RUNNER_TEMP=str(tmp_path))
+        (environment,) = environments(tmp_path / "model-gitops")
+        code = site_packages(tmp_path / "model-gitops") / "crcmod"
+        killed = tmp_path / "bin" / "uv"
+        killed.parent.mkdir()
+        killed.write_text(
+            f'#!/bin/sh\n{shutil.which("uv")} "$@"\nrm {code}/__init__.py\nkill -9 $$\n'
+        )
+        killed.chmod(0o755)
+        path = f"{killed.parent}:{os.environ['PATH']}"
+        done = release.run("extra", "dvc", str(environment), RUNNER_TEMP=str(tmp_path), PATH=path)
+        assert done.code == 4
+        assert code.is_dir() and (environment / "unfinished").exists()
+        done = release.run("extra", "dvc", str(environment), RUNNER_TEMP=str(tmp_path))
+        assert (done.code, done.said) == (0, "")
+        assert (code / "__init__.py").is_file()
         assert not (environment / "unfinished").exists()
 
     def test_nothing_is_added_to_one_that_was_changed(self, release: Release, kept: Path) -> None:
