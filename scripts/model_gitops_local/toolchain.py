@@ -112,10 +112,10 @@ TOOLS = {
             "github.com/moby/buildkit/cmd/buildkitd",
             stamp="github.com/moby/buildkit/version.Version",
             minimum=(0, 13),
-            # It runs containers by runc, not by containerd, and its cache is in no cloud.
+            # It runs containers by runc, not by containerd. Of the caches elsewhere only GitHub's is used.
             less=Less(
                 "github.com/moby/buildkit",
-                r"\b(azblob|gha|s3remotecache)\b",
+                r"\b(azblob|s3remotecache)\b",
                 ("main_containerd_worker*.go",),
                 beside=_BOTH,
             ),
