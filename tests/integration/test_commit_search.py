@@ -137,6 +137,28 @@ def test_a_change_by_hand_is_found_among_the_deployments_of_others(
     assert before.origin.commit == f"{2:040x}"
 
 
+@pytest.mark.parametrize("taken", [True, False])
+def test_of_a_merge_only_the_side_counts_that_it_took(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: bool
+) -> None:
+    """A pull request's commit counts, but not one of a branch that had the same image from elsewhere."""
+    history = History(tmp_path / "deploy.git")
+    start = history.commit("start", deployed(1))
+    own = said("Deploy diabetes", OURS, 2)
+    main = (
+        history.commit("readme", {"README.md": "x\n"})
+        if taken
+        else history.commit(own, deployed(2))
+    )
+    side = history.commit(own.replace(f"{2:040x}", f"{3:040x}"), deployed(2), parents=(start,))
+    history.commit("Merge", deployed(2), parents=(main, side))
+    history.others(60)
+    history.write()
+    (found,) = both(history.remote, monkeypatch)
+    assert found.origin
+    assert found.origin.commit == f"{3 if taken else 2:040x}"
+
+
 def test_a_server_that_leaves_nothing_out_is_asked_for_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,8 @@ fetched, in one request for each level of folders.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from model_gitops.adapters import scratch
 from model_gitops.adapters.git import Git
@@ -56,7 +57,12 @@ def changing(
                 if changed is None:
                     return
                 seen.update(one.commit for one in some)
-                yield from changed
+                for one, pairs in changed:
+                    kept = _is_kept(store, known, log, one, path)
+                    if kept is None:
+                        return
+                    if kept:
+                        yield one, pairs
             if not cut:
                 return
 
@@ -97,6 +103,37 @@ def _changed(
             none = "0" * len(one.commit)
             found.append((one, tuple((each or none, after or none) for each in before)))
     return found
+
+
+def _is_kept(
+    store: Store,
+    known: dict[str, LoggedCommit],
+    log: Sequence[LoggedCommit],
+    one: LoggedCommit,
+    path: str,
+) -> bool | None:
+    """Whether the merge that brought a commit took the file from its side; None where that can't be told here.
+
+    As `git log -- FILE` does, which leaves out a side whose file a merge did not take.
+    """
+    line = _first_parents(known, log[0])
+    if one.commit in line:
+        return True
+    for merge in reversed([known[commit] for commit in line]):
+        if len(merge.parents) == 2 and one.commit in _first_parents(known, known[merge.parents[1]]):
+            taken = _changed(store, known, [replace(merge, parents=merge.parents[:1])], path)
+            return None if taken is None else bool(taken)
+    return None
+
+
+def _first_parents(known: Mapping[str, LoggedCommit], tip: LoggedCommit) -> dict[str, None]:
+    """Return the commits of a branch's own line, newest first."""
+    line, at = dict[str, None](), tip
+    while True:
+        line[at.commit] = None
+        if not at.parents or at.parents[0] not in known:
+            return line
+        at = known[at.parents[0]]
 
 
 def _trees(store: Store, wanted: set[str]) -> dict[str, bytes] | None:

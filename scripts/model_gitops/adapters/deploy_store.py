@@ -357,6 +357,8 @@ class DeployStore:
 
     def read_ahead(self, commit: str, paths: Sequence[str]) -> None:
         """Read those of `paths` that `commit` has, and that are files, in one request."""
+        if not paths:
+            return
         words = [f":(top,literal){path}" for path in paths]
         listing = self._git.run("ls-tree", "-r", "-z", "--full-tree", commit, "--", *words)
         fields = (entry.partition("\t")[0].split(" ") for entry in listing.split("\0"))
