@@ -66,7 +66,9 @@ def birth(pid: int) -> str:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     except OSError:
         return ""
-    return "" if fields[0] in "ZX" else f"{boot} {fields[19]}"
+    # A process whose first thread has ended holds its files and ports until the last one has.
+    has_ended = fields[0] in "ZX" and int(fields[17]) <= 1
+    return "" if has_ended else f"{boot} {fields[19]}"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,9 @@ import base64
 import http.client
 import os
 import stat
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,6 +68,32 @@ def test_remove_leaves_nothing(private: Registry) -> None:
     private.remove()
     assert birth(pid) == ""
     assert list(private.state.parent.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_process_is_there_until_its_last_thread_has_ended() -> None:
+    # As a killed daemon is for some milliseconds: its first thread is gone, its port is not free.
+    program = (
+        "import ctypes, sys, threading\n"
+        "threading.Thread(target=sys.stdin.read).start()\n"
+        "print(flush=True)\n"
+        "ctypes.CDLL(None).pthread_exit(None)\n"
+    )
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as threads:
+        assert threads.stdin is not None and threads.stdout is not None
+        started = birth(threads.pid)
+        threads.stdout.readline()
+        end = time.monotonic() + 20
+        while state(threads.pid) != "Z" and time.monotonic() < end:
+            time.sleep(0.01)
+        assert state(threads.pid) == "Z"
+        assert birth(threads.pid) == started != ""
+    assert birth(threads.pid) == ""
+
+
+def state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def test_another_process_with_the_same_number_is_not_ours(private: Registry) -> None:
