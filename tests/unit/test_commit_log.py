@@ -2,7 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from model_gitops.core.deploy.commit_log import LoggedCommit, is_of_others, read_log
+from model_gitops.core.deploy.commit_log import (
+    LoggedCommit,
+    arrivals,
+    is_of_others,
+    own_line,
+    read_log,
+)
 from model_gitops.core.deploy.git_tree import commit_stream, entry_of, upper_folder
 
 OURS = "acme/diabetes"
@@ -32,6 +38,20 @@ def test_a_log_is_read_commit_by_commit() -> None:
 )
 def test_only_who_names_another_repository_deploys_from_it(message: str, others: bool) -> None:
     assert is_of_others(message, OURS) is others
+
+
+def test_by_which_commit_of_its_own_line_a_branch_got_each() -> None:
+    #  m2 - m1 - a - root, where m1 merged b (on root), and m2 merged c (on b)
+    parents = {
+        "m2": ("m1", "c"), "m1": ("a", "b"), "a": ("root",), "b": ("root",), "c": ("b",), "root": (),
+    }  # fmt: skip
+    line = own_line(parents, "m2")
+    assert line == ["m2", "m1", "a", "root"]
+    assert arrivals(parents, line) == {one: one for one in line} | {"b": "m1", "c": "m2"}
+    # Where history is cut off, what is not known ends the line.
+    assert own_line({"x": ("gone",)}, "x") == ["x"]
+    assert own_line({}, "x") == []
+    assert arrivals({}, []) == {}
 
 
 def test_a_tree_tells_of_each_name() -> None:

@@ -10,11 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 
 from model_gitops.adapters import scratch
 from model_gitops.adapters.git import Git
-from model_gitops.adapters.git_store import Store, alone, can_ask_alone
-from model_gitops.core.deploy.commit_log import FORMAT, LoggedCommit, is_of_others, read_log
+from model_gitops.adapters.git_store import Store, can_ask_alone
+from model_gitops.core.deploy.commit_log import (
+    FORMAT,
+    LoggedCommit,
+    arrivals,
+    is_of_others,
+    own_line,
+    read_log,
+)
 from model_gitops.core.deploy.git_tree import FOLDER, entry_of
 
 # How many commits are fetched; all of them at last (git's own number for that).
@@ -41,7 +49,7 @@ def changing(
         seen, looked = set[str](), 0
         for depth in _DEPTHS:
             log = _commits(store, branch, depth)
-            known = {one.commit: one for one in log}
+            history = _History(log)
             # Git shows a commit where history is cut off as one without parents.
             cut = store.cut_off()
             ends = (number for number, one in enumerate(log) if one.commit in cut)
@@ -53,18 +61,32 @@ def changing(
             for start in range(0, len(wanted), _AT_ONCE):
                 some = wanted[start : start + _AT_ONCE]
                 looked += len(some)
-                changed = _changed(store, known, some, path) if looked <= _MOST else None
+                changed = _changed(store, history.known, some, path) if looked <= _MOST else None
                 if changed is None:
                     return
                 seen.update(one.commit for one in some)
                 for one, pairs in changed:
-                    kept = _is_kept(store, known, log, one, path)
+                    kept = _is_kept(store, history, one, path)
                     if kept is None:
                         return
                     if kept:
                         yield one, pairs
             if not cut:
                 return
+
+
+class _History:
+    """Commits of a branch, newest first, and how they hang together."""
+
+    def __init__(self, log: Sequence[LoggedCommit]) -> None:
+        self.known = {one.commit: one for one in log}
+        self.parents = {one.commit: one.parents for one in log}
+        self._tip = log[0].commit if log else ""
+
+    @cached_property
+    def arrivals(self) -> dict[str, str]:
+        """By which commit of the branch's own line each came."""
+        return arrivals(self.parents, own_line(self.parents, self._tip))
 
 
 def _commits(store: Store, branch: str, depth: int) -> list[LoggedCommit]:
@@ -80,7 +102,7 @@ def _commits(store: Store, branch: str, depth: int) -> list[LoggedCommit]:
 
 
 def _changed(
-    store: Store, known: dict[str, LoggedCommit], some: Sequence[LoggedCommit], path: str
+    store: Store, known: Mapping[str, LoggedCommit], some: Sequence[LoggedCommit], path: str
 ) -> list[tuple[LoggedCommit, Pairs]] | None:
     """Return those of `some` that changed the file, or None where the server does not give the trees."""
     at = {commit: known[commit].tree for one in some for commit in (one.commit, *one.parents)}
@@ -105,35 +127,18 @@ def _changed(
     return found
 
 
-def _is_kept(
-    store: Store,
-    known: dict[str, LoggedCommit],
-    log: Sequence[LoggedCommit],
-    one: LoggedCommit,
-    path: str,
-) -> bool | None:
+def _is_kept(store: Store, history: _History, one: LoggedCommit, path: str) -> bool | None:
     """Whether the merge that brought a commit took the file from its side; None where that can't be told here.
 
     As `git log -- FILE` does, which leaves out a side whose file a merge did not take.
     """
-    line = _first_parents(known, log[0])
-    if one.commit in line:
+    merge = history.known[history.arrivals[one.commit]]
+    if merge is one:
         return True
-    for merge in reversed([known[commit] for commit in line]):
-        if len(merge.parents) == 2 and one.commit in _first_parents(known, known[merge.parents[1]]):
-            taken = _changed(store, known, [replace(merge, parents=merge.parents[:1])], path)
-            return None if taken is None else bool(taken)
-    return None
-
-
-def _first_parents(known: Mapping[str, LoggedCommit], tip: LoggedCommit) -> dict[str, None]:
-    """Return the commits of a branch's own line, newest first."""
-    line, at = dict[str, None](), tip
-    while True:
-        line[at.commit] = None
-        if not at.parents or at.parents[0] not in known:
-            return line
-        at = known[at.parents[0]]
+    if len(merge.parents) != 2 or one.commit not in own_line(history.parents, merge.parents[1]):
+        return None
+    taken = _changed(store, history.known, [replace(merge, parents=merge.parents[:1])], path)
+    return None if taken is None else bool(taken)
 
 
 def _trees(store: Store, wanted: set[str]) -> dict[str, bytes] | None:
@@ -141,10 +146,6 @@ def _trees(store: Store, wanted: set[str]) -> dict[str, bytes] | None:
     if not wanted:
         return {}
     names = sorted(wanted)
-    done = store.completed(
-        "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--filter=tree:0",
-        "--", "origin", *names, check=False, env=alone(),
-    )  # fmt: skip
-    if done.returncode != 0:
+    if not store.bring(names, without="tree:0"):
         return None
     return dict(zip(names, store.each_object(names), strict=True))

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from model_gitops.adapters import process
-from model_gitops.adapters.git_store import Store, alone
+from model_gitops.adapters.git_store import Store
 from model_gitops.adapters.narrow_fetch import NarrowFetch
 from model_gitops.core.deploy import git_tree, kustomization
 from model_gitops.errors import ExternalError, InputError
@@ -291,7 +291,7 @@ class DeployStore:
     def listed(self, commit: str, paths: Sequence[str]) -> dict[str, str]:
         """Return those of `paths` that are files of a commit: path → hash. Other folders are not read."""
         self._reach(commit, *paths)
-        return self._listing(commit, "--", *paths)
+        return self._listing(commit, "--", *(f":(top,literal){path}" for path in paths))
 
     def _listing(self, *words: str) -> dict[str, str]:
         listing = self._git.run("ls-tree", "-z", "--full-tree", *words)
@@ -348,21 +348,14 @@ class DeployStore:
         A server that refuses gives them one by one, when each is read.
         """
         wanted = sorted({one for one in blobs if one.strip("0")} - self._here)
-        if len(wanted) > 1:
-            done = self._git.completed(
-                "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--filter=blob:none",
-                "--", "origin", *wanted, check=False, env=alone(),
-            )  # fmt: skip
-            self._here.update(wanted if done.returncode == 0 else ())
+        if len(wanted) > 1 and self._git.bring(wanted):
+            self._here.update(wanted)
 
     def read_ahead(self, commit: str, paths: Sequence[str]) -> None:
         """Read those of `paths` that `commit` has, and that are files, in one request."""
         if not paths:
             return
-        words = [f":(top,literal){path}" for path in paths]
-        listing = self._git.run("ls-tree", "-r", "-z", "--full-tree", commit, "--", *words)
-        fields = (entry.partition("\t")[0].split(" ") for entry in listing.split("\0"))
-        self.read_all([one[2] for one in fields if one[0].startswith("100")])
+        self.read_all(list(self.listed(commit, paths).values()))
 
     def read_all(self, blobs: Sequence[str]) -> None:
         """Read the files of these hashes, so that `blob` has them; a failure is no matter."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
@@ -17,15 +18,6 @@ _ALONE = (2, 31)
 def can_ask_alone() -> bool:
     """Whether this git can ask for objects and not say what is here."""
     return git_settings.version() >= _ALONE
-
-
-def alone() -> dict[str, str]:
-    """Return variables of a git that asks for objects and does not say what is here, where it can.
-
-    A server takes a commit for a promise of all that it holds, and would send nothing of it.
-    """
-    noop = {"GIT_CONFIG_PARAMETERS": "'fetch.negotiationAlgorithm=noop'"}
-    return noop if can_ask_alone() else {}
 
 
 class Store(Git):
@@ -48,6 +40,19 @@ class Store(Git):
         if args[0] == "ls-remote" and re.search(r"^[0-9a-f]{64}\t", said, re.MULTILINE):
             self.run("config", "extensions.objectFormat", "sha256")
         return said
+
+    def bring(self, objects: Iterable[str], *, without: str = "blob:none") -> bool:
+        """Fetch objects by their hashes, in one request; False where the server does not give them.
+
+        `without` is what is left out below them, as git's `--filter` has it. What is here is not told, where
+        git can do so: a server takes a commit for a promise of all that it holds, and would send nothing of it.
+        """
+        noop = {"GIT_CONFIG_PARAMETERS": "'fetch.negotiationAlgorithm=noop'"}
+        done = self.completed(
+            "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", f"--filter={without}",
+            "--", "origin", *objects, check=False, env=noop if can_ask_alone() else {},
+        )  # fmt: skip
+        return done.returncode == 0
 
     def cut_off(self) -> set[str]:
         """Return the commits where the history that was fetched ends, though they have parents."""

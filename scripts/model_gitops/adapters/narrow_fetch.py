@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from model_gitops.adapters import git
-from model_gitops.adapters.git_store import can_ask_alone
+from model_gitops.adapters.git_store import Store, can_ask_alone
 from model_gitops.core.deploy.git_tree import FOLDER, HERE, entry_of, upper_folder
 
 # Files of an overlay's own folder come along with it; what is larger is no manifest.
@@ -23,7 +22,7 @@ _MOST_COMMITS = 500
 class NarrowFetch:
     """What of a server's repository was fetched into a store for the sake of `folder`."""
 
-    def __init__(self, store: git.Git, folder: str) -> None:
+    def __init__(self, store: Store, folder: str) -> None:
         self._git = store
         self._folder = folder
         self._possible = can_ask_alone()
@@ -94,12 +93,9 @@ class NarrowFetch:
         if not wanted:
             return True
         what = _ALONG if prefix == self._folder else "blob:none"
-        done = self._git.completed(
-            "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", f"--filter={what}",
-            "--", "origin", *wanted, check=False,
-        )  # fmt: skip
-        self._here.update(wanted if done.returncode == 0 else ())
-        return done.returncode == 0
+        is_given = self._git.bring(wanted, without=what)
+        self._here.update(wanted if is_given else ())
+        return is_given
 
     def _all_of(self, commit: str) -> None:
         self._git.remote(

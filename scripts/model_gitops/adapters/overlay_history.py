@@ -8,6 +8,7 @@ from contextlib import suppress
 from model_gitops.adapters.deploy_store import DeployStore
 from model_gitops.adapters.git_store import Store
 from model_gitops.core.deploy import kustomization
+from model_gitops.core.deploy.commit_log import arrivals, own_line
 from model_gitops.core.deploy.history import Change
 from model_gitops.core.deploy.kustomization import Image
 from model_gitops.core.deploy.trailers import read_trailers
@@ -149,19 +150,8 @@ class OverlayHistory(DeployStore):
         for record in log.splitlines():
             commit, moment, *others = record.split(" ")
             parents[commit], made[commit] = [one for one in others if one], int(moment)
-        line, at = dict[str, int](), tip
-        while at in parents:
-            line[at] = made[at]
-            at = next(iter(parents[at]), "")
-        landed_by: dict[str, str] = {}
-        for arrival in reversed(line):
-            waiting = [arrival]
-            while waiting:
-                one = waiting.pop()
-                if one not in landed_by:
-                    landed_by[one] = arrival
-                    waiting += parents.get(one, ())
-        return line, landed_by
+        line = own_line(parents, tip)
+        return {one: made[one] for one in line}, arrivals(parents, line)
 
     def _entries_of(self, blobs: Sequence[str], path: str) -> dict[str, tuple[Image, ...]]:
         """Return the entries of each state of a kustomization, by its hash; none where it can't be read."""

@@ -1,7 +1,8 @@
-"""Which commits of a long history are looked into. Pure."""
+"""Which commits of a long history are looked into, and by which of a branch's own they came. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from model_gitops.core.deploy.trailers import read_trailers
@@ -29,6 +30,28 @@ def read_log(text: str) -> list[LoggedCommit]:
         if commit:
             found.append(LoggedCommit(commit, tree, tuple(one for one in parents if one), message))
     return found
+
+
+def own_line(parents: Mapping[str, Sequence[str]], tip: str) -> list[str]:
+    """Return the commits of a branch's own line, newest first, as far as their `parents` are known."""
+    line, at = list[str](), tip
+    while at in parents:
+        line.append(at)
+        at = next(iter(parents[at]), "")
+    return line
+
+
+def arrivals(parents: Mapping[str, Sequence[str]], line: Sequence[str]) -> dict[str, str]:
+    """Return for each commit by which one of a branch's own `line` it came: itself, or the first merge with it."""
+    landed_by: dict[str, str] = {}
+    for arrival in reversed(line):
+        waiting = [arrival]
+        while waiting:
+            one = waiting.pop()
+            if one not in landed_by:
+                landed_by[one] = arrival
+                waiting += parents.get(one, ())
+    return landed_by
 
 
 def is_of_others(message: str, repository: str) -> bool:
