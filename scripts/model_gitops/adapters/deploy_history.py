@@ -159,8 +159,7 @@ class DeployHistory(OverlayHistory):
 
     def _entries(self, commit: str, folder: str) -> tuple[Image, ...]:
         """Return the entries of an overlay at `commit`; what was left out of the fetch is fetched."""
-        for file in kustomization.FILE_NAMES:
-            path = file if folder == "." else f"{folder}/{file}"
+        for path in kustomization.paths_in(folder):
             if (text := self._git.file_at(commit, path)) is not None:
                 try:
                     return kustomization.read(text, source=path)

@@ -66,7 +66,9 @@ class _Reader:
                 for folder in (*plan.resources, *plan.components)
                 if folder
             ]
-            self._look([name for folder in below for name in (folder, *_kustomizations(folder))])
+            self._look(
+                [name for folder in below for name in (folder, *kustomization.paths_in(folder))]
+            )
             found = dict.fromkeys(self._kustomization(folder) for folder in below)
             level = [one for one in found if one and one not in self._plans]
             if not level:
@@ -112,7 +114,7 @@ class _Reader:
 
     def _kustomization(self, folder: str) -> str:
         """Return the kustomization of a folder; empty where it has none, or is a file."""
-        found = [one for one in _kustomizations(folder) if self._files.get(one)]
+        found = [one for one in kustomization.paths_in(folder) if self._files.get(one)]
         return found[0] if len(found) == 1 else ""
 
     def _bring(self, paths: list[str]) -> None:
@@ -133,7 +135,3 @@ class _Reader:
                 raise InputError("the overlay's files are too large")
             self._texts[path] = blob.decode("utf-8", errors="replace")
         return self._texts[path]
-
-
-def _kustomizations(folder: str) -> list[str]:
-    return [name if folder == "." else f"{folder}/{name}" for name in kustomization.FILE_NAMES]

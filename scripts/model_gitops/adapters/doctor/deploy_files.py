@@ -209,8 +209,7 @@ class Manifests:
         )
 
     def _kustomizations(self, folder: str) -> list[str]:
-        names = [one if folder == "." else f"{folder}/{one}" for one in kustomization.FILE_NAMES]
-        return [one for one in names if one in self._files]
+        return [one for one in kustomization.paths_in(folder) if one in self._files]
 
     def _text(self, path: str) -> str:
         return self._source.blob(self._files[path]).decode("utf-8", errors="replace")

@@ -13,9 +13,8 @@ from model_gitops.adapters.deploy_repository import DeployRepository
 from model_gitops.adapters.deploy_store import KustomizationFile, Refs
 from model_gitops.adapters.overlay_history import Pick
 from model_gitops.adapters.tracing.pull_requests import PullRequests
-from model_gitops.core.deploy import deployment, guard, kustomization
+from model_gitops.core.deploy import deployment, guard, hold, kustomization
 from model_gitops.core.deploy.history import Change, standing
-from model_gitops.core.deploy.hold import FILE as HOLD
 from model_gitops.core.deploy.hold import Hold
 from model_gitops.core.deploy.location import check_path
 from model_gitops.core.deploy.trailers import read_trailers
@@ -84,8 +83,7 @@ class Overlays:
         for one in self.promotion.environments:
             with suppress(InputError):  # who asks for this one hears of it
                 folder = check_path(one.overlay)
-                names = (*kustomization.FILE_NAMES, HOLD)
-                paths += names if folder == "." else [f"{folder}/{name}" for name in names]
+                paths += [*kustomization.paths_in(folder), hold.path_of(folder)]
         self.repository.read_ahead(tip, paths)
         return tip
 

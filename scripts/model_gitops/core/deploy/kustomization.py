@@ -14,6 +14,12 @@ Node: TypeAlias = Any  # of ruamel.yaml, which types its attributes too loosely 
 
 FILE_NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 
+
+def paths_in(folder: str) -> list[str]:
+    """Return what a kustomization in `folder` (`.`: the top) may be called, from the top."""
+    return [name if folder == "." else f"{folder}/{name}" for name in FILE_NAMES]
+
+
 # Real ones have some kB; a parser for strangers' text needs some limit: this much takes 10 s.
 _LARGEST = 512 * 1024
 # Tags that stand in a new overlay until the first deployment.
