@@ -149,8 +149,7 @@ def command(
 
 def _published(repository: git.Git, revision: str) -> Tags | None:
     """Return the server's tags, where `revision` is one of GTO's; None for any other."""
-    name = gto_revision.tag_name(revision)
-    return Tags.known(repository) if tags.parse(name.replace(":", "=")) else None
+    return Tags.known(repository) if gto_revision.parts(revision) else None
 
 
 def _recorded(
@@ -181,7 +180,7 @@ def _commit(repository: git.Git, known: Tags | None, revision: str, folder: str)
     A plain name is that of the model in `folder`, else of the top, as it is for `model`. Raises InputError, and
     RefusedError for what somebody took back.
     """
-    parsed = tags.parse(gto_revision.tag_name(revision).replace(":", "="))
+    parsed = gto_revision.parts(revision)
     if known is None or parsed is None:
         commit = repository.find_commit(revision)
     elif not parsed.counter and parsed.action in ("register", "assign"):

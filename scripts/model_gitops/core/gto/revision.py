@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from model_gitops.core.gto.tags import Registry, Version, parse
+from model_gitops.core.gto.tags import ParsedTag, Registry, Version, in_tag, parse
 from model_gitops.errors import RefusedError
 
 # What Git takes around a tag's name without reading another commit.
@@ -15,7 +15,12 @@ def tag_name(revision: str) -> str:
     """Return the GTO tag that `revision` names in a longer spelling of Git's; any other revision as it is."""
     found = _AROUND.fullmatch(revision)
     name = found["name"] if found else revision
-    return name if parse(name.replace(":", "=")) else revision
+    return name if parse(in_tag(name)) else revision
+
+
+def parts(revision: str) -> ParsedTag | None:
+    """Return what the GTO tag that `revision` names says; None for any other revision."""
+    return parse(in_tag(tag_name(revision)))
 
 
 def find(registry: Registry, model: str, revision: str) -> Version | None:
