@@ -30,7 +30,7 @@ def find(root: Path, remote: str, settings: Mapping[str, str] | None) -> Stores 
 
     `settings` are options of the remote that no file has, and win over those that one has.
     """
-    if sys.platform != "linux" or any(map(os.path.lexists, of_the_machine())):
+    if sys.platform != "linux" or has_settings_of_the_machine():
         return None
     folder = root.absolute() / ".dvc"
     try:
@@ -50,17 +50,18 @@ def find(root: Path, remote: str, settings: Mapping[str, str] | None) -> Stores 
     return Stores(cache, found.remote, os.path.normpath(folder / found.url), {})
 
 
-def of_the_machine() -> list[Path]:
-    """Return DVC's configuration files of the system and of the account, there or not.
+def has_settings_of_the_machine() -> bool:
+    """Whether DVC has a configuration file of the system or of the account.
 
     Source: https://dvc.org/doc/user-guide/project-structure/configuration#config-file-locations
     """
     account = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111
     system = (os.environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(os.pathsep)[0]
-    return [
+    files = (
         Path(os.environ.get("DVC_GLOBAL_CONFIG_DIR") or f"{account}/dvc", "config"),
         Path(os.environ.get("DVC_SYSTEM_CONFIG_DIR") or f"{system}/dvc", "config"),
-    ]
+    )
+    return any(map(os.path.lexists, files))
 
 
 def _text(file: Path) -> str:

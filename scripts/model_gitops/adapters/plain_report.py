@@ -16,7 +16,7 @@ from typing import Any
 
 from model_gitops.adapters.dvc_report import WORKSPACE, Values
 from model_gitops.adapters.git import Git
-from model_gitops.adapters.local_stores import of_the_machine
+from model_gitops.adapters.local_stores import has_settings_of_the_machine
 from model_gitops.core import document
 from model_gitops.core.dvc import plain_config, shown
 from model_gitops.core.dvc.shown import NotPlain, Shown
@@ -131,13 +131,13 @@ class _Tree:
             below = ["--", f":(top,literal){prefix}"] if start else []
             listing = git.run("ls-files", "-z", "--stage", "--cached", *below)
             more = git.run("ls-files", "-z", "--others", "--exclude-standard", *below)
-            found = [_staged(one) for one in listing.split("\0") if one]
+            found = _entries(listing, 1)
             others = [one for one in more.split("\0") if one]
             # git names them from where it is started, which is the top.
             known = {path: mode for mode, _, path in found} | dict.fromkeys(others, "100644")
         else:
             listing = git.run("ls-tree", "-r", "-z", "--full-tree", commit)
-            found = [_listed(one) for one in listing.split("\0") if one]
+            found = _entries(listing, 2)
             known = {path: mode for mode, _, path in found}
             self._objects = {
                 path[len(start) :]: one for _, one, path in found if path.startswith(start)
@@ -283,16 +283,11 @@ def _is_dvc_file(path: str) -> bool:
     return path.endswith(".dvc") or PurePath(path).name in _DVC_FILES
 
 
-def _staged(line: str) -> tuple[str, str, str]:
-    fields, _, path = line.partition("\t")
-    mode, one, _ = fields.split(" ")
-    return mode, one, path
-
-
-def _listed(line: str) -> tuple[str, str, str]:
-    fields, _, path = line.partition("\t")
-    mode, _, one = fields.split(" ")
-    return mode, one, path
+def _entries(listing: str, of_hash: int) -> list[tuple[str, str, str]]:
+    """Return mode, hash and path of each entry that `ls-tree` or `ls-files` lists; the hash is field `of_hash`."""
+    parts = (line.partition("\t") for line in listing.split("\0") if line)
+    split = ((fields.split(" "), path) for fields, _, path in parts)
+    return [(fields[0], fields[of_hash], path) for fields, path in split]
 
 
 def _root(folder: Path, top: Path) -> Path:
@@ -300,7 +295,7 @@ def _root(folder: Path, top: Path) -> Path:
     root = next((one for one in (folder, *folder.parents) if (one / ".dvc").is_dir()), None)
     if root is None or not root.is_relative_to(top):
         raise NotPlain("no project")
-    if any(map(os.path.lexists, of_the_machine())):
+    if has_settings_of_the_machine():
         raise NotPlain("settings of the machine")
     files = (root / ".dvc" / name for name in ("config", "config.local"))
     if not plain_config.are_plain([_read(one) for one in files if os.path.lexists(one)]):
