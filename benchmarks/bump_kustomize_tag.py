@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks import deploys
 from benchmarks.repositories import WHO, data, git, imported
 from benchmarks.rows import Kind, Point, Row, Target
-from benchmarks.timing import RUN, Command, Steps, answer, expect, point
-from benchmarks.tools import tool
+from benchmarks.timing import RUN, Command, Steps, answer, expect, folders, point
 
 _ENVIRONMENTS = ("dev", "staging", "production")
 # An application has ten files: its base, three overlays of two, and a page.
@@ -56,9 +56,7 @@ FAR = replace(
 def measure(work: Path, sizes: Sequence[int]) -> dict[str, list[Point]]:
     """Deploy repositories of so many files."""
     found: dict[str, list[Point]] = {row.name: [] for row in (BUMP, GUARDED, FAR)}
-    for size in sizes:
-        folder = work / str(size)
-        folder.mkdir()
+    for size, folder in folders(work, sizes):
         deploy = imported("".join(history(size)), folder / "deploy.git")
         git(deploy, "config", "gc.auto", "0")
         for row in (BUMP, GUARDED, FAR):
@@ -68,21 +66,11 @@ def measure(work: Path, sizes: Sequence[int]) -> dict[str, list[Point]]:
 
 def _one(folder: Path, deploy: Path, size: int, row: Row) -> Point:
     last, overlays = commits(size), size // _FILES * len(_ENVIRONMENTS)
-    kustomize = tool("kustomize")
-    before = int(answer(["git", "rev-list", "--count", "main"], deploy))
+    before = deploys.commits(deploy)
 
     def raw(number: int) -> Steps:
-        to = folder / "raw"
-        shutil.rmtree(to, ignore_errors=True)
-        author = ["-c", "user.name=bench", "-c", "user.email=bench@example.com"]
         changed = overlay(last - 20 - number, size)
-        edit = [kustomize, "edit", "set", "image", f"app=:{row.name}{number}"]
-        return [
-            (["git", "clone", "--quiet", "--depth=1", deploy.as_uri(), str(to)], folder),
-            (edit, to / changed),
-            (["git", *author, "commit", "--quiet", "-am", "raw"], to),
-            (["git", "push", "--quiet"], to),
-        ]
+        return deploys.by_hand(deploy, folder / "raw", changed, f"app=:{row.name}{number}")
 
     def at(number: int) -> int:
         """Each run has an overlay of its own: what was just deployed is the newest commit."""
@@ -110,7 +98,7 @@ def _one(folder: Path, deploy: Path, size: int, row: Row) -> Point:
         return [(fetch, to), (push, deploy)]
 
     found = point(size, ours=ours, peer=raw, floor=floor, runs=_RUNS)
-    landed = int(answer(["git", "rev-list", "--count", "main"], deploy)) - before
+    landed = deploys.commits(deploy) - before
     expect(landed == 3 * _RUNS, f"{_RUNS} commits of each side, not {landed}")
     file = f"main:{overlay(at(_RUNS - 1), size)}/kustomization.yaml"
     expect(f"newTag: {row.name}{_RUNS - 1}\n" in answer(["git", "show", file], deploy), "our tag")

@@ -1,10 +1,13 @@
-"""A deploy repository of any size."""
+"""A deploy repository of any size, and a bump in it by hand."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from benchmarks.repositories import WHO, data, imported
+from benchmarks.timing import Steps, answer
+from benchmarks.tools import tool
 
 OTHERS = 500
 
@@ -21,6 +24,23 @@ def deploy_repository(to: Path, image: str, *, commits: int) -> Path:
         if number == 0:
             stream += [_overlay(one, "diabetes", image, "none") for one in ("dev", "staging")]
     return imported("".join(stream), to)
+
+
+def by_hand(deploy: Path, to: Path, overlay: str, image: str) -> Steps:
+    """Return the steps of a person who sets an image: a clone of one commit, an edit, a commit, a push."""
+    shutil.rmtree(to, ignore_errors=True)
+    author = ["-c", "user.name=bench", "-c", "user.email=bench@example.com"]
+    return [
+        (["git", "clone", "--quiet", "--depth=1", deploy.as_uri(), str(to)], to.parent),
+        ([tool("kustomize"), "edit", "set", "image", image], to / overlay),
+        (["git", *author, "commit", "--quiet", "-am", "raw"], to),
+        (["git", "push", "--quiet"], to),
+    ]
+
+
+def commits(deploy: Path) -> int:
+    """Return how many commits its branch has."""
+    return int(answer(["git", "rev-list", "--count", "main"], deploy))
 
 
 def _message(number: int) -> str:

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.deploys import by_hand, commits
 from benchmarks.repositories import WHO, clone, data, git, imported
 from benchmarks.rows import Kind, Point, Row, Target
-from benchmarks.timing import RUN, Command, Steps, answer, expect, figures, point, sample
-from benchmarks.tools import tool
+from benchmarks.timing import RUN, Command, Steps, answer, expect, figures, folders, point, sample
 
 ENVIRONMENTS = ("dev", "staging", "production")
 # How many deploy commits each overlay has.
@@ -60,9 +60,7 @@ WRITERS = Row(
 def measure(work: Path, sizes: Sequence[int]) -> dict[str, list[Point]]:
     """One bump in repositories of so many applications."""
     found = []
-    for size in sizes:
-        folder = work / str(size)
-        folder.mkdir()
+    for size, folder in folders(work, sizes):
         model = _model(folder)
         deploy = imported("".join(_deployments(size, model)), folder / "deploy.git")
         found.append(_one(folder, deploy, model, size))
@@ -72,9 +70,7 @@ def measure(work: Path, sizes: Sequence[int]) -> dict[str, list[Point]]:
 def measure_at_once(work: Path, sizes: Sequence[int]) -> dict[str, list[Point]]:
     """Many bumps at once in repositories of so many applications, and the same in turn."""
     found = []
-    for size in sizes:
-        folder = work / str(size)
-        folder.mkdir()
+    for size, folder in folders(work, sizes):
         model = _model(folder)
         imported("".join(_deployments(size, model)), folder / "deploy.git")
         found.append(_at_once(folder, model, size))
@@ -84,41 +80,25 @@ def measure_at_once(work: Path, sizes: Sequence[int]) -> dict[str, list[Point]]:
 def measure_writers(work: Path, sizes: Sequence[int]) -> dict[str, list[Point]]:
     """So many bumps of one overlay at once, and the same in turn."""
     found = []
-    for size in sizes:
-        folder = work / str(size)
-        folder.mkdir()
+    for size, folder in folders(work, sizes):
         sides = {}
         model = _model(folder)
         for name in ("in-turn", "together"):
             deploy = imported("".join(_deployments(1, model)), folder / f"{name}.git")
-            before = _commits(deploy)
+            before = commits(deploy)
             steps = [
                 (_bump(deploy, _overlay(0, "dev"), f"app=:new{one}"), folder) for one in range(size)
             ]
             sides[name] = figures([sample(steps, together=name == "together", limit=900)])
-            landed = _commits(deploy) - before
+            landed = commits(deploy) - before
             expect(landed == size, f"{landed} of {size} writers landed")
         found.append(Point(size, sides["together"], sides["in-turn"]))
     return {WRITERS.name: found}
 
 
-def _commits(deploy: Path) -> int:
-    return int(answer(["git", "rev-list", "--count", "main"], deploy))
-
-
 def _one(folder: Path, deploy: Path, model: Path, size: int) -> Point:
-    kustomize = tool("kustomize")
-
     def raw(number: int) -> Steps:
-        to = folder / "raw"
-        shutil.rmtree(to, ignore_errors=True)
-        author = ["-c", "user.name=bench", "-c", "user.email=bench@example.com"]
-        return [
-            (["git", "clone", "--quiet", "--depth=1", deploy.as_uri(), str(to)], folder),
-            ([kustomize, "edit", "set", "image", f"app=:raw{number}"], to / _overlay(1, "dev")),
-            (["git", *author, "commit", "--quiet", "-am", "raw"], to),
-            (["git", "push", "--quiet"], to),
-        ]
+        return by_hand(deploy, folder / "raw", _overlay(1, "dev"), f"app=:raw{number}")
 
     newest = _model_commits(model)[-1]
 
@@ -144,7 +124,7 @@ def _at_once(folder: Path, model: Path, applications: int) -> Point:
     sides = {}
     for deploy in (in_turn, together):
         jobs = _jobs(folder, deploy, model, applications)
-        before = _commits(deploy)
+        before = commits(deploy)
         steps = [(["env", f"GITHUB_OUTPUT={one.output}", *one.command], one.cwd) for one in jobs]
         sides[deploy] = figures([sample(steps, together=deploy is together, limit=900)])
         said = Counter(_operation(one) for one in jobs)
@@ -152,7 +132,7 @@ def _at_once(folder: Path, model: Path, applications: int) -> Point:
         expect(
             said.total() == len(jobs) and set(said) <= {"pushed", "superseded", "none"}, f"{said}"
         )
-        landed = _commits(deploy) - before
+        landed = commits(deploy) - before
         expect(landed == said["pushed"], f"{said['pushed']} commits, not {landed}")
         _verify(deploy, model)
     return Point(applications, sides[together], sides[in_turn])
