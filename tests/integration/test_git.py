@@ -10,7 +10,7 @@ import pytest
 
 from model_gitops.adapters import git, gto_registry, process
 from model_gitops.core import retry
-from model_gitops.errors import RaceError
+from model_gitops.errors import ExternalError, RaceError
 
 
 @pytest.fixture
@@ -234,3 +234,34 @@ def _who() -> dict[str, str]:
         for role in ("AUTHOR", "COMMITTER")
         for part in ("NAME", "EMAIL")
     }
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 1 << 18])
+def test_many_objects_are_read_in_whole_parts(
+    upstream: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(git, "_CHUNK", size)
+    repository = git.Git(upstream)
+    contents = [b"", b"plain\n", bytes(range(256)) * 40, b"no end of line", b"\n\n"]
+    names = []
+    for number, one in enumerate(contents):
+        file = upstream / f"file{number}"
+        file.write_bytes(one)
+        names.append(repository.run("hash-object", "-w", "--", str(file)).strip())
+
+    read = [one for line, some in repository.object_chunks(names) for one in some.split(line)[1:]]
+    assert read == [one + b"\n" for one in contents]
+    assert list(repository.object_chunks([])) == []
+
+
+def test_an_object_that_is_not_here_is_no_empty_one(upstream: Path) -> None:
+    repository = git.Git(upstream)
+    here, gone = repository.run("rev-parse", "HEAD").strip(), "0" * 39 + "1"
+    with pytest.raises(ExternalError, match=r"1 files of .*upstream can't be read"):
+        list(repository.object_chunks([here, gone]))
+    read = [
+        one
+        for line, some in repository.object_chunks([gone, here], missing=True)
+        for one in some.split(line)[1:]
+    ]
+    assert [one[:5] for one in read] == [b"tree "]

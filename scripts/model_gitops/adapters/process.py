@@ -326,7 +326,8 @@ def pipe(
             env=environment(env),
             stdin=stdin,
             stdout=stdout,
-            stderr=subprocess.DEVNULL,
+            # Read, so that its end is noticed at once: Python looks for an end only from time to time.
+            stderr=subprocess.PIPE,
             timeout=timeout,
             check=False,
         ).returncode

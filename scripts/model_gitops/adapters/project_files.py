@@ -88,24 +88,31 @@ def has(git: Git, text: str, commits: Sequence[str]) -> bool:
 
     One process reads the commits, one each level of folders, and one the files: what commits share once.
     """
-    heads = git.each_object(commits, missing=True)
-    trees = [head[len("tree ") : head.index(b"\n")].decode("ascii") for head in heads if head]
-    files: set[bytes] = set()
-    folders: set[bytes] = set()
-    while trees := list(dict.fromkeys(trees)):
-        # A tree is its entries without a break: mode, name, and the hash in bytes.
-        entry = re.compile(rb"([0-7]+) ([^\0]+)\0(.{%d})" % (len(trees[0]) // 2), re.DOTALL)
-        below: set[bytes] = set()
-        for tree in git.each_object(trees):
-            for mode, name, value in entry.findall(tree):
-                if mode == b"40000":
-                    below.add(value)
-                elif mode.startswith(b"100") and (name == b"dvc.lock" or name.endswith(b".dvc")):
-                    files.add(value)
-        trees = [one.hex() for one in below - folders]
+    # In the order of the commits: neighbours are stored as differences, which git keeps for a moment.
+    trees: dict[bytes, None] = {}
+    for line, some in git.object_chunks(commits, missing=True):
+        trees.update(dict.fromkeys(re.findall(line + rb"tree ([0-9a-f]+)\n", some)))
+    files: dict[bytes, None] = {}
+    folders: dict[bytes, None] = {}
+    while trees:
+        # A tree is its entries without a break: mode, name, and the hash in bytes. Others are matched too,
+        # as their names may look like an entry.
+        value = rb"\0(.{%d})" % (len(next(iter(trees))) // 2)
+        entry = re.compile(
+            rb"40000 [^\0]+" + value
+            + rb"|100[0-7]{3} (?:dvc\.lock|[^\0]*\.dvc)" + value
+            + rb"|[0-7]+ [^\0]+" + value,
+            re.DOTALL,
+        )  # fmt: skip
+        below: dict[bytes, None] = {}
+        for _, some in git.object_chunks(one.decode("ascii") for one in trees):
+            found = entry.findall(some)
+            below.update((one, None) for one, _, _ in found if one and one not in folders)
+            files.update((one, None) for _, one, _ in found if one)
         folders |= below
+        trees = {one.hex().encode(): None for one in below}
     wanted = text.encode()
-    return any(wanted in data for data in git.each_object([one.hex() for one in files]))
+    return any(wanted in some for _, some in git.object_chunks(one.hex() for one in files))
 
 
 def commits_with(git: Git, text: str, commits: Iterable[str]) -> Iterator[str]:

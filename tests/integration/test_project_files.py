@@ -1,0 +1,82 @@
+"""What stands in a project's files at some commits, with real git."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from model_gitops.adapters import git, process, project_files
+
+WANTED = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture(params=["sha1", "sha256"])
+def repository(tmp_path: Path, request: pytest.FixtureRequest) -> git.Git:
+    process.run(
+        ["git", "init", "--quiet", "-b", "main", f"--object-format={request.param}", tmp_path]
+    )
+    return git.Git(tmp_path)
+
+
+def commit(repository: git.Git, files: dict[str, str]) -> str:
+    """Commit these files and no others."""
+    who = ("-c", "user.name=tester", "-c", "user.email=tester@example.com")
+    repository.run("rm", "-r", "--quiet", "--cached", "--ignore-unmatch", ".")
+    for path, text in files.items():
+        file = repository.directory / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        repository.run("add", "--force", "--", path)
+    repository.run(*who, "commit", "--quiet", "--allow-empty", "-m", "one")
+    return repository.run("rev-parse", "HEAD").strip()
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("dvc.lock", True),
+        ("model.pkl.dvc", True),
+        (".dvc", True),
+        ("models/deep/er/model.dvc", True),
+        ("models/dvc.lock", True),
+        # A name that looks like a tree's own entry.
+        ("a40000 b/100644 x/model.dvc", True),
+        ("40000 100644 dvc.lock.dvc", True),
+        ("model\nmodel.dvc", True),
+        ("my dvc.lock", False),
+        ("100644 dvc.lock", False),
+        ("dvc.lock.old", False),
+        ("model.pkl.dvc/readme", False),
+        ("notes.txt", False),
+    ],
+)
+def test_it_is_looked_for_in_the_files_of_dvc(
+    repository: git.Git, path: str, *, found: bool
+) -> None:
+    other = commit(repository, {"model.dvc": "another", "notes.txt": WANTED, "src/a/b.py": ""})
+    wanted = commit(repository, {"readme": "", "src/a/b.py": "", path: f"md5: {WANTED}\n"})
+    assert project_files.has(repository, WANTED, [other, wanted, other]) is found
+    assert not project_files.has(repository, WANTED, [other])
+    assert list(project_files.commits_with(repository, WANTED, [other, wanted])) == (
+        [wanted] if found else []
+    )
+
+
+def test_a_commit_that_is_not_here_is_left_out(repository: git.Git) -> None:
+    here = commit(repository, {"dvc.lock": WANTED})
+    assert not project_files.has(repository, WANTED, [])
+    assert not project_files.has(repository, WANTED, ["0" * (len(here) - 1) + "1"])
+    assert project_files.has(repository, WANTED, ["0" * (len(here) - 1) + "1", here])
+
+
+def test_a_message_can_not_name_another_tree(repository: git.Git) -> None:
+    tree = repository.run(
+        "rev-parse", f"{commit(repository, {'dvc.lock': WANTED})}^{{tree}}"
+    ).strip()
+    empty = commit(repository, {})
+    raw = repository.run("cat-file", "commit", empty)
+    told = repository.run(
+        "hash-object", "-t", "commit", "-w", "--stdin", input=f"{raw}\ntree {tree}\n"
+    )
+    assert not project_files.has(repository, WANTED, [told.strip()])
