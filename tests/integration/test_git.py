@@ -249,19 +249,23 @@ def test_many_objects_are_read_in_whole_parts(
         file.write_bytes(one)
         names.append(repository.run("hash-object", "-w", "--", str(file)).strip())
 
-    read = [one for line, some in repository.object_chunks(names) for one in some.split(line)[1:]]
+    read = [
+        one
+        for line, some in repository.object_chunks("\n".join(names).encode())
+        for one in some.split(line)[1:]
+    ]
     assert read == [one + b"\n" for one in contents]
-    assert list(repository.object_chunks([])) == []
+    assert list(repository.object_chunks(b"")) == []
 
 
 def test_an_object_that_is_not_here_is_no_empty_one(upstream: Path) -> None:
     repository = git.Git(upstream)
     here, gone = repository.run("rev-parse", "HEAD").strip(), "0" * 39 + "1"
     with pytest.raises(ExternalError, match=r"1 files of .*upstream can't be read"):
-        list(repository.object_chunks([here, gone]))
+        list(repository.object_chunks(f"{here}\n{gone}".encode()))
     read = [
         one
-        for line, some in repository.object_chunks([gone, here], missing=True)
+        for line, some in repository.object_chunks(f"{gone}\n{here}".encode(), missing=True)
         for one in some.split(line)[1:]
     ]
     assert [one[:5] for one in read] == [b"tree "]

@@ -9,7 +9,7 @@ import secrets
 import shlex
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TypeVar
@@ -249,7 +249,7 @@ class Git:
         """
         if not objects:
             return
-        with self._written(objects, "--batch") as (answer, _):
+        with self._written("\n".join(objects).encode(), "--batch") as answer:
             for one in objects:
                 head = answer.readline().split()
                 if missing and head[-1:] == [b"missing"]:  # after the name, which may have spaces
@@ -261,17 +261,20 @@ class Git:
                 answer.read(1)
 
     def object_chunks(
-        self, objects: Iterable[str], *, missing: bool = False
+        self, objects: bytes, *, missing: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
         """Yield the bytes of many objects, a part at once, and the line that stands before each.
 
-        For a search among so many that a step in Python for each would cost more than reading them. Nobody
-        can know the line beforehand. Raises ExternalError as `each_object` does.
+        For a search among so many that a step in Python for each would cost more than reading them:
+        `objects` are lines too. Nobody can know the line before an object beforehand.
+        Raises ExternalError as `each_object` does.
         """
+        if not objects:
+            return
         line = secrets.token_hex(16)
         start = f"{line}\n".encode()
         found, rest = 0, bytearray()
-        with self._written(objects, f"--batch={line}") as (answer, count):
+        with self._written(objects, f"--batch={line}") as answer:
             while more := answer.read(_CHUNK):
                 unseen = max(0, len(rest) - len(start))
                 rest += more
@@ -282,27 +285,25 @@ class Git:
                     found += whole.count(start)
                     yield start, whole
         found += rest.count(start)
+        count = len(objects.split())
         if found != count and not missing:
             raise ExternalError(f"{count - found} files of {self.directory} can't be read")
         if rest:
             yield start, bytes(rest)
 
     @contextmanager
-    def _written(self, objects: Iterable[str], form: str) -> Iterator[tuple[IO[bytes], int]]:
-        """Have one process write these objects, and return the file of it, and how many they are."""
+    def _written(self, objects: bytes, form: str) -> Iterator[IO[bytes]]:
+        """Have one process write these objects, and return the file of it."""
         with tempfile.TemporaryFile() as wanted, tempfile.TemporaryFile() as answer:
-            count = 0
-            for one in objects:
-                wanted.write(b"%s\n" % one.encode())
-                count += 1
+            wanted.write(objects + b"\n")
             wanted.seek(0)
             words = ["git", "-C", str(self.directory), "cat-file", form, "--buffer"]
             settings = git_settings.environment(self.credentials.settings)
             env = {**settings, **self.place, **self.credentials.env}
-            if count and process.pipe(words, stdin=wanted, stdout=answer, env=env):
+            if process.pipe(words, stdin=wanted, stdout=answer, env=env):
                 raise ExternalError(f"git can't read the files of {self.directory}")
             answer.seek(0)
-            yield answer, count
+            yield answer
 
     def objects_of(self, *patterns: str) -> set[bytes]:
         """Return the objects that the refs here name which match a pattern; no server is asked."""

@@ -90,29 +90,36 @@ def has(git: Git, text: str, commits: Sequence[str]) -> bool:
     """
     # In the order of the commits: neighbours are stored as differences, which git keeps for a moment.
     trees: dict[bytes, None] = {}
-    for line, some in git.object_chunks(commits, missing=True):
-        trees.update(dict.fromkeys(re.findall(line + rb"tree ([0-9a-f]+)\n", some)))
+    for line, some in git.object_chunks("\n".join(commits).encode(), missing=True):
+        trees |= dict.fromkeys(re.findall(line + rb"tree ([0-9a-f]+)\n", some))
+    names = b"\n".join(trees)
+    size = len(next(iter(trees), b"")) // 2
+    # A tree is its entries without a break: mode, name, and the hash in bytes. Others are matched too, as
+    # their names may look like an entry.
+    value = rb"\0(.{%d})" % size
+    entry = re.compile(
+        rb"40000 [^\0]+" + value
+        + rb"|100[0-7]{3} (?:dvc\.lock|[^\0]*\.dvc)" + value
+        + rb"|[0-7]+ [^\0]+" + value,
+        re.DOTALL,
+    )  # fmt: skip
     files: dict[bytes, None] = {}
     folders: dict[bytes, None] = {}
-    while trees:
-        # A tree is its entries without a break: mode, name, and the hash in bytes. Others are matched too,
-        # as their names may look like an entry.
-        value = rb"\0(.{%d})" % (len(next(iter(trees))) // 2)
-        entry = re.compile(
-            rb"40000 [^\0]+" + value
-            + rb"|100[0-7]{3} (?:dvc\.lock|[^\0]*\.dvc)" + value
-            + rb"|[0-7]+ [^\0]+" + value,
-            re.DOTALL,
-        )  # fmt: skip
+    while names:
         below: dict[bytes, None] = {}
-        for _, some in git.object_chunks(one.decode("ascii") for one in trees):
+        for _, some in git.object_chunks(names):
             found = entry.findall(some)
-            below.update((one, None) for one, _, _ in found if one and one not in folders)
-            files.update((one, None) for _, one, _ in found if one)
+            below |= dict.fromkeys([folder for folder, _, _ in found if folder])
+            files |= dict.fromkeys([file for _, file, _ in found if file])
+        names = _lines([one for one in below if one not in folders], size)
         folders |= below
-        trees = {one.hex().encode(): None for one in below}
     wanted = text.encode()
-    return any(wanted in some for _, some in git.object_chunks(one.hex() for one in files))
+    return any(wanted in some for _, some in git.object_chunks(_lines(files, size)))
+
+
+def _lines(objects: Iterable[bytes], size: int) -> bytes:
+    """Return hashes of `size` bytes as git reads them, one a line."""
+    return b"".join(objects).hex("\n", -size).encode() if size else b""
 
 
 def commits_with(git: Git, text: str, commits: Iterable[str]) -> Iterator[str]:
