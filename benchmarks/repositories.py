@@ -25,12 +25,12 @@ def clone(origin: Path, to: Path) -> Path:
 def imported(stream: str, to: Path) -> Path:
     """Make a bare repository from a fast-import stream.
 
-    It can leave files out, and its refs are packed: as a server is whose git maintains itself.
+    It can leave files out, and is packed: as a server is whose git maintains itself.
     """
     git(to.parent, "init", "--quiet", "--bare", "--initial-branch=main", str(to))
     git(to, "config", "uploadpack.allowFilter", "true")
     run(["git", "fast-import", "--quiet"], to, stream.encode())
-    git(to, "pack-refs", "--all")
+    git(to, "gc", "--quiet")
     return to
 
 
