@@ -27,6 +27,7 @@ from model_gitops.adapters import (
 )
 from model_gitops.adapters.compared_project import Compared
 from model_gitops.adapters.publisher import NotAllowed, Publisher
+from model_gitops.adapters.vega import Vega
 from model_gitops.core.report import comment
 from model_gitops.core.report import page as reports
 from model_gitops.core.report.comparison import Comparison
@@ -198,25 +199,28 @@ def command(
     file = _report_file(title)
     assets = file.with_suffix(".assets")
     writer = Publisher(context, repository, token, wanted)
-    # A wrong target ends here; other refusals and faults count once the report is written.
-    with contextlib.suppress(NotAllowed, ExternalError):
-        writer.look()
-    context = writer.told()
+    with Vega() as vega:
+        if plots:
+            compared_project.foresee_plots(place.parent, vega)
+        # A wrong target ends here; other refusals and faults count once the report is written.
+        with contextlib.suppress(NotAllowed, ExternalError):
+            writer.look()
+        context = writer.told()
 
-    given = bool(base or metrics or params) or config not in ("", CONFIG)
-    alone = bool(body) and not given and _is_alone(context, repository)
-    if not (alone or base or wanted.id):
-        event_checkout.require_its_own(context, repository)
-    with runner.group("Compare the model"):
-        baseline = (
-            baselines.Baseline() if alone else baselines.find(repository, context, base, place)
-        )
-        asked = (lines(metrics), lines(params), assets if plots else None)
-        found = (
-            _nothing_found()
-            if alone
-            else compared_project.read(repository, place.parent, baseline, *asked)
-        )
+        given = bool(base or metrics or params) or config not in ("", CONFIG)
+        alone = bool(body) and not given and _is_alone(context, repository)
+        if not (alone or base or wanted.id):
+            event_checkout.require_its_own(context, repository)
+        with runner.group("Compare the model"):
+            baseline = (
+                baselines.Baseline() if alone else baselines.find(repository, context, base, place)
+            )
+            asked = (lines(metrics), lines(params), assets if plots else None, vega)
+            found = (
+                _nothing_found()
+                if alone
+                else compared_project.read(repository, place.parent, baseline, *asked)
+            )
     shown = body_images.collect(text, text_folder, assets)
     pictures = [*found.pictures, *shown.pictures]
     link, unseen = _publish_pictures(context, token, assets, pictures)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from model_gitops import runner
 from model_gitops.adapters import dvc_report, git, paths, plain_report, project_files
 from model_gitops.adapters import plots as plot_pictures
 from model_gitops.adapters.baseline import Baseline
+from model_gitops.adapters.process import NoAnswer
+from model_gitops.adapters.vega import Vega
 from model_gitops.core.dvc.shown import NotPlain
 from model_gitops.core.flow import directions
 from model_gitops.core.flow.promotion import Promotion
@@ -21,6 +24,7 @@ from model_gitops.core.report.comparison import Column, Comparison, Place
 from model_gitops.core.report.pictures import Picture
 from model_gitops.errors import InputError
 
+_MOST_LOOKED_AT = 1024 * 1024
 _Looked = tuple[dvc_report.Values, dvc_report.Values, Sequence[Any]]
 
 
@@ -35,6 +39,14 @@ class Compared:
     compared: bool = True
 
 
+def foresee_plots(folder: Path, vega: Vega) -> None:
+    """Have `vega` start where a look at dvc.yaml makes plots likely: it is ready then when they are read."""
+    # Whatever is wrong, it is told where plots are read or drawn.
+    with suppress(OSError, NoAnswer):
+        if b"plots" in paths.read_bounded(folder / "dvc.yaml", _MOST_LOOKED_AT):
+            vega.begin()
+
+
 def read(
     repository: git.Git,
     folder: Path,
@@ -42,6 +54,7 @@ def read(
     metrics: Sequence[str],
     params: Sequence[str],
     assets: Path | None,
+    vega: Vega,
 ) -> Compared:
     """Read and compare what DVC knows of `folder`; draw the plots into `assets`, if given."""
     names = baseline.names
@@ -65,7 +78,7 @@ def read(
     def draw(matched: Sequence[Any]) -> tuple[list[Picture], list[str]]:
         if not assets:
             return [], []
-        return plot_pictures.draw(matched, assets, candidate=shown[dvc_report.WORKSPACE])
+        return plot_pictures.draw(matched, assets, candidate=shown[dvc_report.WORKSPACE], vega=vega)
 
     try:
         values, changes, matched = looked(plain_report.Project(repository, folder))

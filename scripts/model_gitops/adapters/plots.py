@@ -6,23 +6,19 @@ import base64
 import binascii
 import hashlib
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from model_gitops.adapters.vega import Vega
 from model_gitops.core.report import pictures as kinds
 from model_gitops.core.report.pictures import Picture
 
 MOST_PLOTS = 40
 # About as many as a picture of this size can show; drawing them takes some 10 seconds.
 MOST_POINTS = 100_000
-_SCALE = 1.5
 # A picture goes into Git, and is loaded by each reader.
 LARGEST_PICTURE = 10 * 1024 * 1024
-# What a pointer would show. Nobody sees it in a picture, and painting it takes half of the time. Vega
-# writes no quotes nor angle brackets into a value.
-_UNSEEN = re.compile(r"<(?:line|path|rect)\b[^>]* opacity=\"0\"[^>]*/>")
 
 _ABSENT = "its data is neither in Git nor in the DVC cache here"
 
@@ -32,7 +28,7 @@ class NotShown(Exception):
 
 
 def draw(
-    matched: Sequence[Any], folder: Path, *, candidate: str
+    matched: Sequence[Any], folder: Path, *, candidate: str, vega: Vega
 ) -> tuple[list[Picture], list[str]]:
     """Draw DVC's renderers into `folder`; return the pictures and why others are missing.
 
@@ -41,28 +37,26 @@ def draw(
     """
     pictures: list[Picture] = []
     problems: list[str] = []
-    for number, one in enumerate(matched):
+    plots = [(one, _content(one.renderer)) for one in matched[:MOST_PLOTS]]
+    pngs = vega.draw([found for _, found in plots if isinstance(found, dict)])
+    for one, found in plots:
         title = str(one.renderer.properties.get("title") or one.renderer.name)
         missing = _missing(one, candidate)
-        if number >= MOST_PLOTS:
-            problems.append(
-                f"{len(matched) - number} more plots are left out: {MOST_PLOTS} are shown"
-            )
-            break
-        try:
-            drawn = _draw(one.renderer)
-        except Exception as error:
-            problems.append(f"the plot {title!r} can't be drawn: {str(error).strip()[:200]}")
+        drawn = next(pngs) if isinstance(found, dict) else found
+        if isinstance(drawn, Exception):
+            problems.append(f"the plot {title!r} can't be drawn: {str(drawn).strip()[:200]}")
             continue
         if not drawn:
             problems.append(f"the plot {title!r} has nothing to show: {missing or _ABSENT}")
         elif missing:
             problems.append(f"the plot {title!r} lacks {candidate}: {missing}")
-        for name, content in drawn:
+        for name, content in [("", drawn)] if isinstance(drawn, bytes) else drawn:
             try:
                 pictures.append(save(name or title, content, folder))
             except NotShown as why:
                 problems.append(f"the plot {name or title!r} is not shown: {why}")
+    if more := len(matched) - len(plots):
+        problems.append(f"{more} more plots are left out: {MOST_PLOTS} are shown")
     return pictures, problems
 
 
@@ -81,8 +75,6 @@ def save(title: str, content: bytes, folder: Path) -> Picture:
 
 def _missing(one: Any, candidate: str) -> str:
     """Say why `candidate` lacks the plot or a part of it; empty where it does not."""
-    from dvc.repo.plots import PlotMetricTypeError
-
     errors = [*one.source_errors.get(candidate, {}).values()]
     if candidate in one.definition_errors:
         errors.append(one.definition_errors[candidate])
@@ -90,6 +82,9 @@ def _missing(one: Any, candidate: str) -> str:
         return ""
     if isinstance(errors[0], FileNotFoundError):
         return _ABSENT
+    # Only now, for its import takes longer than drawing: whoever has an error has it already.
+    from dvc.repo.plots import PlotMetricTypeError
+
     if isinstance(errors[0], PlotMetricTypeError):
         return (
             "DVC takes data from JSON, YAML, CSV and TSV files, and pictures from files that end in"
@@ -99,32 +94,30 @@ def _missing(one: Any, candidate: str) -> str:
     return said[0][:200] if said else type(errors[0]).__name__
 
 
-def _draw(renderer: Any) -> list[tuple[str, bytes]]:
-    """Return title (or nothing) and content of a renderer's pictures."""
-    points = renderer.datapoints
-    if renderer.TYPE == "image":
-        return [
-            (f"{renderer.name} ({point.get('rev', '')})", _decode(str(point.get("src", ""))))
-            for point in points
-        ]
-    if not points:
-        return []
-    if len(points) > MOST_POINTS:
-        raise ValueError(f"it has {len(points)} points, {MOST_POINTS} can be drawn")
-    import vl_convert
-
-    filled = renderer.get_filled_template()
-    specification = json.loads(filled) if isinstance(filled, str) else filled
-    # A template is text from a branch: it must not read addresses or files of this machine. What
-    # may be loaded is limited for http only, so a `file:` address is looked for here.
-    if _loads_something(specification):
-        raise ValueError("its template loads data from an address (`url`), which is not allowed")
-    svg = vl_convert.vegalite_to_svg(specification, allowed_base_urls=[])
-    if "<image" in svg:  # only this looks at where pictures in a plot come from
-        png = vl_convert.vegalite_to_png(specification, scale=_SCALE, allowed_base_urls=[])
-    else:
-        png = vl_convert.svg_to_png(_UNSEEN.sub("", svg), scale=_SCALE)
-    return [("", bytes(png))]
+def _content(renderer: Any) -> dict[str, Any] | list[tuple[str, bytes]] | Exception:
+    """Return what Vega draws, or name and content of pictures that are there, or why there is none."""
+    try:
+        points = renderer.datapoints
+        if renderer.TYPE == "image":
+            return [
+                (f"{renderer.name} ({point.get('rev', '')})", _decode(str(point.get("src", ""))))
+                for point in points
+            ]
+        if not points:
+            return []
+        if len(points) > MOST_POINTS:
+            raise ValueError(f"it has {len(points)} points, {MOST_POINTS} can be drawn")
+        filled = renderer.get_filled_template()
+        specification = json.loads(filled) if isinstance(filled, str) else filled
+        # A template is text from a branch: it must not read addresses or files of this machine. What
+        # may be loaded is limited for http only, so a `file:` address is looked for here.
+        if _loads_something(specification):
+            raise ValueError(
+                "its template loads data from an address (`url`), which is not allowed"
+            )
+        return dict(specification)
+    except Exception as error:
+        return error
 
 
 def _loads_something(node: Any) -> bool:

@@ -11,8 +11,8 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -62,6 +62,10 @@ class ProcessError(ExternalError):
             fix=fix or completed.fix,
         )
         self.completed = completed
+
+
+class NoAnswer(Exception):
+    """A `Dialogue` has no more answers; says why, as a part of a sentence."""
 
 
 class TimedOutError(ExternalError):
@@ -215,6 +219,75 @@ def hand_over(args: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str]) 
         except BaseException:
             _stop(process)
             raise
+
+
+class Dialogue:
+    """A program that answers each line that it is given with one of its own, until it is ended.
+
+    `env` is all of its environment; its standard error is not heard. Raises NoAnswer where it can't
+    be started.
+    """
+
+    def __init__(self, args: Sequence[str | Path], *, env: Mapping[str, str]) -> None:
+        words = [str(arg) for arg in args]
+        try:
+            self._process = subprocess.Popen(
+                words,
+                env=dict(env),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                encoding="utf-8",
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise NoAnswer(f"its process can't be started: {error.strerror}") from error
+        if self._process.stdin is None or self._process.stdout is None:
+            raise AssertionError("both are pipes")
+        self._to, self._from = self._process.stdin, self._process.stdout
+
+    def ask(self, line: str, *, timeout: float) -> None:
+        """Give it a line. Raises NoAnswer where it takes none in time: it is stopped then."""
+        # Where it has ended there will be no answer either, which tells how.
+        with self._within(timeout), suppress(BrokenPipeError):
+            self._to.write(f"{line}\n")
+            self._to.flush()
+
+    def answer(self, *, timeout: float) -> str:
+        """Return its next line. Raises NoAnswer where it ended instead, and as `ask`."""
+        with self._within(timeout):
+            line = self._from.readline()
+        if line.endswith("\n"):
+            return line
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_GRACE_SECONDS)
+        self.end()
+        status = self._process.returncode
+        told = (
+            f"signal {-status} ({_name_of_signal(-status)})" if status < 0 else f"status {status}"
+        )
+        raise NoAnswer(f"its process ended with {told}")
+
+    def end(self) -> None:
+        """Stop it, with all that it started."""
+        _stop(self._process)
+        for one in (self._to, self._from):
+            with suppress(BrokenPipeError):  # a line that it never took
+                one.close()
+
+    @contextmanager
+    def _within(self, seconds: float) -> Iterator[None]:
+        start = time.monotonic()
+        timer = threading.Timer(seconds, _stop, (self._process,))
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+        if time.monotonic() - start >= seconds:
+            self.end()
+            raise NoAnswer(f"its process said nothing for {seconds:.0f} seconds")
 
 
 def _fix_for_disk(cwd: Path | None) -> str:

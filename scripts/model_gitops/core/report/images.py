@@ -96,6 +96,8 @@ def find(markdown: str) -> list[Image]:
 
     What only looks like one, in code or a comment, is none.
     """
+    if not markdown.strip():  # the parser's import takes longer than most texts
+        return []
     env: dict[str, Any] = {}
     tokens = _parser().parse(markdown, env)
     lines = _Lines(markdown)
