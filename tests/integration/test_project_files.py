@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,38 @@ def test_a_message_can_not_name_another_tree(repository: git.Git) -> None:
         "hash-object", "-t", "commit", "-w", "--stdin", input=f"{raw}\ntree {tree}\n"
     )
     assert not project_files.has(repository, WANTED, [told.strip()])
+
+
+@pytest.mark.parametrize("left_out", ["blob:none", "tree:0"])
+def test_a_partial_clone_asks_as_often_however_many_versions_there_are(
+    repository: git.Git, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left_out: str
+) -> None:
+    """Git alone asks its server for each file: thousands of times."""
+    repository.run("config", "uploadpack.allowFilter", "true")
+    commits = [
+        commit(repository, {"a/dvc.lock": f"md5: {one:032x}\n", "src/x.py": f"{one}"})
+        for one in range(60)
+    ]
+    log, settings = tmp_path / "log", tmp_path / "gitconfig"
+    settings.write_text(f"[trace2]\n\teventTarget = {log}\n[safe]\n\tdirectory = *\n", "utf-8")
+
+    def asked(name: str, some: list[str]) -> int:
+        url = repository.directory.as_uri()
+        process.run(["git", "clone", "--quiet", f"--filter={left_out}", url, tmp_path / name])
+        clone = git.Git(tmp_path / name)
+        log.mkdir()
+        with monkeypatch.context() as patch:
+            patch.setenv("GIT_CONFIG_GLOBAL", str(settings))
+            assert not project_files.has(clone, WANTED, some)
+            assert project_files.has(clone, f"{59:032x}", some)
+        started = [json.loads(line) for file in log.iterdir() for line in file.open()]
+        process.run(["rm", "-r", log])
+        return sum(
+            "upload-pack" in one["argv"][0] + one["argv"][1]
+            for one in started
+            if one["event"] == "start" and len(one["argv"]) > 1
+        )
+
+    few = asked("few", commits[-30:])
+    assert asked("many", commits) == few
+    assert 1 <= few <= 3

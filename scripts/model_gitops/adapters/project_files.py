@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 from model_gitops.adapters import git_tree, paths
 from model_gitops.adapters.git import Git
+from model_gitops.adapters.partial_clone import LeftOut
 from model_gitops.core import document
 from model_gitops.errors import InputError
 
@@ -87,11 +88,14 @@ def has(git: Git, text: str, commits: Sequence[str]) -> bool:
     """Whether `text` stands in some dvc.lock or .dvc file of these commits; those not here are left out.
 
     One process reads the commits, one each level of folders, and one the files: what commits share once.
+    What a partial clone lacks of them comes in one request.
     """
     # In the order of the commits: neighbours are stored as differences, which git keeps for a moment.
     trees: dict[bytes, None] = {}
     for line, some in git.object_chunks("\n".join(commits).encode(), missing=True):
         trees |= dict.fromkeys(re.findall(line + rb"tree ([0-9a-f]+)\n", some))
+    left_out = LeftOut(git, commits)
+    left_out.bring_trees(trees)
     names = b"\n".join(trees)
     size = len(next(iter(trees), b"")) // 2
     # A tree is its entries without a break: mode, name, and the hash in bytes. Others are matched too, as
@@ -113,8 +117,9 @@ def has(git: Git, text: str, commits: Sequence[str]) -> bool:
             files |= dict.fromkeys([file for _, file, _ in found if file])
         names = _lines([one for one in below if one not in folders], size)
         folders |= below
-    wanted = text.encode()
-    return any(wanted in some for _, some in git.object_chunks(_lines(files, size)))
+    wanted, names = text.encode(), _lines(files, size)
+    left_out.bring_files(names.split())
+    return any(wanted in some for _, some in git.object_chunks(names))
 
 
 def _lines(objects: Iterable[bytes], size: int) -> bytes:
