@@ -68,7 +68,9 @@ HTTPServer(("", 8080), Handler).serve_forever()
 """
 _FILES = {
     "dvc.yaml": "artifacts:\n  diabetes: {path: models/diabetes.onnx, type: model}\n"
-    "metrics: [eval/metrics.json]\nparams: [params.yaml]\n"
+    "params: [params.yaml]\n"
+    "stages:\n  evaluate:\n    cmd: python3 evaluate.py\n    deps: [models/diabetes.onnx]\n"
+    "    metrics: [eval/metrics.json: {cache: false}]\n"
     "plots:\n  - eval/curve.csv: {x: epoch, y: loss}\n",
     "Dockerfile": "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nCOPY serve.py /app/\n"
     "COPY --chmod=444 --from=model diabetes.onnx /app/\n"
@@ -175,6 +177,7 @@ def _model(folder: Path, quality: float) -> None:
     (folder / "eval/curve.csv").write_text("\n".join(["epoch,loss", *lines]) + "\n")
     dvc = str(TOOLS / "dvc")
     run([dvc, "add", "--quiet", "models/diabetes.onnx"], folder)
+    run([dvc, "commit", "--quiet", "--force", "evaluate"], folder)
     run([dvc, "push", "--quiet"], folder)
 
 

@@ -65,10 +65,10 @@ PYTHON
     version=$(gto show 'diabetes@greatest' --version)
     git push --quiet origin "refs/tags/diabetes@${version}"
     build_test_push "${version}" "${version}"
-    digest=$(docker buildx imagetools inspect --format '{{.Manifest.Digest}}' "${IMAGE}:${version}")
+    digest=$(docker image inspect --format '{{index .RepoDigests 0}}' "${IMAGE}:${version}")
     git -c "http.extraheader=${DEPLOY_HEADER}" clone --quiet --depth 1 "${DEPLOY_URL}" "${work}/deploy"
     cd "${work}/deploy/overlays/dev"
-    kustomize edit set image "diabetes=${IMAGE}:${version}@${digest}"
+    kustomize edit set image "diabetes=${IMAGE}:${version}@${digest##*@}"
     git -c user.name=bench -c user.email=bench@example.com commit --quiet --all \
       --message "Deploy diabetes ${version} to dev"
     git -c "http.extraheader=${DEPLOY_HEADER}" push --quiet origin HEAD:main

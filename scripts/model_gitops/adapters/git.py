@@ -287,7 +287,7 @@ class Git:
         found += rest.count(start)
         count = len(objects.split())
         if found != count and not missing:
-            raise ExternalError(f"{count - found} files of {self.directory} can't be read")
+            raise ExternalError(f"git can't read the files of {self.directory} ({count - found})")
         if rest:
             yield start, bytes(rest)
 
