@@ -84,7 +84,7 @@ _FILES = {
     "deploy:\n  repository: acme/diabetes-deploy\n  path: overlays/{environment}\n"
     "environments:\n  - {name: dev, branch: main}\n  - {name: staging, branch: staging}\n"
     "  - {name: production, branch: production, deploy: pull-request}\n"
-    "gate:\n  - {metric: eval/metrics.json:r2, better: higher, tolerance: 0.01}\n",
+    "gate:\n  - {metric: eval/metrics.json:r2, better: higher, tolerance: 0.01, measured: when-changed}\n",
 }
 
 
