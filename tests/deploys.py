@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
-from typing import Any
 
+import started
 from moments import next_moment
 
 from model_gitops.adapters import process
 from model_gitops.adapters.git import Git
 from model_gitops.options import variable
 
-SCRIPTS = Path(__file__).parents[1] / "scripts"
 ENVIRONMENTS = ("dev", "staging")
 MODEL = "diabetes"
 
@@ -70,8 +68,8 @@ class Deploys:
         }
         env = {name: "" for name in os.environ if name.startswith("GITHUB_")}
         env |= {variable(name): value for name, value in inputs.items()}
-        words: list[Any] = [sys.executable, "-I", SCRIPTS, "bump-kustomize-tag"]
-        process.run(words, cwd=self.clone.directory, env=env)
+        done = started.run("bump-kustomize-tag", cwd=self.clone.directory, env=env)
+        assert done.returncode == 0, done.stderr
 
 
 def overlay(name: str, tag: str = "not-deployed-yet", digest: str = "", entry: str = MODEL) -> str:

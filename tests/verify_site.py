@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import ssl
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from typing import Any
 
 import checkouts
 import pytest
+import started
 
 from model_gitops.adapters import process
 from model_gitops.adapters.git import Git
@@ -182,8 +182,8 @@ class Site:
         if action == "verify-deployment":
             inputs = {"environment": "dev", "source_token": WRITER, "token": READER, **inputs}
         given = {variable(name.replace("_", "-")): value for name, value in inputs.items()}
-        told = process.run(
-            [sys.executable, "-I", SCRIPTS, action],
+        told = started.run(
+            action,
             cwd=self.work.directory,
             env={
                 "GITHUB_API_URL": self.forge.api_url,
@@ -195,7 +195,6 @@ class Site:
                 **(env or {}),
                 **given,
             },
-            check=False,
         )
         outputs: dict[str, str] = {}
         lines = iter((place / "out").read_text("utf-8").splitlines())

@@ -6,7 +6,6 @@ import hashlib
 import http.client
 import json
 import shutil
-import sys
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import checkouts
+import started
 
 from model_gitops.adapters import process
 from model_gitops.adapters.git import Git
@@ -113,9 +113,7 @@ class World:
 
     def run(self, action: str, cwd: Path | None = None, **inputs: str) -> Told:
         given = {variable(name.replace("_", "-")): value for name, value in inputs.items()}
-        words = [sys.executable, "-I", SCRIPTS, action]
-        env = {**self.env, **given}
-        done = process.run(words, cwd=cwd or self.work.directory, env=env, check=False)
+        done = started.run(action, cwd=cwd or self.work.directory, env={**self.env, **given})
         return Told(done.returncode, done.stdout, done.stderr)
 
     def trace(self, subject: str, **inputs: str) -> tuple[Told, Any]:

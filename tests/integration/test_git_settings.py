@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import started
 
 from model_gitops.adapters import (
     deploy_repository,
@@ -28,7 +29,6 @@ from model_gitops.adapters.gto_registry import Tags
 from model_gitops.errors import ExternalError, InputError
 from model_gitops.options import variable
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
 WHO = {
     f"GIT_{role}_{part}": "tester@example.org"
     for role in ("AUTHOR", "COMMITTER")
@@ -327,11 +327,9 @@ def run(
     cwd: Path, action: str, env: Mapping[str, str], **inputs: str
 ) -> subprocess.CompletedProcess[str]:
     given = {variable(name.replace("_", "-")): value for name, value in inputs.items()}
-    return subprocess.run(
-        [sys.executable, "-I", SCRIPTS, action],
-        cwd=cwd, env={"PATH": os.environ["PATH"], **env, **given},
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    return started.run(
+        action, cwd=cwd, env={"PATH": os.environ["PATH"], **env, **given}, inherit=False
+    )
 
 
 INPUTS = {

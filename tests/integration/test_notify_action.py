@@ -6,14 +6,13 @@ import base64
 import json
 import os
 import re
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jsonschema
 import pytest
+import started
 from receiver import Receiver
 
 import model_gitops
@@ -39,16 +38,16 @@ def run(tmp_path: Path, **inputs: str) -> Done:
     output = tmp_path / "output"
     output.write_text("")
     given = {variable(name.replace("_", "-")): value for name, value in inputs.items()}
-    done = subprocess.run(
-        [sys.executable, "-I", ROOT / "scripts", "notify"],
+    done = started.run(
+        "notify",
         cwd=tmp_path,
+        inherit=False,
         env={
             "PATH": os.environ["PATH"], "HOME": str(tmp_path), "GITHUB_ACTIONS": "true",
             "GITHUB_OUTPUT": str(output), "GITHUB_REPOSITORY": "acme/diabetes", "GITHUB_RUN_ID": "41",
             # A proxy of the runner's is not asked for what is on this machine.
             "http_proxy": "http://127.0.0.1:9", **given,
         },
-        capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     log = "\n".join(
         line

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import ClassVar
 
 from model_gitops.adapters import process
 from model_gitops.adapters.git import Git
 
 NULL = "0" * 40
 _FIELDS = "%H%x1f%T%x1f%P%x1f%an%x1f%ae%x1f%at%x1f%cn%x1f%ce%x1f%ct%x1f%B%x1e"
+_HASH = re.compile("[0-9a-f]{40}")
 _STATUS = {"A": "added", "D": "removed", "M": "modified", "R": "renamed", "C": "copied"}
 
 
@@ -56,6 +59,9 @@ class Change:
 
 class Bare:
     """One bare repository."""
+
+    # (repository, commit, commit) → is_ancestor.
+    _ancestors: ClassVar[dict[tuple[Path, str, str], bool]] = {}
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -108,7 +114,15 @@ class Bare:
 
     def is_ancestor(self, ancestor: str, descendant: str) -> bool:
         """Whether `ancestor` can be reached from `descendant`."""
-        return self._ask("merge-base", "--is-ancestor", ancestor, descendant) is not None
+        asked = (self.path, ancestor, descendant)
+        if asked not in self._ancestors:
+            words = ("merge-base", "--is-ancestor", ancestor, descendant)
+            status = self.git.completed(*words, check=False).returncode
+            # Of two commits that are here the answer is for ever, and each listing of pull requests asks again.
+            if status > 1 or not (_HASH.fullmatch(ancestor) and _HASH.fullmatch(descendant)):
+                return status == 0
+            self._ancestors[asked] = status == 0
+        return self._ancestors[asked]
 
     def merge_base(self, one: str, other: str) -> str | None:
         """Return the best common ancestor, or None for unrelated histories."""

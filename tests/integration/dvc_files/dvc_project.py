@@ -9,14 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import started
 from moments import next_moment
 
 from model_gitops.adapters import git_tree, process, project_files
 from model_gitops.adapters.git import Git
 from model_gitops.core.dvc import artifacts, pipeline
 from model_gitops.options import variable
-
-SCRIPTS = Path(__file__).parents[3] / "scripts"
 
 
 @dataclass
@@ -74,9 +73,7 @@ class Project:
         output.unlink(missing_ok=True)
         given = {variable(name.replace("_", "-")): value for name, value in inputs.items()}
         env = {**self.env, **given, "GITHUB_OUTPUT": str(output), "PATH": os.environ["PATH"]}
-        done = process.run(
-            [sys.executable, "-I", SCRIPTS, action], cwd=self.top / cwd, env=env, check=False
-        )
+        done = started.run(action, cwd=self.top / cwd, env=env)
         text = output.read_text() if output.exists() else ""
         found = re.findall(r"^([a-z0-9-]+)<<(\S+)\n(.*?)\n\2$", text, re.MULTILINE | re.DOTALL)
         return Ran(

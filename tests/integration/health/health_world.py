@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+import started
 
 from model_gitops.adapters import process
 from model_gitops.adapters.git import Git
@@ -169,8 +170,7 @@ class World:
             "GITHUB_OUTPUT": str(temp / "out"),
             "RUNNER_TEMP": str(temp),
         }
-        words: list[Any] = [sys.executable, "-I", SCRIPTS, "pipeline-health"]
-        done = process.run(words, cwd=self.work.directory, env=env, check=False)
+        done = started.run("pipeline-health", cwd=self.work.directory, env=env)
         outputs = (temp / "out").read_text("utf-8")
         picture = temp / "model-gitops-reports" / "pipeline-health.svg"
         return Told(
