@@ -10,7 +10,7 @@ import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -28,6 +28,7 @@ from model_gitops.adapters.git_credentials import ANONYMOUS
 from model_gitops.adapters.gto_registry import Tags
 from model_gitops.errors import ExternalError, InputError
 from model_gitops.options import variable
+from model_gitops_local.forge.openapi import strict_forge
 
 WHO = {
     f"GIT_{role}_{part}": "tester@example.org"
@@ -353,31 +354,43 @@ INPUTS = {
 }
 
 
+@pytest.fixture(scope="module")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("project")
+    process.run(["git", "init", "--quiet", "-b", "main", folder])
+    process.run([sys.executable, "-m", "dvc", "init", "--quiet"], cwd=folder)
+    (folder / "dvc.yaml").write_text("artifacts:\n  m: {path: m.txt}\nmetrics: [metrics.json]\n")
+    rules = {
+        "model": "m", "image": "registry.example/m", "deploy": {"repository": "acme/deploy"},
+        "environments": [{"name": "dev", "branch": "main"}],
+        "gate": [{"metric": "metrics.json:r2", "better": "higher"}],
+    }  # fmt: skip
+    (folder / "promotion.yaml").write_text(json.dumps(rules))
+    (folder / "m.txt").write_text("model\n")
+    process.run([sys.executable, "-m", "dvc", "add", "--quiet", "m.txt"], cwd=folder)
+    work = git.Git(folder)
+    for r2 in (0.5, 0.6):
+        (folder / "metrics.json").write_text(f'{{"r2": {r2}}}')
+        work.run("add", "--all")
+        work.run("commit", "--quiet", "-m", "x", env=WHO)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A server without a repository, which says so: one that is not there is asked again and again."""
+    with strict_forge(tmp_path_factory.mktemp("server")) as forge:
+        yield {"GITHUB_API_URL": forge.api_url, "GITHUB_SERVER_URL": forge.url}
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
 class TestACheckoutOfAnotherAccount:
     """F9: a job with `container:`, whose user is not the one that checked out."""
 
     @pytest.fixture
-    def project(self, tmp_path: Path) -> Path:
+    def project(self, made_once: Path, tmp_path: Path) -> Path:
         folder = tmp_path / "my work"
-        process.run(["git", "init", "--quiet", "-b", "main", folder])
-        process.run([sys.executable, "-m", "dvc", "init", "--quiet"], cwd=folder)
-        (folder / "dvc.yaml").write_text(
-            "artifacts:\n  m: {path: m.txt}\nmetrics: [metrics.json]\n"
-        )
-        rules = {
-            "model": "m", "image": "registry.example/m", "deploy": {"repository": "acme/deploy"},
-            "environments": [{"name": "dev", "branch": "main"}],
-            "gate": [{"metric": "metrics.json:r2", "better": "higher"}],
-        }  # fmt: skip
-        (folder / "promotion.yaml").write_text(json.dumps(rules))
-        (folder / "m.txt").write_text("model\n")
-        process.run([sys.executable, "-m", "dvc", "add", "--quiet", "m.txt"], cwd=folder)
-        work = git.Git(folder)
-        for r2 in (0.5, 0.6):
-            (folder / "metrics.json").write_text(f'{{"r2": {r2}}}')
-            work.run("add", "--all")
-            work.run("commit", "--quiet", "-m", "x", env=WHO)
+        shutil.copytree(made_once, folder, symlinks=True)
         for path in folder.rglob("*"):
             os.lchown(path, 12345, 12345)
         os.chown(folder, 12345, 12345)
@@ -385,9 +398,9 @@ class TestACheckoutOfAnotherAccount:
 
     @pytest.mark.parametrize("action", INPUTS)
     def test_each_action_says_a_fix_that_works_as_it_is_typed(
-        self, project: Path, tmp_path: Path, action: str
+        self, project: Path, server: dict[str, str], tmp_path: Path, action: str
     ) -> None:
-        env = {"HOME": str(tmp_path / "home"), "GITHUB_REF": "refs/heads/main"}
+        env = {"HOME": str(tmp_path / "home"), "GITHUB_REF": "refs/heads/main", **server}
         (tmp_path / "home").mkdir()
         told = run(project, action, env, **INPUTS[action])
         assert told.returncode == 2, told.stderr
