@@ -37,10 +37,11 @@ ACTIONS = {
 
 @dataclass(frozen=True)
 class Spent:
-    """The git processes that we started, by verb, and how many bytes were fetched."""
+    """The git processes that we started, by verb, and how many bytes and trees were fetched."""
 
     verbs: Counter[str]
     fetched: int
+    trees: int = 0
 
     @property
     def requests(self) -> int:
@@ -191,6 +192,7 @@ def bumped(
     number = bump_kustomize_tag.commits(size) - back
     path = bump_kustomize_tag.overlay(number, size)
     fetched: list[int] = []
+    listed: list[int] = []
     temporary = scratch.folder
 
     @contextmanager
@@ -198,6 +200,7 @@ def bumped(
         with temporary(*words) as store:
             yield store
             fetched.append(sum(one.stat().st_size for one in packs(store)))
+            listed.append(trees(store))
 
     settings = folder / "gitconfig"
     settings.write_text(f"[trace2]\n\teventTarget = {log}\n[safe]\n\tdirectory = *\n", "utf-8")
@@ -217,11 +220,18 @@ def bumped(
     assert int(count) == bump_kustomize_tag.commits(size) + 1
     files = process.run(["git", "ls-tree", "-r", "--name-only", "main"], cwd=copy).stdout
     assert len(files.splitlines()) == size
-    return Spent(verbs(log), fetched[0])
+    return Spent(verbs(log), fetched[0], listed[0])
 
 
 def packs(store: Path) -> list[Path]:
     return [one for one in (store / "objects").glob("**/*") if one.is_file()]
+
+
+def trees(store: Path) -> int:
+    """Count the trees in a store, and in the one of its commits."""
+    listing = ["git", "cat-file", "--batch-all-objects", "--batch-check=%(objecttype)"]
+    folders = [one for one in (store, store / "commits") if one.is_dir()]
+    return sum(process.run(listing, cwd=one).stdout.split().count("tree") for one in folders)
 
 
 def test_a_bump_does_not_grow_with_files_and_commits(
@@ -245,6 +255,18 @@ def test_a_bump_with_an_origin_asks_as_often_whatever_the_size(
     many = bumped(deploys[MANY_FILES], tmp_path / "many", monkeypatch, guarded=True)
     assert few.verbs == many.verbs
     assert 0 < few.requests <= 8
+
+
+def test_of_a_last_deployment_far_back_the_trees_on_the_way_are_fetched_alone(
+    deploys: dict[int, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many applications the repository has, and how many commits are between."""
+    few = bumped(deploys[FEW_FILES], tmp_path / "few", monkeypatch, guarded=True, back=100)
+    many = bumped(deploys[MANY_FILES], tmp_path / "many", monkeypatch, guarded=True, back=1000)
+    assert few.verbs == many.verbs
+    assert 0 < few.requests <= 12
+    assert few.trees == many.trees < 500  # those of a team, all at the tip
+    assert many.fetched < 100_000  # of the trees; commits have a store of their own
 
 
 @pytest.mark.parametrize("server", ["files", "nothing"])

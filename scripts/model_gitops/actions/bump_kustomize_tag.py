@@ -207,8 +207,6 @@ def command(
     ):
         unused: tuple[Unused, ...] = ()
         onto = _branch(deploy, wanted)
-        if mode == _PUSH and _origin_of(all_trailers) is None:
-            deploy.only(wanted.path)  # nothing is asked of the history
         if mode == _PUSH:
             result = git.until_won(lambda: _push(deploy, onto, wanted), f"push to {location.url}")
         else:
@@ -260,7 +258,9 @@ def _source(
 
 def _push(deploy: DeployRepository, branch: str, wanted: _Wanted) -> _Result:
     """Fetch, decide, write, push: once. Raises LostRace."""
-    state = _read(deploy, deploy.fetch(branch, depth=2), wanted)
+    ours = _origin_of(wanted.trailers)
+    tip = deploy.fetch_to_push(branch, wanted.path, ours.repository if ours else "")
+    state = _read(deploy, tip, wanted)
     if state.is_same:
         return _Result("none", state.tip, state)
     wanted, state, newer = _left(deploy, branch, state, wanted, None)

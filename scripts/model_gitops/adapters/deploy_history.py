@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from model_gitops.adapters import commit_search
 from model_gitops.adapters.deploy_store import KustomizationFile
@@ -66,7 +67,40 @@ class DeployHistory(OverlayHistory):
         self._read: dict[str, tuple[Image, ...]] = {}
         self._asked: dict[tuple[str, str, bool], Change] = {}
         self._by_number: set[str] = set()
-        self._far: dict[tuple[str, str, Image, str], Change] = {}
+        self._far: dict[tuple[str, str, Image, str], Change | None] = {}
+        # How deep a push wants history at first, and whether the newest commits are of others.
+        self._wanted: int | None = None
+        self._is_far = False
+
+    @cached_property
+    def _commits(self) -> Store:
+        """A store for commits alone: a server takes one that is here for a promise of all its trees."""
+        folder = self._git.directory / "commits"
+        folder.mkdir()
+        return Store(folder, self.url, self._git.credentials)
+
+    def fetch_to_push(self, branch: str, folder: str, repository: str) -> str:
+        """Fetch the tip of `branch`, of which a file in `folder` is to change, and return its commit.
+
+        `past` may be asked of that file then, for `repository`; without one nothing is asked of the history.
+        All trees are fetched only where one of the newest commits may tell what is deployed.
+        """
+        if self._wanted is None:
+            wanted = commit_search.depth_of(self._commits, branch, repository) if repository else 0
+            self._is_far = wanted > commit_search.NEWEST
+            self._wanted = next(depth for depth in _DEPTHS if depth >= min(wanted, _DEPTHS[1]))
+            if self._is_far or not repository:
+                self.only(folder)
+                return self.fetch(branch)
+        if not repository:
+            return self.fetch(branch)
+        # After a lost race the search for what is far back would begin anew.
+        self._look_near()
+        return self.fetch(branch, depth=self._wanted)
+
+    def _look_near(self) -> None:
+        self._is_far = False
+        self.all_trees()
 
     def past(
         self,
@@ -84,6 +118,11 @@ class DeployHistory(OverlayHistory):
         deployed first. Where the file itself came by a move, its digest tells in the same way. Of an
         image that is a placeholder these are all changes: a revert of all deployments looks like that.
         """
+        if self._is_far:
+            far = self._told_far_back(branch, file, image, repository)
+            if far is not None:
+                return (far,)
+            self._look_near()
         found: list[Change] = []
         for number, depth in enumerate(_DEPTHS):
             # Where a newer change says nothing, all that was between must be looked at.
@@ -116,23 +155,22 @@ class DeployHistory(OverlayHistory):
     ) -> Change | None:
         """Return the newest change of `image`, if it says its origin itself; None to look closer.
 
-        Only for an image that the newest commits did not change: so what was found is true as long as they
-        reach back to it, also after a race that was lost.
+        Only for an image that the newest commits did not change, or where they deploy from others: so what
+        was found is true as long as they reach back to it, also after a race that was lost.
         """
         key = (branch, file.path, image, repository)
         if image.is_placeholder or key in self._far:
             return self._far.get(key)
+        self._far[key] = None
         commits: list[_Commit] = []
-        for one, files in commit_search.changing(
-            self._git, self.url, branch, file.path, repository
-        ):
+        for one, files in commit_search.changing(self._commits, branch, file.path, repository):
             commits.append(_Commit(one.commit, one.message, files))
             change = next(self._changes(commits, file.path, image), None)
             if change is not None:
                 if change.origin is not None and _is_same_image(change.image, image):
                     self._far[key] = change
                 break
-        return self._far.get(key)
+        return self._far[key]
 
     def image_of(self, branch: str, fingerprint: str, name: str, folders: Sequence[str]) -> str:
         """Return the digest of the newest image `name` deployed with this fingerprint, or "".

@@ -62,10 +62,15 @@ class DeployStore:
     def only(self, folder: str) -> None:
         """Let later fetches bring the trees on the way to `folder` only, where the server can do that.
 
-        What else is asked for after is fetched then. History is not to be deepened after: a server takes
-        each commit that is here for a promise of all its trees.
+        What else is asked for after is fetched then. History is not to be deepened after, but by `all_trees`:
+        a server takes each commit that is here for a promise of all its trees.
         """
         self._narrow = NarrowFetch(self._git, folder)
+
+    def all_trees(self) -> None:
+        """Let later fetches bring all trees, after `only`: then history may be deepened."""
+        if self._narrow is not None and self._narrow.forget():
+            self._fetched.clear()
 
     def refs(self, *branches: str) -> Refs:
         """Ask the remote for its default branch and for `branches`: one request."""

@@ -20,6 +20,12 @@ def can_ask_alone() -> bool:
     return git_settings.version() >= _ALONE
 
 
+def _quoted(value: str) -> str:
+    """Return a value as a file of git's settings has it."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
 class Store(Git):
     """A bare repository that leaves out files which nobody asks for. Its remote `origin` is `url`."""
 
@@ -30,9 +36,11 @@ class Store(Git):
         # With `safe.bareRepository=explicit` git does not look whether it stands in one.
         self.place = {"GIT_DIR": str(directory.resolve())}
         # A git before 2.28 wants to know what is left out before its first fetch.
-        self.run("config", "core.repositoryFormatVersion", "1")
-        self.run("config", "extensions.partialClone", "origin")
-        self.run("config", "remote.origin.url", url)
+        with (directory / "config").open("a", encoding="utf-8", newline="\n") as settings:
+            settings.write(
+                f"[core]\n\trepositoryFormatVersion = 1\n[extensions]\n\tpartialClone = origin\n"
+                f'[remote "origin"]\n\turl = {_quoted(url)}\n'
+            )
 
     def remote(self, *args: str, output: IO[bytes] | None = None) -> str:
         """Run a git command that talks to the remote, as `Git.remote`; take its kind of hash for ours."""

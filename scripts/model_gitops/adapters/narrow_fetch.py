@@ -61,6 +61,19 @@ class NarrowFetch:
             self._git.run("config", "fetch.negotiationAlgorithm", "default")
             self._started = False
 
+    def forget(self) -> bool:
+        """Let all trees be fetched from now on, also of what is here; False if no tree was left out.
+
+        A server takes a commit that is here for a promise of all its trees, and so it must not be told of any.
+        """
+        self._possible = False
+        if not self._started:
+            return False
+        listed = self._git.run("for-each-ref", "--format=delete %(refname)")
+        self._git.run("update-ref", "--stdin", input=listed)
+        (self._git.directory / "shallow").unlink(missing_ok=True)
+        return True
+
     def is_narrow(self, commit: str) -> bool:
         """Whether trees of a commit may be missing."""
         return self._started and commit not in self._whole
