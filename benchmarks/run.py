@@ -195,10 +195,12 @@ def in_memory() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="bench-", dir=memory if has_room else None) as folder:
         temporary = Path(folder, "tmp")
         temporary.mkdir()
-        os.environ["TMPDIR"] = str(temporary)
+        # For what is started, and for this process, which has looked already.
+        os.environ["TMPDIR"] = tempfile.tempdir = str(temporary)
         try:
             yield Path(folder)
         finally:
+            tempfile.tempdir = None
             os.environ.pop("TMPDIR")
             if before is not None:
                 os.environ["TMPDIR"] = before
