@@ -20,6 +20,21 @@ def can_ask_alone() -> bool:
     return git_settings.version() >= _ALONE
 
 
+def bring(git: Git, remote: str, objects: Iterable[str], *, without: str = "blob:none") -> bool:
+    """Fetch objects by their hashes, in one request; False where the server does not give them.
+
+    `without` is what is left out below them, as git's `--filter` has it. What is here is not told, where
+    git can do so: a server takes a commit for a promise of all that it holds, and would send nothing of it.
+    """
+    noop = {"GIT_CONFIG_PARAMETERS": "'fetch.negotiationAlgorithm=noop'"}
+    done = git.completed(
+        "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules",
+        f"--filter={without}", "--", remote, *objects,
+        check=False, env=noop if can_ask_alone() else {},
+    )  # fmt: skip
+    return done.returncode == 0
+
+
 def _quoted(value: str) -> str:
     """Return a value as a file of git's settings has it."""
     escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
@@ -50,17 +65,8 @@ class Store(Git):
         return said
 
     def bring(self, objects: Iterable[str], *, without: str = "blob:none") -> bool:
-        """Fetch objects by their hashes, in one request; False where the server does not give them.
-
-        `without` is what is left out below them, as git's `--filter` has it. What is here is not told, where
-        git can do so: a server takes a commit for a promise of all that it holds, and would send nothing of it.
-        """
-        noop = {"GIT_CONFIG_PARAMETERS": "'fetch.negotiationAlgorithm=noop'"}
-        done = self.completed(
-            "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", f"--filter={without}",
-            "--", "origin", *objects, check=False, env=noop if can_ask_alone() else {},
-        )  # fmt: skip
-        return done.returncode == 0
+        """Fetch objects from `origin`, as `bring` does."""
+        return bring(self, "origin", objects, without=without)
 
     def cut_off(self) -> set[str]:
         """Return the commits where the history that was fetched ends, though they have parents."""

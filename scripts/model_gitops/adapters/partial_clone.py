@@ -10,14 +10,12 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 
 from model_gitops.adapters.git import Git
-from model_gitops.adapters.git_store import can_ask_alone
+from model_gitops.adapters.git_store import bring, can_ask_alone
 
 # To look what is missing takes as long as a few requests.
 _FEW = 20
 # A command line may hold some 2 MB.
 _AT_ONCE = 10_000
-# A server takes a commit that is here for a promise of all that it holds, and would send nothing of it.
-_UNTOLD = {"GIT_CONFIG_PARAMETERS": "'fetch.negotiationAlgorithm=noop'"}
 
 
 class LeftOut:
@@ -58,9 +56,5 @@ class LeftOut:
         """Fetch what is missing of these. What fails is left to git, which asks one by one."""
         wanted = [one.decode() for one in objects if one in self._missing]
         for start in range(0, len(wanted), _AT_ONCE):
-            self._git.completed(
-                "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules",
-                "--filter=blob:none", "--", self._remote, *wanted[start : start + _AT_ONCE],
-                check=False, env=_UNTOLD,
-            )  # fmt: skip
+            bring(self._git, self._remote, wanted[start : start + _AT_ONCE])
         return bool(wanted)
