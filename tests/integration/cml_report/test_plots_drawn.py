@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +110,9 @@ def test_a_process_that_is_killed_loses_one_plot(tmp_path: Path) -> None:
     assert children() == before
 
 
-def test_a_process_that_hangs_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[Vega]:
+    """Give a Vega whose process hangs; it must be gone at the end."""
     monkeypatch.setattr(vega, "PATIENCE", 1.0)
     monkeypatch.setattr(process, "_GRACE_SECONDS", 0.5)
     before = children()
@@ -118,27 +120,21 @@ def test_a_process_that_hangs_is_stopped(tmp_path: Path, monkeypatch: pytest.Mon
         one.begin()
         (child,) = set(children()) - set(before)
         os.kill(child, signal.SIGSTOP)
-        pictures, problems = drawn([renderer(title="a")], tmp_path, one)
+        yield one
+    assert children() == before
+
+
+def test_a_process_that_hangs_is_stopped(tmp_path: Path, hanging: Vega) -> None:
+    pictures, problems = drawn([renderer(title="a")], tmp_path, hanging)
     assert problems == ["the plot 'a' can't be drawn: its process said nothing for 1 seconds"]
     assert not pictures
-    assert children() == before
 
 
-def test_a_line_that_nobody_takes_is_not_waited_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(vega, "PATIENCE", 1.0)
-    monkeypatch.setattr(process, "_GRACE_SECONDS", 0.5)
-    before = children()
-    with Vega() as one:
-        one.begin()
-        (child,) = set(children()) - set(before)
-        os.kill(child, signal.SIGSTOP)
-        large = renderer(title="large")
-        large.datapoints[0]["text"] = "x" * 1_000_000
-        _, problems = drawn([large], tmp_path, one)
+def test_a_line_that_nobody_takes_is_not_waited_for(tmp_path: Path, hanging: Vega) -> None:
+    large = renderer(title="large")
+    large.datapoints[0]["text"] = "x" * 1_000_000
+    _, problems = drawn([large], tmp_path, hanging)
     assert problems == ["the plot 'large' can't be drawn: its process said nothing for 1 seconds"]
-    assert children() == before
 
 
 def test_plots_that_end_their_process_again_and_again_are_given_up(
