@@ -104,15 +104,6 @@ fi
 [[ -n "${store}" ]] || store=$(mktemp -d "${RUNNER_TEMP:-${TMPDIR:-/tmp}}/model-gitops-XXXXXX" 2>/dev/null) ||
   fail 4 "no folder can be made in ${RUNNER_TEMP:-${TMPDIR:-/tmp}}: let RUNNER_TEMP or TMPDIR name one that this account may write"
 
-# The system's Python where there is one: PATH and a store may hold what a job left.
-store_tool() {
-  "$(command -pv python3 || echo python3)" -I -S "${here}/model_gitops/adapters/tool_store.py" "$@"
-}
-if [[ "${kept}" == true ]]; then
-  (umask 077 && mkdir -p "${store}" 2>/dev/null) || true
-  problem=$(store_tool folder "${store}") || fail 2 "the store MODEL_GITOPS_STORE=${store} can't be used: ${problem}"
-fi
-
 digest() { if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi; } # Linux, macOS
 
 lock=$(cat "${here}/requirements.txt" "${here}/../pyproject.toml" | digest)
@@ -127,10 +118,13 @@ python="${environment}/bin/python"
 ready="${environment}/ready-${extras[1]}" # written last: a set-up that was cut off is made again
 [[ "${name}" != dev ]] || ready+="-$(digest <<<"${extras[*]}" | cut -c1-16)" # a new action may need more
 
-intact() { # FOLDER: in a kept store each file is as we left it; else why not, on standard output
-  [[ "${kept}" != true ]] || store_tool check "$1"
+# The system's Python where there is one: PATH and a store may hold what a job left.
+store_tool() {
+  [[ "${kept}" != true ]] ||
+    "$(command -pv python3 || echo python3)" -I -S "${here}/model_gitops/adapters/tool_store.py" "$@"
 }
-record() { [[ "${kept}" != true ]] || store_tool record "$1"; }
+intact() { store_tool check "$1"; } # FOLDER: in a kept store each file is as we left it; else says why not
+record() { store_tool record "$1"; }
 
 find_uv() {
   local pinned fresh hash
@@ -197,10 +191,12 @@ install() {
   record "${environment}"
 }
 
-usable() { [[ -f "${ready}" && -x "${python}" ]] && intact "${environment}" >/dev/null; }
-
-# A kept environment breaks when the machine's Python goes: it is made again, as one that was cut off.
-if ! usable; then
+whole() { [[ -f "${ready}" && -x "${python}" ]]; } # the machine's Python may have gone
+[[ "${kept}" != true || -d "${store}" ]] || (umask 077 && mkdir -p "${store}" 2>/dev/null) || true
+status=0
+problem=$(store_tool check "${environment}" "${store}") || status=$?
+[[ "${status}" -lt 2 ]] || fail 2 "the store MODEL_GITOPS_STORE=${store} can't be used: ${problem}"
+if [[ "${status}" == 1 ]] || ! whole; then
   export UV_NO_CONFIG=1 UV_NO_PROGRESS=1
   # uv takes what its cache holds for what the hash is of: no cache that outlives a job is used in one.
   if [[ "${kept}" == true ]]; then
@@ -216,7 +212,7 @@ if ! usable; then
       say notice "${environment} is made again: ${change}"
       rm -rf "${environment}"
     fi
-    usable || install
+    { whole && intact "${environment}" >/dev/null; } || install
   ) 9>"${store}/lock"
 fi
 
