@@ -214,6 +214,9 @@ def _by_act(flow: Any, work: Path, times: Path, number: int) -> Sample:
     try:
         for workflow in ("promote.yml", "deploy.yml"):
             of["now"] = _own_steps(ROOT / "templates/model/.github/workflows" / workflow)
+            # A runner gets the actions anew for each job, without what Python made of them.
+            for compiled in list((flow.parts.actions / "itself").resolve().rglob("__pycache__")):
+                shutil.rmtree(compiled)
             if workflow == "deploy.yml":
                 _merge(flow, pull)
             _succeed(

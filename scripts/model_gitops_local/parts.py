@@ -54,11 +54,17 @@ def first_parts_of(starting: Starting, actions: Path) -> Parts:
 def copy_actions(folder: Path) -> Path:
     """Copy what a release of the actions holds, and nothing else, into `folder`; return it.
 
-    act copies the whole of a local repository for each step that uses it.
+    act removes and copies the whole of a local repository for each step that uses it, where a runner does it
+    once a job. So the code lies beside, and act copies links: Python compiles it once.
     """
-    for name in ("actions", "scripts"):
-        copy_tree(act.ROOT / name, folder / name)
-    shutil.copy2(act.ROOT / "pyproject.toml", folder)
+    beside = folder.with_name(f"{folder.name}-code").resolve()
+    for old in (folder, beside):
+        shutil.rmtree(old, ignore_errors=True)
+    copy_tree(act.ROOT / "actions", folder / "actions")
+    copy_tree(act.ROOT / "scripts", beside / "scripts")
+    shutil.copy2(act.ROOT / "pyproject.toml", beside)
+    for name in ("scripts", "pyproject.toml"):
+        (folder / name).symlink_to(beside / name)
     return folder
 
 
