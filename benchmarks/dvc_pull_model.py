@@ -52,7 +52,7 @@ BUCKET = Row(
     tools=("dvc", "versitygw"),
     targets=(Target(Kind.FASTER, 2.5), Target(Kind.MOST, 100e6, "memory")),
     means="One request a file. The server is on the same machine, and takes its share of the cores.",
-    floor="Not measured: the client's Python, not the network, is the limit here.",
+    floor="Not measured: the client's Python and the server, not the network, are the limit here.",
 )
 
 

@@ -1,8 +1,8 @@
 """Objects of a DVC remote on S3, read by botocore, which DVC's own client is made of.
 
 botocore's client finds address, region and credentials, and fetches the first object. The others are asked
-for as it asked for that one, signed by its own code, but over plain connections: the client spends five times
-as long on a small object. Whatever is not answered by the object is asked for by the client again.
+for as it asked for that one, by `s3_requests`: the client spends many times as long on a small object.
+Whatever is not answered by the object is asked for by the client again.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from threading import Lock, local
+from threading import Event, Lock, local
 from typing import Any
 from urllib.parse import urlsplit
 
-from model_gitops.adapters import python_packages
+from model_gitops.adapters import python_packages, s3_requests
 from model_gitops.adapters.objects import NotSure
 
 _SIGNED = re.compile(r"AWS4-HMAC-SHA256 Credential=[^/]+/[0-9]{8}/([a-z0-9-]+)/s3/aws4_request,")
@@ -119,54 +119,38 @@ def _same_way(client: Any, sent: Any, key: str) -> Callable[[str], Any]:
     It returns None for any answer but the object, and where such requests are not plain ones: unsigned,
     signed in another way, or by a proxy.
     """
-    from botocore.auth import S3SigV4Auth
-    from botocore.awsrequest import AWSRequest
-
-    signed = sent.headers.get("Authorization", b"")
-    scope = _SIGNED.match(signed.decode() if isinstance(signed, bytes) else signed)
+    said = sent.headers.get("Authorization", b"")
+    scope = _SIGNED.match(said.decode() if isinstance(said, bytes) else said)
     connect = _connector(client, sent.url)
     if scope is None or connect is None or not sent.url.endswith(f"/{key}"):
         return lambda _: None
-    base, credentials = sent.url.removesuffix(key), client._request_signer._credentials
-    path = urlsplit(base).path
-    own = local()
+    signed = s3_requests.Signed(
+        sent.url.removesuffix(key), scope[1], client._request_signer._credentials
+    )
+    own, not_plain = local(), Event()
 
     def get(wanted: str) -> Any:
-        request = AWSRequest("GET", base + wanted)
-        S3SigV4Auth(credentials.get_frozen_credentials(), "s3", scope[1]).add_auth(request)
-        headers = {
-            name: value.decode() if isinstance(value, bytes) else value
-            for name, value in request.prepare().headers.items()
-        }
-        try:
-            if getattr(own, "connection", None) is None:
-                own.connection = connect()
-            own.connection.request("GET", path + wanted, headers=headers)
-            answer = own.connection.getresponse()
-        except (OSError, http.client.HTTPException):
-            # A connection that the server closed meanwhile, among others: a new one for the next object.
-            own.connection = None
+        if not_plain.is_set():
             return None
-        if answer.status == 200:
-            return _Answer(own, answer)
-        own.connection.close()
+        line = getattr(own, "line", None)
+        try:
+            request = signed.request(wanted)
+            if line is None or not line.is_open:
+                line = own.line = s3_requests.Line(connect())
+            line.ask(request)
+        except s3_requests.NotPlain:
+            # So are the others, which need not be asked for twice.
+            not_plain.set()
+        except (OSError, s3_requests.Another):
+            # A connection that the server closed meanwhile, among others: a new one for the next object.
+            pass
+        else:
+            return line
+        if line is not None:
+            line.end()
         return None
 
     return get
-
-
-class _Answer:
-    """An object on its way over a thread's own connection, which is kept for the next one."""
-
-    def __init__(self, own: local, answer: http.client.HTTPResponse) -> None:
-        self._own, self._answer = own, answer
-
-    def readinto(self, buffer: memoryview, /) -> int:
-        return self._answer.readinto(buffer)
-
-    def close(self) -> None:
-        if not self._answer.isclosed():
-            self._own.connection.close()
 
 
 def _connector(client: Any, url: str) -> Callable[[], http.client.HTTPConnection] | None:
