@@ -88,6 +88,8 @@ def environment(go: Path) -> dict[str, str]:
         "GOOS": "",
         "GOARCH": "",
         "CGO_ENABLED": "0",
+        # A compiler lives for a second: at Go's own pace its garbage takes a quarter of what a build takes.
+        "GOGC": "400",
     }
 
 
