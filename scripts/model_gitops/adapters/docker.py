@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model_gitops.adapters import process
+from model_gitops.adapters import docker_plugin, process
 from model_gitops.adapters.docker_config import PLUGINS
 from model_gitops.core import retry
 from model_gitops.core.image import faults
@@ -150,7 +150,7 @@ class Docker:
 
         try:
             return process.run(
-                ["docker", *arguments],
+                self._started(*arguments),
                 env=env,
                 check=False,
                 timeout=None,
@@ -345,7 +345,14 @@ class Docker:
         timeout: float | None = None,
     ) -> process.Completed:
         limit = timeout or _ANSWER_SECONDS
-        return process.run(["docker", *args], env=self.env, check=check, input=input, timeout=limit)
+        return process.run(
+            self._started(*args), env=self.env, check=check, input=input, timeout=limit
+        )
+
+    def _started(self, *args: str) -> list[str]:
+        if args[0] != "buildx":
+            return ["docker", *args]
+        return [*docker_plugin.buildx(self.env.get("DOCKER_CONFIG", "")), *args[1:]]
 
     def _again(
         self,

@@ -64,6 +64,12 @@ def log_in(env: Mapping[str, str], host: str, username: str, password: str) -> N
     file.write_text(json.dumps(config), encoding="utf-8")
 
 
+def extra_plugins(folder: str) -> list[str]:
+    """Return the folders of plugins that the configuration in `folder` names, before docker's own."""
+    named = _read(Path(folder) / "config.json").get("cliPluginsExtraDirs")
+    return [one for one in named if isinstance(one, str)] if isinstance(named, list) else []
+
+
 def _plugins() -> str | None:
     """Return the folder of plugins that the runner's owner gives; "" for the system's alone.
 

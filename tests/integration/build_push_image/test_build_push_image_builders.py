@@ -69,6 +69,26 @@ place = pathlib.Path(os.environ["BUILDKIT_SCAN_DESTINATION"])
 """
 
 
+def test_buildx_is_started_once_for_each_question(
+    project: Project, buildkit: str, base: str, tmp_path: Path
+) -> None:
+    plugins, started = tmp_path / "plugins", tmp_path / "started"
+    plugins.mkdir(mode=0o755)
+    real = Path(os.environ[PLUGINS]) / "docker-buildx"
+    (plugins / real.name).write_text(
+        f'#!/bin/sh\necho "$1 $2" >> {shlex.quote(str(started))}\nexec {shlex.quote(str(real))} "$@"\n'
+    )
+    (plugins / real.name).chmod(0o755)
+    project.env[PLUGINS] = str(plugins)
+    result = project.run(smoke_test=SMOKE, build_args=f"BASE_IMAGE={base}")
+    assert (result.status, result.outputs.get("operation")) == (0, "built"), result.log
+    asked = started.read_text().splitlines()
+    assert "docker-cli-plugin-metadata" not in started.read_text(), "docker would ask what it is"
+    assert sum(one.startswith("build ") for one in asked) == 2, "for the test, and for the push"
+    # The builder; the base before and after; can it write tags, has it that tag, write it; what was pushed.
+    assert len(asked) <= 10, asked
+
+
 def test_two_platforms(project: Project, buildkit: str, argv: Path, tmp_path: Path) -> None:
     # What buildx says of the image that is loaded for the smoke test, for a look from outside.
     shim, real = tmp_path / "shim" / "docker", str(shutil.which("docker"))
