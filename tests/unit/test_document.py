@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import random
+from copy import deepcopy
+from datetime import date
+from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
+from model_gitops.adapters import promotion_file
 from model_gitops.core import document
 from model_gitops.errors import InputError
 
@@ -141,3 +147,82 @@ def test_a_schema_that_takes_nothing() -> None:
         document.validate({}, False, source="x")
     assert caught.value.message == "x, at the top: False schema does not allow {}"
     assert caught.value.fix == SEE
+
+
+PAGES = sorted((Path(__file__).parents[2] / "templates").glob("**/promotion.yaml"))
+ODD = (
+    *("", " ", "x", "x" * 600, "a/b", "{environment}", "main", "10m", "5%", "/x", "a\nb", "push"),
+    *(0, 1, -1, 3, 3.0, 1e9, 0.5, float("nan"), float("inf"), True, False, None, date(2026, 1, 1)),
+    *(
+        [],
+        ["x"],
+        [1],
+        ["x", "x"],
+        {},
+        {"x": 1},
+        {1: 2},
+        {"": ""},
+        {"requests": []},
+        {"name": "dev"},
+    ),
+)
+
+
+def places(data: Any) -> list[tuple[Any, Any]]:
+    """Return each container of `data` with each of its keys."""
+    if not isinstance(data, dict | list):
+        return []
+    keys = list(data) if isinstance(data, dict) else list(range(len(data)))
+    return [(data, key) for key in keys] + [one for key in keys for one in places(data[key])]
+
+
+def read(page: Path) -> Any:
+    return document.load_yaml(page.read_text("utf-8"), source=page.name)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.parent.name)
+def test_a_right_page_is_right_at_first_sight(page: Path) -> None:
+    schema = promotion_file.promotion_schema()
+    assert document.surely_holds(read(page), schema, schema)
+
+
+@pytest.mark.parametrize("rule", ["promotion.yaml", "keywords"])
+def test_what_is_right_at_first_sight_is_right(rule: str) -> None:
+    """Whatever stands where, nothing passes that jsonschema would refuse."""
+    draw = random.Random(7)
+    schema = promotion_file.promotion_schema()
+    pages = [read(page) for page in PAGES]
+    if rule == "keywords":
+        schema = {"properties": {str(n): one for n, one in enumerate(KEYWORDS)}}
+        pages = [{str(n): None for n in range(len(KEYWORDS))}]
+    judge, right, wrong = jsonschema.Draft202012Validator(schema), 0, 0
+    for _ in range(1000):
+        data = deepcopy(draw.choice(pages))
+        if rule == "keywords":
+            data = {key: deepcopy(draw.choice(ODD)) for key in draw.sample(list(data), 1)}
+        else:
+            for _ in range(draw.choice((1, 1, 2))):
+                holder, key = draw.choice(places(data))
+                if isinstance(holder, dict) and draw.random() < 0.2:
+                    key = draw.choice(("x", "env", "url", 3, "name", "verify", "load"))
+                holder[key] = deepcopy(draw.choice(ODD))
+        try:
+            valid = judge.is_valid(data)
+        except TypeError:  # a key that is no text
+            valid = False
+        if document.surely_holds(data, schema, schema):
+            assert valid, data
+            right += 1
+        wrong += not valid
+    assert right > 20
+    assert wrong > 100
+
+
+KEYWORDS = (
+    {"not": {"const": 1}}, {"not": {"const": True}}, {"not": {"type": "string"}}, {"const": 1}, {"const": ["x"]},
+    {"enum": ["x", 1, None]}, {"type": "integer"}, {"type": ["number", "null"]}, {"minimum": 1}, {"maximum": 1},
+    {"exclusiveMinimum": 0}, {"multipleOf": 3}, {"uniqueItems": True}, {"items": {"type": "string"}},
+    {"additionalProperties": {"type": "string"}}, {"patternProperties": {"x": False}, "additionalProperties": True},
+    {"propertyNames": {"pattern": "."}}, {"anyOf": [{"type": "null"}, {"minLength": 2}]}, {"oneOf": [True, True]},
+    {"maxProperties": 0}, {"minProperties": 1}, {"minItems": 1}, {"maxItems": 1}, {"required": ["x"]}, True, False,
+)  # fmt: skip

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import NoneType
 from typing import Any
 
 from model_gitops.errors import InputError
@@ -88,7 +90,9 @@ def sequence(value: Any) -> Sequence[Any]:
 
 def validate(data: Any, schema: Any, *, source: str) -> None:
     """Hold `data` against a JSON Schema. Raises InputError with the place, value and rule."""
-    import jsonschema
+    if surely_holds(data, schema, schema):
+        return
+    import jsonschema  # its import takes longer than the rest of a short step
 
     error = jsonschema.exceptions.best_match(
         jsonschema.Draft202012Validator(schema).iter_errors(data)
@@ -102,6 +106,97 @@ def validate(data: Any, schema: Any, *, source: str) -> None:
         f"{source}, at {place.lstrip('.') or 'the top'}: {_problem(error)[:500]}",
         fix=_fix(error, schema) or "see the schema, promotion.schema.json",
     )
+
+
+# What says nothing of the data, as a reader's examples.
+_SILENT = frozenset(("$schema", "$id", "$defs", "title", "description", "examples", "default"))
+_KINDS: Mapping[str, tuple[type, ...]] = {
+    "string": (str,), "object": (dict,), "array": (list,), "boolean": (bool,), "integer": (int,),
+    "number": (int, float), "null": (NoneType,),
+}  # fmt: skip
+
+
+def surely_holds(data: Any, rule: Any, schema: Any) -> bool:
+    """Whether `data` is right by `rule`, a part of `schema`, at first sight.
+
+    False also where it can't be told here: of a keyword or a type of value that is not known.
+    """
+    if isinstance(rule, bool):
+        return rule
+    kind = type(data)
+    if kind not in _ANY:
+        return False
+    # A NaN is in no order, and a key that is no text is more than JSON has.
+    if (kind is float and math.isnan(data)) or (
+        kind is dict and any(type(k) is not str for k in data)
+    ):
+        return False
+
+    def holds(word: str, wanted: Any) -> bool:
+        if word in _ABOUT:
+            kinds, judge = _ABOUT[word]
+            return kind not in kinds or judge(data, wanted)
+        return _holds(data, word, wanted, rule, schema)
+
+    return all(word in _SILENT or holds(word, wanted) for word, wanted in rule.items())
+
+
+def _holds(data: Any, word: str, wanted: Any, rule: Any, schema: Any) -> bool:
+    """Whether one keyword of a rule holds, of those with rules in them; False for one that is not known."""
+    parts: Iterable[tuple[Any, Any]]
+    match word:
+        case "$ref":
+            parts = [(data, schema["$defs"].get(wanted.removeprefix("#/$defs/"), False))]
+        case "anyOf":
+            return any(surely_holds(data, one, schema) for one in wanted)
+        case "items":
+            parts = [(one, wanted) for one in (data if type(data) is list else ())]
+        case "propertyNames":
+            parts = [(one, wanted) for one in (data if type(data) is dict else ())]
+        case "properties":
+            parts = [(data[key], one) for key, one in wanted.items() if key in mapping(data)]
+        case "additionalProperties":
+            known = rule.get("properties", {})
+            parts = [(one, wanted) for key, one in mapping(data).items() if key not in known]
+        case _:
+            return False
+    return all(surely_holds(part, one, schema) for part, one in parts)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two values are one; never of lists and mappings, whose parts count too."""
+    return type(one) is type(other) and type(one) not in (list, dict) and bool(one == other)
+
+
+def _is_not(data: Any, rule: Any) -> bool:
+    """Whether `data` is not what `rule` says: of a number it is open what is the same, 1 and 1.0 are."""
+    plain = list(rule) == ["const"] and type(rule["const"]) in (bool, str)
+    return plain and not _same(data, rule["const"])
+
+
+def _is_kind(data: Any, wanted: Any) -> bool:
+    return any(type(data) in _KINDS[one] for one in ([wanted] if type(wanted) is str else wanted))
+
+
+_ANY = (str, dict, list, bool, int, float, NoneType)
+# The keyword → the values that it says something of, and whether it is so.
+_ABOUT: Mapping[str, tuple[tuple[type, ...], Callable[[Any, Any], bool]]] = {
+    "type": (_ANY, _is_kind),
+    "const": (_ANY, _same),
+    "enum": (_ANY, lambda data, wanted: any(_same(data, one) for one in wanted)),
+    "not": (_ANY, _is_not),
+    "pattern": ((str,), lambda data, wanted: re.search(wanted, data) is not None),
+    "minLength": ((str,), lambda data, wanted: len(data) >= wanted),
+    "maxLength": ((str,), lambda data, wanted: len(data) <= wanted),
+    "minItems": ((list,), lambda data, wanted: len(data) >= wanted),
+    "maxItems": ((list,), lambda data, wanted: len(data) <= wanted),
+    "minProperties": ((dict,), lambda data, wanted: len(data) >= wanted),
+    "maxProperties": ((dict,), lambda data, wanted: len(data) <= wanted),
+    "required": ((dict,), lambda data, wanted: all(one in data for one in wanted)),
+    "minimum": ((int, float), lambda data, wanted: data >= wanted),
+    "maximum": ((int, float), lambda data, wanted: data <= wanted),
+    "exclusiveMinimum": ((int, float), lambda data, wanted: data > wanted),
+}
 
 
 # A schema's pattern that refuses a text of blanks.
