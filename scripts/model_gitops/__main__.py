@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import errno
+import gc
 import importlib
 import io
+import os
 import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import click
 
 from model_gitops import options, runner
 from model_gitops.actions import ACTIONS
@@ -20,6 +20,9 @@ from model_gitops.errors import ActionError, ExternalError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Any
+
+    import click
 
 # What fails for want of these is the runner's fault, and neither ours nor the user's.
 _NO_ROOM = {
@@ -37,42 +40,50 @@ LOCAL = "local"
 LOCAL_HELP = "Run the whole flow on this machine, without GitHub."
 
 
-class _Commands(click.Group):
-    """Imports an action only when it runs: a step needs only one."""
+def action_command(name: str) -> click.Command:
+    """Return the command of action `name`."""
+    from model_gitops import command_line
 
-    def __init__(self, local: Callable[[], click.Command] | None) -> None:
-        super().__init__("model-gitops", help=HELP)
-        self._local = local
+    return command_line.command(name, _module("actions", name), {})
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*ACTIONS, *COMMANDS, LOCAL]
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name == LOCAL:
-            if self._local is None:
+def other_command(name: str) -> click.Command:
+    """Return the command `name` that is no action, whose words are `ARGUMENTS` of its module."""
+    from model_gitops import command_line
+
+    module = _module("commands", name)
+    return command_line.command(name, module, module.ARGUMENTS)
+
+
+def _module(kind: str, name: str) -> Any:
+    return importlib.import_module(f"model_gitops.{kind}.{name.replace('-', '_')}")
+
+
+def _run(args: Sequence[str], local: Callable[[], click.Command] | None) -> int:
+    """Run what the words say, and return the exit code."""
+    if len(args) == 1 and args[0] in ACTIONS:
+        # A step of a workflow: the environment says it all, and click need not be imported.
+        command = _module("actions", args[0]).command
+        command(**options.from_environment(command))
+        return 0
+    from model_gitops import command_line
+
+    def find(name: str) -> click.Command | None:
+        if name == LOCAL:
+            if local is None:
                 raise InputError(
                     "`local` is no part of the installed package: it needs a checkout",
                     fix=f"git clone {installation.REPOSITORY}, then `scripts/run.sh local --help` in it",
                 )
-            return self._local()
-        if cmd_name in COMMANDS:
-            return other_command(cmd_name)
-        return action_command(cmd_name) if cmd_name in ACTIONS else None
+            return local()
+        if name in COMMANDS:
+            return other_command(name)
+        return action_command(name) if name in ACTIONS else None
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([*ACTIONS.items(), *COMMANDS.items(), (LOCAL, LOCAL_HELP)])
-
-
-def action_command(name: str) -> click.Command:
-    """Return the command of action `name`, made from its module's function `command`."""
-    module = importlib.import_module(f"model_gitops.actions.{name.replace('-', '_')}")
-    return click.Command(
-        name,
-        params=options.click_options(module.command),
-        callback=module.command,
-        help=module.__doc__,
-    )
+    told = {**ACTIONS, **COMMANDS, LOCAL: LOCAL_HELP}
+    known = bool(args) and args[0] in {**ACTIONS, **COMMANDS}
+    fix = f"{installation.call(args[0])} --help" if known else ""
+    return command_line.run(command_line.Commands(HELP, told, find), args, fix=fix)
 
 
 def _check_machine() -> None:
@@ -87,30 +98,6 @@ def _check_machine() -> None:
     runner.check_outputs()
 
 
-def other_command(name: str) -> click.Command:
-    """Return the command `name` that is no action.
-
-    Its words are `ARGUMENTS` of its module: name → default, or None where one must be given. Its options
-    are declared as an action's inputs.
-    """
-    module = importlib.import_module(f"model_gitops.commands.{name.replace('-', '_')}")
-    return click.Command(
-        name,
-        params=[
-            # For click a default of None is one, with which nothing is required.
-            *(
-                click.Argument([word])
-                if default is None
-                else click.Argument([word], required=False, default=default)
-                for word, default in module.ARGUMENTS.items()
-            ),
-            *options.click_options(module.command),
-        ],
-        callback=module.command,
-        help=module.__doc__,
-    )
-
-
 def main(
     arguments: Sequence[str] | None = None, *, local: Callable[[], click.Command] | None = None
 ) -> int:
@@ -118,9 +105,10 @@ def main(
 
     `local` gives the command of that name where the package for one machine is there.
     """
-    group = _Commands(local)
     args = list(sys.argv[1:] if arguments is None else arguments)
     if arguments is None:
+        # A step is over soon, and imports leave nothing to collect: looking is a sixth of their time.
+        gc.set_threshold(50_000)
         # A cancelled job gets SIGTERM: leave as by Ctrl-C, so that temporary credentials are removed.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     for stream in (sys.stdout, sys.stderr):
@@ -132,18 +120,17 @@ def main(
             _check_machine()
         if args and args[0] in COMMANDS:
             installation.require(args)
-        result = group.main(args, prog_name="model-gitops", standalone_mode=False)
+        return _run(args, local)
     except ActionError as error:
         title = args[0] if args and args[0] in ACTIONS else ""
         runner.error(installation.typed(str(error)), title=title)
         return error.exit_code
-    except click.ClickException as error:
-        known = args and args[0] in {**ACTIONS, **COMMANDS}
-        fix = f"\nFix: {installation.call(args[0])} --help" if known else ""
-        runner.error(f"{error.format_message()}{fix}")
-        return 2
-    except (click.Abort, KeyboardInterrupt):
+    except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        # Who reads us has seen enough, and Python need not say so when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
             where = f" ({error.filename})" if error.filename else ""
@@ -165,7 +152,6 @@ def main(
             title=args[0] if args and args[0] in ACTIONS else "",
         )
         return 1
-    return result if isinstance(result, int) else 0
 
 
 if __name__ == "__main__":

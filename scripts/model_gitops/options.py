@@ -12,14 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import click
-
 from model_gitops.errors import InputError
 
 # Beyond this an input is a mistake or an attack; the longest real one is a list of build arguments.
 LONGEST_INPUT = 256 * 1024
-# On a command line `--json` alone is `--json true`.
-_ALONE: dict[str, Any] = {"is_flag": False, "flag_value": "true"}
 
 
 @dataclass(frozen=True)
@@ -134,25 +130,47 @@ def inputs_of(function: Callable[..., None]) -> dict[str, tuple[Input, Any]]:
     }
 
 
-def click_options(function: Callable[..., None]) -> list[click.Parameter]:
-    """Return the click options of a command function."""
-    return [
-        click.Option(
-            [f"--{one.name}", parameter],
-            envvar=variable(one.name),
-            default={True: "true", False: "false"}.get(default, default)
-            if one.kind == "flag"
-            else default,
-            show_default=bool(default) or one.kind == "flag",
-            **(_ALONE if one.kind == "flag" else {}),
-            metavar={"flag": "true|false", "secret": f"({variable(one.name)})"}.get(
-                one.kind, "TEXT"
-            ),
-            help=one.description,
-            callback=_check(one),
-        )
+def texts_of(function: Callable[..., None]) -> dict[str, tuple[Input, str]]:
+    """Return a command's inputs as `inputs_of`, each default as somebody would write it."""
+    return {
+        parameter: (one, {True: "true", False: "false"}.get(default, default))
         for parameter, (one, default) in inputs_of(function).items()
-    ]
+    }
+
+
+def from_environment(function: Callable[..., None]) -> dict[str, str | bool]:
+    """Return a command's inputs as the environment has them; an empty one is none. Raises InputError."""
+    return {
+        parameter: checked(one, os.environ.get(variable(one.name)) or default)
+        for parameter, (one, default) in texts_of(function).items()
+    }
+
+
+def checked(one: Input, value: str, *, typed: bool = False) -> str | bool:
+    """Return the value of an input; `typed`: on a command line. Raises InputError."""
+    if one.kind == "secret":
+        # A library may start a program with our whole environment (boto3's credential_process).
+        os.environ.pop(variable(one.name), None)
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        # Bytes that are no UTF-8 arrive so, and could not be printed. The value may be secret.
+        raise InputError(f"input `{one.name}` is not UTF-8", fix="write it as UTF-8")
+    if one.kind == "secret":
+        if value and typed:
+            raise InputError(
+                f"input `{one.name}` is secret, and every process can read a command line",
+                fix=f"export {variable(one.name)}, and leave --{one.name} out",
+            )
+        return value
+    if len(value) > LONGEST_INPUT:
+        raise InputError.of(one.name, value, f"it is longer than {LONGEST_INPUT} characters")
+    if any(ord(character) < 32 and character not in "\t\r\n" for character in value):
+        raise InputError.of(one.name, value, "it holds a control character")
+    if one.kind == "text":
+        return value
+    if value not in ("true", "false"):
+        fix = f"{one.name}: true"
+        raise InputError.of(one.name, value, "it is neither `true` nor `false`", fix=fix)
+    return value == "true"
 
 
 def existing_folder(name: str, value: str) -> Path:
@@ -168,33 +186,3 @@ def lines(value: str) -> list[str]:
     """Split a multi-line input: one entry a line, blank lines and `#` comments left out."""
     stripped = (line.strip() for line in value.splitlines())
     return [line for line in stripped if line and not line.startswith("#")]
-
-
-def _check(one: Input) -> Callable[[click.Context, click.Parameter, str], str | bool]:
-    def check(context: click.Context, parameter: click.Parameter, value: str) -> str | bool:
-        source = context.get_parameter_source(str(parameter.name))
-        if one.kind == "secret":
-            # A library may start a program with our whole environment (boto3's credential_process).
-            os.environ.pop(variable(one.name), None)
-        if any("\ud800" <= character <= "\udfff" for character in value):
-            # Bytes that are no UTF-8 arrive so, and could not be printed. The value may be secret.
-            raise InputError(f"input `{one.name}` is not UTF-8", fix="write it as UTF-8")
-        if one.kind == "secret":
-            if value and source is click.core.ParameterSource.COMMANDLINE:
-                raise InputError(
-                    f"input `{one.name}` is secret, and every process can read a command line",
-                    fix=f"export {variable(one.name)}, and leave --{one.name} out",
-                )
-            return value
-        if len(value) > LONGEST_INPUT:
-            raise InputError.of(one.name, value, f"it is longer than {LONGEST_INPUT} characters")
-        if any(ord(character) < 32 and character not in "\t\r\n" for character in value):
-            raise InputError.of(one.name, value, "it holds a control character")
-        if one.kind == "text":
-            return value
-        if value not in ("true", "false"):
-            fix = f"{one.name}: true"
-            raise InputError.of(one.name, value, "it is neither `true` nor `false`", fix=fix)
-        return value == "true"
-
-    return check

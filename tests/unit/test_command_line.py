@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import importlib
 import os
+from typing import Any
 
 import click
 import pytest
 
+from model_gitops import command_line, options
 from model_gitops.__main__ import main
 from model_gitops.actions import ACTIONS
 from model_gitops.commands import COMMANDS
+from model_gitops.errors import InputError
 
 
 @pytest.mark.parametrize("name", [*ACTIONS, *COMMANDS])
@@ -97,3 +101,31 @@ def test_a_word_too_many_is_told_with_where_to_look(
 ) -> None:
     assert main(words) == 2
     assert f"{words[0]} --help" in capsys.readouterr().err.partition("\nFix: ")[2]
+
+
+@pytest.mark.parametrize("value", [None, "", "true", "false", "a\nb", "True", "a\x1bb", "x\udcff"])
+@pytest.mark.parametrize("name", ACTIONS)
+def test_a_step_reads_its_inputs_as_click_does(
+    name: str, value: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function = importlib.import_module(f"model_gitops.actions.{name.replace('-', '_')}").command
+
+    def read(how: Any) -> Any:
+        for one, _ in options.inputs_of(function).values():
+            if value is None:
+                monkeypatch.delenv(options.variable(one.name), raising=False)
+            else:
+                monkeypatch.setenv(options.variable(one.name), value)
+        try:
+            found = how()
+        except InputError as error:
+            return str(error)
+        left = [one for one, _ in options.inputs_of(function).values() if one.kind == "secret"]
+        return found, [one for one in left if options.variable(one.name) in os.environ]
+
+    by_click = click.Command(
+        name, params=command_line.click_options(function), callback=lambda **given: given
+    )
+    assert read(lambda: options.from_environment(function)) == read(
+        lambda: by_click.main([], standalone_mode=False)
+    )
