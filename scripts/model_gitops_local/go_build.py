@@ -6,26 +6,28 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from model_gitops.adapters import process
+
+# Of a file that is left out of a tool: all of it.
+WHOLE: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Less:
     """What a tool is built without: most of its packages are for what a flow on one machine never does.
 
-    `lines` is a regular expression for lines of the program's own package, such as the import of a
-    driver, and `files` are patterns of its files. `module` is the module that the package is in. `beside`
+    `gone` says what is taken out of which files of `module`, the one that the program's package is in:
+    regular expressions, whose `^` is the begin of a line, or WHOLE for a file that is left out. `beside`
     are modules at their versions of which another tool is made: what both have is compiled once only
     where both have it at one version.
     """
 
     module: str
-    lines: str
-    files: tuple[str, ...] = ()
+    gone: Mapping[str, tuple[str, ...]]
     beside: tuple[str, ...] = ()
 
 
@@ -51,7 +53,7 @@ def build(
     if replacing:
         _take_replacements(go, replacing, version, work, env)
     if less:
-        package = own_package(go, package, version, less, work, env)
+        take_module(go, version, less, work, env)
     else:
         process.run([go, "get", "-tool", f"{package}@{version}"], cwd=work, env=env)
     linker = "-s -w" + (f" -X {stamp}={version}" if stamp else "")
@@ -72,8 +74,8 @@ def fetch(go: Path, package: str, version: str, less: Less, work: Path) -> None:
     """Fetch the sources of all packages of which `build` makes the tool. `work` is an empty folder."""
     env = environment(go)
     process.run([go, "mod", "init", "tools"], cwd=work, env=env)
-    program = own_package(go, package, version, less, work, env)
-    process.run([go, "list", "-deps", program], cwd=work, env=env)
+    take_module(go, version, less, work, env)
+    process.run([go, "list", "-deps", package], cwd=work, env=env)
 
 
 def environment(go: Path) -> dict[str, str]:
@@ -93,30 +95,24 @@ def environment(go: Path) -> dict[str, str]:
     }
 
 
-def own_package(
-    go: Path, package: str, version: str, less: Less, work: Path, env: dict[str, str]
-) -> str:
-    """Copy the program's own package, less what it shall do without; return the copy's package."""
+def take_module(go: Path, version: str, less: Less, work: Path, env: dict[str, str]) -> None:
+    """Copy the tool's module into `work`, less what it shall do without, and let the copy replace it."""
     wanted = [f"{less.module}@{version}", *less.beside]
     process.run([go, "mod", "edit", *(f"-require={one}" for one in wanted)], cwd=work, env=env)
     done = process.run([go, "mod", "download", "-json", wanted[0]], cwd=work, env=env)
-    source = Path(json.loads(done.stdout)["Dir"]) / package.removeprefix(less.module).lstrip("/")
-    (work / "program").mkdir()
-    for file in _sources(source, less.files):
-        kept = [
-            line
-            for line in file.read_text("utf-8").splitlines(keepends=True)
-            if not re.search(less.lines, line)
-        ]
-        (work / "program" / file.name).write_text("".join(kept), "utf-8")
-    return "./program"
-
-
-def _sources(folder: Path, less: Sequence[str]) -> list[Path]:
-    """Return the Go files of a package, without its tests and those that are left out."""
-    patterns = ("*_test.go", *less)
-    found = sorted(folder.glob("*.go"))
-    return [file for file in found if not any(file.match(pattern) for pattern in patterns)]
+    source, copy = Path(json.loads(done.stdout)["Dir"]), work / "module"
+    # Go keeps modules read-only: only the files' contents are taken.
+    for file in filter(Path.is_file, source.rglob("*")):
+        name = file.relative_to(source)
+        gone = less.gone.get(name.as_posix())
+        if gone == WHOLE or name.match("*_test.go"):
+            continue
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        content = file.read_bytes()
+        for pattern in gone or ():
+            content = re.sub(pattern.encode(), b"", content, flags=re.MULTILINE)
+        (copy / name).write_bytes(content)
+    process.run([go, "mod", "edit", f"-replace={less.module}=./module"], cwd=work, env=env)
 
 
 def _take_replacements(

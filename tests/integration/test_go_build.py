@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import zipfile
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from model_gitops.errors import ExternalError
 from model_gitops_local import go_build, toolchain
-from model_gitops_local.go_build import Less
+from model_gitops_local.go_build import WHOLE, Less
 
 TOOL = "example.com/tool"
 MAIN = """\
@@ -34,6 +35,7 @@ SOURCES = {
     "cmd/tool/main_test.go": "package main\n\nthis is no Go\n",
     "version/version.go": 'package version\n\nvar Version = "unknown"\n',
     "driver/driver.go": "package driver\n\nvar Names []string\n",
+    "driver/driver_test.go": "package driver\n\nthis is no Go\n",
     **{
         f"driver/{name}/{name}.go": f'package {name}\n\nimport "{TOOL}/driver"\n\n'
         f'func init() {{ driver.Names = append(driver.Names, "{name}") }}\n'
@@ -75,19 +77,24 @@ def test_a_tool_is_built_whole(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("proxy")
 def test_lines_and_files_are_left_out(tmp_path: Path) -> None:
-    less = Less(TOOL, r'^\s*_ ".*/driver/far"', ("more*.go",))
-    assert says(tmp_path, less) == "v1.2.3 [near]"
+    gone = {
+        "cmd/tool/main.go": (r'^\s*_ ".*/driver/far"\n',),
+        "cmd/tool/more_linux.go": WHOLE,
+        # In another package than the program's own, and more than a line.
+        "driver/near/near.go": (r"^import .*\n", r"^func init\(\) {(?s:.*?)}\n"),
+    }
+    assert says(tmp_path, Less(TOOL, gone)) == "v1.2.3 []"
 
 
 @pytest.mark.usefixtures("proxy")
 def test_a_module_beside_it_is_taken_at_its_version(tmp_path: Path) -> None:
-    less = Less(TOOL, "/driver/far", beside=("example.com/other@v9.9.9",))
+    less = Less(TOOL, {}, beside=("example.com/other@v9.9.9",))
     with pytest.raises(ExternalError, match=r"example\.com/other"):
         says(tmp_path, less)
 
 
 def test_sources_are_fetched_before_the_build(proxy: Path, tmp_path: Path) -> None:
-    less = Less(TOOL, "/driver/far")
+    less = Less(TOOL, {"cmd/tool/main.go": (r".*/driver/far.*\n",)})
     work = tmp_path / "work"
     work.mkdir()
     go_build.fetch(toolchain.ensure("go"), f"{TOOL}/cmd/tool", "v1.2.3", less, work)
@@ -100,17 +107,11 @@ def test_what_is_left_out_of_a_tool_is_in_it(name: str, tmp_path: Path) -> None:
     """Else a new version would be built whole without a word."""
     tool = toolchain.TOOLS[name]
     assert tool.less is not None
-    less = go_build.Less(tool.less.module, tool.less.lines, tool.less.files)
-    whole, part = tmp_path / "whole", tmp_path / "part"
-    for folder, one in ((whole, Less(less.module, "(?!)")), (part, less)):
-        folder.mkdir()
-        (folder / "go.mod").write_text("module tools\n\ngo 1.25\n")
-        env = go_build.environment(toolchain.ensure("go"))
-        go_build.own_package(toolchain.ensure("go"), tool.package, tool.version, one, folder, env)
-    before = {file.name: file.read_text() for file in (whole / "program").iterdir()}
-    after = {file.name: file.read_text() for file in (part / "program").iterdir()}
-    gone = before.keys() - after.keys()
-    assert len(gone) >= len(less.files)
-    lines = [line for name in after for line in before[name].splitlines()]
-    left = [line for text in after.values() for line in text.splitlines()]
-    assert len(lines) > len(left)
+    env = go_build.environment(toolchain.ensure("go"))
+    (tmp_path / "go.mod").write_text("module tools\n\ngo 1.25\n")
+    whole = Less(tool.less.module, {})
+    go_build.take_module(toolchain.ensure("go"), tool.version, whole, tmp_path, env)
+    for file, gone in tool.less.gone.items():
+        text = (tmp_path / "module" / file).read_text()
+        for pattern in gone:
+            assert re.search(pattern, text, re.MULTILINE), f"{file} has no {pattern}"
