@@ -42,14 +42,14 @@ LOCAL_HELP = "Run the whole flow on this machine, without GitHub."
 
 def action_command(name: str) -> click.Command:
     """Return the command of action `name`."""
-    from model_gitops import command_line
+    from model_gitops.commands import command_line
 
     return command_line.command(name, _module("actions", name), {})
 
 
 def other_command(name: str) -> click.Command:
     """Return the command `name` that is no action, whose words are `ARGUMENTS` of its module."""
-    from model_gitops import command_line
+    from model_gitops.commands import command_line
 
     module = _module("commands", name)
     return command_line.command(name, module, module.ARGUMENTS)
@@ -66,7 +66,7 @@ def _run(args: Sequence[str], local: Callable[[], click.Command] | None) -> int:
         command = _module("actions", args[0]).command
         command(**options.from_environment(command))
         return 0
-    from model_gitops import command_line
+    from model_gitops.commands import command_line
 
     def find(name: str) -> click.Command | None:
         if name == LOCAL:

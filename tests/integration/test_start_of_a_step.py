@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from model_gitops import command_line
+from model_gitops.commands import command_line
 
 
 def test_a_step_needs_no_click() -> None:
@@ -15,7 +15,7 @@ def test_a_step_needs_no_click() -> None:
         "import sys; sys.modules['click'] = None; from model_gitops.__main__ import main;"
         " sys.exit(main(['check-promotion']))"
     )
-    given = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(command_line.__file__).parents[1])}
+    given = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(command_line.__file__).parents[2])}
     done = subprocess.run(
         [sys.executable, "-c", code],
         check=False,
@@ -36,7 +36,7 @@ def test_who_reads_only_the_first_line_is_no_failure_of_ours() -> None:
     )
     reading, writing = os.pipe()
     os.close(reading)
-    given = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(command_line.__file__).parents[1])}
+    given = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(command_line.__file__).parents[2])}
     done = subprocess.run(
         [sys.executable, "-c", code],
         check=False,

@@ -7,10 +7,10 @@ from typing import Any
 import click
 import pytest
 
-from model_gitops import command_line, options
+from model_gitops import options
 from model_gitops.__main__ import main
 from model_gitops.actions import ACTIONS
-from model_gitops.commands import COMMANDS
+from model_gitops.commands import COMMANDS, command_line
 from model_gitops.errors import InputError
 
 

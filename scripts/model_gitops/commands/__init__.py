@@ -2,6 +2,7 @@
 
 # As in actions/__init__.py: each name is the module <name_with_underscores> beside this file, and the
 # extra of that name in pyproject.toml. run.sh reads the names and sentences from here.
+# command_line.py is none: it reads what a person types, for these and for the actions.
 COMMANDS = {
     "adopt": "Bring a DVC repository into the flow: find what is there, add the rest.",
     "doctor": "Check that all is set up for promotions, and say what to type where not.",
