@@ -23,7 +23,8 @@ REPORT = Row(
     floor="Drawing these plots in one process, which is started for it: V8 with Vega, whose start takes longer than a"
     " few plots, and a PNG of each.",
     slower="With one plot or more: V8 starts before anything is read, but it is the longest part of the report, and"
-    " each PNG is painted after the one before. `dvc plots diff` does neither.",
+    " each PNG is painted after the one before. `dvc plots diff` does neither. A second process"
+    " that draws gains nothing on two cores: its V8 has to start, too.",
 )
 # Prints nothing: draws what the report draws, without what is not seen, and does nothing else.
 _DRAW = r"""
