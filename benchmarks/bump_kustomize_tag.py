@@ -40,7 +40,7 @@ GUARDED = replace(
     name="bump-guarded",
     work="the same with the model's commit, of an overlay among the last that were deployed",
     targets=(Target(Kind.FASTER, 4, "cpu", 50_000),),
-    means="As the templates call it, with all trees of the tip. An image of a later commit must not be replaced: the overlay's last"
+    means="As the templates call it, from a server that can leave trees out. An image of a later commit must not be replaced: the overlay's last"
     " deployment is looked for in the history, and is some commits back.",
 )
 FAR = replace(

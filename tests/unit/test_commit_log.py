@@ -9,7 +9,7 @@ from model_gitops.core.deploy.commit_log import (
     own_line,
     read_log,
 )
-from model_gitops.core.deploy.git_tree import commit_stream, entry_of, upper_folder
+from model_gitops.core.deploy.git_tree import commit_stream, entry_of, upper_folder, whole_level
 
 OURS = "acme/diabetes"
 
@@ -65,16 +65,24 @@ def test_a_tree_tells_of_each_name() -> None:
 
 
 @pytest.mark.parametrize(
+    ("overlay", "level"),
+    [(".", 2), ("dev", 2), ("overlays/dev", 2), ("m/overlays/dev", 2), ("a/t/m/overlays/dev", 3)],
+)
+def test_a_folder_near_the_overlay_is_fetched_with_all_below_it(overlay: str, level: int) -> None:
+    assert whole_level(overlay) == level
+
+
+@pytest.mark.parametrize(
     ("path", "folder"),
     [
         ("kustomization.yaml", ""),
-        ("dev/kustomization.yaml", ""),
+        ("dev/kustomization.yaml", "dev"),
         ("m/dev/kustomization.yaml", "m/dev"),
         ("./m/overlays/dev/kustomization.yaml", "m/overlays"),
     ],
 )
-def test_what_lies_below_two_folders_is_fetched_by_the_second(path: str, folder: str) -> None:
-    assert upper_folder(path) == folder
+def test_a_file_is_reached_by_a_folder_of_that_level_or_above(path: str, folder: str) -> None:
+    assert upper_folder(path, 2) == folder
 
 
 def test_a_commit_is_told_by_lengths_so_that_no_text_ends_it() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -67,10 +68,8 @@ class DeployHistory(OverlayHistory):
         self._read: dict[str, tuple[Image, ...]] = {}
         self._asked: dict[tuple[str, str, bool], Change] = {}
         self._by_number: set[str] = set()
-        self._far: dict[tuple[str, str, Image, str], Change | None] = {}
-        # How deep a push wants history at first, and whether the newest commits are of others.
-        self._wanted: int | None = None
-        self._is_far = False
+        # What commits alone told of an image, and at which tip: None where they can't.
+        self._found: dict[tuple[str, str, Image, str], tuple[str, Change] | None] = {}
 
     @cached_property
     def _commits(self) -> Store:
@@ -83,24 +82,10 @@ class DeployHistory(OverlayHistory):
         """Fetch the tip of `branch`, of which a file in `folder` is to change, and return its commit.
 
         `past` may be asked of that file then, for `repository`; without one nothing is asked of the history.
-        All trees are fetched only where one of the newest commits may tell what is deployed.
+        Only the trees on the way come, where the server can leave out others.
         """
-        if self._wanted is None:
-            wanted = commit_search.depth_of(self._commits, branch, repository) if repository else 0
-            self._is_far = wanted > commit_search.NEWEST
-            self._wanted = next(depth for depth in _DEPTHS if depth >= min(wanted, _DEPTHS[1]))
-            if self._is_far or not repository:
-                self.only(folder)
-                return self.fetch(branch)
-        if not repository:
-            return self.fetch(branch)
-        # After a lost race the search for what is far back would begin anew.
-        self._look_near()
-        return self.fetch(branch, depth=self._wanted)
-
-    def _look_near(self) -> None:
-        self._is_far = False
-        self.all_trees()
+        self.only(folder)
+        return self.fetch(branch, depth=_DEPTHS[0] if repository else 1)
 
     def past(
         self,
@@ -118,18 +103,18 @@ class DeployHistory(OverlayHistory):
         deployed first. Where the file itself came by a move, its digest tells in the same way. Of an
         image that is a placeholder these are all changes: a revert of all deployments looks like that.
         """
-        if self._is_far:
-            far = self._told_far_back(branch, file, image, repository)
-            if far is not None:
-                return (far,)
-            self._look_near()
+        if self.is_narrow():
+            told = self._told_by_commits(branch, file, image, repository)
+            if told is not None:
+                return (told,)
+            self.all_trees()
         found: list[Change] = []
         for number, depth in enumerate(_DEPTHS):
             # Where a newer change says nothing, all that was between must be looked at.
             if number == _NEAR and not found:
-                far = self._told_far_back(branch, file, image, repository)
-                if far is not None:
-                    return (far,)
+                by_commits = self._told_by_commits(branch, file, image, repository)
+                if by_commits is not None:
+                    return (by_commits,)
             tip = self.at_depth(branch, depth)
             commits, is_whole = self._log_to_the_cut(tip, file.path)
             found = []
@@ -150,27 +135,33 @@ class DeployHistory(OverlayHistory):
                     return tuple(found)
         return ()
 
-    def _told_far_back(
+    def _told_by_commits(
         self, branch: str, file: KustomizationFile, image: Image, repository: str
     ) -> Change | None:
         """Return the newest change of `image`, if it says its origin itself; None to look closer.
 
-        Only for an image that the newest commits did not change, or where they deploy from others: so what
-        was found is true as long as they reach back to it, also after a race that was lost.
+        After a race that was lost only what came meanwhile is looked through.
         """
         key = (branch, file.path, image, repository)
-        if image.is_placeholder or key in self._far:
-            return self._far.get(key)
-        self._far[key] = None
+        known = self._found.get(key)
+        if image.is_placeholder or (key in self._found and known is None):
+            return None
+        self._found[key] = None
+        since, told = known or ("", None)
         commits: list[_Commit] = []
-        for one, files in commit_search.changing(self._commits, branch, file.path, repository):
-            commits.append(_Commit(one.commit, one.message, files))
-            change = next(self._changes(commits, file.path, image), None)
-            if change is not None:
-                if change.origin is not None and _is_same_image(change.image, image):
-                    self._far[key] = change
-                break
-        return self._far[key]
+        with suppress(commit_search.UntoldError):
+            for one, files in commit_search.changing(
+                self._commits, branch, file.path, repository, since
+            ):
+                commits.append(_Commit(one.commit, one.message, files))
+                change = next(self._changes(commits, file.path, image), None)
+                if change is not None:
+                    told = change
+                    break
+            if told and told.origin is not None and _is_same_image(told.image, image):
+                self._found[key] = commit_search.tip_of(self._commits, branch), told
+                return told
+        return None
 
     def image_of(self, branch: str, fingerprint: str, name: str, folders: Sequence[str]) -> str:
         """Return the digest of the newest image `name` deployed with this fingerprint, or "".

@@ -6,6 +6,8 @@ has a say.
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -58,6 +60,7 @@ class DeployStore:
         # Of each branch how deep it was fetched, its tip, and where history was cut off then.
         self._fetched: dict[tuple[str, str], tuple[int, str, set[str]]] = {}
         self._contents: dict[str, bytes] = {}
+        self._people: dict[str, str] = {}
 
     def only(self, folder: str) -> None:
         """Let later fetches bring the trees on the way to `folder` only, where the server can do that.
@@ -65,7 +68,12 @@ class DeployStore:
         What else is asked for after is fetched then. History is not to be deepened after, but by `all_trees`:
         a server takes each commit that is here for a promise of all its trees.
         """
-        self._narrow = NarrowFetch(self._git, folder)
+        if self._narrow is None:
+            self._narrow = NarrowFetch(self._git, folder, self._here)
+
+    def is_narrow(self) -> bool:
+        """Whether trees were left out, as `only` has it."""
+        return self._narrow is not None and self._narrow.is_used
 
     def all_trees(self) -> None:
         """Let later fetches bring all trees, after `only`: then history may be deepened."""
@@ -172,11 +180,7 @@ class DeployStore:
 
         `removed` are paths that it takes away; one that is not there is no matter.
         """
-        known = self._git.identity()
-        author, committer = (
-            self._git.run("var", f"GIT_{role}_IDENT", env=known).strip()
-            for role in ("AUTHOR", "COMMITTER")
-        )
+        author, committer = (self._person(role) for role in ("AUTHOR", "COMMITTER"))
         self._reach(parent, *(file.path for file in files), *removed)
         # Of the parent it reads the trees on the way to the files, and no other one.
         told = git_tree.commit_stream(
@@ -184,6 +188,18 @@ class DeployStore:
             files=[(file.mode, file.path, file.text) for file in files], removed=removed,
         )  # fmt: skip
         return self._git.run("fast-import", "--quiet", "--force", "--done", input=told).strip()
+
+    def _person(self, role: str) -> str:
+        """Return who writes, and when, as a commit has it; who that is git is asked once."""
+        if not self._people:
+            known = self._git.identity()
+            self._people = {
+                one: self._git.run("var", f"GIT_{one}_IDENT", env=known).strip()
+                for one in ("AUTHOR", "COMMITTER")
+            }
+        name, _, zone = self._people[role].rsplit(" ", 2)
+        is_set = os.environ.get(f"GIT_{role}_DATE")
+        return self._people[role] if is_set else f"{name} {int(time.time())} {zone}"
 
     def text_at(self, commit: str, path: str) -> str | None:
         """Return the text of the file `path` at `commit`; None where there is none.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -67,6 +67,30 @@ class Store(Git):
     def bring(self, objects: Iterable[str], *, without: str = "blob:none") -> bool:
         """Fetch objects from `origin`, as `bring` does."""
         return bring(self, "origin", objects, without=without)
+
+    def forget(self) -> None:
+        """Tell a server of nothing that was fetched: it takes a commit for a promise of all its trees.
+
+        It also takes more work to send what is before a commit that is here, than to send all anew.
+        """
+        listed = self.run("for-each-ref", "--format=delete %(refname)")
+        if listed:
+            self.run("update-ref", "--stdin", input=listed)
+        (self.directory / "shallow").unlink(missing_ok=True)
+
+    def here_below(self, starts: Sequence[str]) -> list[str]:
+        """Return the objects below commits or trees, and these, that are here. None is fetched."""
+        words = ("--objects", "--no-object-names", "--missing=allow-any", "--stdin")
+        return self.run("rev-list", *words, input="".join(f"{one}\n" for one in starts)).split()
+
+    def has_trees_below(self, tree: str) -> bool:
+        """Whether all trees below one that is here are here too. None is fetched."""
+        words = ("--objects", "--no-object-names", "--missing=print", "--filter=blob:none")
+        return "?" not in self.run("rev-list", *words, tree)
+
+    def tree_of(self, commit: str) -> str:
+        """Return the top tree of a commit that is here."""
+        return self.run("rev-parse", f"{commit}^{{tree}}").strip()
 
     def cut_off(self) -> set[str]:
         """Return the commits where the history that was fetched ends, though they have parents."""

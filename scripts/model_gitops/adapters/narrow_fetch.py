@@ -1,8 +1,9 @@
 """A fetch of the trees on the way to one folder, where the server can leave out the others.
 
 A deploy repository of many teams has tens of thousands of folders, and a deployment changes a file of one.
-The tip comes with its two upper levels of trees, then the folder of the second level with all below it:
-two requests, however many files the repository has. Whoever takes other filters only (`tree:0`, as
+The tip comes with its top tree, then each folder on the way alone, and one near the overlay with all below
+it: a request for each level, however many files the repository has. One filter a request: of two git looks
+into every tree, also where one of them wants none. Whoever takes other filters only (`tree:0`, as
 github.com) is asked for all trees, in one.
 """
 
@@ -11,48 +12,73 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from model_gitops.adapters.git_store import Store, can_ask_alone
-from model_gitops.core.deploy.git_tree import FOLDER, HERE, entry_of, upper_folder
+from model_gitops.core.deploy import kustomization
+from model_gitops.core.deploy.git_tree import FOLDER, entry_of, upper_folder, whole_level
 
-# Files of an overlay's own folder come along with it; what is larger is no manifest.
-_ALONG = "blob:limit=64k"
-# Of more commits than that all trees are fetched: those on the way would be nearly as many.
-_MOST_COMMITS = 500
+# Files of a small folder come along with it; what is larger is no manifest.
+_ALONG, _SMALL = "blob:limit=64k", 60
 
 
 class NarrowFetch:
     """What of a server's repository was fetched into a store for the sake of `folder`."""
 
-    def __init__(self, store: Store, folder: str) -> None:
+    def __init__(self, store: Store, folder: str, files: set[str]) -> None:
+        """`files` takes the hashes of the files that came along."""
         self._git = store
         self._folder = folder
+        self._files = files
+        self._level = whole_level(folder)
         self._possible = can_ask_alone()
         self._started = False
-        # Trees that are here with all below them, and what was looked for at which commit.
-        self._here: set[str] = set()
+        # Trees that are here, and whether with all below them; and what was looked for at which commit.
+        self._here: set[tuple[str, bool]] = set()
         self._looked: set[tuple[str, str]] = set()
         self._whole: set[str] = set()
+        # Of each branch its tip, and what came of it after a lost race.
+        self._tips: dict[str, str] = {}
+        self._came: set[str] = set()
 
     def fetch(self, refspec: str, tip: str, depth: int) -> bool:
-        """Fetch as narrowly as the server lets us; `tip` is where the refspec writes. False: fetch all trees."""
-        if not self._possible or depth > _MOST_COMMITS:
+        """Fetch one commit as narrowly as the server lets us; `tip` is where the refspec writes.
+
+        False: so many commits are to be fetched with all their trees.
+        """
+        if not self._possible:
             return False
+        if tip in self._tips:
+            return self._fetch_new(refspec, tip)
         # Once only: what fails may pass, and is asked for again in the other way.
         done = self._git.completed(
-            "fetch", "--quiet", "--no-tags", "--filter=blob:none", f"--filter=tree:{HERE}",
-            f"--depth={depth}", "--", "origin", refspec, check=False,
+            "fetch", "--quiet", "--no-tags", "--filter=tree:1", "--depth=1", "--", "origin", refspec, check=False,
         )  # fmt: skip
         if done.returncode != 0 or "filtering not recognized" in done.stderr:
             self._possible = False
             # Of a server that can't leave anything out all is here.
-            return done.returncode == 0
+            return done.returncode == 0 and depth == 1
         if not self._started:
             # From now on a commit that is here does not promise its trees.
             self._git.run("config", "fetch.negotiationAlgorithm", "noop")
             self._started = True
-        limit = [f"--max-count={depth}"] if depth == 1 else []
-        commits = self._git.run("rev-list", *limit, tip, "--").split()
-        prefix = upper_folder(f"{self._folder}/file")
-        return self._bring(commits, prefix) if prefix else True
+        self._tips[tip] = self._git.run("rev-parse", tip).strip()
+        return self._bring_own(tip)
+
+    def _bring_own(self, tip: str) -> bool:
+        return self._bring(self._tips[tip], upper_folder(f"{self._folder}/file", self._level))
+
+    def _fetch_new(self, refspec: str, tip: str) -> bool:
+        """Fetch what came since, as after a lost race: a few commits, with all that they changed, in one request."""
+        done = self._git.completed(
+            "fetch", "--quiet", "--no-tags", f"--filter={_ALONG}", "--", "origin", refspec,
+            check=False, env={"GIT_CONFIG_PARAMETERS": "'fetch.negotiationAlgorithm=default'"},
+        )  # fmt: skip
+        if done.returncode != 0:
+            return False
+        came = self._git.here_below([tip, f"^{self._tips[tip]}"])
+        self._tips[tip] = came[0] if came else self._tips[tip]
+        self._files.update(came)
+        self._here.update((one, False) for one in came)
+        self._came.update(came)
+        return self._bring_own(tip)
 
     def end(self) -> None:
         """Take note that all trees of a branch were fetched: from now on all are, of what is new."""
@@ -62,17 +88,17 @@ class NarrowFetch:
             self._started = False
 
     def forget(self) -> bool:
-        """Let all trees be fetched from now on, also of what is here; False if no tree was left out.
-
-        A server takes a commit that is here for a promise of all its trees, and so it must not be told of any.
-        """
+        """Let all trees be fetched from now on, also of what is here; False if no tree was left out."""
         self._possible = False
         if not self._started:
             return False
-        listed = self._git.run("for-each-ref", "--format=delete %(refname)")
-        self._git.run("update-ref", "--stdin", input=listed)
-        (self._git.directory / "shallow").unlink(missing_ok=True)
+        self._git.forget()
         return True
+
+    @property
+    def is_used(self) -> bool:
+        """Whether the server leaves trees out for us."""
+        return self._started and self._possible
 
     def is_narrow(self, commit: str) -> bool:
         """Whether trees of a commit may be missing."""
@@ -82,33 +108,63 @@ class NarrowFetch:
         """Fetch the folders in which `paths` are at `commit`, where they are not here. Raises ProcessError."""
         if not self.is_narrow(commit):
             return
-        for prefix in dict.fromkeys(upper_folder(path) for path in paths):
-            if (
-                prefix
-                and (commit, prefix) not in self._looked
-                and not self._bring([commit], prefix)
-            ):
+        for prefix in dict.fromkeys(upper_folder(path, self._level) for path in paths):
+            is_known = "\n" in prefix or (commit, prefix) in self._looked
+            if not is_known and not self._bring(commit, prefix):
                 self._all_of(commit)
                 return
 
-    def _bring(self, commits: list[str], prefix: str) -> bool:
-        """Fetch the folder `prefix` of commits with all below it, in one request; False if that fails."""
-        above, _, name = prefix.rpartition("/")
-        wanted = []
-        # With a slash at its end the name is of a folder only: no file, link or submodule is read.
-        trees = self._git.each_object([f"{one}:{above}/" for one in commits], missing=True)
-        for commit, content in zip(commits, trees, strict=True):
+    def _bring(self, commit: str, prefix: str) -> bool:
+        """Fetch the folders on the way to `prefix`, and it with all below it; False if that fails."""
+        above = ""
+        for name in prefix.split("/") if prefix else ():
+            # With a slash at its end the name is of a folder only: no file, link or submodule is read.
+            (content,) = self._git.each_object([f"{commit}:{above}"], missing=True)
             mode, found = entry_of(content, name, len(commit) // 2)
-            if mode == FOLDER and found not in self._here:
-                wanted.append(found)
-            self._looked.add((commit, prefix))
-        wanted = list(dict.fromkeys(wanted))
-        if not wanted:
+            if mode != FOLDER:
+                break
+            above += f"{name}/"
+            is_whole = above == f"{prefix}/" and (
+                prefix == self._folder or prefix.count("/") + 1 == self._level
+            )
+            if self._is_here(found, is_whole):
+                continue
+            if not self._brought(found, prefix if is_whole else ""):
+                return False
+            self._here.add((found, is_whole))
+        self._looked.add((commit, prefix))
+        return True
+
+    def _is_here(self, tree: str, whole: bool) -> bool:
+        """Whether a tree is here, or with all below it: one that came newly may have one that was elsewhere."""
+        if (tree, whole) in self._here:
             return True
-        what = _ALONG if prefix == self._folder else "blob:none"
-        is_given = self._git.bring(wanted, without=what)
-        self._here.update(wanted if is_given else ())
-        return is_given
+        return whole and tree in self._came and self._git.has_trees_below(tree)
+
+    def _brought(self, tree: str, folder: str) -> bool:
+        """Fetch a tree alone, or that of `folder` with all below it; False if that fails."""
+        if not folder:
+            return self._git.bring([tree], without="tree:0")
+        along = folder == self._folder
+        if not self._git.bring([tree], without=_ALONG if along else "blob:none"):
+            return False
+        if not along and (files := self._few(tree)):
+            # Git asks for no tree that is here, unless it asks for something else too.
+            along = self._git.bring([tree, *files], without=_ALONG)
+        self._files.update(self._git.here_below([tree]) if along else ())
+        return True
+
+    def _few(self, tree: str) -> list[str]:
+        """Return the kustomizations below a tree, if it has few files."""
+        listing = self._git.run("ls-tree", "-r", "-z", tree).split("\0")[:-1]
+        entries = [entry.partition("\t") for entry in listing]
+        return [
+            fields.split(" ")[2]
+            for fields, _, name in entries
+            if name.rpartition("/")[2] in kustomization.FILE_NAMES
+            and fields.startswith("100")
+            and len(entries) <= _SMALL
+        ]
 
     def _all_of(self, commit: str) -> None:
         self._git.remote(

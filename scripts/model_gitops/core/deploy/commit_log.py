@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from model_gitops.core.deploy.trailers import read_trailers
 
 
-@dataclass(frozen=True)
-class LoggedCommit:
+class LoggedCommit(NamedTuple):
     """A commit as `git log --format=FORMAT -z` tells it: its top tree, its parents and its message."""
 
     commit: str
@@ -59,6 +59,13 @@ def arrivals(parents: Mapping[str, Sequence[str]], line: Sequence[str]) -> dict[
 def is_of_others(message: str, repository: str) -> bool:
     """Whether a commit says that it deploys from other repositories, and not from this one."""
     # Asked of thousands of messages: only the lines that may say it are read as trailers.
+    if _SOURCE not in message.lower():
+        return False
     named = [line for line in message.splitlines() if line[: len(_SOURCE)].lower() == _SOURCE]
-    said = read_trailers("\n".join(named)).get("source-repository", ()) if named else ()
-    return bool(said) and repository.lower() not in (one.lower() for one in said)
+    said = _sources("\n".join(named)) if named else ()
+    return bool(said) and repository.lower() not in said
+
+
+@lru_cache(maxsize=1000)
+def _sources(text: str) -> tuple[str, ...]:
+    return tuple(one.lower() for one in read_trailers(text).get("source-repository", ()))

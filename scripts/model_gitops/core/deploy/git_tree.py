@@ -6,14 +6,20 @@ from collections.abc import Iterable
 
 # The mode of a folder in a tree.
 FOLDER = "40000"
-# So many levels of trees come with a commit: its top, and the folders in it.
-HERE = 2
+# A folder so far above an overlay is an application's as a rule: it has the base, and the other overlays.
+_ABOVE = 2
+# Higher than that none is fetched with all below it.
+_HIGHEST = 2
 
 
-def upper_folder(path: str) -> str:
-    """Return the folder of the lowest level that does not come with a commit and has `path`, or ""."""
-    parts = path.removeprefix("./").split("/")
-    return "/".join(parts[:HERE]) if len(parts) > HERE else ""
+def whole_level(folder: str) -> int:
+    """Return at which level a folder on the way to the overlay `folder` is fetched with all below it."""
+    return max(_HIGHEST, folder.count("/") + 1 - _ABOVE)
+
+
+def upper_folder(path: str, level: int) -> str:
+    """Return the folder of this level that the file `path` is in, or the lowest above it."""
+    return "/".join(path.removeprefix("./").split("/")[:-1][:level])
 
 
 def entry_of(content: bytes, name: str, size: int) -> tuple[str, str]:
