@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -174,6 +176,32 @@ def test_what_the_account_says_of_this_place_alone_is_heeded(
     assert from_checkout == [True]
     assert git.Git(tmp_path / "other.git").commit_of("m@v0.0.1") == head(work)
     assert not git.Git(tmp_path / "server.git").commit_of("m@v0.0.1")
+
+
+@pytest.fixture
+def other_disk(tmp_path: Path) -> Iterator[str]:
+    here = tmp_path.stat().st_dev
+    for folder in map(Path, ("/dev/shm", "/tmp", "/var/tmp")):
+        if folder.is_dir() and folder.stat().st_dev != here:
+            with tempfile.TemporaryDirectory(dir=folder) as made:
+                yield made
+            return
+    pytest.skip("there is one disk alone")
+
+
+def test_temporary_files_may_lie_on_another_disk(
+    work: git.Git,
+    other_disk: str,
+    monkeypatch: pytest.MonkeyPatch,
+    from_checkout: list[bool],
+) -> None:
+    """As in a container, whose work folder is the machine's: git can't move a pack from there."""
+    monkeypatch.setattr(tempfile, "tempdir", other_disk)
+    made = tag(work)
+    push(work, made, [head(work), made])
+    assert from_checkout == [False]
+    assert on_server(work) == ["refs/tags/m@v0.0.1"]
+    assert not list((work.directory / ".git/objects/pack").iterdir())
 
 
 def test_what_is_not_here_is_pushed_by_the_checkout(

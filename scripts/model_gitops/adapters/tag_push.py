@@ -76,9 +76,13 @@ def _sender(repository: git.Git, folder: Path, holds: Sequence[str]) -> git.Git 
         repository.run(
             "init", "--quiet", "--bare", "--template=", str(store), env={"GIT_DEFAULT_HASH": kind}
         )
-        pack = str((store / "objects/pack/pack").resolve())
-        repository.run("pack-objects", "--quiet", pack, input="".join(f"{one}\n" for one in holds))
         # The checkout stays where git stands: a remote may be a path from there.
         sender.place = {"GIT_DIR": str(store.resolve())}
+        # Git itself would make the pack in the checkout, and can't move it to another disk.
+        pack = (store / "objects/pack/pack-tags.pack").resolve()
+        lines = "".join(f"{one}\n" for one in holds)
+        with pack.open("wb") as file:
+            repository.completed("pack-objects", "--quiet", "--stdout", input=lines, output=file)
+        sender.run("index-pack", str(pack))
         return sender
     return None
