@@ -237,3 +237,21 @@ def test_a_name_once_used_is_taken() -> None:
     used = read(("m@v1.2.3", A, 1), ("m@v1.3.0", B, 2), ("m@v1.3.0!", B, 3))
     assert used.next_version("m", "minor") == "v1.4.0"
     assert used.next_version("m", "major") == "v2.0.0"
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [
+        ([], set()),
+        (["v0.0.9", "v0.0.10", "v0.0.2"], {"v0.0.10"}),
+        (["v0.9.0", "v0.10.0", "v0.2.99"], {"v0.10.0"}),
+        (["v1.0.0-rc.10", "v1.0.0-rc.9", "v0.99.99"], {"v1.0.0-rc.10"}),
+        (["v1.0.0-rc.1", "v1.0.0", "v1.0.0-9"], {"v1.0.0"}),
+        (["v1.0.0+7", "v1.0.0", "v1.0.0+b.9", "v0.0.1"], {"v1.0.0", "v1.0.0+7", "v1.0.0+b.9"}),
+        (["v1.0.1-rc.2+b.1", "v1.0.1-rc.2", "v1.0.0+9.9"], {"v1.0.1-rc.2", "v1.0.1-rc.2+b.1"}),
+    ],
+)
+def test_the_highest_of_many_versions(known: list[str], expected: set[str]) -> None:
+    assert versions.highest_of(known) == versions.highest_of(known[::-1]) == expected
+    if known:
+        assert versions.precedence(versions.highest(known)) == versions.precedence(min(expected))

@@ -260,10 +260,8 @@ class Git:
                 yield answer.read(int(head[2]))
                 answer.read(1)
 
-    def object_chunks(
-        self, objects: bytes, *, missing: bool = False
-    ) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the bytes of many objects, a part at once, and the line that stands before each.
+    def object_chunks(self, objects: bytes) -> Iterator[bytes]:
+        """Yield the bytes of many objects, some whole ones at once, each after a line of hex digits.
 
         For a search among so many that a step in Python for each would cost more than reading them:
         `objects` are lines too. Nobody can know the line before an object beforehand.
@@ -283,13 +281,13 @@ class Git:
                     whole = bytes(rest[:end])
                     del rest[:end]
                     found += whole.count(start)
-                    yield start, whole
+                    yield whole
         found += rest.count(start)
         count = len(objects.split())
-        if found != count and not missing:
+        if found != count:
             raise ExternalError(f"git can't read the files of {self.directory} ({count - found})")
         if rest:
-            yield start, bytes(rest)
+            yield bytes(rest)
 
     @contextmanager
     def _written(self, objects: bytes, form: str) -> Iterator[IO[bytes]]:
@@ -305,12 +303,23 @@ class Git:
             answer.seek(0)
             yield answer
 
-    def objects_of(self, *patterns: str) -> set[bytes]:
+    def trees_of(self, commits: Sequence[str]) -> list[bytes]:
+        """Return the top trees of commits, in their order, by one process; commits not here are left out."""
+        with tempfile.TemporaryFile() as answer:
+            # Told of refs, of which there are none, git does not take HEAD where it has none of these.
+            self.completed(
+                "log", "--no-walk=unsorted", "--ignore-missing", "--format=%T", "--glob=refs/none/*", "--stdin",
+                input="".join(f"{one}\n" for one in commits), output=answer,
+            )  # fmt: skip
+            answer.seek(0)
+            return answer.read().split()
+
+    def objects_of(self, *patterns: str) -> set[str]:
         """Return the objects that the refs here name which match a pattern; no server is asked."""
         with tempfile.TemporaryFile() as answer:
             self.completed("for-each-ref", "--format=%(objectname)", *patterns, output=answer)
             answer.seek(0)
-            return set(answer.read().split())
+            return set(answer.read().decode("ascii").split())
 
     def is_ancestor(self, ancestor: str, descendant: str) -> bool:
         """Whether `ancestor` is in the history of `descendant` (a commit is in its own)."""

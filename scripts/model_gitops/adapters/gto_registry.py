@@ -100,7 +100,7 @@ class Tags:
             return
         start = f"refs/tags/{_common([one.name for one in events])}"
         here = self._git.objects_of(f"{start}*", f"{start}*/**")
-        names = [one.name for one in events if one.object.encode() not in here]
+        names = [one.name for one in events if one.object not in here]
         if len(names) > _MOST_NAMED:
             names = [f"{_common(names)}*"]
         if names:
@@ -128,7 +128,7 @@ class Tags:
         ref = f"refs/tags/{name}"
         wanted = self.listing.object_of(ref)
         # It may be here as it was before somebody moved it.
-        if wanted and self._remote and wanted.encode() not in self._git.objects_of(ref):
+        if wanted and self._remote and wanted not in self._git.objects_of(ref):
             self._git.try_fetch(f"+{ref}:{ref}", *self._git.flat_depth())
 
     def with_model(self, model: str, model_hash: str) -> Iterator[tags.Version]:

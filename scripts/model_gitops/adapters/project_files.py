@@ -91,36 +91,32 @@ def has(git: Git, text: str, commits: Sequence[str]) -> bool:
     What a partial clone lacks of them comes in one request.
     """
     # In the order of the commits: neighbours are stored as differences, which git keeps for a moment.
-    trees: dict[bytes, None] = {}
-    for line, some in git.object_chunks("\n".join(commits).encode(), missing=True):
-        trees |= dict.fromkeys(re.findall(line + rb"tree ([0-9a-f]+)\n", some))
+    trees = dict.fromkeys(git.trees_of(commits))
     left_out = LeftOut(git, commits)
     left_out.bring_trees(trees)
     names = b"\n".join(trees)
     size = len(next(iter(trees), b"")) // 2
     del trees  # of 40,000 versions some MB
-    # A tree is its entries without a break: mode, name, and the hash in bytes. Others are matched too, as
-    # their names may look like an entry.
-    value = rb"\0(.{%d})" % size
-    entry = re.compile(
-        rb"40000 [^\0]+" + value
-        + rb"|100[0-7]{3} (?:dvc\.lock|[^\0]*\.dvc)" + value
-        + rb"|[0-7]+ [^\0]+" + value,
-        re.DOTALL,
-    )  # fmt: skip
+    # A tree is its entries without a break: mode, name, and the hash in bytes.
+    entry = re.compile(rb"[0-7]+ [^\0]+\0.{%d}" % size, re.DOTALL)
     files: dict[bytes, None] = {}
     folders: dict[bytes, None] = {}
     while names:
         below: dict[bytes, None] = {}
-        for _, some in git.object_chunks(names):
-            found = entry.findall(some)
-            below |= dict.fromkeys([folder for folder, _, _ in found if folder])
-            files |= dict.fromkeys([file for _, file, _ in found if file])
+        for some in git.object_chunks(names):
+            # Most trees have most entries of the tree before.
+            for one in dict.fromkeys(entry.findall(some)):
+                if one.startswith(b"40000 "):
+                    below[one[-size:]] = None
+                elif one.startswith(b"100") and (
+                    one.endswith(b".dvc\0", 0, -size) or one[6:-size] == b" dvc.lock\0"
+                ):
+                    files[one[-size:]] = None
         names = _lines([one for one in below if one not in folders], size)
         folders |= below
     wanted, names = text.encode(), _lines(files, size)
     left_out.bring_files(names.split())
-    return any(wanted in some for _, some in git.object_chunks(names))
+    return any(wanted in some for some in git.object_chunks(names))
 
 
 def _lines(objects: Iterable[bytes], size: int) -> bytes:

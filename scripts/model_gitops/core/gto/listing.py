@@ -22,10 +22,11 @@ class Listing:
     """
 
     def __init__(self, listing: bytes, created: Dates, committed: Dates) -> None:
-        self._lines = listing
+        # A letter a byte: what is asked about is ASCII, and is cut out of it as it is.
+        self._lines = listing.decode("latin-1")
         # `ls-remote` sets a tab between both, `show-ref` a space.
-        first = re.match(rb"[0-9a-f]+([\t ])", listing)
-        self._length, self._between = (first.start(1), first[1]) if first else (0, b"\t")
+        first = re.match(r"[0-9a-f]+([\t ])", self._lines)
+        self._length, self._between = (first.start(1), first[1]) if first else (0, "\t")
         self.created, self.committed = created, committed
         self._counters: dict[str, int] = {}
 
@@ -34,8 +35,10 @@ class Listing:
         found: list[Event] = []
         highest = 0
         # Most commits have more than one tag.
-        commits: dict[bytes, str] = {}
-        stages: dict[bytes, str] = {}
+        commits: dict[str, str] = {}
+        stages: dict[str, str] = {}
+        start = tags.in_tag(model)
+        lines, length = self._lines, self._length
         for one in self._of_model(model):
             said, stage, version, cancels, _, counter, tagged = one.groups()
             if len(said) > tags.LONGEST:
@@ -44,17 +47,17 @@ class Listing:
                 highest = max(highest, int(counter))
             if tagged is None:
                 continue  # a lightweight tag says nothing
-            start = one.start()
+            at = one.start()
             found.append(
                 Event(
-                    tags.in_tag(model) + said.decode("ascii"),
-                    commits.get(tagged) or commits.setdefault(tagged, tagged.decode("ascii")),
-                    self._lines[start - self._length : start].decode("ascii"),
-                    tags.action_of(version is not None, stage is not None, cancels == b"!"),
-                    version.decode("ascii") if version else "",
-                    (stages.get(stage) or stages.setdefault(stage, stage.decode("ascii")))
-                    if stage
-                    else "",
+                    start + said,
+                    commits.setdefault(tagged, tagged),
+                    lines[at - length : at],
+                    "register"  # as nearly all do
+                    if version and not cancels
+                    else tags.action_of(bool(version), bool(stage), cancels == "!"),
+                    version or "",
+                    stages.setdefault(stage, stage) if stage else "",
                 )
             )
         self._counters[model] = highest
@@ -62,14 +65,14 @@ class Listing:
 
     def versions(self) -> list[Event]:
         """Return the annotated tags of all models that register a version."""
-        start = self._between + b"refs/tags/"
-        pattern = start + rb"([^\n]+@v[^\n]+)\n([0-9a-f]+)" + start + rb"\1\^\{\}(?=\n)"
+        start = self._between + "refs/tags/"
+        pattern = start + r"([^\n]+@v[^\n]+)\n([0-9a-f]+)" + start + r"\1\^\{\}(?=\n)"
         found = []
         for one in re.finditer(pattern, self._lines):
-            said = tags.parse(one[1].decode("utf-8", "replace"))
+            said = tags.parse(one[1])
             if said and said.action == "register":
-                object_ = self._lines[one.start() - self._length : one.start()].decode("ascii")
-                found.append(Event(one[1].decode(), one[2].decode(), object_, said.action))
+                object_ = self._lines[one.start() - self._length : one.start()]
+                found.append(Event(one[1], one[2], object_, said.action))
         return found
 
     def counter(self, model: str) -> int:
@@ -84,52 +87,40 @@ class Listing:
 
     def object_of(self, ref: str) -> str:
         """Return the object that `ref` (`refs/tags/v1`) names; empty where there is no such ref."""
-        at = self._lines.find(self._between + ref.encode() + b"\n")
-        return self._lines[at - self._length : at].decode("ascii") if at > 0 else ""
+        spelled = ref.encode().decode("latin-1")
+        at = self._lines.find(f"{self._between}{spelled}\n")
+        return self._lines[at - self._length : at] if at > 0 else ""
 
     def at(self, commit: str) -> list[str] | None:
         """Return the annotated tags of `commit`, as objects; None where neither they nor a branch are at it."""
-        named = commit.encode() + self._between
-        found = (
-            re.findall(
-                rb"(?:^|\n)([0-9a-f]+)"
-                + self._between
-                + rb"(refs/tags/[^\n]+)\n"
-                + named
-                + rb"\2\^\{\}\n",
-                self._lines,
-            )
-            if named + b"refs/tags/" in self._lines
-            else []
-        )
-        if not found and named + b"refs/heads/" not in self._lines:
+        named = commit + self._between
+        pattern = rf"(?:^|\n)([0-9a-f]+){self._between}(refs/tags/[^\n]+)\n{named}\2\^\{{\}}\n"
+        found = re.findall(pattern, self._lines) if f"{named}refs/tags/" in self._lines else []
+        if not found and f"{named}refs/heads/" not in self._lines:
             return None
-        return [object_.decode("ascii") for object_, _ in found]
+        return [object_ for object_, _ in found]
 
     def has_tag_of(self, object_: str) -> bool:
         """Whether some tag names this object."""
-        return object_.encode() + self._between + b"refs/tags/" in self._lines
+        return f"{object_}{self._between}refs/tags/" in self._lines
 
-    def of_model(self, model: str) -> list[bytes]:
+    def of_model(self, model: str) -> list[str]:
         """Return the lines of the model's tags, from the ref on, with what each tags."""
         return [one[0] for one in self._of_model(model)]
 
     def models(self) -> Iterable[str]:
         """Return the models of the annotated tags."""
         found: set[str] = set()
-        for line in self._lines.split(b"\n"):
-            name = line.partition(b"refs/tags/")[2].decode("utf-8", "replace")
+        for line in self._lines.split("\n"):
+            name = line.partition("refs/tags/")[2]
             if name.endswith("^{}") and (said := tags.parse(name.removesuffix("^{}"))):
                 found.add(said.model)
         return found
 
-    def _of_model(self, model: str) -> Iterator[re.Match[bytes]]:
+    def _of_model(self, model: str) -> Iterator[re.Match[str]]:
         if not tags.is_model_name(model):
             return iter(())
-        start = self._between + b"refs/tags/"
-        name = re.escape(tags.in_tag(model)).encode("ascii")
-        pattern = (
-            start + name + rb"(" + tags.SAID.encode("ascii") + rb")"
-            rb"(?:\n([0-9a-f]+)" + start + rb"[^\n]*\^\{\})?(?=\n)"
-        )  # fmt: skip
-        return re.finditer(pattern, self._lines)
+        start = f"{self._between}refs/tags/"
+        name = re.escape(tags.in_tag(model))
+        pattern = rf"{start}{name}({tags.SAID})(?:\n([0-9a-f]+){start}[^\n]*\^\{{\}})?(?=\n)"
+        return re.finditer(pattern, self._lines, re.ASCII)

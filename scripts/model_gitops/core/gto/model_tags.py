@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import Literal
 
-from model_gitops.core.gto.versions import precedence
+from model_gitops.core.gto.versions import highest_of, precedence
 
 Action = Literal["register", "deregister", "assign", "unassign", "deprecate"]
 
@@ -176,11 +176,14 @@ class ModelTags:
     @cached_property
     def highest(self) -> Known | None:
         """The highest registered and active version, or None."""
-        plain: list[str] = []
-        last: tuple[object, ...] = ()
-        for commit, one in self._first.items():
-            if one.adds and commit not in self._more and (key := precedence(one.version)) >= last:
-                plain, last = ([*plain, commit] if key == last else [commit]), key
+        single = {
+            commit: one.version
+            for commit, one in self._first.items()
+            if one.adds and commit not in self._more
+        }
+        top = highest_of(single.values())
+        plain = [commit for commit, name in single.items() if name in top]
+        last = max(map(precedence, top), default=())
         # Of a commit with several tags it is told by their dates: asked at once, and only where it can win.
         rivals = [
             commit

@@ -38,6 +38,22 @@ def bump(highest: str, part: str) -> str:
     return f"v{major}.{minor}.{patch + 1}"
 
 
+def highest_of(versions: Iterable[str]) -> set[str]:
+    """Return those of `versions` that none is higher than: more than one where build metadata differs."""
+    left = set[str]()
+    # Most differ in the last number alone, and of numbers the longer one is higher.
+    last: dict[str, tuple[int, str]] = {}
+    for one in versions:
+        start, _, number = one.rpartition(".")
+        if not number.isdecimal() or "-" in start or "+" in start:
+            left.add(one)
+        elif (key := (len(number), number)) > last.get(start, (0, "")):
+            last[start] = key
+    left.update(f"{start}.{number}" for start, (_, number) in last.items())
+    top = max(map(precedence, left), default=())
+    return {one for one in left if precedence(one) == top}
+
+
 def highest(versions: Iterable[str]) -> str:
     """Return the highest of `versions`, an empty text where there is none."""
     return max(versions, key=precedence, default="")
