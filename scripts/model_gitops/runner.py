@@ -6,8 +6,6 @@ import json
 import os
 import re
 import sys
-import tempfile
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -220,7 +218,7 @@ def write_outputs(outputs: Mapping[str, str]) -> None:
     with Path(path).open("a", encoding="utf-8", errors="backslashreplace") as file:
         for name, value in outputs.items():
             # A random delimiter: a value can't end its own block and add an output.
-            delimiter = f"end-{uuid.uuid4().hex}"
+            delimiter = f"end-{os.urandom(16).hex()}"
             file.write(f"{name}<<{delimiter}\n{value}\n{delimiter}\n")
     for name, value in outputs.items():
         say(f"{name}: {value}" if "\n" not in value else f"{name}: ({len(value)} characters)")
@@ -331,6 +329,8 @@ def _annotate(level: str, text: str, title: str) -> None:
 
 def _try_to_write(folder: Path) -> None:
     """Make and remove a file in `folder`. Raises OSError."""
+    import tempfile
+
     with tempfile.TemporaryFile(dir=folder):
         pass
 

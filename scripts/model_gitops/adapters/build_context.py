@@ -6,6 +6,8 @@ import hashlib
 import os
 import stat
 from collections.abc import Sequence
+from functools import cache
+from operator import attrgetter
 from pathlib import Path
 
 from model_gitops.adapters import file_hashes
@@ -81,6 +83,10 @@ def _rules(folder: Path, build_file: Path | None) -> list[dockerignore.Rule]:
     return dockerignore.parse(text)
 
 
+# Where nothing is ignored.
+_ALL: tuple[bool, tuple[bool, ...]] = (False, ())
+
+
 class _Walk:
     """What the builder gets of a folder. Text instead of paths: a context may have 100,000 files."""
 
@@ -96,14 +102,16 @@ class _Walk:
         folder = f"{self._root}/{inside}" if inside else self._root
         try:
             with os.scandir(folder) as listed:
-                found = sorted(listed, key=lambda one: one.name)
+                found = sorted(listed, key=attrgetter("name"))
         except OSError as error:
             raise _unreadable(folder, error) from error
         for one in found:
             name = f"{inside}/{one.name}" if inside else one.name
             if name == ".git":
                 continue
-            ignored, matched = dockerignore.decide(name, self._rules, parent)
+            ignored, matched = (
+                dockerignore.decide(name, self._rules, parent) if self._rules else _ALL
+            )
             if one.is_dir(follow_symlinks=False):
                 if ignored and not dockerignore.may_hold(name, self._rules):
                     continue
@@ -118,17 +126,18 @@ class _Walk:
     def _add(self, name: str, one: os.DirEntry[str]) -> None:
         try:
             seen = one.stat(follow_symlinks=False)
-            if stat.S_ISLNK(seen.st_mode):
+            if stat.S_ISREG(seen.st_mode):
+                self.files[one.path] = seen
+                self.found.append((name, one.path, seen.st_mode))
+            elif stat.S_ISLNK(seen.st_mode):
                 target = os.fsencode(os.readlink(one.path))  # noqa: PTH115 - the walk is text
                 link = Entry(name, "link", hashlib.sha256(target).hexdigest())
                 self.found.append((link, "", 0))
-            elif stat.S_ISREG(seen.st_mode):
-                self.files[one.path] = seen
-                self.found.append((name, one.path, seen.st_mode))
         except OSError as error:
             raise _unreadable(one.path, error) from error
 
 
+@cache
 def _kind(mode: int) -> str:
     kind = "exec" if mode & stat.S_IXUSR else "file"
     # Bits that no umask and no checkout sets: setuid, setgid, sticky.

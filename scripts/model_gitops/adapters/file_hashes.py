@@ -8,14 +8,12 @@ the job gets no such file, and none is believed that lies elsewhere.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import stat
+import struct
 import sys
-import tempfile
 from collections import deque
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,6 +23,9 @@ from model_gitops import runner
 _SETTLED_NS = 2_000_000_000
 _CHUNK = 1 << 18
 _MOST_THREADS = 4
+# What says that a file is as it was, and its hash after it: six numbers, and 32 bytes.
+_KEY, _KEY_SIZE, _HASH_SIZE = "=6Q", 48, 32
+_WHOLE = (1 << 64) - 1
 # Of a smaller one Python's own work is the greater part, which threads do one after the other.
 _LARGE = 1 << 20
 
@@ -40,7 +41,12 @@ def hashes(files: Mapping[str, os.stat_result], folder: Path) -> dict[str, str]:
     """
     kept = _Kept(folder)
     found = kept.of(files)
+    if len(found) == len(files):
+        return found
     missing = [path for path in files if path not in found]
+    # Where all is known they are not needed, and take longer to start than many a look.
+    from concurrent.futures import ThreadPoolExecutor
+
     large = deque(path for path in missing if files[path].st_size >= _LARGE)
     small = deque(path for path in missing if files[path].st_size < _LARGE)
 
@@ -63,8 +69,7 @@ def hashes(files: Mapping[str, os.stat_result], folder: Path) -> dict[str, str]:
         work(small)
         for one in started:
             one.result()
-    if missing:
-        kept.keep(files, found, set(missing))
+    kept.keep(files, found, set(missing))
     return found
 
 
@@ -89,32 +94,28 @@ class _Kept:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.known: dict[str, str] = {}
+        self.known: dict[bytes, str] = {}
         self._file: Path | None = None
         store = _store_of_job()
         if store is None:
             return
         name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
-        self._file = store / f"hashes-{name}.json"
-        with suppress(OSError, ValueError):
-            read = json.loads(self._file.read_bytes())
-            if isinstance(read, dict):
-                self.known = read
+        self._file = store / f"hashes-{name}"
+        with suppress(OSError):
+            read = self._file.read_bytes()
+            count, rest = divmod(len(read), _KEY_SIZE + _HASH_SIZE)
+            if rest:
+                return
+            keys = [read[at : at + _KEY_SIZE] for at in range(0, count * _KEY_SIZE, _KEY_SIZE)]
+            hashes = read[count * _KEY_SIZE :].hex("\n", -_HASH_SIZE).split()
+            self.known = dict(zip(keys, hashes, strict=True))
 
     def of(self, files: Mapping[str, os.stat_result]) -> dict[str, str]:
         """Return the hashes of those files that are as they were."""
         if not self.known:
             return {}
-        keys = ((path, self._key(seen)) for path, seen in files.items())
-        return {path: self.known[key] for path, key in keys if key in self.known}
-
-    @staticmethod
-    def _key(seen: os.stat_result) -> str:
-        """Return what says that a file is as it was."""
-        return (
-            f"{seen.st_dev}.{seen.st_ino}.{seen.st_mode}.{seen.st_size}"
-            f".{seen.st_mtime_ns}.{seen.st_ctime_ns}"
-        )
+        known = map(self.known.get, map(_key, files.values()))
+        return {path: sha256 for path, sha256 in zip(files, known, strict=True) if sha256}
 
     def keep(
         self, files: Mapping[str, os.stat_result], found: Mapping[str, str], new: set[str]
@@ -125,25 +126,35 @@ class _Kept:
         """
         if self._file is None:
             return
+        import tempfile
+
         with suppress(OSError):
             # Its own time is the file system's, as those of the files are.
             file, path = tempfile.mkstemp(prefix="hashes-", dir=self._file.parent)
             made = os.fstat(file)
             kept = {
-                self._key(seen): found[name]
+                _key(seen): found[name]
                 for name, seen in files.items()
                 if name not in new or self._is_settled(name, seen, made)
             }
-            with os.fdopen(file, "w", encoding="ascii") as stream:
-                json.dump(kept, stream)
+            with os.fdopen(file, "wb") as stream:
+                stream.write(b"".join(kept) + bytes.fromhex("".join(kept.values())))
             Path(path).replace(self._file)
 
     def _is_settled(self, path: str, seen: os.stat_result, made: os.stat_result) -> bool:
         if seen.st_dev != made.st_dev or seen.st_ctime_ns > made.st_ctime_ns - _SETTLED_NS:
             return False
         with suppress(OSError):
-            return self._key(os.lstat(path)) == self._key(seen)
+            return _key(os.lstat(path)) == _key(seen)
         return False
+
+
+def _key(seen: os.stat_result) -> bytes:
+    """Return what says that a file is as it was. A time may be of before 1970, or of after 2262."""
+    return struct.pack(
+        _KEY, seen.st_dev, seen.st_ino, seen.st_mode, seen.st_size,
+        seen.st_mtime_ns & _WHOLE, seen.st_ctime_ns & _WHOLE,
+    )  # fmt: skip
 
 
 def _store_of_job() -> Path | None:
