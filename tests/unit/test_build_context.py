@@ -138,7 +138,9 @@ class TestInAJob:
         self.poison(store)
         assert self.hashes(context) == ["00" * 32] * 2
 
-    @pytest.mark.parametrize("moment", [-OLD, 0, 10_000_000_000 * 10**9, 15_000_000_000 * 10**9])
+    @pytest.mark.parametrize(
+        "moment", [-1_800_000_000 * 10**9, 0, 10_000_000_000 * 10**9, 15_000_000_000 * 10**9]
+    )
     def test_a_file_of_any_time_is_kept(self, moment: int, context: Path, store: Path) -> None:
         (context / "a").write_text("one")
         try:
