@@ -55,14 +55,16 @@ def copy_actions(folder: Path) -> Path:
     """Copy what a release of the actions holds, and nothing else, into `folder`; return it.
 
     act removes and copies the whole of a local repository for each step that uses it, where a runner does it
-    once a job. So the code lies beside, and act copies links: Python compiles it once.
+    once a job. So all lies beside, and act copies links to the code: Python compiles it once. The code finds
+    what is beside it at its own place.
     """
     beside = folder.with_name(f"{folder.name}-code").resolve()
     for old in (folder, beside):
         shutil.rmtree(old, ignore_errors=True)
-    copy_tree(act.ROOT / "actions", folder / "actions")
-    copy_tree(act.ROOT / "scripts", beside / "scripts")
+    for name in ("actions", "scripts"):
+        copy_tree(act.ROOT / name, beside / name)
     shutil.copy2(act.ROOT / "pyproject.toml", beside)
+    copy_tree(beside / "actions", folder / "actions")
     for name in ("scripts", "pyproject.toml"):
         (folder / name).symlink_to(beside / name)
     return folder
