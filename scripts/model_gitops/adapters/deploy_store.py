@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 
 from model_gitops.adapters import process
 from model_gitops.adapters.git_store import Store
@@ -60,7 +61,6 @@ class DeployStore:
         # Of each branch how deep it was fetched, its tip, and where history was cut off then.
         self._fetched: dict[tuple[str, str], tuple[int, str, set[str]]] = {}
         self._contents: dict[str, bytes] = {}
-        self._people: dict[str, str] = {}
 
     def only(self, folder: str) -> None:
         """Let later fetches bring the trees on the way to `folder` only, where the server can do that.
@@ -189,14 +189,17 @@ class DeployStore:
         )  # fmt: skip
         return self._git.run("fast-import", "--quiet", "--force", "--done", input=told).strip()
 
+    @cached_property
+    def _people(self) -> dict[str, str]:
+        """Who writes, as git says it: it is asked once, also where a race was lost."""
+        known = self._git.identity()
+        return {
+            role: self._git.run("var", f"GIT_{role}_IDENT", env=known).strip()
+            for role in ("AUTHOR", "COMMITTER")
+        }
+
     def _person(self, role: str) -> str:
-        """Return who writes, and when, as a commit has it; who that is git is asked once."""
-        if not self._people:
-            known = self._git.identity()
-            self._people = {
-                one: self._git.run("var", f"GIT_{one}_IDENT", env=known).strip()
-                for one in ("AUTHOR", "COMMITTER")
-            }
+        """Return who writes, and when, as a commit has it."""
         name, _, zone = self._people[role].rsplit(" ", 2)
         is_set = os.environ.get(f"GIT_{role}_DATE")
         return self._people[role] if is_set else f"{name} {int(time.time())} {zone}"

@@ -20,17 +20,24 @@ def can_ask_alone() -> bool:
     return git_settings.version() >= _ALONE
 
 
+def negotiating(how: str) -> dict[str, str]:
+    """Return the variables of a fetch that tells what is here in this way, of git's `negotiationAlgorithm`.
+
+    Only where `can_ask_alone`: an older git has all our settings in this variable.
+    """
+    return {"GIT_CONFIG_PARAMETERS": f"'fetch.negotiationAlgorithm={how}'"}
+
+
 def bring(git: Git, remote: str, objects: Iterable[str], *, without: str = "blob:none") -> bool:
     """Fetch objects by their hashes, in one request; False where the server does not give them.
 
     `without` is what is left out below them, as git's `--filter` has it. What is here is not told, where
     git can do so: a server takes a commit for a promise of all that it holds, and would send nothing of it.
     """
-    noop = {"GIT_CONFIG_PARAMETERS": "'fetch.negotiationAlgorithm=noop'"}
     done = git.completed(
         "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules",
         f"--filter={without}", "--", remote, *objects,
-        check=False, env=noop if can_ask_alone() else {},
+        check=False, env=negotiating("noop") if can_ask_alone() else {},
     )  # fmt: skip
     return done.returncode == 0
 

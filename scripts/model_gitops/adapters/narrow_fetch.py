@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from model_gitops.adapters.git_store import Store, can_ask_alone
+from model_gitops.adapters.git_store import Store, can_ask_alone, negotiating
 from model_gitops.core.deploy import kustomization
 from model_gitops.core.deploy.git_tree import FOLDER, entry_of, upper_folder, whole_level
 
@@ -69,7 +69,7 @@ class NarrowFetch:
         """Fetch what came since, as after a lost race: a few commits, with all that they changed, in one request."""
         done = self._git.completed(
             "fetch", "--quiet", "--no-tags", f"--filter={_ALONG}", "--", "origin", refspec,
-            check=False, env={"GIT_CONFIG_PARAMETERS": "'fetch.negotiationAlgorithm=default'"},
+            check=False, env=negotiating("default"),
         )  # fmt: skip
         if done.returncode != 0:
             return False

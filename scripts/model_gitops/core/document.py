@@ -150,9 +150,9 @@ def _holds(data: Any, word: str, wanted: Any, rule: Any, schema: Any) -> bool:
         case "anyOf":
             return any(surely_holds(data, one, schema) for one in wanted)
         case "items":
-            parts = [(one, wanted) for one in (data if type(data) is list else ())]
+            parts = [(one, wanted) for one in sequence(data)]
         case "propertyNames":
-            parts = [(one, wanted) for one in (data if type(data) is dict else ())]
+            parts = [(one, wanted) for one in mapping(data)]
         case "properties":
             parts = [(data[key], one) for key, one in wanted.items() if key in mapping(data)]
         case "additionalProperties":
