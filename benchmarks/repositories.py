@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from benchmarks.timing import TOOLS, run
@@ -20,6 +25,30 @@ def clone(origin: Path, to: Path) -> Path:
     git(to, "config", "user.name", "bench")
     git(to, "config", "user.email", "bench@example.com")
     return to
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """Serve the repositories in `folder`, and return their URL: what the server does is no CPU time of a side's.
+
+    It takes any push. Raises TimeoutError if it does not start.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    words = ["--export-all", "--enable=receive-pack", "--listen=127.0.0.1", f"--port={port}"]
+    daemon = subprocess.Popen(["git", "daemon", *words, f"--base-path={folder}", str(folder)])
+    try:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5):
+                break
+            time.sleep(0.05)
+        else:
+            raise TimeoutError("git daemon does not answer")
+        yield f"git://127.0.0.1:{port}"
+    finally:
+        daemon.terminate()
+        daemon.wait(timeout=30)
 
 
 def imported(stream: str, to: Path) -> Path:
