@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from model_gitops.adapters import git, process, project_files
+from model_gitops.adapters.gto_registry import Tags
 
 WANTED = "0123456789abcdef0123456789abcdef"
 
@@ -31,6 +35,27 @@ def commit(repository: git.Git, files: dict[str, str]) -> str:
         repository.run("add", "--force", "--", path)
     repository.run(*who, "commit", "--quiet", "--allow-empty", "-m", "one")
     return repository.run("rev-parse", "HEAD").strip()
+
+
+def has(repository: git.Git, text: str, commits: list[str]) -> bool:
+    """Look as the registry does."""
+    return project_files.has(repository, text, commits, repository.trees_of(commits))
+
+
+@contextmanager
+def requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Let git work, and return what its server was asked, a line each."""
+    log, settings = tmp_path / "log", tmp_path / "gitconfig"
+    settings.write_text(f"[trace2]\n\teventTarget = {log}\n[safe]\n\tdirectory = *\n", "utf-8")
+    log.mkdir()
+    made: list[str] = []
+    with monkeypatch.context() as patch:
+        patch.setenv("GIT_CONFIG_GLOBAL", str(settings))
+        yield made
+    started = [json.loads(line) for file in log.iterdir() for line in file.open()]
+    shutil.rmtree(log)
+    words = [one["argv"] for one in started if one["event"] == "start" and len(one["argv"]) > 1]
+    made += [" ".join(one) for one in words if "upload-pack" in one[0] + one[1]]
 
 
 @pytest.mark.parametrize(
@@ -57,8 +82,8 @@ def test_it_is_looked_for_in_the_files_of_dvc(
 ) -> None:
     other = commit(repository, {"model.dvc": "another", "notes.txt": WANTED, "src/a/b.py": ""})
     wanted = commit(repository, {"readme": "", "src/a/b.py": "", path: f"md5: {WANTED}\n"})
-    assert project_files.has(repository, WANTED, [other, wanted, other]) is found
-    assert not project_files.has(repository, WANTED, [other])
+    assert has(repository, WANTED, [other, wanted, other]) is found
+    assert not has(repository, WANTED, [other])
     assert list(project_files.commits_with(repository, WANTED, [other, wanted])) == (
         [wanted] if found else []
     )
@@ -66,9 +91,9 @@ def test_it_is_looked_for_in_the_files_of_dvc(
 
 def test_a_commit_that_is_not_here_is_left_out(repository: git.Git) -> None:
     here = commit(repository, {"dvc.lock": WANTED})
-    assert not project_files.has(repository, WANTED, [])
-    assert not project_files.has(repository, WANTED, ["0" * (len(here) - 1) + "1"])
-    assert project_files.has(repository, WANTED, ["0" * (len(here) - 1) + "1", here])
+    assert not has(repository, WANTED, [])
+    assert not has(repository, WANTED, ["0" * (len(here) - 1) + "1"])
+    assert has(repository, WANTED, ["0" * (len(here) - 1) + "1", here])
 
 
 def test_a_message_can_not_name_another_tree(repository: git.Git) -> None:
@@ -80,7 +105,7 @@ def test_a_message_can_not_name_another_tree(repository: git.Git) -> None:
     told = repository.run(
         "hash-object", "-t", "commit", "-w", "--stdin", input=f"{raw}\ntree {tree}\n"
     )
-    assert not project_files.has(repository, WANTED, [told.strip()])
+    assert not has(repository, WANTED, [told.strip()])
 
 
 @pytest.mark.parametrize("left_out", ["blob:none", "tree:0"])
@@ -93,26 +118,43 @@ def test_a_partial_clone_asks_as_often_however_many_versions_there_are(
         commit(repository, {"a/dvc.lock": f"md5: {one:032x}\n", "src/x.py": f"{one}"})
         for one in range(60)
     ]
-    log, settings = tmp_path / "log", tmp_path / "gitconfig"
-    settings.write_text(f"[trace2]\n\teventTarget = {log}\n[safe]\n\tdirectory = *\n", "utf-8")
 
     def asked(name: str, some: list[str]) -> int:
         url = repository.directory.as_uri()
         process.run(["git", "clone", "--quiet", f"--filter={left_out}", url, tmp_path / name])
         clone = git.Git(tmp_path / name)
-        log.mkdir()
-        with monkeypatch.context() as patch:
-            patch.setenv("GIT_CONFIG_GLOBAL", str(settings))
-            assert not project_files.has(clone, WANTED, some)
-            assert project_files.has(clone, f"{59:032x}", some)
-        started = [json.loads(line) for file in log.iterdir() for line in file.open()]
-        process.run(["rm", "-r", log])
-        return sum(
-            "upload-pack" in one["argv"][0] + one["argv"][1]
-            for one in started
-            if one["event"] == "start" and len(one["argv"]) > 1
-        )
+        with requests(tmp_path, monkeypatch) as made:
+            assert not has(clone, WANTED, some)
+            assert has(clone, f"{59:032x}", some)
+        return len(made)
 
     few = asked("few", commits[-30:])
     assert asked("many", commits) == few
     assert 1 <= few <= 3
+
+
+@pytest.mark.parametrize("kind", ["shallow", "partial", "whole"])
+def test_versions_that_are_not_here_come_in_as_few_requests_however_many_they_are(
+    repository: git.Git, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    repository.run("config", "uploadpack.allowFilter", "true")
+    for one in range(60):
+        made = commit(repository, {"dvc.lock": f"md5: {one:032x}\n"})
+        text = f"m@v0.0.{one}\n\nModel-Hash: {one:032x}"
+        who = ("-c", "user.name=tester", "-c", "user.email=tester@example.com")
+        repository.run(*who, "tag", "--annotate", f"--message={text}", f"m@v0.0.{one}", made)
+    url = repository.directory.as_uri()
+    few = {
+        "shallow": ["--depth=1", "--no-tags"],
+        "partial": ["--depth=1", "--no-tags", "--filter=tree:0"],
+        "whole": [],
+    }[kind]
+    process.run(["git", "clone", "--quiet", *few, url, tmp_path / "clone"])
+    clone = git.Git(tmp_path / "clone")
+    with requests(tmp_path, monkeypatch) as asked:
+        tags = Tags.published(clone, "origin")
+        assert not list(tags.with_model("m", WANTED))
+        assert [one.version for one in tags.with_model("m", f"{7:032x}")] == ["v0.0.7"]
+        assert list(tags.messages(f"{7:032x}")) == ["m@v0.0.7"]
+        assert tags.messages(WANTED) == {}
+    assert len(asked) <= {"shallow": 2, "partial": 5, "whole": 1}[kind]

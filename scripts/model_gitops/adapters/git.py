@@ -303,8 +303,8 @@ class Git:
             answer.seek(0)
             yield answer
 
-    def trees_of(self, commits: Sequence[str]) -> list[bytes]:
-        """Return the top trees of commits, in their order, by one process; commits not here are left out."""
+    def trees_of(self, commits: Sequence[str]) -> bytes:
+        """Return the top trees of commits, a line each, in their order; commits not here are left out."""
         with tempfile.TemporaryFile() as answer:
             # Told of refs, of which there are none, git does not take HEAD where it has none of these.
             self.completed(
@@ -312,7 +312,7 @@ class Git:
                 input="".join(f"{one}\n" for one in commits), output=answer,
             )  # fmt: skip
             answer.seek(0)
-            return answer.read().split()
+            return answer.read()
 
     def objects_of(self, *patterns: str) -> set[str]:
         """Return the objects that the refs here name which match a pattern; no server is asked."""

@@ -10,12 +10,13 @@ import os.path
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
-from model_gitops.adapters import git, project_files
+from model_gitops.adapters import git, partial_clone, project_files
 from model_gitops.core.gto import revision as revisions
 from model_gitops.core.gto import tags
 from model_gitops.core.gto.listing import Listing
-from model_gitops.core.gto.model_tags import Event
+from model_gitops.core.gto.model_tags import Event, ReadEvent
 from model_gitops.errors import ExternalError
 
 # So many tags are fetched by their names, more by what all names begin with.
@@ -98,8 +99,10 @@ class Tags:
         """Fetch those of these tags that are not here, with their commits: one request."""
         if not self._remote or not events:
             return
-        start = f"refs/tags/{_common([one.name for one in events])}"
-        here = self._git.objects_of(f"{start}*", f"{start}*/**")
+        names = [one.name for one in events]
+        start = _common(names)
+        asked = names if len(names) <= _MOST_NAMED else [f"{start}*", f"{start}*/**"]
+        here = self._git.objects_of(*(f"refs/tags/{one}" for one in asked))
         names = [one.name for one in events if one.object not in here]
         if len(names) > _MOST_NAMED:
             names = [f"{_common(names)}*"]
@@ -136,11 +139,17 @@ class Tags:
 
         A commit may have the hash for another reason: whoever asks looks closer.
         """
+        if not model_hash:
+            return
         events = self.registry.events(model)
-        self._bring(events)
         commits = list(dict.fromkeys(one.commit for one in events))
+        # Of a commit that a partial clone lacks git would ask the server, one by one.
+        tops = b"" if partial_clone.may_be(self._git) else self._git.trees_of(commits)
+        if tops.count(b"\n") < len(commits):
+            self._bring(events)
+            tops = self._git.trees_of(commits)
         # As a rule a model that is asked about is a new one.
-        if not model_hash or not project_files.has(self._git, model_hash, commits):
+        if not project_files.has(self._git, model_hash, commits, tops):
             return
         versions = {one.commit: one for one in self.registry.versions(model)}
         highest_first = list(versions)[::-1]
@@ -152,6 +161,8 @@ class Tags:
 
         The first paragraph and a signature are left out.
         """
+        if not self._is_said(text.encode()):
+            return {}
         events = self.listing.versions()
         self._bring(events)
         objects = [one.object for one in events]
@@ -161,12 +172,21 @@ class Tags:
                 found[event.name] = _body(content)
         return found
 
+    def _is_said(self, text: bytes) -> bool:
+        """Whether `text` may stand in a version's tag: as a rule it stands in none. False is sure."""
+        if partial_clone.may_be(self._git):
+            return True
+        objects = "\n".join(self.listing.version_objects()).encode()
+        with suppress(ExternalError):
+            return any(text in some for some in self._git.object_chunks(objects))
+        return True  # they are not all here yet
+
     def message(self, name: str) -> str:
         """Return the message of the tag `name`, as `messages` does; empty where there is none."""
         found = self.listing.object_of(f"refs/tags/{name}")
         if not found:
             return ""
-        self._bring([Event(name, "", found, "register")])
+        self._bring([ReadEvent(name, "", found, "register")])
         content = next(iter(self._git.each_object([found])), b"")
         return _body(content) if content.startswith(b"object ") else ""
 

@@ -18,15 +18,25 @@ _FEW = 20
 _AT_ONCE = 10_000
 
 
+def may_be(git: Git) -> bool:
+    """Whether the checkout may be a partial clone. Of a linked work tree it is not known."""
+    store = git.directory / ".git"
+    return not store.is_dir() or _has_left_out(git)
+
+
+def _has_left_out(git: Git) -> bool:
+    """Whether what is here came from a server that left something out: so git marks it."""
+    return any((git.directory / ".git/objects/pack").glob("*.promisor"))
+
+
 class LeftOut:
     """What is missing here of the trees and files of `commits`, where the checkout is a partial clone."""
 
     def __init__(self, git: Git, commits: Sequence[str]) -> None:
         self._git, self._commits = git, commits
         self._remote, self._missing = "", frozenset[bytes]()
-        # So git marks what came from a server that left something out. A linked work tree is not looked into.
-        packs = (git.directory / ".git/objects/pack").glob("*.promisor")
-        if len(commits) > _FEW and can_ask_alone() and any(packs):
+        # A linked work tree is not looked into.
+        if len(commits) > _FEW and can_ask_alone() and _has_left_out(git):
             told = git.run(
                 "config", "--null", "--get-regexp", r"^remote\..*\.promisor$", check=False
             )

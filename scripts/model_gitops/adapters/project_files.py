@@ -84,14 +84,14 @@ def at(git: Git, commit: str | None) -> ProjectFiles:
     return ProjectFiles(git, commit)
 
 
-def has(git: Git, text: str, commits: Sequence[str]) -> bool:
-    """Whether `text` stands in some dvc.lock or .dvc file of these commits; those not here are left out.
+def has(git: Git, text: str, commits: Sequence[str], tops: bytes) -> bool:
+    """Whether `text` stands in some dvc.lock or .dvc file of these commits, whose top trees are the lines of `tops`.
 
-    One process reads the commits, one each level of folders, and one the files: what commits share once.
-    What a partial clone lacks of them comes in one request.
+    One process reads each level of folders, and one the files: what commits share once. What a partial
+    clone lacks of them comes in one request.
     """
     # In the order of the commits: neighbours are stored as differences, which git keeps for a moment.
-    trees = dict.fromkeys(git.trees_of(commits))
+    trees = dict.fromkeys(tops.split())
     left_out = LeftOut(git, commits)
     left_out.bring_trees(trees)
     names = b"\n".join(trees)

@@ -10,9 +10,39 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from model_gitops.core.gto import tags
-from model_gitops.core.gto.model_tags import Dates, Event
+from model_gitops.core.gto.model_tags import Dates, Event, ReadEvent
+
+
+class _Registered(Event):
+    """A tag that registers a version, as nearly all of tens of thousands: of its line it cuts out what is asked."""
+
+    __slots__ = ("_at", "_of")
+    action = "register"
+    stage = ""
+
+    def __init__(self, of: _Lines, at: int, commit: str, version: str) -> None:
+        # Tens of thousands are made: a call less for each.
+        self.commit, self.version, self.created, self.committed = commit, version, None, None
+        self._of, self._at = of, at
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return f"{self._of.start}@{self.version}"
+
+    @property
+    def object(self) -> str:  # type: ignore[override]
+        return self._of.text[self._at - self._of.length : self._at]
+
+
+class _Lines(NamedTuple):
+    """A listing's text, how long a hash of it is, and the model's name in its tags."""
+
+    text: str
+    length: int
+    start: str
 
 
 class Listing:
@@ -37,8 +67,7 @@ class Listing:
         # Most commits have more than one tag.
         commits: dict[str, str] = {}
         stages: dict[str, str] = {}
-        start = tags.in_tag(model)
-        lines, length = self._lines, self._length
+        lines = _Lines(self._lines, self._length, tags.in_tag(model))
         for one in self._of_model(model):
             said, stage, version, cancels, _, counter, tagged = one.groups()
             if len(said) > tags.LONGEST:
@@ -47,15 +76,16 @@ class Listing:
                 highest = max(highest, int(counter))
             if tagged is None:
                 continue  # a lightweight tag says nothing
-            at = one.start()
+            at, commit = one.start(), commits.setdefault(tagged, tagged)
+            if version and not cancels and not counter:
+                found.append(_Registered(lines, at, commit, version))
+                continue
             found.append(
-                Event(
-                    start + said,
-                    commits.setdefault(tagged, tagged),
-                    lines[at - length : at],
-                    "register"  # as nearly all do
-                    if version and not cancels
-                    else tags.action_of(bool(version), bool(stage), cancels == "!"),
+                ReadEvent(
+                    lines.start + said,
+                    commit,
+                    lines.text[at - lines.length : at],
+                    tags.action_of(bool(version), bool(stage), cancels == "!"),
                     version or "",
                     stages.setdefault(stage, stage) if stage else "",
                 )
@@ -63,16 +93,22 @@ class Listing:
         self._counters[model] = highest
         return found
 
+    def version_objects(self) -> list[str]:
+        """Return the objects of the annotated tags that `versions` reads, and of some that it leaves out."""
+        start = self._between + "refs/tags/"
+        pattern = rf"([0-9a-f]+){start}[^\n]+@v[^\n]+\n[0-9a-f]+{start}[^\n]+\^\{{\}}\n"
+        return re.findall(pattern, self._lines)
+
     def versions(self) -> list[Event]:
         """Return the annotated tags of all models that register a version."""
         start = self._between + "refs/tags/"
         pattern = start + r"([^\n]+@v[^\n]+)\n([0-9a-f]+)" + start + r"\1\^\{\}(?=\n)"
-        found = []
+        found: list[Event] = []
         for one in re.finditer(pattern, self._lines):
             said = tags.parse(one[1])
             if said and said.action == "register":
                 object_ = self._lines[one.start() - self._length : one.start()]
-                found.append(Event(one[1], one[2], object_, said.action))
+                found.append(ReadEvent(one[1], one[2], object_, said.action))
         return found
 
     def counter(self, model: str) -> int:

@@ -21,7 +21,32 @@ class Event:
     `created` and `committed` are Unix seconds; None until somebody asks.
     """
 
-    __slots__ = ("action", "commit", "committed", "created", "name", "object", "stage", "version")
+    __slots__ = ("commit", "committed", "created", "version")
+    name: str
+    object: str
+    action: Action
+    stage: str
+
+    def __init__(
+        self,
+        commit: str,
+        version: str,
+        created: int | None = None,
+        committed: int | None = None,
+    ) -> None:
+        self.commit, self.version = commit, version
+        self.created, self.committed = created, committed
+
+    @property
+    def adds(self) -> bool:
+        """Whether it registers or assigns, and takes nothing back."""
+        return self.action in ("register", "assign")
+
+
+class ReadEvent(Event):
+    """An event whose tag's name was read."""
+
+    __slots__ = ("action", "name", "object", "stage")
 
     def __init__(
         self,
@@ -34,14 +59,8 @@ class Event:
         created: int | None = None,
         committed: int | None = None,
     ) -> None:
-        self.name, self.commit, self.object = name, commit, object_
-        self.action, self.version, self.stage = action, version, stage
-        self.created, self.committed = created, committed
-
-    @property
-    def adds(self) -> bool:
-        """Whether it registers or assigns, and takes nothing back."""
-        return self.action in ("register", "assign")
+        super().__init__(commit, version, created, committed)
+        self.name, self.object, self.action, self.stage = name, object_, action, stage
 
 
 # When each tag was written, or its commit made, in Unix seconds.

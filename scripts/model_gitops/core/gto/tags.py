@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
-from model_gitops.core.gto.model_tags import Action, Event, Known, ModelTags
+from model_gitops.core.gto.model_tags import Action, Event, Known, ModelTags, ReadEvent
 from model_gitops.core.gto.versions import bump, precedence
 from model_gitops.errors import InputError
 
@@ -171,7 +171,7 @@ class _Tags:
         for tag in known:
             if said := parse(tag.name):
                 self._events.setdefault(said.model, []).append(
-                    Event(
+                    ReadEvent(
                         tag.name, tag.commit, "", said.action, said.version, said.stage,
                         tag.created, tag.committed,
                     )
