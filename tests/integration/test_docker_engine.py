@@ -9,6 +9,7 @@ import socketserver
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -37,12 +38,16 @@ class _Forward(socketserver.BaseRequestHandler):
             back = threading.Thread(target=self._copy, args=(engine, self.request), daemon=True)
             back.start()
             self._copy(self.request, engine)
+            # Closed before, its number would be another file's, and read from.
+            back.join(timeout=60)
 
     def _copy(self, source: socket.socket, target: socket.socket) -> None:
-        while (data := source.recv(65536)) and not self.server.gone:
-            target.sendall(data)
+        with suppress(OSError):
+            while (data := source.recv(65536)) and not self.server.gone:
+                target.sendall(data)
         for one in (source, target):
-            one.close()
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.fixture
