@@ -1,4 +1,4 @@
-"""The engine of a smoke test, by its SDK: what is said when it goes away in the middle."""
+"""The engine of a smoke test: what is said when it goes away in the middle."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_an_engine_that_goes_away_is_said(
             engine.start(base_image, test) as container,
         ):
             assert container.state()[0] == "running"
-            name = str(container._container.id)
+            name = container.name
             forwarder.gone = True
             forwarder.server_close()
             with pytest.raises((OSError, http.client.HTTPException)):
@@ -92,11 +92,11 @@ def test_a_container_under_test_has_a_network_that_leads_nowhere(
     test = SmokeTest(command=("python3", "-m", "http.server", "8080"), port=8080)
     with engine.start(base_image, test) as container:
         until_answered(container)
-        (name,) = container._container.attrs["NetworkSettings"]["Networks"]
+        (name,) = container.attributes["NetworkSettings"]["Networks"]
         # The engine keeps such a network from all others, and from the way out.
         internal = docker_engine.docker("network", "inspect", "--format={{.Internal}}", name)
         assert internal.stdout.strip() == "true"
-        assert not any((container._container.attrs["NetworkSettings"]["Ports"] or {}).values())
+        assert not any((container.attributes["NetworkSettings"]["Ports"] or {}).values())
     assert name not in docker_engine.docker("network", "ls", "--format={{.Name}}").stdout
 
 

@@ -30,7 +30,7 @@ def private_config(parent: Path, host: str | None) -> dict[str, str]:
     """
     plugins = _plugins()
     left_out = {"config.json", *([] if plugins is None else ["cli-plugins"])}
-    own = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+    own = _own()
     folder = parent / "docker-config"
     folder.mkdir(mode=0o700)
     config: dict[str, Any] = {}
@@ -52,6 +52,11 @@ def private_config(parent: Path, host: str | None) -> dict[str, str]:
     return {"DOCKER_CONFIG": str(folder)}
 
 
+def own_config() -> dict[str, Any]:
+    """Return the user's own configuration. Raises ExternalError where it is none of docker's."""
+    return _read(_own() / "config.json")
+
+
 def log_in(env: Mapping[str, str], host: str, username: str, password: str) -> None:
     """Put a login into a private configuration, as `docker login` does, for tools that docker is not needed for.
 
@@ -68,6 +73,10 @@ def extra_plugins(folder: str) -> list[str]:
     """Return the folders of plugins that the configuration in `folder` names, before docker's own."""
     named = _read(Path(folder) / "config.json").get("cliPluginsExtraDirs")
     return [one for one in named if isinstance(one, str)] if isinstance(named, list) else []
+
+
+def _own() -> Path:
+    return Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
 
 
 def _plugins() -> str | None:
