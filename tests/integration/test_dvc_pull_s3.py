@@ -146,6 +146,16 @@ def test_file_and_folder_come_by_one_request_an_object(project: Path, gateway: G
         assert not file.is_file() or SECRET.encode() not in file.read_bytes()
 
 
+def test_whether_the_bucket_has_all_is_asked_once_an_object(
+    project: Path, gateway: Gateway
+) -> None:
+    before = len(gateway.asked())
+    done = _pull(project, "m.bin", CHECK_REMOTE="true")
+    assert done.returncode == 0, done.said
+    assert "2 outputs are in the DVC remote" in done.said + done.stdout
+    assert gateway.asked(before, 3) == ["HEAD", "HEAD", "GET"]
+
+
 @pytest.mark.parametrize("model", ["m.bin", "d"])
 def test_a_wrong_object_is_refused(project: Path, gateway: Gateway, model: str) -> None:
     damaged = max(

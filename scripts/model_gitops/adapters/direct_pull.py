@@ -11,7 +11,7 @@ import hashlib
 import io
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from itertools import cycle
 from pathlib import Path
@@ -26,6 +26,8 @@ from model_gitops.core.dvc import artifacts, checksums, hashes
 from model_gitops.errors import InputError, RefusedError
 
 _CHUNK = 1024 * 1024
+# So many objects are asked for one after the other in the time that DVC takes to load.
+_MOST_ONE_BY_ONE = 32
 # Below this another thread costs more than it helps.
 _WORTH_A_THREAD = 128 * 1024
 _LARGEST_LISTING = 256 * 1024 * 1024
@@ -54,6 +56,14 @@ class Folder:
             raise NotSure(f"object {md5} is no file")
         return file
 
+    def has(self, md5: str) -> bool:
+        """Whether an object is there that DVC takes for verified: it reads any other."""
+        try:
+            mode = Path(self.path(md5)).stat().st_mode
+        except OSError:
+            return False
+        return stat.S_ISREG(mode) and stat.S_IMODE(mode) == _PROTECTED
+
 
 def of_project(
     root: Path,
@@ -77,14 +87,27 @@ def of_project(
         raise NotSure(
             "its remote is no plain folder or S3 bucket, or has more settings than are known here"
         )
-    cache = Folder(found.cache, f"DVC's cache ({found.cache}/files/md5)")
-    shown = f"the DVC remote {found.name!r} ({found.remote})"
-    source: Remote = Folder(Path(found.remote), shown)
-    if found.remote.startswith("s3://"):
-        from model_gitops.adapters import s3_objects
-
-        source = s3_objects.Bucket(found.remote, found.options, shown)
+    cache, source = Folder(found.cache, f"DVC's cache ({found.cache}/files/md5)"), _source(found)
     return pull(cache, source, artifact, place, accept, jobs=jobs, part=part)
+
+
+def has_all(
+    root: Path, remote: str, settings: Mapping[str, str], hash_name: str, wanted: Set[str]
+) -> bool:
+    """Whether the remote surely has all these objects, as `of_project` finds it; else DVC must look."""
+    if hash_name != hashes.MD5 or len(wanted) > _MOST_ONE_BY_ONE:
+        return False
+    found = local_stores.find(root, remote, settings)
+    return found is not None and all(map(_source(found).has, wanted))
+
+
+def _source(found: local_stores.Stores) -> Remote:
+    shown = f"the DVC remote {found.name!r} ({found.remote})"
+    if not found.remote.startswith("s3://"):
+        return Folder(Path(found.remote), shown)
+    from model_gitops.adapters import s3_objects
+
+    return s3_objects.Bucket(found.remote, found.options, shown)
 
 
 def pull(

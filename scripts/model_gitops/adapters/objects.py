@@ -30,3 +30,6 @@ class Remote(Protocol):
 
     def open(self, md5: str) -> AbstractContextManager[Reader]:
         """Open the object of a hash. Raises NotSure, and OSError (FileNotFoundError among them)."""
+
+    def has(self, md5: str) -> bool:
+        """Whether the object of a hash is surely there, and whole as far as DVC would look."""

@@ -39,16 +39,31 @@ class Bucket:
 
     def open(self, md5: str) -> AbstractContextManager[_Body]:
         """Open an object. Raises NotSure for whatever botocore says: DVC may know better."""
-        key = f"{self._prefix}/{md5[:2]}/{md5[2:]}"
         try:
-            return _opened(self._body(key))
+            return _opened(self._body(self._key(md5)))
         except Exception as error:
             raise NotSure(_kind(error)) from error
 
+    def has(self, md5: str) -> bool:
+        """Whether S3 says that the object is there; False for whatever else botocore says."""
+        try:
+            with self._lock:
+                self._connected().head_object(Bucket=self._bucket, Key=self._key(md5))
+        except Exception:
+            return False
+        return True
+
+    def _key(self, md5: str) -> str:
+        return f"{self._prefix}/{md5[:2]}/{md5[2:]}"
+
+    def _connected(self) -> Any:
+        if self._client is None:
+            self._client = _client(self._options, self.at_once)
+        return self._client
+
     def _body(self, key: str) -> Any:
         with self._lock:
-            if self._client is None:
-                self._client = _client(self._options, self.at_once)
+            self._connected()
             if self._get is None:
                 return self._first(key)
         # By the client again where it may have more to do: a fault that passes, other credentials.

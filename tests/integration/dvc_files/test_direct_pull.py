@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from model_gitops.adapters import direct_pull, dvc, local_stores, process
+from model_gitops.adapters import direct_pull, dvc, dvc_check, local_stores, process
 from model_gitops.core.dvc.artifacts import Artifact
 from model_gitops.errors import ExternalError, RefusedError
 
@@ -137,6 +137,30 @@ def test_one_file_of_a_folder(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert len([one for one in (fresh / ".dvc/cache").rglob("*") if one.is_file()]) == 2
     assert dvc.pull(model, fresh / "none", root=fresh, part="sub/c").sha256 == ""
     assert not (fresh / "none").exists()
+
+
+def _check(top: Path) -> int:
+    files = {name: (top / name).read_text("utf-8") for name in ("folder.dvc", "m.bin.dvc")}
+    return dvc_check.check(files, top, top, "", {}, None)
+
+
+def test_what_the_remote_surely_has_is_not_asked_of_dvc(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _without_dvc(monkeypatch)
+    assert _check(fresh) == 2
+
+
+@pytest.mark.parametrize("fault", ["absent", "damaged"])
+def test_what_it_may_lack_is_dvcs_to_say(fresh: Path, fault: str) -> None:
+    md5 = _artifact(fresh, "m.bin").hash
+    file = fresh.parent / "store/files/md5" / md5[:2] / md5[2:]
+    file.chmod(0o644)
+    file.write_bytes(b"damaged")
+    if fault == "absent":
+        file.unlink()
+    with pytest.raises(RefusedError, match=r"lacks 1 outputs .*: 'm\.bin'"):
+        _check(fresh)
 
 
 @pytest.mark.parametrize("name", ["folder", "m.bin"])
