@@ -30,8 +30,9 @@ REPORT = Row(
 _DRAW = r"""
 import json, re, sys, vl_convert
 unseen = re.compile(r'<(?:line|path|rect)\b[^>]* opacity="0"[^>]*/>')
+vl_convert.configure(allowed_base_urls=[], base_url=False)
 for plot in json.load(open(sys.argv[1])):
-    svg = vl_convert.vegalite_to_svg(plot, allowed_base_urls=[])
+    svg = vl_convert.vegalite_to_svg(plot)
     vl_convert.svg_to_png(unseen.sub("", svg), scale=1.5)
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -16,12 +17,8 @@ from model_gitops.adapters.process import Dialogue, NoAnswer
 _KEPT = re.compile(
     r"HOME|LANG|LANGUAGE|LC_.*|LD_LIBRARY_PATH|PATH|TMPDIR|TZ|TZDIR|XDG_.*|FONTCONFIG_.*"
 )
-_SCALE = 1.5
 # The most points that are drawn take some 10 seconds.
 PATIENCE = 120.0
-# What a pointer would show. Nobody sees it in a picture, and painting it takes half of the time. Vega
-# writes no quotes nor angle brackets into a value.
-_UNSEEN = re.compile(r"<(?:line|path|rect)\b[^>]* opacity=\"0\"[^>]*/>")
 # After so many that ended or hung, the other plots are not tried.
 _MOST_LOST = 3
 
@@ -54,9 +51,9 @@ class Vega:
         asked = [self._ask(one) for one in specifications[:1]]
         for number in range(len(specifications)):
             refused = asked[number]
-            svg = self._answer() if refused is None else refused
+            png = self._answer() if refused is None else refused
             asked += [self._ask(one) for one in specifications[number + 1 : number + 2]]
-            yield _painted(svg) if isinstance(svg, str) else svg
+            yield png
 
     def _ask(self, specification: Any) -> Exception | None:
         try:
@@ -66,12 +63,12 @@ class Vega:
             return self._failed(error)
         return None
 
-    def _answer(self) -> str | Exception:
+    def _answer(self) -> bytes | Exception:
         try:
             answer = json.loads(self.begin().answer(timeout=PATIENCE))
         except NoAnswer as error:
             return self._failed(error)
-        return ValueError(answer["error"]) if "error" in answer else str(answer["svg"])
+        return ValueError(answer["error"]) if "error" in answer else base64.b64decode(answer["png"])
 
     def _failed(self, error: Exception) -> Exception:
         """Have the next plot drawn by a new process, where this one can't go on."""
@@ -84,15 +81,3 @@ class Vega:
         if self._process:
             self._process.end()
         self._process = None
-
-
-def _painted(svg: str) -> bytes | Exception:
-    # Painting would load it, from an address or a file.
-    if "<image" in svg:
-        return ValueError("it shows a picture from elsewhere, which is not allowed")
-    import vl_convert
-
-    try:
-        return bytes(vl_convert.svg_to_png(_UNSEEN.sub("", svg), scale=_SCALE))
-    except Exception as error:
-        return error

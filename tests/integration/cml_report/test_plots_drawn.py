@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ def drawn(
 
 def of_vega_lite(one: VegaRenderer) -> bytes:
     """Return a plot as it is drawn in this process, whole."""
-    return vl_convert.vegalite_to_png(one.get_filled_template(), scale=1.5, allowed_base_urls=[])
+    return vl_convert.svg_to_png(vl_convert.vegalite_to_svg(one.get_filled_template()), scale=1.5)
 
 
 def children() -> list[int]:
@@ -95,6 +96,61 @@ def test_a_picture_in_a_plot_is_not_loaded(tmp_path: Path) -> None:
     with Vega() as one:
         (answer,) = one.draw([{"data": {"values": [{"x": 1}]}, "mark": mark}])
     assert str(answer) == "it shows a picture from elsewhere, which is not allowed"
+
+
+@pytest.mark.parametrize("side", [20_000, 200_000, 1e30])
+def test_a_picture_that_no_memory_holds_is_not_painted(side: float) -> None:
+    huge = {"data": {"values": [{"x": 1}]}, "mark": "point", "width": side, "height": side}
+    with Vega() as one:
+        (answer,) = one.draw([huge])
+    assert str(answer) == "it has more than 50 million pixels"
+
+
+# What `plots` refuses first, by the name of the key.
+@pytest.mark.parametrize("form", ["{}", "file://{}", "file://localhost{}", "file:{}", "FILE://{}"])
+def test_a_file_of_this_machine_is_not_read(form: str, tmp_path: Path) -> None:
+    file = tmp_path / "secret.json"
+    file.write_text('[{"x": "secret"}]')
+    shown = {"x": {"field": "x", "type": "nominal"}}
+    data = {"url": form.format(file)}
+    with Vega() as one:
+        (answer,) = one.draw([{"data": data, "mark": "point", "encoding": shown}])
+    assert isinstance(answer, ValueError)
+    assert str(answer).startswith("Vega-Lite to SVG conversion failed:")
+
+
+def test_no_address_is_asked() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, Vega() as one:
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        map_of = {"url": address, "format": {"type": "topojson", "feature": "land"}}
+        font = {"type": "text", "text": "a", "font": f"url({address})"}
+        found = {"lookup": "x", "from": {"data": {"url": address}, "key": "x", "fields": ["y"]}}
+        values = {"values": [{"x": 1}]}
+        answers = list(
+            one.draw(
+                [
+                    {"data": {"url": address}, "mark": "point"},
+                    {"data": map_of, "mark": "geoshape"},
+                    {"data": values, "transform": [found], "mark": "point"},
+                    {"data": values, "mark": font},
+                    {"data": values, "mark": {"type": "bar", "fill": f"url({address}#a)"}},
+                ]
+            )
+        )
+        server.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            server.accept()
+    assert [type(one) for one in answers] == [*[ValueError] * 3, *[bytes] * 2]
+
+
+def test_what_vega_says_of_a_plot_is_no_line_of_the_log(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    odd = {"data": {"values": [{"x": 1}]}, "mark": {"type": "bar", "fill": "red\n::error::told"}}
+    with Vega() as one:
+        (png,) = one.draw([odd])
+    assert isinstance(png, bytes)
+    assert not any(capfd.readouterr())
 
 
 def test_a_process_that_is_killed_loses_one_plot(tmp_path: Path) -> None:
