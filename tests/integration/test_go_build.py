@@ -102,7 +102,7 @@ def test_sources_are_fetched_before_the_build(proxy: Path, tmp_path: Path) -> No
     assert says(tmp_path, less) == "v1.2.3 [more near]"
 
 
-@pytest.mark.parametrize("name", ["docker-buildx", "buildkitd"])
+@pytest.mark.parametrize("name", ["act", "docker-buildx", "buildkitd"])
 def test_what_is_left_out_of_a_tool_is_in_it(name: str, tmp_path: Path) -> None:
     """Else a new version would be built whole without a word."""
     tool = toolchain.TOOLS[name]
