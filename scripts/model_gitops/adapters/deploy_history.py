@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 
 from model_gitops.adapters import commit_search
 from model_gitops.adapters.deploy_store import KustomizationFile
@@ -54,6 +55,15 @@ class _Commit:
         return read_trailers(self.message)
 
 
+@dataclass(frozen=True)
+class _Told:
+    """What `past` is without all trees, as far as a tip; and whether that was near it, with the tip's folders."""
+
+    tip: str
+    past: tuple[Change, ...]
+    is_near: bool
+
+
 class DeployHistory(OverlayHistory):
     """A remote repository whose commits say what was deployed.
 
@@ -68,11 +78,11 @@ class DeployHistory(OverlayHistory):
         self._read: dict[str, tuple[Image, ...]] = {}
         self._asked: dict[tuple[str, str, bool], Change] = {}
         self._by_number: set[str] = set()
-        # What commits alone told of an image, and at which tip: None where they can't.
-        self._found: dict[tuple[str, str, Image, str], tuple[str, Change] | None] = {}
+        # What commits told of an image without all trees, and at which tip: None where they can't.
+        self._found: dict[tuple[str, str, Image, str], _Told | None] = {}
 
     @cached_property
-    def _commits(self) -> Store:
+    def _alone(self) -> Store:
         """A store for commits alone: a server takes one that is here for a promise of all its trees."""
         folder = self._git.directory / "commits"
         folder.mkdir()
@@ -84,7 +94,10 @@ class DeployHistory(OverlayHistory):
         `past` may be asked of that file then, for `repository`; without one nothing is asked of the history.
         Only the trees on the way come, where the server can leave out others.
         """
-        self.only(folder)
+        if repository:
+            self.only(folder, commits=commit_search.NEAR, repository=repository)
+        else:
+            self.only(folder)
         return self.fetch(branch, depth=_DEPTHS[0] if repository else 1)
 
     def past(
@@ -104,17 +117,17 @@ class DeployHistory(OverlayHistory):
         image that is a placeholder these are all changes: a revert of all deployments looks like that.
         """
         if self.is_narrow():
-            told = self._told_by_commits(branch, file, image, repository)
-            if told is not None:
-                return (told,)
+            past = self._told_by_commits(branch, file, image, repository, pulls)
+            if past is not None:
+                return past
             self.all_trees()
         found: list[Change] = []
         for number, depth in enumerate(_DEPTHS):
             # Where a newer change says nothing, all that was between must be looked at.
             if number == _NEAR and not found:
-                by_commits = self._told_by_commits(branch, file, image, repository)
-                if by_commits is not None:
-                    return (by_commits,)
+                past = self._told_by_commits(branch, file, image, repository, pulls)
+                if past is not None:
+                    return past
             tip = self.at_depth(branch, depth)
             commits, is_whole = self._log_to_the_cut(tip, file.path)
             found = []
@@ -136,9 +149,14 @@ class DeployHistory(OverlayHistory):
         return ()
 
     def _told_by_commits(
-        self, branch: str, file: KustomizationFile, image: Image, repository: str
-    ) -> Change | None:
-        """Return the newest change of `image`, if it says its origin itself; None to look closer.
+        self,
+        branch: str,
+        file: KustomizationFile,
+        image: Image,
+        repository: str,
+        pulls: Pulls | None,
+    ) -> tuple[Change, ...] | None:
+        """Return what `past` does, if commits say it that are found at a small price; None to look closer.
 
         After a race that was lost only what came meanwhile is looked through.
         """
@@ -147,21 +165,67 @@ class DeployHistory(OverlayHistory):
         if image.is_placeholder or (key in self._found and known is None):
             return None
         self._found[key] = None
-        since, told = known or ("", None)
+        near = self._near(branch)
+        if known and known.is_near != (near is not None):
+            known = None
+        since, past = (known.tip, known.past) if known else ("", ())
+        place = near or commit_search.Commits(self._alone, branch)
         commits: list[_Commit] = []
         with suppress(commit_search.UntoldError):
-            for one, files in commit_search.changing(
-                self._commits, branch, file.path, repository, since
-            ):
-                commits.append(_Commit(one.commit, one.message, files))
-                change = next(self._changes(commits, file.path, image), None)
-                if change is not None:
-                    told = change
-                    break
-            if told and told.origin is not None and _is_same_image(told.image, image):
-                self._found[key] = commit_search.tip_of(self._commits, branch), told
-                return told
+            found = self._first_said(place, commits, file.path, image, repository, since)
+            if not found and near and not known:
+                far = near.followed_by(self._alone)
+                found = self._first_said(far, commits, file.path, image, repository)
+            past = found or past
+            if past and _is_same_image(past[0].image, image):
+                if len(past) > 1:
+                    if self._may_say_more(past[:-1], pulls):
+                        return None
+                    past = self._with_digest_told(list(past), place.tip(), repository)
+                self._found[key] = _Told(place.tip(), past, near is not None)
+                return past
         return None
+
+    def _near(self, branch: str) -> commit_search.NearCommits | None:
+        """Return the newest commits of a branch, where they came with its tip and not all their trees."""
+        if self._narrow is None or not self._narrow.is_used or not self._narrow.has_commits:
+            return None
+        return commit_search.NearCommits(self._git, branch, self._narrow)
+
+    def _first_said(
+        self,
+        place: commit_search.Commits,
+        commits: list[_Commit],
+        path: str,
+        image: Image,
+        repository: str,
+        since: str = "",
+    ) -> tuple[Change, ...]:
+        """Return the changes of `image` to the first that says its origin itself; nothing where none changed it.
+
+        `commits` are those that changed the file, and take more. Raises UntoldError where one says nothing:
+        near the tip only, and as far as each stands on the next, what was before it may be asked.
+        """
+        is_near = isinstance(place, commit_search.NearCommits) and not since
+        changes: tuple[Change, ...] = ()
+        for one, files in commit_search.changing(place, path, repository, since):
+            commits.append(_Commit(one.commit, one.message, files))
+            changes = tuple(self._changes(commits, path, image))
+            if changes and changes[-1].origin is not None:
+                break
+            if changes and not is_near:
+                raise commit_search.UntoldError
+        is_said = not changes or changes[-1].origin is not None
+        if not is_said or (len(changes) > 1 and not _is_one_line(commits)):
+            raise commit_search.UntoldError
+        return changes
+
+    def _may_say_more(self, changes: Sequence[Change], pulls: Pulls | None) -> bool:
+        """Whether the server has a pull request or a branch of ours that may tell of these changes."""
+        refs = [f"refs/heads/{OUR_BRANCHES}*"]
+        for one in changes[:_MOST_SQUASHED]:
+            refs += self._requests(one, pulls)
+        return bool(self._git.remote_refs("origin", *refs))
 
     def image_of(self, branch: str, fingerprint: str, name: str, folders: Sequence[str]) -> str:
         """Return the digest of the newest image `name` deployed with this fingerprint, or "".
@@ -254,18 +318,21 @@ class DeployHistory(OverlayHistory):
             return change
         key = (change.commit, change.image.name, branches)
         if key not in self._asked:
-            subject = self.message(change.commit).partition("\n")[0]
-            # The server wrote the number of the pull request at the end.
-            named = re.search(r"\(#([0-9]{1,9})\)$", subject)
-            numbers = [int(named[1])] if named else list(pulls(change.commit) if pulls else ())
-            refs = [f"refs/pull/{number}/head" for number in numbers[:3]]
-            told = self._squashed(change, tip, path, refs)
+            told = self._squashed(change, tip, path, self._requests(change, pulls))
             if told is None and branches:
                 told = self._squashed(change, tip, path, [f"refs/heads/{OUR_BRANCHES}*"])
             elif told is not None:
                 self._by_number.add(told.told_by)
             self._asked[key] = told or change
         return self._asked[key]
+
+    def _requests(self, change: Change, pulls: Pulls | None) -> list[str]:
+        """Return the refs of the pull requests that a change came by."""
+        subject = self.message(change.commit).partition("\n")[0]
+        # The server wrote the number of the pull request at the end.
+        named = re.search(r"\(#([0-9]{1,9})\)$", subject)
+        numbers = [int(named[1])] if named else list(pulls(change.commit) if pulls else ())
+        return [f"refs/pull/{number}/head" for number in numbers[:3]]
 
     def _squashed(self, change: Change, tip: str, path: str, refs: Sequence[str]) -> Change | None:
         """Return `change` with what the commit says that was squashed into it, or None."""
@@ -379,6 +446,14 @@ def _renamed(
         if kept is None or not _is_same_image(old, kept):
             return old
     return None
+
+
+def _is_one_line(commits: Sequence[_Commit]) -> bool:
+    """Whether each of these commits found the file as the next one, which is before it, had left it."""
+    return all(
+        older.files[0][1] in [before for before, _ in newer.files]
+        for newer, older in pairwise(commits)
+    )
 
 
 def _is_same_image(one: Image, other: Image) -> bool:

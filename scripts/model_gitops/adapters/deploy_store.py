@@ -62,14 +62,14 @@ class DeployStore:
         self._fetched: dict[tuple[str, str], tuple[int, str, set[str]]] = {}
         self._contents: dict[str, bytes] = {}
 
-    def only(self, folder: str) -> None:
+    def only(self, folder: str, *, commits: int = 1, repository: str = "") -> None:
         """Let later fetches bring the trees on the way to `folder` only, where the server can do that.
 
-        What else is asked for after is fetched then. History is not to be deepened after, but by `all_trees`:
+        So many of the newest `commits` come, those that may deploy from `repository` with their trees. What else is asked for after is fetched then. History is not to be deepened after, but by `all_trees`:
         a server takes each commit that is here for a promise of all its trees.
         """
         if self._narrow is None:
-            self._narrow = NarrowFetch(self._git, folder, self._here)
+            self._narrow = NarrowFetch(self._git, folder, self._here, commits, repository)
 
     def is_narrow(self) -> bool:
         """Whether trees were left out, as `only` has it."""
@@ -372,7 +372,7 @@ class DeployStore:
         A server that refuses gives them one by one, when each is read.
         """
         wanted = sorted({one for one in blobs if one.strip("0")} - self._here)
-        if len(wanted) > 1 and self._git.bring(wanted):
+        if wanted and self._git.bring(wanted):
             self._here.update(wanted)
 
     def read_ahead(self, commit: str, paths: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ from typing import IO
 from model_gitops.adapters import git_settings
 from model_gitops.adapters.git import Git
 from model_gitops.adapters.git_credentials import Credentials
+from model_gitops.core.deploy.commit_log import FORMAT, LoggedCommit, read_log
 
 # Since then git can fetch without telling what is here, and without writing FETCH_HEAD.
 _ALONE = (2, 31)
@@ -84,6 +85,12 @@ class Store(Git):
         if listed:
             self.run("update-ref", "--stdin", input=listed)
         (self.directory / "shallow").unlink(missing_ok=True)
+
+    def log(self, *words: str) -> list[LoggedCommit]:
+        """Return the commits that `git log` tells for these words, in its order."""
+        # Into a pipe it would write each commit for itself.
+        env = {"GIT_FLUSH": "0"}
+        return read_log(self.run("log", "-z", f"--format={FORMAT}", *words, env=env))
 
     def here_below(self, starts: Sequence[str]) -> list[str]:
         """Return the objects below commits or trees, and these, that are here. None is fetched."""

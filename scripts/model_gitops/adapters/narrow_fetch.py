@@ -2,17 +2,19 @@
 
 A deploy repository of many teams has tens of thousands of folders, and a deployment changes a file of one.
 The tip comes with its top tree, then each folder on the way alone, and one near the overlay with all below
-it: a request for each level, however many files the repository has. One filter a request: of two git looks
-into every tree, also where one of them wants none. Whoever takes other filters only (`tree:0`, as
+it: a request for each level, however many files the repository has. Newest commits may come with it, and in
+the same requests the folders of those that say nothing of another repository. One filter a request: of two
+git looks into every tree, also where one of them wants none. Whoever takes other filters only (`tree:0`, as
 github.com) is asked for all trees, in one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from model_gitops.adapters.git_store import Store, can_ask_alone, negotiating
 from model_gitops.core.deploy import kustomization
+from model_gitops.core.deploy.commit_log import LoggedCommit, is_of_others
 from model_gitops.core.deploy.git_tree import FOLDER, entry_of, upper_folder, whole_level
 
 # Files of a small folder come along with it; what is larger is no manifest.
@@ -22,10 +24,16 @@ _ALONG, _SMALL = "blob:limit=64k", 60
 class NarrowFetch:
     """What of a server's repository was fetched into a store for the sake of `folder`."""
 
-    def __init__(self, store: Store, folder: str, files: set[str]) -> None:
-        """`files` takes the hashes of the files that came along."""
+    def __init__(
+        self, store: Store, folder: str, files: set[str], commits: int = 1, repository: str = ""
+    ) -> None:
+        """`files` takes the hashes of the files that came along.
+
+        So many of the newest `commits` come; those that may deploy from `repository` with their folders.
+        """
         self._git = store
         self._folder = folder
+        self._depth, self._repository = commits, repository
         self._files = files
         self._level = whole_level(folder)
         self._possible = can_ask_alone()
@@ -49,21 +57,50 @@ class NarrowFetch:
             return self._fetch_new(refspec, tip)
         # Once only: what fails may pass, and is asked for again in the other way.
         done = self._git.completed(
-            "fetch", "--quiet", "--no-tags", "--filter=tree:1", "--depth=1", "--", "origin", refspec, check=False,
+            "fetch", "--quiet", "--no-tags", "--filter=tree:1", f"--depth={self._depth}",
+            "--", "origin", refspec, check=False,
         )  # fmt: skip
         if done.returncode != 0 or "filtering not recognized" in done.stderr:
             self._possible = False
             # Of a server that can't leave anything out all is here.
-            return done.returncode == 0 and depth == 1
+            return done.returncode == 0 and depth <= self._depth
         if not self._started:
             # From now on a commit that is here does not promise its trees.
             self._git.run("config", "fetch.negotiationAlgorithm", "noop")
             self._started = True
-        self._tips[tip] = self._git.run("rev-parse", tip).strip()
-        return self._bring_own(tip)
+        if self._depth == 1:
+            self._tips[tip] = self._git.run("rev-parse", tip).strip()
+            return self._bring_own(tip)
+        log = self._git.log(tip)
+        self._tips[tip] = log[0].commit
+        self._here.update((one.tree, False) for one in log)
+        return self._bring_own(tip, self._may_be(log))
 
-    def _bring_own(self, tip: str) -> bool:
-        return self._bring(self._tips[tip], upper_folder(f"{self._folder}/file", self._level))
+    def _may_be(self, log: Sequence[LoggedCommit]) -> list[LoggedCommit]:
+        """Return the commits that may have deployed from the repository, but the last, whose parents are not here."""
+        cut = self._git.cut_off()
+        return [
+            one
+            for one in log
+            if one.commit not in cut and not is_of_others(one.message, self._repository)
+        ]
+
+    def _bring_own(self, tip: str, near: Sequence[LoggedCommit] = ()) -> bool:
+        prefix = upper_folder(f"{self._folder}/file", self._level)
+        return self._bring(self._tips[tip], prefix, near)
+
+    def bring_trees(self, trees: Iterable[str], level: int) -> bool:
+        """Fetch trees of this level, the top one's being 1, that are not here; False if that fails."""
+        whole = level > self._level
+        wanted = (
+            []
+            if level > self._level + 1
+            else [one for one in trees if not self._is_here(one, whole)]
+        )
+        if wanted and not self._git.bring(wanted, without="blob:none" if whole else "tree:0"):
+            return False
+        self._here.update((one, whole) for one in wanted)
+        return True
 
     def _fetch_new(self, refspec: str, tip: str) -> bool:
         """Fetch what came since, as after a lost race: a few commits, with all that they changed, in one request."""
@@ -100,6 +137,11 @@ class NarrowFetch:
         """Whether the server leaves trees out for us."""
         return self._started and self._possible
 
+    @property
+    def has_commits(self) -> bool:
+        """Whether the newest commits came with the tip."""
+        return self._depth > 1
+
     def is_narrow(self, commit: str) -> bool:
         """Whether trees of a commit may be missing."""
         return self._started and commit not in self._whole
@@ -114,45 +156,74 @@ class NarrowFetch:
                 self._all_of(commit)
                 return
 
-    def _bring(self, commit: str, prefix: str) -> bool:
-        """Fetch the folders on the way to `prefix`, and it with all below it; False if that fails."""
+    def _bring(self, commit: str, prefix: str, near: Sequence[LoggedCommit] = ()) -> bool:
+        """Fetch the folders on the way to `prefix`, and it with all below it; False if that fails.
+
+        With them come those of the commits `near` that changed something in them.
+        """
         above = ""
         for name in prefix.split("/") if prefix else ():
+            commits = _with_parents(near)
             # With a slash at its end the name is of a folder only: no file, link or submodule is read.
-            (content,) = self._git.each_object([f"{commit}:{above}"], missing=True)
-            mode, found = entry_of(content, name, len(commit) // 2)
+            names = [f"{one}:{above}" for one in (commit, *commits)]
+            contents = self._git.each_object(names, missing=True)
+            entries = [entry_of(content, name, len(commit) // 2) for content in contents]
+            (mode, found), *others = entries
             if mode != FOLDER:
                 break
             above += f"{name}/"
+            at = dict(
+                zip(commits, (sha if mode == FOLDER else "" for mode, sha in others), strict=True)
+            )
+            near = [one for one in near if at[one.commit] not in (at[each] for each in one.parents)]
             is_whole = above == f"{prefix}/" and (
                 prefix == self._folder or prefix.count("/") + 1 == self._level
             )
-            if self._is_here(found, is_whole):
+            more = {at[one] for one in _with_parents(near)} - {"", found}
+            more = {one for one in more if (one, is_whole) not in self._here}
+            if not more and self._is_here(found, is_whole):
                 continue
-            if not self._brought(found, prefix if is_whole else ""):
+            if not self._brought(found, more, prefix if is_whole else "", near):
                 return False
-            self._here.add((found, is_whole))
+            self._here.update((one, is_whole) for one in (found, *more))
         self._looked.add((commit, prefix))
         return True
 
     def _is_here(self, tree: str, whole: bool) -> bool:
         """Whether a tree is here, or with all below it: one that came newly may have one that was elsewhere."""
-        if (tree, whole) in self._here:
+        if (tree, whole) in self._here or (tree, True) in self._here:
             return True
         return whole and tree in self._came and self._git.has_trees_below(tree)
 
-    def _brought(self, tree: str, folder: str) -> bool:
-        """Fetch a tree alone, or that of `folder` with all below it; False if that fails."""
+    def _brought(
+        self, tree: str, more: Collection[str], folder: str, near: Sequence[LoggedCommit]
+    ) -> bool:
+        """Fetch trees alone, or those of `folder` with all below them; False if that fails.
+
+        Of the one at the tip, `tree`, its files come along if they are few, and of those `near` the overlay's.
+        """
         if not folder:
-            return self._git.bring([tree], without="tree:0")
+            return self._git.bring([tree, *more], without="tree:0")
         along = folder == self._folder
-        if not self._git.bring([tree], without=_ALONG if along else "blob:none"):
+        if not self._git.bring([tree, *more], without=_ALONG if along else "blob:none"):
             return False
         if not along and (files := self._few(tree)):
             # Git asks for no tree that is here, unless it asks for something else too.
+            files = [*{*files, *self._overlays(near)}]
             along = self._git.bring([tree, *files], without=_ALONG)
-        self._files.update(self._git.here_below([tree]) if along else ())
+        self._files.update(self._git.here_below([tree, *more]) if along else ())
         return True
+
+    def _overlays(self, near: Sequence[LoggedCommit]) -> set[str]:
+        """Return the overlay's kustomization at these commits and their parents."""
+        names = [f"{one}:{self._folder}/" for one in _with_parents(near)]
+        return {
+            sha
+            for content in self._git.each_object(names, missing=True)
+            for name in kustomization.FILE_NAMES
+            for mode, sha in (entry_of(content, name, len(near[0].commit) // 2),)
+            if mode.startswith("100")
+        }
 
     def _few(self, tree: str) -> list[str]:
         """Return the kustomizations below a tree, if it has few files."""
@@ -183,3 +254,7 @@ class NarrowFetch:
         """Fetch all trees of a commit that came narrowly. Raises ProcessError."""
         if self.is_narrow(commit):
             self._all_of(commit)
+
+
+def _with_parents(commits: Iterable[LoggedCommit]) -> list[str]:
+    return list(dict.fromkeys(each for one in commits for each in (one.commit, *one.parents)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -21,6 +22,8 @@ class LoggedCommit(NamedTuple):
 FORMAT = "%H %T %P%n%B"
 # How a line begins that says where an image is from.
 _SOURCE = "source-repository:"
+# One that says it to whoever reads trailers.
+_SAID = re.compile(r"\nsource-repository: [!-~]")
 
 
 def read_log(text: str) -> list[LoggedCommit]:
@@ -28,9 +31,9 @@ def read_log(text: str) -> list[LoggedCommit]:
     found = []
     for record in text.split("\0"):
         head, _, message = record.partition("\n")
-        commit, tree, *parents = head.split(" ") if head else ("", "")
-        if commit:
-            found.append(LoggedCommit(commit, tree, tuple(one for one in parents if one), message))
+        if head:
+            commit, tree, *parents = head.split()
+            found.append(LoggedCommit(commit, tree, tuple(parents), message))
     return found
 
 
@@ -59,8 +62,11 @@ def arrivals(parents: Mapping[str, Sequence[str]], line: Sequence[str]) -> dict[
 def is_of_others(message: str, repository: str) -> bool:
     """Whether a commit says that it deploys from other repositories, and not from this one."""
     # Asked of thousands of messages: only the lines that may say it are read as trailers.
-    if _SOURCE not in message.lower():
+    text = message.lower()
+    if _SOURCE not in text:
         return False
+    if _SAID.search(text) and repository.lower() not in text:
+        return True
     named = [line for line in message.splitlines() if line[: len(_SOURCE)].lower() == _SOURCE]
     said = _sources("\n".join(named)) if named else ()
     return bool(said) and repository.lower() not in said
