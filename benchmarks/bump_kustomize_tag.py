@@ -73,8 +73,10 @@ def _one(folder: Path, deploy: Path, size: int, row: Row) -> Point:
         return deploys.by_hand(deploy, folder / "raw", changed, f"app=:{row.name}{number}")
 
     def at(number: int) -> int:
-        """Each run has an overlay of its own: what was just deployed is the newest commit."""
-        return (last - overlays if row is FAR else last - 10) + number
+        """Each run has an overlay of its own: what was just deployed is the newest commit, and says no origin."""
+        return {BUMP.name: last - 10, GUARDED.name: last - 15, FAR.name: last - overlays}[
+            row.name
+        ] + number
 
     def ours(number: int) -> Steps:
         where = ["--repository", deploy.as_uri(), "--path", overlay(at(number), size)]

@@ -149,6 +149,41 @@ def test_a_change_by_hand_is_found_among_the_deployments_of_others(
     assert before.origin.commit == f"{2:040x}"
 
 
+def test_behind_a_change_by_hand_near_the_tip_no_other_trees_are_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: list[int]
+) -> None:
+    history = History(tmp_path / "deploy.git")
+    history.commit("start", deployed(1))
+    history.others(60)
+    history.commit(said("Deploy diabetes", OURS, 2), deployed(2))
+    history.others(10)
+    history.commit("by hand", deployed(8))
+    history.commit("by hand", deployed(9))
+    history.others(10)
+    history.write()
+    with opened(history.remote.as_uri(), ANONYMOUS) as deploy:
+        file = deploy.read_kustomization(deploy.fetch_to_push("main", FOLDER, OURS), FOLDER)
+        (image,) = kustomization.read(file.text, source=file.path)
+        found = deploy.past("main", file, image, OURS)
+    assert [one.image.tag for one in found] == ["v9", "v8", "v2"]
+    assert asked == [2]
+    assert both(history.remote, monkeypatch) == found
+
+
+def test_a_deployment_of_others_between_two_of_ours_is_not_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another repository's commit to this very overlay is told by all trees alone."""
+    history = History(tmp_path / "deploy.git")
+    history.commit(said("Deploy diabetes", OURS, 2), deployed(2))
+    history.commit(said("Deploy another", "acme/other", 3), deployed(3))
+    history.commit("by hand", deployed(9))
+    history.others(10)
+    history.write()
+    newest, before = both(history.remote, monkeypatch)
+    assert (newest.image.tag, before.image.tag) == ("v9", "v3")
+
+
 @pytest.mark.parametrize("taken", [True, False])
 def test_of_a_merge_only_the_side_counts_that_it_took(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: bool

@@ -141,6 +141,11 @@ class _History:
         return self.parents[last][:1] == (commit,)
 
     @cached_property
+    def has_merges(self) -> bool:
+        """Whether any of these commits came by another one."""
+        return any(len(one) > 1 for one in self.parents.values())
+
+    @cached_property
     def arrivals(self) -> dict[str, str]:
         """By which commit of the branch's own line each came."""
         return arrivals(self.parents, own_line(self.parents, self._tip))
@@ -177,6 +182,8 @@ def _is_kept(place: Commits, history: _History, one: LoggedCommit, path: str) ->
 
     As `git log -- FILE` does, which leaves out a side whose file a merge did not take.
     """
+    if not history.has_merges:
+        return True
     merge = history.known[history.arrivals[one.commit]]
     if merge is one:
         return True

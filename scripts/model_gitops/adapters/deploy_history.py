@@ -9,7 +9,7 @@ pull request. History is fetched only as deep as a question needs.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,6 +21,7 @@ from model_gitops.adapters.git_store import Store
 from model_gitops.adapters.overlay_history import OverlayHistory
 from model_gitops.core.deploy import kustomization
 from model_gitops.core.deploy.deployment import OUR_BRANCHES
+from model_gitops.core.deploy.entry import is_said_again, is_same_image, named, renamed
 from model_gitops.core.deploy.guard import Change
 from model_gitops.core.deploy.kustomization import Image
 from model_gitops.core.deploy.trailers import digests_of, origin_of, read_trailers, trailers_of
@@ -177,7 +178,7 @@ class DeployHistory(OverlayHistory):
                 far = near.followed_by(self._alone)
                 found = self._first_said(far, commits, file.path, image, repository)
             past = found or past
-            if past and _is_same_image(past[0].image, image):
+            if past and is_same_image(past[0].image, image):
                 if len(past) > 1:
                     if self._may_say_more(past[:-1], pulls):
                         return None
@@ -278,15 +279,15 @@ class DeployHistory(OverlayHistory):
                 ahead = wanted[number : number + _AT_ONCE]
                 self.bring([blob for each in ahead for pair in each.files for blob in pair])
             now = self._images(one.files[0][1], path) if one.files else ()
-            after = _named(now, name)
+            after = named(now, name)
             earlier = [self._images(old, path) for old, _ in one.files]
-            before = [_named(images, name) for images in earlier]
+            before = [named(images, name) for images in earlier]
             trailers = trailers_of(one.message, after.digest) if after else {}
             if after is None or (
-                after in before and not _is_said_again(after, trailers, now, earlier)
+                after in before and not is_said_again(after, trailers, now, earlier)
             ):
                 continue
-            if origin_of(one.trailers) is None and (old := _renamed(after, now, earlier)):
+            if origin_of(one.trailers) is None and (old := renamed(after, now, earlier)):
                 name = old.name
                 continue
             made = replace(after, name=image.name)
@@ -358,7 +359,7 @@ class DeployHistory(OverlayHistory):
     ) -> tuple[Change, ...]:
         """Let the first deployment of the newest digest speak for it, where no change of it does."""
         newest = found[0]
-        is_said = any(one.origin and _is_same_image(one.image, newest.image) for one in found)
+        is_said = any(one.origin and is_same_image(one.image, newest.image) for one in found)
         if newest.image.digest and not is_said:
             deployed = self._deployments_of(tip, newest.image, repository)
             if deployed:
@@ -416,48 +417,9 @@ class DeployHistory(OverlayHistory):
         return [_Commit(commit, message) for commit, _, message in records]
 
 
-def _named(images: Sequence[Image], name: str) -> Image | None:
-    """Return the one entry of this name; None where there is none, or more than one."""
-    found = [one for one in images if one.name == name]
-    return found[0] if len(found) == 1 else None
-
-
-def _is_said_again(
-    image: Image,
-    trailers: Mapping[str, Sequence[str]],
-    now: Sequence[Image],
-    earlier: Sequence[Sequence[Image]],
-) -> bool:
-    """Whether a commit speaks of an image that it leaves as it was, and of no other one."""
-    if not image.digest or image.digest not in trailers.get("image-digest", ()):
-        return False
-    known = {old for images in earlier for old in images}
-    return all(one in known or one.digest != image.digest for one in now)
-
-
-def _renamed(
-    image: Image, now: Sequence[Image], earlier: Sequence[Sequence[Image]]
-) -> Image | None:
-    """Return the earlier entry that set the same image under a name that sets it no more, or None."""
-    for old in (one for images in earlier for one in images):
-        if old.name == image.name or not _is_same_image(old, image):
-            continue
-        kept = _named(now, old.name)
-        if kept is None or not _is_same_image(old, kept):
-            return old
-    return None
-
-
 def _is_one_line(commits: Sequence[_Commit]) -> bool:
     """Whether each of these commits found the file as the next one, which is before it, had left it."""
     return all(
         older.files[0][1] in [before for before, _ in newer.files]
         for newer, older in pairwise(commits)
     )
-
-
-def _is_same_image(one: Image, other: Image) -> bool:
-    """Whether two entries set one image: by the digest, else by name and tag."""
-    if one.digest or other.digest:
-        return one.digest == other.digest
-    return bool(one.tag) and (one.tag, one.new_name) == (other.tag, other.new_name)

@@ -372,7 +372,7 @@ class DeployStore:
         A server that refuses gives them one by one, when each is read.
         """
         wanted = sorted({one for one in blobs if one.strip("0")} - self._here)
-        if wanted and self._git.bring(wanted):
+        if len(wanted) > 1 and self._git.bring(wanted):
             self._here.update(wanted)
 
     def read_ahead(self, commit: str, paths: Sequence[str]) -> None:
