@@ -20,11 +20,10 @@ REPORT = Row(
     targets=(Target(Kind.FASTER, 3),),
     means="One report of a pull request. `dvc plots diff` draws nothing: its page lets the reader's browser do"
     " it, where a comment needs pictures.",
-    floor="Drawing these plots in one process, which is started for it: V8 with Vega, whose start takes longer than a"
-    " few plots, and a PNG of each.",
-    slower="With one plot or more: V8 starts before anything is read, but it is the longest part of the report, and"
-    " each PNG is painted after the one before. `dvc plots diff` does neither. A second process"
-    " that draws gains nothing on two cores: its V8 has to start, too.",
+    floor="Drawing these plots in one process, which is started for it: V8 with Vega, and a PNG of each.",
+    slower="With some plots: V8 starts before anything is read, but each plot is drawn and painted after the one"
+    " before, a quarter of a second each here. `dvc plots diff` does neither. A second process that draws"
+    " would end a little sooner, and take more CPU time: its V8 has to start, too.",
 )
 # Prints nothing: draws what the report draws, without what is not seen, and does nothing else.
 _DRAW = r"""
