@@ -22,7 +22,7 @@ MODEL = "models/sample.onnx"
 def stage(name: str, folder: Path, *arguments: str) -> None:
     """Run one stage as dvc.yaml does, in `folder`."""
     program = ROOT / "src" / "diabetes" / f"{name}.py"
-    subprocess.run([sys.executable, "-B", str(program), *arguments], cwd=folder, check=True)
+    subprocess.run([sys.executable, str(program), *arguments], cwd=folder, check=True)
 
 
 def main() -> int:
