@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import socket
-import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.repositories import git, project
 from benchmarks.rows import Kind, Point, Row, Target
+from benchmarks.servers import listening
 from benchmarks.timing import RUN, TOOLS, Steps, expect, point, run
 from benchmarks.tools import tool
 
@@ -167,23 +165,14 @@ def _gateway(data: Path) -> Iterator[str]:
         "AWS_SECRET_ACCESS_KEY": SECRET,
         "AWS_DEFAULT_REGION": "us-east-1",
     }
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        where = f"127.0.0.1:{free.getsockname()[1]}"
-    # As the services do: they keep connections open.
-    words = [tool("versitygw"), "--keep-alive", "--quiet", "--port", where, "posix", str(data)]
-    env = {**os.environ, "ROOT_ACCESS_KEY": KEY, "ROOT_SECRET_KEY": SECRET}
-    with subprocess.Popen(words, env=env, stdout=subprocess.DEVNULL) as server:
-        try:
-            host, port = where.split(":")
-            for _ in range(200):
-                with socket.socket() as ask:
-                    if ask.connect_ex((host, int(port))) == 0:
-                        break
-                time.sleep(0.05)
-            yield f"http://{where}"
-        finally:
-            server.terminate()
+
+    def gateway(port: int) -> list[str]:
+        # As the services do: they keep connections open.
+        words = ["--keep-alive", "--quiet", "--port", f"127.0.0.1:{port}", "posix", str(data)]
+        return [tool("versitygw"), *words]
+
+    with listening(gateway, {"ROOT_ACCESS_KEY": KEY, "ROOT_SECRET_KEY": SECRET}) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def _with_s3() -> Path:

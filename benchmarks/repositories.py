@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.servers import listening
 from benchmarks.timing import TOOLS, run
 
 WHO = "bench <bench@example.com>"
@@ -29,26 +27,14 @@ def clone(origin: Path, to: Path) -> Path:
 
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
-    """Serve the repositories in `folder`, and return their URL: what the server does is no CPU time of a side's.
+    """Serve the repositories in `folder`, and return their URL. It takes any push."""
 
-    It takes any push. Raises TimeoutError if it does not start.
-    """
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    words = ["--export-all", "--enable=receive-pack", "--listen=127.0.0.1", f"--port={port}"]
-    daemon = subprocess.Popen(["git", "daemon", *words, f"--base-path={folder}", str(folder)])
-    try:
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5):
-                break
-            time.sleep(0.05)
-        else:
-            raise TimeoutError("git daemon does not answer")
+    def daemon(port: int) -> list[str]:
+        words = ["--export-all", "--enable=receive-pack", "--listen=127.0.0.1", f"--port={port}"]
+        return ["git", "daemon", *words, f"--base-path={folder}", str(folder)]
+
+    with listening(daemon) as port:
         yield f"git://127.0.0.1:{port}"
-    finally:
-        daemon.terminate()
-        daemon.wait(timeout=30)
 
 
 def imported(stream: str, to: Path) -> Path:
