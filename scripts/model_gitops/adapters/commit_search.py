@@ -14,7 +14,13 @@ from functools import cached_property
 
 from model_gitops.adapters.git_store import Store, can_ask_alone
 from model_gitops.adapters.narrow_fetch import NarrowFetch
-from model_gitops.core.deploy.commit_log import LoggedCommit, arrivals, is_of_others, own_line
+from model_gitops.core.deploy.commit_log import (
+    LoggedCommit,
+    arrivals,
+    is_of_others,
+    own_line,
+    with_parents,
+)
 from model_gitops.core.deploy.git_tree import FOLDER, entry_of
 
 # How many commits are fetched: the newest, and all of them at last (git's own number for that).
@@ -155,14 +161,16 @@ def _changed(
     place: Commits, known: Mapping[str, LoggedCommit], some: Sequence[LoggedCommit], path: str
 ) -> list[tuple[LoggedCommit, Pairs]]:
     """Return those of `some` that changed the file. Raises UntoldError where the server does not give the trees."""
-    commits = [commit for one in some for commit in (one.commit, *one.parents)]
-    at = {one: known[one].tree if one in known else place.store.tree_of(one) for one in commits}
+    at = {
+        one: known[one].tree if one in known else place.store.tree_of(one)
+        for one in with_parents(some)
+    }
     left = list(some)
     parts = path.split("/")
     for level, name in enumerate(parts, 1):
         # What is as in a parent did not change here, or came by that parent.
         left = [one for one in left if at[one.commit] not in (at[parent] for parent in one.parents)]
-        commits = list(dict.fromkeys(each for one in left for each in (one.commit, *one.parents)))
+        commits = with_parents(left)
         wanted = {at[commit] for commit in commits if at[commit]}
         trees = _trees(place, wanted, level)
         for commit in commits:

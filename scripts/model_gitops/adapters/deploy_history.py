@@ -95,10 +95,7 @@ class DeployHistory(OverlayHistory):
         `past` may be asked of that file then, for `repository`; without one nothing is asked of the history.
         Only the trees on the way come, where the server can leave out others.
         """
-        if repository:
-            self.only(folder, commits=commit_search.NEAR, repository=repository)
-        else:
-            self.only(folder)
+        self.only(folder, commits=commit_search.NEAR if repository else 1, repository=repository)
         return self.fetch(branch, depth=_DEPTHS[0] if repository else 1)
 
     def past(

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from model_gitops.adapters.git_store import Store, can_ask_alone, negotiating
 from model_gitops.core.deploy import kustomization
-from model_gitops.core.deploy.commit_log import LoggedCommit, is_of_others
+from model_gitops.core.deploy.commit_log import LoggedCommit, is_of_others, with_parents
 from model_gitops.core.deploy.git_tree import FOLDER, entry_of, upper_folder, whole_level
 
 # Files of a small folder come along with it; what is larger is no manifest.
@@ -163,7 +163,7 @@ class NarrowFetch:
         """
         above = ""
         for name in prefix.split("/") if prefix else ():
-            commits = _with_parents(near)
+            commits = with_parents(near)
             # With a slash at its end the name is of a folder only: no file, link or submodule is read.
             names = [f"{one}:{above}" for one in (commit, *commits)]
             contents = self._git.each_object(names, missing=True)
@@ -179,8 +179,8 @@ class NarrowFetch:
             is_whole = above == f"{prefix}/" and (
                 prefix == self._folder or prefix.count("/") + 1 == self._level
             )
-            more = {at[one] for one in _with_parents(near)} - {"", found}
-            more = {one for one in more if (one, is_whole) not in self._here}
+            more = {at[one] for one in with_parents(near)} - {"", found}
+            more = {one for one in more if not self._is_here(one, is_whole)}
             if not more and self._is_here(found, is_whole):
                 continue
             if not self._brought(found, more, prefix if is_whole else "", near):
@@ -216,7 +216,7 @@ class NarrowFetch:
 
     def _overlays(self, near: Sequence[LoggedCommit]) -> set[str]:
         """Return the overlay's kustomization at these commits and their parents."""
-        names = [f"{one}:{self._folder}/" for one in _with_parents(near)]
+        names = [f"{one}:{self._folder}/" for one in with_parents(near)]
         return {
             sha
             for content in self._git.each_object(names, missing=True)
@@ -254,7 +254,3 @@ class NarrowFetch:
         """Fetch all trees of a commit that came narrowly. Raises ProcessError."""
         if self.is_narrow(commit):
             self._all_of(commit)
-
-
-def _with_parents(commits: Iterable[LoggedCommit]) -> list[str]:
-    return list(dict.fromkeys(each for one in commits for each in (one.commit, *one.parents)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -35,6 +35,11 @@ def read_log(text: str) -> list[LoggedCommit]:
             commit, tree, *parents = head.split()
             found.append(LoggedCommit(commit, tree, tuple(parents), message))
     return found
+
+
+def with_parents(commits: Iterable[LoggedCommit]) -> list[str]:
+    """Return these commits and their parents, each once, in their order."""
+    return list(dict.fromkeys(each for one in commits for each in (one.commit, *one.parents)))
 
 
 def own_line(parents: Mapping[str, Sequence[str]], tip: str) -> list[str]:

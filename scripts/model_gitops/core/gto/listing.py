@@ -95,21 +95,22 @@ class Listing:
 
     def version_objects(self) -> list[str]:
         """Return the objects of the annotated tags that `versions` reads, and of some that it leaves out."""
-        start = self._between + "refs/tags/"
-        pattern = rf"([0-9a-f]+){start}[^\n]+@v[^\n]+\n[0-9a-f]+{start}[^\n]+\^\{{\}}\n"
-        return re.findall(pattern, self._lines)
+        return [one[1] for one in self._version_lines()]
 
     def versions(self) -> list[Event]:
         """Return the annotated tags of all models that register a version."""
-        start = self._between + "refs/tags/"
-        pattern = start + r"([^\n]+@v[^\n]+)\n([0-9a-f]+)" + start + r"\1\^\{\}(?=\n)"
         found: list[Event] = []
-        for one in re.finditer(pattern, self._lines):
-            said = tags.parse(one[1])
+        for one in self._version_lines():
+            said = tags.parse(one[2])
             if said and said.action == "register":
-                object_ = self._lines[one.start() - self._length : one.start()]
-                found.append(ReadEvent(one[1], one[2], object_, said.action))
+                found.append(ReadEvent(one[2], one[3], one[1], said.action))
         return found
+
+    def _version_lines(self) -> Iterator[re.Match[str]]:
+        """Yield an object, the name that is like a version's, and what is tagged."""
+        start = self._between + "refs/tags/"
+        pattern = rf"^([0-9a-f]+){start}([^\n]+@v[^\n]+)\n([0-9a-f]+){start}\2\^\{{\}}(?=\n)"
+        return re.finditer(pattern, self._lines, re.MULTILINE)
 
     def counter(self, model: str) -> int:
         """Return the highest number of a tag of `model`, a lightweight one too."""
